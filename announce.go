@@ -1,0 +1,45 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package kubeidentity
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
+)
+
+// Groups is the value of {http.auth.user.groups}: for another module a list, as text
+// its elements with commas between them.
+type Groups []string
+
+// String implements fmt.Stringer.
+func (g Groups) String() string { return strings.Join(g, ",") }
+
+// announce tells the rest of Caddy who it is. It runs only after the final yes: a
+// placeholder that is set for a request which is then refused would let an error
+// route take the client for somebody (caddyserver/caddy#7688). All of them are set,
+// so that none is left from another handler's user.
+func (h *Handler) announce(r *http.Request, req *request, src *source, id *identity.Identity) {
+	src.metrics.ok.Inc()
+	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
+		repl.Set("http.auth.user.id", id.Username)
+		repl.Set("http.auth.user.groups", Groups(id.Groups))
+		repl.Set("http.auth.user.email", id.Email)
+		repl.Set("http.kube_identity.source", src.name)
+	}
+	if server, ok := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); !ok || server.Logs == nil {
+		return // no access log that could show them
+	}
+	if extra, ok := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
+		extra.Set(zap.String("source", src.name))
+		extra.Set(zap.String("peer", req.Peer.String()))
+		extra.Set(zap.String("user", id.Username))
+		extra.Set(zap.Strings("groups", id.Groups))
+	}
+}

@@ -1,0 +1,138 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package apiserver
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+const rootModule = "module github.com/caddy-kube-identity/caddy-kube-identity"
+
+// binary returns the path of the API server's program and builds it first when
+// the cache has none for these sources and this compiler.
+func binary(ctx context.Context) (string, error) {
+	source, err := sourceDir()
+	if err != nil {
+		return "", err
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("finding the user's cache folder: %w", err)
+	}
+	cache = filepath.Join(cache, "caddy-kube-identity")
+	if err := os.MkdirAll(cache, 0o750); err != nil {
+		return "", fmt.Errorf("making the cache folder: %w", err)
+	}
+	hash, err := sourceHash(ctx, source)
+	if err != nil {
+		return "", fmt.Errorf("hashing the sources in %s: %w", source, err)
+	}
+	target := filepath.Join(cache, "kubeapi-"+hash)
+	if exists(target) {
+		return target, nil
+	}
+	unlock, err := lock(ctx, filepath.Join(cache, "kubeapi.lock"))
+	if err != nil {
+		return "", fmt.Errorf("locking the cache folder: %w", err)
+	}
+	defer unlock()
+	if exists(target) { // another test built it while this one waited
+		return target, nil
+	}
+	return target, build(ctx, source, target)
+}
+
+// sourceDir walks up to the root module from the folder in which go test runs
+// the tests. runtime.Caller would be shorter, but -trimpath cuts what it says.
+func sourceDir() (string, error) {
+	start, err := os.Getwd()
+	if err != nil {
+		return "", fmt.Errorf("finding the working directory: %w", err)
+	}
+	for dir := start; ; dir = filepath.Dir(dir) {
+		mod, err := fs.ReadFile(os.DirFS(dir), "go.mod")
+		if err == nil && slices.Contains(strings.Split(string(mod), "\n"), rootModule) {
+			return filepath.Join(dir, "caddytest", "kubeapi"), nil
+		}
+		if dir == filepath.Dir(dir) {
+			return "", fmt.Errorf("no folder above %s is the root of this module", start)
+		}
+	}
+}
+
+// sourceHash names a build by everything that decides what comes out of it.
+func sourceHash(ctx context.Context, source string) (string, error) {
+	folder := os.DirFS(source)
+	files, err := fs.Glob(folder, "*.go")
+	if err != nil {
+		return "", err
+	}
+	if len(files) == 0 {
+		return "", errors.New("there are none")
+	}
+	files = append(files, "go.mod", "go.sum")
+	version, err := goCommand(ctx, source, "version").Output()
+	if err != nil {
+		return "", fmt.Errorf("asking for the go version: %w", err)
+	}
+	sum := sha256.New()
+	fmt.Fprintf(sum, "%s%q\n", version, buildArgs("kubeapi"))
+	for _, file := range files {
+		content, err := fs.ReadFile(folder, file)
+		if err != nil {
+			return "", err
+		}
+		fmt.Fprintf(sum, "%s %d\n%s", file, len(content), content)
+	}
+	return fmt.Sprintf("%x", sum.Sum(nil)[:8]), nil
+}
+
+// build compiles into a name of its own and renames, so that nobody ever runs
+// half a program.
+func build(ctx context.Context, source, target string) error {
+	scratch := fmt.Sprintf("%s.%d", target, os.Getpid())
+	defer os.Remove(scratch) // gone already when all went well
+	output, err := goCommand(ctx, source, buildArgs(scratch)...).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("building kubeapi in %s: %w\n%s", source, err, bytes.TrimSpace(output))
+	}
+	if err := os.Rename(scratch, target); err != nil {
+		return fmt.Errorf("moving kubeapi into the cache: %w", err)
+	}
+	return nil
+}
+
+// buildArgs sets the version by hand: Kubernetes' own sources carry none.
+func buildArgs(output string) []string {
+	const version = " -X k8s.io/component-base/version.git"
+	return []string{
+		"build", "-trimpath", "-buildvcs=false",
+		"-ldflags=-s -w" + version + "Version=v1.37.1" + version + "Major=1" + version + "Minor=37",
+		"-o", output, ".",
+	}
+}
+
+func goCommand(ctx context.Context, dir string, args ...string) *exec.Cmd {
+	command := exec.CommandContext(ctx, "go", args...) //nolint:gosec // the arguments are constants and cache paths
+	command.Dir = dir
+	command.Env = append(command.Environ(), "GOWORK=off") // a workspace would change the versions
+	command.WaitDelay = 5 * time.Second
+	return command
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}

@@ -1,0 +1,130 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package apiserver
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+)
+
+// child is the API server's process. It ends when stdin is closed.
+type child struct {
+	stdin  io.WriteCloser
+	stdout io.ReadCloser
+	kill   context.CancelFunc
+	done   chan struct{} // closed when the process has ended, after err is set
+	err    error
+}
+
+// startChild starts program with its log in logFile. The process outlives ctx.
+func startChild(ctx context.Context, logFile, program string, args []string) (*child, error) {
+	log, err := os.Create(logFile) //nolint:gosec // in the temporary folder of the server
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close()
+	reader, writer, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	defer writer.Close() // the child has its own copy; this one would hide the end of the output
+	ctx, kill := context.WithCancel(context.WithoutCancel(ctx))
+	command := exec.CommandContext(ctx, program, args...) //nolint:gosec // what build made
+	command.Stdout, command.Stderr = writer, log
+	dieWithParent(command)
+	stdin, err := command.StdinPipe()
+	if err != nil {
+		kill()
+		return nil, errors.Join(err, reader.Close())
+	}
+	started := &child{stdin: stdin, stdout: reader, kill: kill, done: make(chan struct{})}
+	failed := make(chan error)
+	go started.run(command, failed)
+	if err := <-failed; err != nil {
+		kill()
+		return nil, errors.Join(err, reader.Close())
+	}
+	return started, nil
+}
+
+// run starts the process and waits for it on one and the same thread: the
+// parent whose death Linux tells the child of is the thread that started it,
+// not the process, and Go ends threads when it likes.
+func (c *child) run(command *exec.Cmd, failed chan<- error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	defer close(c.done)
+	err := command.Start()
+	failed <- err
+	if err == nil {
+		c.err = command.Wait()
+	}
+}
+
+// ready waits for the line in which the child says its address.
+func (c *child) ready(ctx context.Context) (string, error) {
+	type announcement struct {
+		Address string `json:"address"`
+	}
+	said := make(chan announcement, 1)
+	go func() {
+		defer close(said)
+		line, err := bufio.NewReader(c.stdout).ReadBytes('\n')
+		var parsed announcement
+		if err == nil && json.Unmarshal(line, &parsed) == nil {
+			said <- parsed
+		}
+	}()
+	select {
+	case <-ctx.Done():
+		return "", fmt.Errorf("waiting until it is ready: %w", ctx.Err())
+	case parsed := <-said:
+		if parsed.Address == "" {
+			return "", errors.New("it ended, or spoke nonsense, before it was ready")
+		}
+		return parsed.Address, nil
+	}
+}
+
+// close ends the process and waits for it.
+func (c *child) close() error {
+	err := c.stdin.Close()
+	if errors.Is(err, os.ErrClosed) { // it had ended by itself, and Wait closed the pipe
+		err = nil
+	}
+	defer c.stdout.Close()
+	defer c.kill()
+	select {
+	case <-c.done:
+	case <-time.After(10 * time.Second):
+		c.kill()
+		<-c.done
+		return errors.Join(err, errors.New("kube-apiserver did not end with its stdin and was killed"))
+	}
+	if c.err != nil {
+		return errors.Join(err, fmt.Errorf("running kube-apiserver: %w", c.err))
+	}
+	return err
+}
+
+// logTail returns what a person needs to see why a start failed.
+func logTail(file string) string {
+	content, err := os.ReadFile(file) //nolint:gosec // the log of startChild
+	if err != nil {
+		return "" // it did not get as far as having a log
+	}
+	lines := strings.Split(strings.TrimSpace(string(content)), "\n")
+	lines = slices.Clone(lines[max(0, len(lines)-40):])
+	return "\n" + strings.Join(lines, "\n")
+}

@@ -1,0 +1,11 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build !linux
+
+package apiserver
+
+import "os/exec"
+
+// dieWithParent relies on the child alone, which ends with its stdin.
+func dieWithParent(*exec.Cmd) {}

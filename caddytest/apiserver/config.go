@@ -1,0 +1,126 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package apiserver
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// pki holds the authorities whose certificates kube-apiserver is told to trust.
+type pki struct {
+	serving, clients, frontProxy *authority
+}
+
+func newPKI(dir string) (pki, error) {
+	var made pki
+	var err error
+	if made.serving, err = newAuthority(dir, "serving-ca"); err != nil {
+		return made, err
+	}
+	if made.clients, err = newAuthority(dir, "client-ca"); err != nil {
+		return made, err
+	}
+	made.frontProxy, err = newAuthority(dir, "front-proxy-ca")
+	return made, err
+}
+
+// flags writes the files that kube-apiserver reads and returns its flags.
+func (s *Server) flags(keys pki) ([]string, error) {
+	certFile, keyFile, err := keys.serving.server("apiserver")
+	if err != nil {
+		return nil, err
+	}
+	tokenKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	tokenKeyFile, err := writeKey(s.Dir, "service-account", tokenKey)
+	if err != nil {
+		return nil, err
+	}
+	authentication, err := s.writeJSON("authentication.json", authenticationConfig(s.Issuer, keys.serving))
+	if err != nil {
+		return nil, err
+	}
+	audit, err := s.writeJSON("audit-policy.json", auditPolicy())
+	if err != nil {
+		return nil, err
+	}
+	return []string{
+		// Nothing here needs a network: without the reconciler a loopback
+		// address is good enough.
+		"--bind-address=127.0.0.1", "--advertise-address=127.0.0.1", "--endpoint-reconciler-type=none",
+		"--service-cluster-ip-range=10.0.0.0/24",
+		"--cert-dir=" + s.Dir, "--tls-cert-file=" + certFile, "--tls-private-key-file=" + keyFile,
+		"--authorization-mode=RBAC", "--authentication-config=" + authentication,
+		"--client-ca-file=" + keys.clients.file,
+		"--service-account-issuer=https://kubernetes.default.svc",
+		"--service-account-key-file=" + tokenKeyFile, "--service-account-signing-key-file=" + tokenKeyFile,
+		"--api-audiences=https://kubernetes.default.svc," + s.Issuer.Audience,
+		"--requestheader-client-ca-file=" + keys.frontProxy.file,
+		"--requestheader-allowed-names=" + proxyName,
+		"--requestheader-username-headers=X-Remote-User", "--requestheader-group-headers=X-Remote-Group",
+		"--requestheader-uid-headers=X-Remote-Uid", "--requestheader-extra-headers-prefix=X-Remote-Extra-",
+		// No controller makes the default service accounts that it asks for.
+		"--disable-admission-plugins=ServiceAccount",
+		// Blocking, so that an event is in the file when its request has ended.
+		"--audit-policy-file=" + audit, "--audit-log-path=" + s.auditFile(), "--audit-log-mode=blocking",
+	}, nil
+}
+
+func (s *Server) writeJSON(name string, content any) (string, error) {
+	encoded, err := json.Marshal(content)
+	if err != nil {
+		return "", fmt.Errorf("encoding %s: %w", name, err)
+	}
+	file := filepath.Join(s.Dir, name)
+	return file, os.WriteFile(file, encoded, 0o600)
+}
+
+// authenticationConfig maps a token of the issuer to the user oidc:SUB with the
+// groups oidc:GROUP, the uid SUB and, if there is a claim tenant, the extra
+// example.com/tenant. Anonymous requests reach the health endpoints only.
+func authenticationConfig(issuer *Issuer, serving *authority) any {
+	type object = map[string]any
+	return object{
+		"apiVersion": "apiserver.config.k8s.io/v1",
+		"kind":       "AuthenticationConfiguration",
+		"anonymous": object{
+			"enabled":    true,
+			"conditions": []object{{"path": "/readyz"}, {"path": "/healthz"}, {"path": "/livez"}},
+		},
+		"jwt": []object{{
+			"issuer": object{
+				"url":                  issuer.URL,
+				"certificateAuthority": string(serving.pem),
+				"audiences":            []string{issuer.Audience},
+			},
+			"claimMappings": object{
+				"username": object{"claim": "sub", "prefix": "oidc:"},
+				"groups":   object{"claim": "groups", "prefix": "oidc:"},
+				"uid":      object{"claim": "sub"},
+				"extra": []object{{
+					"key":             "example.com/tenant",
+					"valueExpression": `has(claims.tenant) ? claims.tenant : ""`,
+				}},
+			},
+		}},
+	}
+}
+
+// auditPolicy logs who asked for what, never a body: tokens are in bodies.
+func auditPolicy() any {
+	return map[string]any{
+		"apiVersion": "audit.k8s.io/v1",
+		"kind":       "Policy",
+		"omitStages": []string{"RequestReceived"},
+		"rules":      []map[string]any{{"level": "Metadata"}},
+	}
+}

@@ -1,0 +1,151 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package identity
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"strings"
+)
+
+// Forwarded is the [Source] for an identity that a trusted proxy wrote into header
+// fields. The names of fields are canonical, in order: the first with a value wins, as
+// with OpenShift's RequestHeader identity provider and kube-apiserver's
+// --requestheader-username-headers.
+type Forwarded struct {
+	User, Groups, UID, Email, Name, PreferredUsername []string
+
+	// Separator splits the lines of Groups; empty: each line is one group.
+	Separator string
+
+	// Extra are prefixes: the rest of a field's name, in lower case and percent-decoded,
+	// is the key.
+	Extra []string
+
+	// UserPrefix and GroupPrefix go before every user and group, so that no other
+	// source's names can be the same.
+	UserPrefix, GroupPrefix string
+}
+
+// Reads implements [Source]: only a trusted proxy may set these fields.
+func (f *Forwarded) Reads() Fields {
+	fields := Fields{Proxy: true}
+	for _, list := range [...][]string{f.User, f.Groups, f.UID, f.Email, f.Name, f.PreferredUsername} {
+		fields.Names = append(fields.Names, list...)
+	}
+	for _, prefix := range f.Extra {
+		fields.Names = append(fields.Names, prefix+"*")
+	}
+	return fields
+}
+
+// Authenticate implements [Source]. Without a user it is [ErrAbsent], whatever else is
+// there; a single-valued field in two lines is [ErrMalformed], for a proxy sets such a
+// field and does not add to it: one of the two lines is somebody else's.
+func (f *Forwarded) Authenticate(_ context.Context, r *Request) (*Identity, error) {
+	id := new(Identity)
+	for _, field := range [...]struct {
+		value *string
+		from  []string
+	}{
+		{&id.Username, f.User},
+		{&id.UID, f.UID},
+		{&id.Email, f.Email},
+		{&id.Name, f.Name},
+		{&id.PreferredUsername, f.PreferredUsername},
+	} {
+		var err error
+		if *field.value, err = first(r.Claims, field.from); err != nil {
+			return nil, err
+		}
+	}
+	if id.Username == "" {
+		return nil, ErrAbsent
+	}
+	id.Username = f.UserPrefix + id.Username
+	id.Groups = f.groups(r.Claims)
+	extra, err := f.extra(r.Claims)
+	if err != nil {
+		return nil, err
+	}
+	id.Extra = extra
+	return id, nil
+}
+
+// first returns the value of the first field that has one, and refuses any of them
+// that comes in more than one line.
+func first(claims Claims, fields []string) (string, error) {
+	value := ""
+	for _, field := range fields {
+		lines := claims.Lines(field)
+		if len(lines) > 1 {
+			return "", fmt.Errorf("%w: %d lines of %s", ErrMalformed, len(lines), field)
+		}
+		if value == "" && len(lines) == 1 {
+			value = lines[0]
+		}
+	}
+	return value, nil
+}
+
+// groups returns the groups of the first field that has any.
+func (f *Forwarded) groups(claims Claims) []string {
+	for _, field := range f.Groups {
+		groups := SplitGroups(claims.Lines(field), f.Separator)
+		if len(groups) == 0 {
+			continue
+		}
+		if f.GroupPrefix != "" {
+			for i := range groups {
+				groups[i] = f.GroupPrefix + groups[i]
+			}
+		}
+		return groups
+	}
+	return nil
+}
+
+// SplitGroups returns one group a line, or several where there is a separator. Empty
+// elements are dropped, and the blanks around an element are not part of it (RFC 9110,
+// section 5.6.1). Without a separator a line is taken as it is. The result is new.
+func SplitGroups(lines []string, separator string) []string {
+	groups := make([]string, 0, len(lines))
+	for _, line := range lines {
+		if separator == "" {
+			if line != "" {
+				groups = append(groups, line)
+			}
+			continue
+		}
+		for element := range strings.SplitSeq(line, separator) {
+			if element = strings.Trim(element, " \t"); element != "" {
+				groups = append(groups, element)
+			}
+		}
+	}
+	return groups
+}
+
+// extra collects the extra attributes. Two fields whose names become the same key are
+// refused: only one of them is the proxy's.
+func (f *Forwarded) extra(claims Claims) (map[string][]string, error) {
+	var extra map[string][]string
+	for _, prefix := range f.Extra {
+		for field, lines := range claims.WithPrefix(prefix) {
+			key, err := url.PathUnescape(strings.ToLower(field[len(prefix):]))
+			if err != nil || key == "" || key != strings.ToLower(key) {
+				return nil, fmt.Errorf("%w: the name of the extra field %s", ErrMalformed, Quote(field))
+			}
+			if _, found := extra[key]; found {
+				return nil, fmt.Errorf("%w: two extra fields for the key %s", ErrMalformed, Quote(key))
+			}
+			if extra == nil {
+				extra = make(map[string][]string)
+			}
+			extra[key] = lines
+		}
+	}
+	return extra, nil
+}

@@ -1,0 +1,174 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package identity
+
+import (
+	"crypto/x509"
+	"encoding/asn1"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"time"
+)
+
+// Peer is who is at the other end of the connection: the proxy in front of this one,
+// or the client itself.
+type Peer struct {
+	// Addr is the direct peer's address: IPv4 where it came mapped into IPv6, without
+	// a zone. It is invalid for a unix socket.
+	Addr netip.Addr
+
+	// Unix says that the connection came by a unix socket, as the configuration of the
+	// listener proves. An address of "@" proves nothing: a PROXY header can write it.
+	Unix bool
+
+	// Trusted says that this peer may speak for others.
+	Trusted bool
+}
+
+// String is the peer as the log shows it.
+func (p Peer) String() string {
+	switch {
+	case p.Unix:
+		return "unix"
+	case p.Addr.IsValid():
+		return p.Addr.String()
+	default:
+		return "unknown"
+	}
+}
+
+// ParseAddr reads the address of a direct peer, as http.Request.RemoteAddr has it.
+// What is no address and port gives the zero Addr, which no range contains.
+func ParseAddr(remote string) netip.Addr {
+	host, _, err := net.SplitHostPort(remote)
+	if err != nil {
+		return netip.Addr{}
+	}
+	addr, err := netip.ParseAddr(host)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return addr.Unmap().WithZone("")
+}
+
+// InRanges says whether one of the ranges contains addr. A range that is a whole
+// address family counts only when all is set: a source of ranges may change while
+// the server runs, and an empty answer that became 0.0.0.0/0 must not trust everyone.
+func InRanges(addr netip.Addr, ranges []netip.Prefix, all bool) bool {
+	for _, r := range ranges {
+		if (r.Bits() > 0 || all) && r.Contains(addr) {
+			return true
+		}
+	}
+	return false
+}
+
+// CheckRanges refuses ranges that together cover a whole address family, unless all
+// is set, and those that are written as IPv4 mapped into IPv6, which match nothing.
+func CheckRanges(ranges []netip.Prefix, all bool) error {
+	for _, r := range ranges {
+		if r.Addr().Is4In6() {
+			return fmt.Errorf("range %s is IPv4 mapped into IPv6 and matches nothing: write it as IPv4", r)
+		}
+	}
+	if all {
+		return nil
+	}
+	for _, family := range []string{"0.0.0.0/0", "::/0"} {
+		if covers(netip.MustParsePrefix(family), ranges) {
+			return fmt.Errorf("the ranges cover all of %s, so everybody could claim to be anybody "+
+				"(insecure_trust_all_peers allows it)", family)
+		}
+	}
+	return nil
+}
+
+// covers says whether ranges leave nothing of whole out: a range contains it, or
+// they cover both of its halves.
+func covers(whole netip.Prefix, ranges []netip.Prefix) bool {
+	var inside []netip.Prefix
+	for _, r := range ranges {
+		switch {
+		case r.Addr().BitLen() != whole.Addr().BitLen() || !r.Overlaps(whole):
+		case r.Bits() <= whole.Bits():
+			return true
+		default:
+			inside = append(inside, r)
+		}
+	}
+	if len(inside) == 0 {
+		return false
+	}
+	low := netip.PrefixFrom(whole.Addr(), whole.Bits()+1)
+	return covers(low, inside) && covers(otherHalf(low), inside)
+}
+
+// otherHalf returns the prefix that differs from p in its last bit only.
+func otherHalf(p netip.Prefix) netip.Prefix {
+	bytes := p.Addr().AsSlice()
+	bit := p.Bits() - 1
+	bytes[bit/8] ^= 0x80 >> (bit % 8)
+	addr, _ := netip.AddrFromSlice(bytes) // as long as it was
+	return netip.PrefixFrom(addr, p.Bits())
+}
+
+// VerifyProxy checks a peer's own TLS client certificate as OpenShift's RequestHeader
+// identity provider and kube-apiserver's --requestheader-client-ca-file do: a chain to
+// roots and no others, usage clientAuth, and, where names are given, a common name
+// that equals one of them. Certificates after the first are intermediates only.
+//
+// The chain is verified here whatever the TLS policy of the listener says, since
+// client_auth modes request and require verify nothing.
+func VerifyProxy(chain []*x509.Certificate, roots *x509.CertPool, names []string, now time.Time) error {
+	if len(chain) == 0 {
+		return errors.New("the peer has no TLS client certificate")
+	}
+	if roots == nil {
+		return errors.New("no roots to verify the peer with") // nil would mean the system's
+	}
+	intermediates := x509.NewCertPool()
+	for _, cert := range chain[1:] {
+		intermediates.AddCert(cert)
+	}
+	_, err := chain[0].Verify(x509.VerifyOptions{
+		Roots:         roots,
+		Intermediates: intermediates,
+		CurrentTime:   now,
+		KeyUsages:     []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	})
+	if err != nil {
+		// quoted and bounded: x509's errors contain names out of the certificate
+		return fmt.Errorf("verifying the peer's TLS client certificate: %s", Quote(err.Error()))
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	name, err := commonName(chain[0])
+	if err != nil {
+		return err
+	}
+	if !slices.Contains(names, name) {
+		return fmt.Errorf("the peer's TLS client certificate has common name %s, which is not allowed", Quote(name))
+	}
+	return nil
+}
+
+// commonName returns the only common name. Where there are several, pkix.Name has the
+// last one and others the first (CVE-2026-47838): there is no right one.
+func commonName(cert *x509.Certificate) (string, error) {
+	var names []string
+	for _, attribute := range cert.Subject.Names {
+		if attribute.Type.Equal(asn1.ObjectIdentifier{2, 5, 4, 3}) {
+			name, _ := attribute.Value.(string)
+			names = append(names, name)
+		}
+	}
+	if len(names) != 1 {
+		return "", fmt.Errorf("the peer's TLS client certificate has %d common names", len(names))
+	}
+	return names[0], nil
+}

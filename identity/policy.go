@@ -1,0 +1,197 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package identity
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+const (
+	// DefaultMaxGroups is how many groups an identity may have when nothing is said.
+	DefaultMaxGroups = 256
+
+	// MaxBytes is how long all the names and values of an identity may be together.
+	// The API server takes about 1 MB of header, most other upstreams 8 to 64 KiB.
+	MaxBytes = 32 << 10
+)
+
+// Policy says what an identity may look like, whichever source it came from. What it
+// does not like it refuses: a name is never trimmed, cut or cleaned, since the upstream
+// would then see another name than the one that was judged.
+type Policy struct {
+	// DenyUsers and DenyGroups refuse the whole identity.
+	DenyUsers, DenyGroups Patterns
+
+	// AllowGroups, when there are any, are the only groups that go on; others are left
+	// out without a word.
+	AllowGroups Patterns
+
+	// AllowReserved are exact names that begin with "system:" and may pass all the same.
+	AllowReserved []string
+
+	// MaxGroups is how many groups may go on. Default: [DefaultMaxGroups].
+	MaxGroups int
+}
+
+// Check judges id, and leaves out the groups that may not go on. The error wraps
+// [ErrForbidden].
+func (p *Policy) Check(id *Identity) error {
+	if id.Username == "" {
+		// the API server takes an empty Impersonate-User for none at all, and the
+		// request would run as the proxy itself
+		return fmt.Errorf("%w: the identity has no user", ErrForbidden)
+	}
+	if err := checkStrings(id); err != nil {
+		return fmt.Errorf("%w: %w", ErrForbidden, err)
+	}
+	if err := p.checkNames(id); err != nil {
+		return fmt.Errorf("%w: %w", ErrForbidden, err)
+	}
+	if len(p.AllowGroups) > 0 {
+		id.Groups = p.allowed(id.Groups)
+	}
+	maxGroups := p.MaxGroups
+	if maxGroups == 0 {
+		maxGroups = DefaultMaxGroups
+	}
+	if len(id.Groups) > maxGroups {
+		return fmt.Errorf("%w: %d groups, more than max_groups %d", ErrForbidden, len(id.Groups), maxGroups)
+	}
+	if n := size(&id.User); n > MaxBytes {
+		return fmt.Errorf("%w: the identity has %d bytes, more than %d", ErrForbidden, n, MaxBytes)
+	}
+	return nil
+}
+
+// checkNames judges who the user and the groups say they are.
+func (p *Policy) checkNames(id *Identity) error {
+	if p.reserved(id, id.Username) {
+		return fmt.Errorf("user %s is reserved", Quote(id.Username))
+	}
+	if p.DenyUsers.Match(id.Username) {
+		return fmt.Errorf("user %s is denied", Quote(id.Username))
+	}
+	for _, group := range id.Groups {
+		if p.reserved(id, group) {
+			return fmt.Errorf("group %s is reserved", Quote(group))
+		}
+		if p.DenyGroups.Match(group) {
+			return fmt.Errorf("group %s is denied", Quote(group))
+		}
+	}
+	return nil
+}
+
+// reserved says whether name is one of Kubernetes' own and nobody allowed it.
+func (p *Policy) reserved(id *Identity, name string) bool {
+	return IsReserved(name) && !slices.Contains(p.AllowReserved, name) && !slices.Contains(id.Reserved, name)
+}
+
+// IsReserved says whether name begins with "system:", in any case and any folding:
+// Kubernetes compares exactly, but an upstream or a directory behind it may not.
+func IsReserved(name string) bool {
+	prefix, _, found := strings.Cut(name, ":")
+	return found && strings.EqualFold(prefix, "system")
+}
+
+func (p *Policy) allowed(groups []string) []string {
+	var kept []string // a new slice: the source may share its own
+	for _, group := range groups {
+		if p.AllowGroups.Match(group) {
+			kept = append(kept, group)
+		}
+	}
+	return kept
+}
+
+// checkStrings refuses every string that an upstream, a log or a terminal could read
+// as something else than it is. Its errors do not show the string.
+func checkStrings(id *Identity) error {
+	for _, field := range [...]struct{ what, value string }{
+		{"user", id.Username}, {"uid", id.UID}, {"email", id.Email},
+		{"name", id.Name}, {"preferred_username", id.PreferredUsername},
+	} {
+		if err := checkString(field.what, field.value); err != nil {
+			return err
+		}
+	}
+	for _, group := range id.Groups {
+		if group == "" {
+			return fmt.Errorf("a group is empty")
+		}
+		if err := checkString("group", group); err != nil {
+			return err
+		}
+	}
+	return checkExtra(id.Extra)
+}
+
+// checkExtra also judges keys: the API server lower-cases and unescapes them, so that
+// two keys that differ in case would become one.
+func checkExtra(extra map[string][]string) error {
+	for key, values := range extra {
+		if key == "" || key != strings.ToLower(key) {
+			return fmt.Errorf("the key of an extra is empty or not in lower case")
+		}
+		if err := checkString("key of an extra", key); err != nil {
+			return err
+		}
+		for _, value := range values {
+			if err := checkString("extra", value); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// checkString refuses invalid UTF-8, outer blanks (an upstream trims them, so that
+// " system:masters" passes a check here and means system:masters there), and control
+// and format characters (line breaks, NUL, zero-width and direction marks).
+func checkString(what, s string) error {
+	if isPlain(s) {
+		return nil
+	}
+	if !utf8.ValidString(s) {
+		return fmt.Errorf("the %s is not UTF-8", what)
+	}
+	if strings.TrimSpace(s) != s {
+		return fmt.Errorf("the %s begins or ends with a blank", what)
+	}
+	for _, r := range s {
+		if unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) {
+			return fmt.Errorf("the %s has a control or format character", what)
+		}
+	}
+	return nil
+}
+
+// isPlain settles the usual case, printable ASCII without blanks, in one pass.
+func isPlain(s string) bool {
+	for i := range len(s) {
+		if s[i] <= ' ' || s[i] >= 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
+// size is how long all names and values are together.
+func size(u *User) int {
+	n := len(u.Username) + len(u.UID) + len(u.Email) + len(u.Name) + len(u.PreferredUsername)
+	for _, group := range u.Groups {
+		n += len(group)
+	}
+	for key, values := range u.Extra {
+		n += len(key)
+		for _, value := range values {
+			n += len(value)
+		}
+	}
+	return n
+}

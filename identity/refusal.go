@@ -1,0 +1,57 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package identity
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Every refusal wraps exactly one of these with %w. What they mean for the client
+// (a status) is decided in one place, on Caddy's side.
+var (
+	// ErrAbsent: this source found no credential; the next one is asked.
+	ErrAbsent = errors.New("no credential")
+
+	// ErrMalformed: what was sent cannot be read, or can be read in two ways.
+	ErrMalformed = errors.New("malformed")
+
+	// ErrRejected: a readable credential that does not prove anything.
+	ErrRejected = errors.New("rejected")
+
+	// ErrForbidden: proven, but policy says no.
+	ErrForbidden = errors.New("forbidden")
+
+	// ErrUnavailable: it could not be decided, or the proxy has no credential of its
+	// own to send. Trying again later may help.
+	ErrUnavailable = errors.New("unavailable")
+
+	// ErrMethod: a method that has no business here, CONNECT or TRACE.
+	ErrMethod = errors.New("method not allowed")
+
+	// ErrTooEarly: the TLS handshake is not finished (0-RTT), so the request may be a
+	// replay and its peer address is not verified (RFC 8470).
+	ErrTooEarly = errors.New("too early")
+
+	// ErrInternal: a source or an injector broke its contract or panicked.
+	ErrInternal = errors.New("internal error")
+)
+
+// Bad says whether err is about a credential that was presented and is bad, which is
+// when a [Fallback] may be asked.
+func Bad(err error) bool {
+	return errors.Is(err, ErrMalformed) || errors.Is(err, ErrRejected)
+}
+
+// maxQuote is how much of a name from the wire an error shows, in bytes.
+const maxQuote = 64
+
+// Quote prepares a name from the wire for an error: quoted, so that it cannot forge
+// a line of the log, and bounded. It is for names only, never for credentials.
+func Quote(name string) string {
+	if len(name) > maxQuote {
+		return fmt.Sprintf("%q… (%d bytes)", name[:maxQuote], len(name))
+	}
+	return fmt.Sprintf("%q", name)
+}

@@ -1,0 +1,79 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package identity
+
+import (
+	"fmt"
+	"net/http"
+	"net/textproto"
+	"strings"
+)
+
+// Shape is the form of a request, before anybody looks at who sent it.
+type Shape struct {
+	// Method as sent.
+	Method string
+
+	// Protocol is the :protocol of an extended CONNECT (RFC 8441, RFC 9220), else "".
+	Protocol string
+
+	// Upgrade and Connection are the lines of these fields.
+	Upgrade, Connection []string
+
+	// Early says that the TLS handshake is not finished (0-RTT).
+	Early bool
+}
+
+// Check refuses the shapes that nobody needs in front of a dashboard or an API
+// server, and returns the value of Upgrade for a request that asks for one of the
+// two that they do need, websocket and SPDY/3.1.
+//
+// CONNECT would be forwarded together with the injected credential, and any other
+// upgrade makes a raw tunnel of the connection to the upstream, in which a client can
+// send requests that this handler never sees.
+func (s Shape) Check() (upgrade string, err error) {
+	switch {
+	case s.Early:
+		return "", fmt.Errorf("%w: the TLS handshake is not finished", ErrTooEarly)
+	case s.Method == http.MethodTrace:
+		return "", fmt.Errorf("%w: TRACE", ErrMethod)
+	case s.Method == http.MethodConnect && s.Protocol != "websocket":
+		return "", fmt.Errorf("%w: CONNECT", ErrMethod)
+	case len(s.Upgrade) == 0:
+		return "", nil
+	case len(s.Upgrade) > 1:
+		return "", fmt.Errorf("%w: %d lines of Upgrade", ErrMalformed, len(s.Upgrade))
+	}
+	// ASCII only: Unicode folding takes "webſocket" for websocket.
+	if !equalFoldASCII(s.Upgrade[0], "websocket") && !equalFoldASCII(s.Upgrade[0], "SPDY/3.1") {
+		return "", fmt.Errorf("%w: upgrade to %s", ErrMalformed, Quote(s.Upgrade[0]))
+	}
+	for _, line := range s.Connection {
+		for token := range strings.SplitSeq(line, ",") {
+			if equalFoldASCII(textproto.TrimString(token), "upgrade") {
+				return s.Upgrade[0], nil
+			}
+		}
+	}
+	return "", nil // without Connection: Upgrade the field means nothing (RFC 9110, section 7.8)
+}
+
+func equalFoldASCII(a, b string) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range len(a) {
+		if lowerASCII(a[i]) != lowerASCII(b[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+func lowerASCII(c byte) byte {
+	if 'A' <= c && c <= 'Z' {
+		return c + 'a' - 'A'
+	}
+	return c
+}

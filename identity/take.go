@@ -1,0 +1,181 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package identity
+
+import (
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"net/textproto"
+	"strings"
+	"unicode/utf8"
+)
+
+// bearerSubprotocol begins the element of Sec-WebSocket-Protocol in which a browser
+// passes a bearer token to the API server (k8s.io/apiserver,
+// pkg/authentication/request/websocket): a second way in for a credential.
+const bearerSubprotocol = "base64url.bearer.authorization.k8s.io."
+
+// BuiltinFields are taken off every request, whatever is configured: the fields in
+// which proxies, load balancers and upstreams that are known to this project carry
+// an identity or a credential. It is one list for input and output, since an output
+// name that is not configured here may be read by the upstream all the same.
+func BuiltinFields() []string {
+	return []string{
+		"Authorization", "Proxy-Authorization",
+		"Impersonate-*", "X-Remote-*", "Remote-*",
+		"X-Forwarded-User", "X-Forwarded-Group", "X-Forwarded-Groups", "X-Forwarded-Email", "X-Forwarded-Id-Token",
+		"X-Forwarded-Access-Token", "X-Forwarded-Preferred-Username", "X-Forwarded-Mail", "X-Forwarded-DisplayName",
+		"X-Forwarded-Login", "X-Forwarded-Client-Cert", "X-Forwarded-Tls-Client-Cert", "X-Forwarded-Tls-Client-Cert-Info",
+		"X-Auth-Request-*", "X-Authentik-*", "X-WEBAUTH-*",
+		"X-Goog-IAP-*", "X-Goog-Authenticated-User-*", "Cf-Access-*", "X-Pomerium-*", "X-Amzn-Oidc-*",
+		"X-Amzn-Mtls-*", "Client-Cert", "Client-Cert-Chain", "Ssl-Client-*", "X-SSL-*", "X-Client-Cert*",
+		"X-ARR-ClientCert", "Cf-Client-Cert-*", "CloudFront-Viewer-Cert-*",
+		"X-Scope-OrgID", "Kubeflow-*", "X-Proxy-User", "X-Proxy-Roles", "Kiali-User",
+	}
+}
+
+// Taker takes everything that speaks of the sender off a request.
+type Taker struct {
+	// Fields are the names to take: the built-in ones, those of every source and
+	// injector, and the operator's own.
+	Fields *Names
+
+	// Cookies are the names of cookies to remove; a trailing "*" is a prefix.
+	Cookies Patterns
+
+	// PassAuthorization leaves the field Authorization where it is, for upstreams that
+	// have a login of their own. Variant spellings of the name go all the same.
+	PassAuthorization bool
+}
+
+// Take moves the sender's fields out of header, in place, so that routes which handle
+// an error do not see them either. Connection is not filtered but built anew, from
+// upgrade alone (empty, or the protocol that [Shape.Check] returned): a client that
+// sends "Connection: Impersonate-User" would otherwise have reverse_proxy delete what
+// an injector writes (CVE-2021-31999, CVE-2022-23652).
+func (t *Taker) Take(header http.Header, upgrade string) Claims {
+	claims := make(Claims, 0, 8)
+	var raw []string // not canonical: set by another middleware, never by net/http
+	for name, values := range header {
+		switch {
+		case !t.Fields.Match(name):
+		case t.PassAuthorization && name == "Authorization":
+		case textproto.CanonicalMIMEHeaderKey(name) != name:
+			raw = append(raw, name)
+		default:
+			delete(header, name)
+			claims = append(claims, Claim{name, values})
+		}
+	}
+	for _, name := range raw {
+		claims.merge(textproto.CanonicalMIMEHeaderKey(name), header[name])
+		delete(header, name)
+	}
+	takeSubprotocol(header, &claims)
+	if len(t.Cookies) > 0 {
+		t.takeCookies(header)
+	}
+	rebuildConnection(header, upgrade)
+	return claims
+}
+
+// takeSubprotocol removes bearer tokens from Sec-WebSocket-Protocol, and puts each
+// among the claims as what it is: one more line of Authorization. The prefix is
+// compared without regard to case, to leave nothing that some upstream might read.
+func takeSubprotocol(header http.Header, claims *Claims) {
+	const field = "Sec-Websocket-Protocol"
+	lines := header[field]
+	var rest, tokens []string
+	for _, line := range lines {
+		for element := range strings.SplitSeq(line, ",") {
+			element = textproto.TrimString(element)
+			if n := len(bearerSubprotocol); len(element) >= n && equalFoldASCII(element[:n], bearerSubprotocol) {
+				tokens = append(tokens, "Bearer "+decodeSubprotocol(element[n:]))
+			} else if element != "" {
+				rest = append(rest, element)
+			}
+		}
+	}
+	if len(tokens) == 0 {
+		return // nothing of ours: the lines stay as they came
+	}
+	claims.merge("Authorization", tokens)
+	if len(rest) == 0 {
+		delete(header, field)
+		return
+	}
+	header[field] = []string{strings.Join(rest, ", ")}
+}
+
+// decodeSubprotocol returns the token, or "" when there is none to be read, which
+// makes a bearer credential that is present and bad.
+func decodeSubprotocol(encoded string) string {
+	token, err := base64.RawURLEncoding.DecodeString(encoded)
+	if err != nil || !utf8.Valid(token) {
+		return ""
+	}
+	return string(token)
+}
+
+// takeCookies removes cookies by name and leaves the others byte for byte.
+func (t *Taker) takeCookies(header http.Header) {
+	var lines []string
+	for _, line := range header["Cookie"] {
+		var kept []string
+		for cookie := range strings.SplitSeq(line, ";") {
+			name, _, _ := strings.Cut(cookie, "=")
+			if !t.Cookies.Match(textproto.TrimString(name)) {
+				kept = append(kept, cookie)
+			}
+		}
+		if rest := textproto.TrimString(strings.Join(kept, ";")); rest != "" {
+			lines = append(lines, rest)
+		}
+	}
+	if len(lines) == 0 {
+		delete(header, "Cookie")
+		return
+	}
+	header["Cookie"] = lines
+}
+
+// rebuildConnection leaves of the fields that belong to the connection nothing, or
+// exactly what the upgrade needs.
+func rebuildConnection(header http.Header, upgrade string) {
+	delete(header, "Connection")
+	delete(header, "Proxy-Connection")
+	delete(header, "Keep-Alive")
+	delete(header, "Trailer") // quic-go leaves it in the header
+	delete(header, "Upgrade")
+	if upgrade != "" {
+		header["Connection"] = []string{"Upgrade"}
+		header["Upgrade"] = []string{upgrade}
+	}
+}
+
+// Patterns are exact names, or prefixes with a trailing "*".
+type Patterns []string
+
+// Match says whether name is one of them. Case matters.
+func (p Patterns) Match(name string) bool {
+	for _, pattern := range p {
+		if prefix, ok := strings.CutSuffix(pattern, "*"); ok && strings.HasPrefix(name, prefix) || pattern == name {
+			return true
+		}
+	}
+	return false
+}
+
+// CheckPattern refuses what is neither an exact name nor a prefix.
+func CheckPattern(pattern string) error {
+	name := strings.TrimSuffix(pattern, "*")
+	if name == "" {
+		return fmt.Errorf("pattern %q matches nothing or everything", pattern)
+	}
+	if strings.Contains(name, "*") {
+		return fmt.Errorf("pattern %q: only a trailing '*' makes a prefix", pattern)
+	}
+	return nil
+}

@@ -1,0 +1,94 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package impersonation
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
+)
+
+// Headers is the [identity.Injector] for upstreams that read an identity from plain
+// header fields. A field that is empty here, or for which the identity has no value,
+// is not sent. Names are canonical.
+type Headers struct {
+	User, UID, Email, Name, PreferredUsername string
+
+	// Groups: one line a group, or one line with Separator between groups. A group that
+	// contains the separator is refused, since the upstream would read two.
+	Groups, Separator string
+
+	// Extra is the prefix under which all extra attributes go.
+	Extra string
+}
+
+// FrontProxy returns the fields in which kube-apiserver (--requestheader-*) and its
+// aggregated API servers read an identity from a proxy that they know by its client
+// certificate. There is no authorisation of what is claimed, so all of it is sent.
+func FrontProxy() *Headers {
+	return &Headers{
+		User:   "X-Remote-User",
+		Groups: "X-Remote-Group",
+		UID:    "X-Remote-Uid",
+		Extra:  "X-Remote-Extra-",
+	}
+}
+
+// Writes implements [identity.Injector].
+func (h *Headers) Writes() []string {
+	names := []string{h.User, h.UID, h.Email, h.Name, h.PreferredUsername, h.Groups}
+	if h.Extra != "" {
+		names = append(names, h.Extra+"*")
+	}
+	return slices.DeleteFunc(names, func(name string) bool { return name == "" })
+}
+
+// Inject implements [identity.Injector].
+func (h *Headers) Inject(_ context.Context, id *identity.Identity, header http.Header) error {
+	groups, err := h.groups(id.Groups)
+	if err != nil {
+		return err
+	}
+	for _, field := range [...]struct{ name, value string }{
+		{h.User, id.Username},
+		{h.UID, id.UID},
+		{h.Email, id.Email},
+		{h.Name, id.Name},
+		{h.PreferredUsername, id.PreferredUsername},
+	} {
+		if field.name != "" && field.value != "" {
+			header[field.name] = []string{field.value}
+		}
+	}
+	if len(groups) > 0 {
+		header[h.Groups] = groups
+	}
+	if h.Extra != "" {
+		for key, values := range id.Extra {
+			header[extraField(h.Extra, key)] = slices.Clone(values)
+		}
+	}
+	return nil
+}
+
+// groups returns the lines for the field Groups.
+func (h *Headers) groups(groups []string) ([]string, error) {
+	if h.Groups == "" || len(groups) == 0 {
+		return nil, nil
+	}
+	if h.Separator == "" {
+		return slices.Clone(groups), nil
+	}
+	for _, group := range groups {
+		if strings.Contains(group, h.Separator) {
+			return nil, fmt.Errorf("%w: group %s contains the separator %q",
+				identity.ErrForbidden, identity.Quote(group), h.Separator)
+		}
+	}
+	return []string{strings.Join(groups, h.Separator)}, nil
+}

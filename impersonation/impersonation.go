@@ -1,0 +1,99 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package impersonation writes a proven identity into the headers of the request that
+// goes upstream: as Kubernetes impersonation next to the proxy's own credential, as
+// the front-proxy family X-Remote-*, or as plain headers of any name.
+//
+// Every injector sets whole fields in canonical spelling, never adds to one, and
+// writes all of its fields or none. Names and values have passed
+// [identity.Policy.Check] before, so that none of them can end a header line.
+package impersonation
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
+)
+
+// Credential is what the proxy proves itself with beside the user it acts for.
+type Credential interface {
+	// Authorization returns the whole value of the field, or an error that wraps
+	// [identity.ErrUnavailable]. It is never empty without an error.
+	Authorization(ctx context.Context) (string, error)
+}
+
+// Impersonation is the [identity.Injector] for Kubernetes user impersonation
+// (https://kubernetes.io/docs/reference/access-authn-authz/user-impersonation/).
+type Impersonation struct {
+	// Credential goes into Authorization; nil where reverse_proxy's transport
+	// authenticates with a client certificate.
+	Credential Credential
+
+	// UID says that Impersonate-Uid is sent. Most RBAC does not allow it, and one
+	// refused field refuses the request.
+	UID bool
+
+	// Extra are the keys, in lower case, that are sent as Impersonate-Extra-*.
+	Extra []string
+}
+
+// Writes implements [identity.Injector].
+func (i *Impersonation) Writes() []string {
+	if i.Credential == nil {
+		return []string{"Impersonate-*"}
+	}
+	return []string{"Authorization", "Impersonate-*"}
+}
+
+// Inject implements [identity.Injector]. Credential and subject go together or not at
+// all: a proxy's token without Impersonate-User makes the request run as the proxy.
+func (i *Impersonation) Inject(ctx context.Context, id *identity.Identity, header http.Header) error {
+	if id.Username == "" {
+		return fmt.Errorf("%w: impersonating nobody", identity.ErrForbidden)
+	}
+	if i.Credential != nil {
+		authorization, err := i.Credential.Authorization(ctx)
+		if err != nil {
+			return err
+		}
+		if authorization == "" {
+			return fmt.Errorf("%w: the proxy's credential is empty", identity.ErrUnavailable)
+		}
+		header["Authorization"] = []string{authorization}
+	}
+	header["Impersonate-User"] = []string{id.Username}
+	if len(id.Groups) > 0 {
+		header["Impersonate-Group"] = slices.Clone(id.Groups) // one line each: upstreams do not split
+	}
+	if i.UID && id.UID != "" {
+		header["Impersonate-Uid"] = []string{id.UID}
+	}
+	for _, key := range i.Extra {
+		if values := id.Extra[key]; len(values) > 0 {
+			header[extraField("Impersonate-Extra-", key)] = slices.Clone(values)
+		}
+	}
+	return nil
+}
+
+// extraField returns the canonical name of the field for an extra key, escaped as
+// client-go's headerKeyEscape does (transport/round_trippers.go): the API server
+// lower-cases and percent-decodes it.
+func extraField(prefix, key string) string {
+	const hex = "0123456789ABCDEF"
+	name := make([]byte, 0, len(prefix)+len(key)+6)
+	name = append(name, prefix...)
+	for i := range len(key) {
+		c := key[i]
+		if c == '%' || !identity.IsToken(c) {
+			name = append(name, '%', hex[c>>4], hex[c&15])
+			continue
+		}
+		name = append(name, c)
+	}
+	return http.CanonicalHeaderKey(string(name))
+}

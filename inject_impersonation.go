@@ -1,0 +1,140 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package kubeidentity
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"go.uber.org/zap"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
+	"github.com/caddy-kube-identity/caddy-kube-identity/impersonation"
+)
+
+func init() {
+	caddy.RegisterModule(new(InjectImpersonation))
+}
+
+// InjectImpersonation is the injector for upstreams that take Kubernetes impersonation:
+// Impersonate-User and one Impersonate-Group line a group, next to a credential of the
+// proxy's own that RBAC allows to impersonate. Exactly one of TokenFile and NoCredential
+// must be given.
+//
+// Credential and subject go together or not at all: when the credential cannot be had,
+// the request is refused with 503, and nothing reaches the upstream.
+type InjectImpersonation struct {
+	Scope
+
+	// TokenFile is the path of a file with the proxy's own bearer token, such as a
+	// projected service-account token. It is looked at for every request and read again
+	// when it changed. While it is missing, empty or not one bearer token, requests are
+	// refused with 503. At most 64 KiB. Placeholders such as {env.TOKEN_FILE} are
+	// expanded when the configuration is loaded.
+	TokenFile string `json:"token_file,omitempty"`
+
+	// NoCredential sends none: reverse_proxy's transport authenticates with a client
+	// certificate (tls_client_auth).
+	NoCredential bool `json:"no_credential,omitempty"`
+
+	// UID sends Impersonate-Uid where the identity has one. Most RBAC does not allow it,
+	// and the API server then refuses the whole request.
+	UID bool `json:"uid,omitempty"`
+
+	// Extra are the keys, in lower case, that are sent as Impersonate-Extra-*. Each must
+	// be allowed by RBAC (userextras/<key>).
+	Extra []string `json:"extra,omitempty"`
+
+	injector impersonation.Impersonation
+}
+
+// CaddyModule returns the Caddy module information.
+func (*InjectImpersonation) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  injectorNamespace + ".impersonation",
+		New: func() caddy.Module { return new(InjectImpersonation) },
+	}
+}
+
+// Provision sets up the credential. A token file that cannot be read is no reason not to
+// load, since it may appear later; requests are refused until then.
+func (i *InjectImpersonation) Provision(ctx caddy.Context) error {
+	i.injector = impersonation.Impersonation{UID: i.UID, Extra: i.Extra}
+	if i.TokenFile == "" {
+		return nil
+	}
+	path, err := caddy.NewReplacer().ReplaceOrErr(i.TokenFile, true, true)
+	if err != nil {
+		return fmt.Errorf("inject impersonation token_file: %w", err)
+	}
+	credential := &impersonation.TokenFile{Path: path}
+	if _, err := credential.Authorization(ctx); err != nil {
+		ctx.Logger().Warn("token_file has no token yet: requests are refused until it has", zap.Error(err))
+	}
+	i.injector.Credential = credential
+	return nil
+}
+
+// Validate refuses none or two credentials, and extra keys that the API server would
+// change.
+func (i *InjectImpersonation) Validate() error {
+	if (i.TokenFile == "") != i.NoCredential {
+		return errors.New("inject impersonation: there must be exactly one of token_file and no_credential")
+	}
+	if err := each(checkExtraKey)(i.Extra); err != nil {
+		return fmt.Errorf("inject impersonation: %w", err)
+	}
+	return nil
+}
+
+func checkExtraKey(key string) error {
+	if key == "" || key != strings.ToLower(key) {
+		return fmt.Errorf("extra key %q is empty or not in lower case", key)
+	}
+	return nil
+}
+
+// Writes implements [identity.Injector].
+func (i *InjectImpersonation) Writes() []string { return i.injector.Writes() }
+
+// Inject implements [identity.Injector].
+func (i *InjectImpersonation) Inject(ctx context.Context, id *identity.Identity, header http.Header) error {
+	return i.injector.Inject(ctx, id, header)
+}
+
+// UnmarshalCaddyfile sets up the injector from Caddyfile tokens. Syntax:
+//
+//	inject impersonation {
+//		token_file <path>
+//		no_credential
+//		uid
+//		extra   <key>...
+//		sources <name>...
+//	}
+func (i *InjectImpersonation) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // consume injector name
+	if d.NextArg() {
+		return d.ArgErr()
+	}
+	return block(d, map[string]func(*caddyfile.Dispenser) error{
+		"token_file":    word(&i.TokenFile, notEmpty),
+		"no_credential": flag(&i.NoCredential),
+		"uid":           flag(&i.UID),
+		"extra":         list(&i.Extra, each(checkExtraKey)),
+		"sources":       i.parseSources,
+	})
+}
+
+// Interface guards
+var (
+	_ caddy.Provisioner     = (*InjectImpersonation)(nil)
+	_ caddy.Validator       = (*InjectImpersonation)(nil)
+	_ caddyfile.Unmarshaler = (*InjectImpersonation)(nil)
+	_ Injector              = (*InjectImpersonation)(nil)
+)

@@ -1,0 +1,66 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package kubeidentity
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// metrics are shared by all handlers of one configuration, in Caddy's registry. Their
+// labels take values from closed sets: the names of source modules, and results.
+type metrics struct {
+	requests  *prometheus.CounterVec
+	seconds   *prometheus.HistogramVec
+	untrusted prometheus.Counter
+}
+
+// newMetrics registers the metrics, or finds those that another handler registered.
+func newMetrics(registry *prometheus.Registry) (*metrics, error) {
+	const namespace, subsystem = "caddy", "kube_identity"
+	m := &metrics{
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Namespace: namespace, Subsystem: subsystem, Name: "requests_total",
+			Help: "Requests by the source that decided and by what became of them.",
+		}, []string{"source", "result"}),
+		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Namespace: namespace, Subsystem: subsystem, Name: "authenticate_seconds",
+			Help:    "Time a source took to decide, or to find no credential of its own.",
+			Buckets: []float64{1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1, 10},
+		}, []string{"source"}),
+		untrusted: prometheus.NewCounter(prometheus.CounterOpts{
+			Namespace: namespace, Subsystem: subsystem, Name: "untrusted_fields_total",
+			Help: "Header fields dropped because only a trusted proxy may set them.",
+		}),
+	}
+	err := errors.Join(register(registry, &m.requests), register(registry, &m.seconds), register(registry, &m.untrusted))
+	if err != nil {
+		return nil, fmt.Errorf("registering metrics: %w", err)
+	}
+	return m, nil
+}
+
+// register puts a collector into the registry, or replaces it by the one that is there.
+func register[C prometheus.Collector](registry *prometheus.Registry, collector *C) error {
+	err := registry.Register(*collector)
+	there, ok := errors.AsType[prometheus.AlreadyRegisteredError](err)
+	if !ok {
+		return err
+	}
+	existing, ok := there.ExistingCollector.(C)
+	if !ok {
+		return err
+	}
+	*collector = existing
+	return nil
+}
+
+func (m *metrics) forSource(name string) sourceMetrics {
+	return sourceMetrics{
+		ok:      m.requests.WithLabelValues(name, "ok"),
+		seconds: m.seconds.WithLabelValues(name),
+	}
+}

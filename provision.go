@@ -1,0 +1,123 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package kubeidentity
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
+)
+
+// Provision loads the guests and compiles what they and the options say.
+func (h *Handler) Provision(ctx caddy.Context) error {
+	h.logger = ctx.Logger()
+	var err error
+	if h.metrics, err = newMetrics(ctx.GetMetricsRegistry()); err != nil {
+		return err
+	}
+	if err := h.provisionTrust(ctx); err != nil {
+		return err
+	}
+	if err := h.loadSources(ctx); err != nil {
+		return err
+	}
+	if err := h.loadInjectors(ctx); err != nil {
+		return err
+	}
+	h.policy = identity.Policy{
+		DenyUsers:     h.DenyUsers,
+		DenyGroups:    h.DenyGroups,
+		AllowGroups:   h.AllowGroups,
+		AllowReserved: h.AllowReserved,
+		MaxGroups:     h.MaxGroups,
+	}
+	return h.compileFields()
+}
+
+func (h *Handler) loadSources(ctx caddy.Context) error {
+	if len(h.SourcesRaw) == 0 {
+		return errors.New("there is no source: nothing could find out who is asking")
+	}
+	guests, err := ctx.LoadModule(h, "SourcesRaw")
+	if err != nil {
+		return fmt.Errorf("loading sources: %w", err)
+	}
+	for _, guest := range guests.([]any) {
+		src, ok := guest.(identity.Source)
+		if !ok {
+			return fmt.Errorf("loading sources: %T is no source", guest)
+		}
+		name := guest.(caddy.Module).CaddyModule().ID.Name()
+		h.sources = append(h.sources, &source{Source: src, name: name, metrics: h.metrics.forSource(name)})
+	}
+	last := h.sources[len(h.sources)-1]
+	if fallback, ok := last.Source.(identity.Fallback); ok {
+		last.onFailure = fallback.OnFailure()
+		h.fallback = last
+	}
+	return nil
+}
+
+func (h *Handler) loadInjectors(ctx caddy.Context) error {
+	if len(h.InjectorsRaw) == 0 {
+		return errors.New("there is no inject: the upstream would not learn who is asking")
+	}
+	guests, err := ctx.LoadModule(h, "InjectorsRaw")
+	if err != nil {
+		return fmt.Errorf("loading injectors: %w", err)
+	}
+	for _, guest := range guests.([]any) {
+		injector, ok := guest.(Injector)
+		if !ok {
+			return fmt.Errorf("loading injectors: %T is no injector", guest)
+		}
+		h.injectors = append(h.injectors, injector)
+		for _, src := range h.sources {
+			if names := injector.ForSources(); len(names) == 0 || slices.Contains(names, src.name) {
+				src.injectors = append(src.injectors, injector)
+			}
+		}
+	}
+	return nil
+}
+
+// compileFields collects every name that is to be taken off: what any source or
+// injector may read or write, in use for this request or not, so that an identity
+// without groups leaves none of the client's.
+func (h *Handler) compileFields() error {
+	names := slices.Concat(identity.BuiltinFields(), h.StripHeaders)
+	var proxyOnly []string
+	for _, src := range h.sources {
+		reads := src.Reads()
+		names = append(names, reads.Names...)
+		if reads.Proxy {
+			proxyOnly = append(proxyOnly, reads.Names...)
+		}
+		if _, found := identity.Overlap(reads.Names, []string{"Authorization"}); found {
+			h.readsAuthorization = true
+		}
+	}
+	for _, injector := range h.injectors {
+		names = append(names, injector.Writes()...)
+	}
+	taken, err := identity.NewNames(names...)
+	if err != nil {
+		return fmt.Errorf("collecting header fields: %w", err)
+	}
+	h.taker = identity.Taker{
+		Fields:            taken,
+		Cookies:           h.StripCookies,
+		PassAuthorization: h.PassAuthorization,
+	}
+	if len(proxyOnly) > 0 {
+		if h.proxyOnly, err = identity.NewNames(proxyOnly...); err != nil {
+			return fmt.Errorf("collecting header fields: %w", err)
+		}
+	}
+	return nil
+}

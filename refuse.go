@@ -1,0 +1,98 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package kubeidentity
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
+)
+
+// result is what becomes of a request: the value of the metric's label, the status
+// for the client and the level for the log.
+type result struct {
+	label  string
+	status int
+	level  zapcore.Level
+	known  bool // the error wraps a sentinel
+}
+
+// resultOf is the one place where a refusal becomes a status.
+func resultOf(err error) result {
+	switch {
+	case err == nil:
+		return result{"ok", http.StatusOK, zap.DebugLevel, true}
+	case errors.Is(err, identity.ErrInternal):
+		return result{"internal", http.StatusInternalServerError, zap.ErrorLevel, true}
+	case errors.Is(err, identity.ErrUnavailable):
+		return result{"unavailable", http.StatusServiceUnavailable, zap.ErrorLevel, true}
+	case errors.Is(err, identity.ErrMethod):
+		return result{"method", http.StatusMethodNotAllowed, zap.InfoLevel, true}
+	case errors.Is(err, identity.ErrTooEarly):
+		return result{"too_early", http.StatusTooEarly, zap.InfoLevel, true}
+	case errors.Is(err, identity.ErrMalformed):
+		return result{"malformed", http.StatusBadRequest, zap.WarnLevel, true}
+	case errors.Is(err, identity.ErrForbidden):
+		return result{"forbidden", http.StatusForbidden, zap.WarnLevel, true}
+	case errors.Is(err, identity.ErrRejected):
+		return result{"rejected", http.StatusUnauthorized, zap.WarnLevel, true}
+	case errors.Is(err, identity.ErrAbsent):
+		return result{"absent", http.StatusUnauthorized, zap.InfoLevel, true}
+	default:
+		return result{"internal", http.StatusInternalServerError, zap.ErrorLevel, false}
+	}
+}
+
+// retryAfter is what a 503 tells the client, in seconds.
+const retryAfter = "5"
+
+// refuse ends a request: the status for the client, the reason for the log. src is nil
+// when no source decided.
+func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, req *request, src *source, err error) error {
+	res := resultOf(err)
+	name := src.label()
+	h.metrics.requests.WithLabelValues(name, res.label).Inc()
+	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
+		repl.Set("http.kube_identity.reason", err.Error())
+		repl.Set("http.kube_identity.source", name)
+	}
+	if entry := h.logger.Check(res.level, "refused"); entry != nil {
+		fields := []zap.Field{
+			zap.String("source", name),
+			zap.String("peer", req.Peer.String()),
+			zap.String("reason", err.Error()),
+			zap.Int("status", res.status),
+		}
+		if broke, ok := errors.AsType[*panicError](err); ok {
+			fields = append(fields, zap.ByteString("stack", broke.stack))
+		}
+		entry.Write(fields...)
+	}
+	header := w.Header()
+	header.Set("Cache-Control", "no-store") // a cache may keep a 405, and worse, by itself
+	switch res.status {
+	case http.StatusUnauthorized:
+		header.Set("WWW-Authenticate", "Bearer") // RFC 9110, section 15.5.2: there must be a challenge
+	case http.StatusMethodNotAllowed:
+		header.Set("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
+	case http.StatusServiceUnavailable:
+		header.Set("Retry-After", retryAfter)
+	}
+	return caddyhttp.Error(res.status, err)
+}
+
+// logFallback tells that a bad credential is about to become anonymous, which is the
+// operator's wish (on_failure) and should still be seen.
+func (h *Handler) logFallback(req *request, src *source, err error) {
+	h.logger.Info("falling back",
+		zap.String("source", src.label()),
+		zap.String("peer", req.Peer.String()),
+		zap.String("reason", err.Error()))
+}

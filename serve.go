@@ -1,0 +1,178 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package kubeidentity
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"runtime"
+	"runtime/debug"
+	"time"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
+)
+
+// request is one request's state between take and announce.
+type request struct {
+	identity.Request
+
+	dropped int   // fields that an untrusted peer may not set, and did
+	peerErr error // why the peer's certificate did not make it trusted
+}
+
+// shapeOf reads off r what [identity.Shape] judges. For an extended CONNECT net/http
+// leaves the protocol in a header field, quic-go in Proto; reverse_proxy looks there.
+func shapeOf(r *http.Request) identity.Shape {
+	shape := identity.Shape{
+		Method:     r.Method,
+		Upgrade:    r.Header["Upgrade"],
+		Connection: r.Header["Connection"],
+		Early:      r.TLS != nil && !r.TLS.HandshakeComplete,
+	}
+	if r.Method == http.MethodConnect {
+		switch r.ProtoMajor {
+		case 2:
+			shape.Protocol = r.Header.Get(":protocol")
+		case 3:
+			shape.Protocol = r.Proto
+		}
+	}
+	return shape
+}
+
+// take removes from r, in place, everything that speaks of the sender. Trailers are
+// given up whole: net/http fills them at the end of the body with whatever the client
+// sends, announced or not, and reverse_proxy would forward them.
+func (h *Handler) take(r *http.Request, upgrade string) *request {
+	r.Trailer = nil
+	r.URL.User = nil
+	return &request{Request: identity.Request{Claims: h.taker.Take(r.Header, upgrade)}}
+}
+
+// recognize finds out who is at the other end of the connection, and forgets what
+// that peer may not say.
+func (h *Handler) recognize(r *http.Request, req *request) {
+	req.Peer, req.peerErr = h.trust.judge(r)
+	if !req.Peer.Trusted && h.proxyOnly != nil {
+		if req.dropped = req.Claims.Drop(h.proxyOnly); req.dropped > 0 {
+			h.metrics.untrusted.Add(float64(req.dropped))
+		}
+	}
+}
+
+// authenticate asks the sources in order; the first that finds its credential decides.
+// The source is nil when none did.
+func (h *Handler) authenticate(ctx context.Context, req *request) (*source, *identity.Identity, error) {
+	src, id, err := h.prove(ctx, req)
+	if h.fallback == nil || err == nil {
+		return src, id, err
+	}
+	if errors.Is(err, identity.ErrAbsent) {
+		return h.fallback.ask(ctx, req)
+	}
+	if h.fallback.onFailure && identity.Bad(err) {
+		h.logFallback(req, src, err)
+		return h.fallback.ask(ctx, req)
+	}
+	return src, nil, err
+}
+
+// prove asks the sources that need a credential.
+func (h *Handler) prove(ctx context.Context, req *request) (*source, *identity.Identity, error) {
+	for _, src := range h.sources {
+		if src == h.fallback {
+			break
+		}
+		if _, id, err := src.ask(ctx, req); !errors.Is(err, identity.ErrAbsent) {
+			return src, id, err
+		}
+	}
+	switch {
+	case h.readsAuthorization && req.Claims.HasAuthorization():
+		return nil, nil, fmt.Errorf("%w: no source accepts this kind of Authorization", identity.ErrRejected)
+	case req.dropped > 0 && req.peerErr != nil:
+		return nil, nil, fmt.Errorf("%w: dropped %d fields from a peer that is not trusted: %w",
+			identity.ErrAbsent, req.dropped, req.peerErr)
+	case req.dropped > 0:
+		return nil, nil, fmt.Errorf("%w: dropped %d fields from a peer that is not trusted",
+			identity.ErrAbsent, req.dropped)
+	}
+	return nil, nil, identity.ErrAbsent
+}
+
+// check judges the identity and what else the client asked for, whichever source
+// proved it.
+func (h *Handler) check(req *request, id *identity.Identity) error {
+	if !id.Expires.IsZero() && time.Now().After(id.Expires.Add(id.Skew)) {
+		return fmt.Errorf("%w: the credential has expired", identity.ErrRejected)
+	}
+	if h.ClientImpersonation == "reject" && req.Claims.HasImpersonation() {
+		return fmt.Errorf("%w: the client asks to impersonate somebody", identity.ErrForbidden)
+	}
+	return h.policy.Check(id)
+}
+
+// inject returns the request that goes on: a copy, so that error routes never see the
+// credential that was written. Its context ends when the identity's credential
+// expires, which closes a stream that is still open then; end frees it.
+func (h *Handler) inject(r *http.Request, src *source, id *identity.Identity) (
+	inner *http.Request, end context.CancelFunc, err error,
+) {
+	ctx, end := r.Context(), func() {}
+	if !h.KeepStreams && !id.Expires.IsZero() {
+		ctx, end = context.WithDeadline(ctx, id.Expires.Add(id.Skew))
+	}
+	inner = r.WithContext(ctx)
+	inner.Header = r.Header.Clone()
+	for _, injector := range src.injectors {
+		if err := write(ctx, injector, id, inner.Header); err != nil {
+			end()
+			return nil, nil, err
+		}
+	}
+	return inner, end, nil
+}
+
+// write asks one injector, and makes an error of a panic.
+func write(ctx context.Context, injector Injector, id *identity.Identity, header http.Header) (err error) {
+	defer recovered(&err)
+	return classified(injector.Inject(ctx, id, header))
+}
+
+// classified makes an internal error of one that wraps no sentinel: such an error
+// broke the contract, and says nothing about the client.
+func classified(err error) error {
+	if err == nil || resultOf(err).known {
+		return err
+	}
+	return fmt.Errorf("%w: %w", identity.ErrInternal, err)
+}
+
+// recovered turns a panic of a guest module into an error. Of the value only what the
+// runtime itself says is kept, since a guest's own text may contain a credential.
+func recovered(err *error) {
+	value := recover()
+	if value == nil {
+		return
+	}
+	what := fmt.Sprintf("%T", value)
+	if runtimeErr, ok := value.(runtime.Error); ok {
+		what = runtimeErr.Error()
+	}
+	*err = &panicError{what: what, stack: debug.Stack()}
+}
+
+// panicError is a guest module's panic.
+type panicError struct {
+	what  string
+	stack []byte
+}
+
+func (e *panicError) Error() string {
+	return fmt.Sprintf("%v: panic: %s", identity.ErrInternal, identity.Quote(e.what))
+}
+
+func (e *panicError) Unwrap() error { return identity.ErrInternal }

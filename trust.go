@@ -1,0 +1,157 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package kubeidentity
+
+import (
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/caddyserver/caddy/v2/modules/caddytls"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
+)
+
+// TrustedProxyCert trusts a peer by its own TLS client certificate, as OpenShift's
+// RequestHeader identity provider does (ca and clientCommonNames) and kube-apiserver
+// (--requestheader-client-ca-file and --requestheader-allowed-names). The listener
+// must ask for a certificate (tls client_auth, any mode); the chain is verified here
+// in any case, for clientAuth and against this pool only.
+type TrustedProxyCert struct {
+	// TrustPoolRaw is the CAs of proxies. Required; an empty pool is refused.
+	TrustPoolRaw json.RawMessage `json:"trust_pool,omitempty" caddy:"namespace=tls.ca_pool.source inline_key=provider"`
+
+	// AllowedNames are common names, of which the certificate must have one. A
+	// certificate with several common names is refused. Default: any name.
+	AllowedNames []string `json:"allowed_names,omitempty"`
+}
+
+// trust decides which peers may speak for others.
+type trust struct {
+	ranges    caddyhttp.IPRangeSource
+	all       bool // the ranges may cover a whole address family
+	unix      bool // peers by unix socket are trusted
+	unixOnly  bool // the server listens on nothing else, which proves what they are
+	roots     *x509.CertPool
+	certNames []string
+}
+
+// configured says whether anybody is trusted at all.
+func (t *trust) configured() bool {
+	return t.ranges != nil || t.unix || t.roots != nil
+}
+
+// judge returns the direct peer of a request. X-Forwarded-For and Caddy's own
+// client_ip, which a configuration can derive from it, have no say in it. The error
+// tells why the peer's certificate was not enough.
+func (t *trust) judge(r *http.Request) (identity.Peer, error) {
+	peer := identity.Peer{Unix: t.unixOnly}
+	if !peer.Unix {
+		peer.Addr = identity.ParseAddr(r.RemoteAddr)
+	}
+	switch {
+	case !t.configured():
+		return peer, nil
+	case peer.Unix && t.unix:
+	case t.ranges != nil && identity.InRanges(peer.Addr, t.ranges.GetIPRanges(r), t.all):
+	case t.ranges == nil && !t.unix: // the certificate alone decides
+	default:
+		return peer, nil
+	}
+	if t.roots != nil {
+		if err := verifyPeer(r, t.roots, t.certNames); err != nil {
+			return peer, err
+		}
+	}
+	peer.Trusted = true
+	return peer, nil
+}
+
+// verifyPeer judges the peer's certificate anew for each request: it may have expired
+// since the handshake.
+func verifyPeer(r *http.Request, roots *x509.CertPool, names []string) error {
+	var chain []*x509.Certificate
+	if r.TLS != nil {
+		chain = r.TLS.PeerCertificates
+	}
+	return identity.VerifyProxy(chain, roots, names, time.Now())
+}
+
+// provisionTrust loads the guests that say who is trusted.
+func (h *Handler) provisionTrust(ctx caddy.Context) error {
+	h.trust.all = h.InsecureTrustAllPeers
+	h.trust.unix = h.TrustedProxiesUnix
+	if server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); ok {
+		h.trust.unixOnly = listensOnUnixOnly(server.Listen)
+	}
+	if h.trust.unix && !h.trust.unixOnly {
+		h.logger.Warn("trusted_proxies_unix has no effect: not every listener of this server is a unix socket")
+	}
+	if h.TrustedProxiesRaw != nil {
+		guest, err := ctx.LoadModule(h, "TrustedProxiesRaw")
+		if err != nil {
+			return fmt.Errorf("loading trusted_proxies: %w", err)
+		}
+		ranges, ok := guest.(caddyhttp.IPRangeSource)
+		if !ok {
+			return fmt.Errorf("loading trusted_proxies: %T is no source of ranges", guest)
+		}
+		h.trust.ranges = ranges
+	}
+	if h.TrustedProxyCert == nil {
+		return nil
+	}
+	roots, err := h.TrustedProxyCert.load(ctx)
+	if err != nil {
+		return fmt.Errorf("loading trusted_proxy_cert: %w", err)
+	}
+	h.trust.roots, h.trust.certNames = roots, h.TrustedProxyCert.AllowedNames
+	return nil
+}
+
+// load returns the pool of CAs, which is never nil: x509 takes nil for the system's.
+func (c *TrustedProxyCert) load(ctx caddy.Context) (*x509.CertPool, error) {
+	if c.TrustPoolRaw == nil {
+		return nil, errors.New("there is no trust_pool")
+	}
+	guest, err := ctx.LoadModule(c, "TrustPoolRaw")
+	if err != nil {
+		return nil, fmt.Errorf("loading trust_pool: %w", err)
+	}
+	ca, ok := guest.(caddytls.CA)
+	if !ok {
+		return nil, fmt.Errorf("loading trust_pool: %T is no pool of certificates", guest)
+	}
+	pool := ca.CertPool()
+	if pool == nil || pool.Equal(x509.NewCertPool()) {
+		return nil, errors.New("the trust_pool is empty")
+	}
+	return pool, nil
+}
+
+// listensOnUnixOnly says whether every address is a unix socket, so that a connection
+// that reached this server came by one, whatever a PROXY header says of it.
+func listensOnUnixOnly(addresses []string) bool {
+	for _, address := range addresses {
+		parsed, err := caddy.ParseNetworkAddress(address)
+		if err != nil || !parsed.IsUnixNetwork() {
+			return false
+		}
+	}
+	return len(addresses) > 0
+}
+
+// currentRanges asks the source of ranges as a request would, to judge them at load.
+func (t *trust) currentRanges() []netip.Prefix {
+	if t.ranges == nil {
+		return nil
+	}
+	return t.ranges.GetIPRanges(&http.Request{Header: make(http.Header)})
+}

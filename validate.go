@@ -1,0 +1,143 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package kubeidentity
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
+)
+
+// Validate judges what needs the whole configuration, and again what the Caddyfile
+// judges where it stands, so that JSON which is posted to the admin API meets the same
+// conditions.
+func (h *Handler) Validate() error {
+	return errors.Join(
+		h.validateTrust(),
+		h.validateOptions(),
+		h.validateSources(),
+		h.validateInjectors(),
+		h.validatePassAuthorization(),
+	)
+}
+
+func (h *Handler) validateTrust() error {
+	if h.proxyOnly != nil && !h.trust.configured() {
+		return errors.New("a source believes header fields, but nobody is trusted to set them: " +
+			"there is no trusted_proxies, trusted_proxies_unix or trusted_proxy_cert")
+	}
+	if err := identity.CheckRanges(h.trust.currentRanges(), h.InsecureTrustAllPeers); err != nil {
+		return fmt.Errorf("trusted_proxies: %w", err)
+	}
+	return nil
+}
+
+func (h *Handler) validateOptions() error {
+	var errs []error
+	for _, field := range h.StripHeaders {
+		if err := identity.CheckFieldPattern(field); err != nil {
+			errs = append(errs, fmt.Errorf("strip_headers: %w", err))
+		}
+	}
+	for _, list := range []struct {
+		option   string
+		patterns []string
+	}{
+		{"strip_cookies", h.StripCookies},
+		{"deny_users", h.DenyUsers},
+		{"deny_groups", h.DenyGroups},
+		{"allow_groups", h.AllowGroups},
+	} {
+		for _, pattern := range list.patterns {
+			if err := identity.CheckPattern(pattern); err != nil {
+				errs = append(errs, fmt.Errorf("%s: %w", list.option, err))
+			}
+		}
+	}
+	for _, name := range h.AllowReserved {
+		if err := checkReserved(name); err != nil {
+			errs = append(errs, fmt.Errorf("allow_reserved: %w", err))
+		}
+	}
+	if err := checkClientImpersonation(h.ClientImpersonation); err != nil {
+		errs = append(errs, err)
+	}
+	if h.MaxGroups < 0 {
+		errs = append(errs, fmt.Errorf("max_groups: %d is less than 1", h.MaxGroups))
+	}
+	return errors.Join(errs...)
+}
+
+// checkReserved refuses what allow_reserved has no use for: it takes exact names.
+func checkReserved(name string) error {
+	if !identity.IsReserved(name) {
+		return fmt.Errorf("%q is not reserved: it does not begin with 'system:'", name)
+	}
+	if name[len(name)-1] == '*' {
+		return fmt.Errorf("%q: only exact names can be allowed", name)
+	}
+	return nil
+}
+
+func checkClientImpersonation(word string) error {
+	if !slices.Contains([]string{"", "drop", "reject"}, word) {
+		return fmt.Errorf("client_impersonation: %q is neither 'drop' nor 'reject'", word)
+	}
+	return nil
+}
+
+// validateSources refuses sources that are never asked, and those whose identities no
+// injector writes.
+func (h *Handler) validateSources() error {
+	var errs []error
+	for i, src := range h.sources {
+		if _, ok := src.Source.(identity.Fallback); ok && i < len(h.sources)-1 {
+			errs = append(errs, fmt.Errorf("source %s answers for everybody: it must be the last", src.name))
+		}
+		if len(src.injectors) == 0 {
+			errs = append(errs, fmt.Errorf("no inject covers the source %s", src.name))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// validateInjectors refuses two injectors that write the same field for one source:
+// which of them the upstream believes would be chance.
+func (h *Handler) validateInjectors() error {
+	var errs []error
+	for _, injector := range h.injectors {
+		for _, name := range injector.ForSources() {
+			if !slices.ContainsFunc(h.sources, func(s *source) bool { return s.name == name }) {
+				errs = append(errs, fmt.Errorf("inject: there is no source %q", name))
+			}
+		}
+	}
+	for _, src := range h.sources {
+		for i, one := range src.injectors {
+			for _, other := range src.injectors[i+1:] {
+				if field, found := identity.Overlap(one.Writes(), other.Writes()); found {
+					errs = append(errs, fmt.Errorf("two injectors write %s for the source %s", field, src.name))
+				}
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (h *Handler) validatePassAuthorization() error {
+	if !h.PassAuthorization {
+		return nil
+	}
+	if h.readsAuthorization {
+		return errors.New("pass_authorization: a source reads Authorization, so it cannot go on as it came")
+	}
+	for _, injector := range h.injectors {
+		if _, found := identity.Overlap(injector.Writes(), []string{"Authorization"}); found {
+			return errors.New("pass_authorization: an injector writes Authorization")
+		}
+	}
+	return nil
+}
