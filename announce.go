@@ -7,9 +7,10 @@ import (
 	"net/http"
 	"strings"
 
+	"go.uber.org/zap"
+
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-	"go.uber.org/zap"
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 )
@@ -33,7 +34,8 @@ func (h *Handler) announce(r *http.Request, req *request, src *source, id *ident
 		repl.Set("http.auth.user.email", id.Email)
 		repl.Set("http.kube_identity.source", src.name)
 	}
-	if server, ok := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); !ok || server.Logs == nil {
+	server, _ := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	if server == nil || server.Logs == nil {
 		return // no access log that could show them
 	}
 	if extra, ok := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {

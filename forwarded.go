@@ -127,9 +127,12 @@ func (f *Forwarded) Validate() error {
 	if len(f.User) == 0 {
 		return errors.New("forwarded: there is no user, so nobody could be found")
 	}
-	fields := slices.Concat(f.User, f.Groups, f.UID, f.Email, f.Name, f.PreferredUsername, f.Extra)
+	fields := slices.Concat(f.User, f.Groups, f.UID, f.Email, f.Name, f.PreferredUsername)
 	if err := each(checkFieldName)(fields); err != nil {
 		return fmt.Errorf("forwarded: %w", err)
+	}
+	if err := each(checkExtraPrefix)(f.Extra); err != nil {
+		return fmt.Errorf("forwarded extra: %w", err)
 	}
 	if err := checkSeparator(f.GroupsSeparator); err != nil {
 		return fmt.Errorf("forwarded groups: %w", err)
@@ -146,6 +149,14 @@ func checkFieldName(field string) error {
 		return fmt.Errorf("header field %q: a name is wanted here, not a pattern", field)
 	}
 	return identity.CheckIdentityField(field)
+}
+
+// checkExtraPrefix refuses what is not the beginning of names that may hold values.
+func checkExtraPrefix(prefix string) error {
+	if strings.HasSuffix(prefix, "*") {
+		return fmt.Errorf("header field %q: the beginning of a name is wanted here, without a pattern", prefix)
+	}
+	return identity.CheckIdentityField(prefix + "*")
 }
 
 // checkPrefix refuses a prefix with which no identity could pass the check of names.
@@ -197,7 +208,7 @@ func (f *Forwarded) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		"email":              list(&f.Email, fields),
 		"name":               list(&f.Name, fields),
 		"preferred_username": list(&f.PreferredUsername, fields),
-		"extra":              list(&f.Extra, fields),
+		"extra":              list(&f.Extra, each(checkExtraPrefix)),
 		"user_prefix":        word(&f.UserPrefix, checkPrefix),
 		"group_prefix":       word(&f.GroupPrefix, checkPrefix),
 	})

@@ -117,7 +117,7 @@ func (i *InjectHeaders) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		"groups": func(d *caddyfile.Dispenser) error {
 			return oneAndSeparator(d, &i.Groups, &i.GroupsSeparator, checkFieldName)
 		},
-		"extra":   word(&i.Extra, checkFieldName),
+		"extra":   word(&i.Extra, checkExtraPrefix),
 		"sources": i.parseSources,
 	})
 }

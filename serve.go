@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
@@ -126,7 +127,7 @@ func (h *Handler) inject(r *http.Request, src *source, id *identity.Identity) (
 		ctx, end = context.WithDeadline(ctx, id.Expires.Add(id.Skew))
 	}
 	inner = r.WithContext(ctx)
-	inner.Header = r.Header.Clone()
+	inner.Header = cloneHeader(r.Header)
 	for _, injector := range src.injectors {
 		if err := write(ctx, injector, id, inner.Header); err != nil {
 			end()
@@ -134,6 +135,19 @@ func (h *Handler) inject(r *http.Request, src *source, id *identity.Identity) (
 		}
 	}
 	return inner, end, nil
+}
+
+// cloneHeader returns a map of its own, with room for what injectors write, since
+// growing it would cost as much as the copy. The lines of a field are shared, capped so
+// that appending to one copies it: injectors replace fields whole, and what is shared
+// is what the client sent that says nothing of its identity.
+func cloneHeader(header http.Header) http.Header {
+	const room = 8
+	clone := make(http.Header, len(header)+room)
+	for name, lines := range header {
+		clone[name] = slices.Clip(lines)
+	}
+	return clone
 }
 
 // write asks one injector, and makes an error of a panic.

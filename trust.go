@@ -88,7 +88,7 @@ func verifyPeer(r *http.Request, roots *x509.CertPool, names []string) error {
 func (h *Handler) provisionTrust(ctx caddy.Context) error {
 	h.trust.all = h.InsecureTrustAllPeers
 	h.trust.unix = h.TrustedProxiesUnix
-	if server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); ok {
+	if server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); ok && server != nil {
 		h.trust.unixOnly = listensOnUnixOnly(server.Listen)
 	}
 	if h.trust.unix && !h.trust.unixOnly {

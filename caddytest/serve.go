@@ -23,11 +23,9 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	_ "github.com/caddyserver/caddy/v2/modules/standard" // the directives around the plugin's
 
-	// The directives and modules of the configurations under test.
-	_ "github.com/caddyserver/caddy/v2/modules/standard"
-
-	_ "github.com/caddy-kube-identity/caddy-kube-identity"
+	_ "github.com/caddy-kube-identity/caddy-kube-identity" // the plugin
 )
 
 // Caddy is a running Caddy. There is at most one in a process: tests that use it must

@@ -33,18 +33,31 @@ type Upstream struct {
 	// Addr is where it listens, host and port.
 	Addr string
 
+	respond Respond
+
 	mu       sync.Mutex
 	requests []Received
 }
 
+// Respond answers a request on its connection, and says whether the connection goes on
+// to the next request. It may keep the connection for as long as it likes: it is closed
+// when the test ends.
+type Respond func(conn net.Conn, reader *bufio.Reader, request Received) bool
+
 // NewUpstream starts an upstream that ends with the test.
 func NewUpstream(tb testing.TB) *Upstream {
+	tb.Helper()
+	return NewUpstreamWith(tb, echo)
+}
+
+// NewUpstreamWith is NewUpstream with another answer.
+func NewUpstreamWith(tb testing.TB, respond Respond) *Upstream {
 	tb.Helper()
 	listener, err := (&net.ListenConfig{}).Listen(tb.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		tb.Fatalf("listening: %v", err)
 	}
-	u := &Upstream{Addr: listener.Addr().String()}
+	u := &Upstream{Addr: listener.Addr().String(), respond: respond}
 	var conns sync.Map
 	var done sync.WaitGroup
 	done.Go(func() {
@@ -85,15 +98,21 @@ func (u *Upstream) serve(conn net.Conn) {
 		u.mu.Lock()
 		u.requests = append(u.requests, received)
 		u.mu.Unlock()
-		if upgrade := received.Header.Get("Upgrade"); upgrade != "" {
-			_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: "+upgrade+"\r\n\r\n")
-			_, _ = io.Copy(conn, reader)
-			return
-		}
-		if _, err := io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"); err != nil {
+		if !u.respond(conn, reader, received) {
 			return
 		}
 	}
+}
+
+// echo is the usual answer.
+func echo(conn net.Conn, reader *bufio.Reader, request Received) bool {
+	if upgrade := request.Header.Get("Upgrade"); upgrade != "" {
+		_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: "+upgrade+"\r\n\r\n")
+		_, _ = io.Copy(conn, reader)
+		return false
+	}
+	_, err := io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+	return err == nil
 }
 
 // readRequest reads a request as it stands on the wire.

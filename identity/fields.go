@@ -6,7 +6,6 @@ package identity
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 )
 
@@ -20,9 +19,12 @@ const MaxFieldName = 128
 // Remote.User must not get past a set that has Remote-User (CVE-2025-64484,
 // CVE-2026-52845).
 type Names struct {
-	exact    map[string]struct{}
-	prefixes [256][]string // by their first byte, so that most names are settled by one look
-	first    [256]bool     // first bytes of all names and prefixes
+	exact map[string]struct{}
+
+	// By first byte, so that most names are settled by one look: the lengths of the
+	// exact names, a bit each, and the prefixes.
+	lengths  [256][MaxFieldName/64 + 1]uint64
+	prefixes [256][]string
 }
 
 // NewNames makes a set of patterns: names, or prefixes with a trailing "*".
@@ -35,11 +37,12 @@ func NewNames(patterns ...string) (*Names, error) {
 		name, isPrefix := strings.CutSuffix(pattern, "*")
 		var buf [MaxFieldName]byte
 		folded := string(fold(&buf, name))
-		n.first[folded[0]] = true
+		first := folded[0]
 		if isPrefix {
-			n.prefixes[folded[0]] = append(n.prefixes[folded[0]], folded)
+			n.prefixes[first] = append(n.prefixes[first], folded)
 		} else {
 			n.exact[folded] = struct{}{}
+			n.lengths[first][len(folded)/64] |= 1 << (len(folded) % 64)
 		}
 	}
 	return n, nil
@@ -47,17 +50,23 @@ func NewNames(patterns ...string) (*Names, error) {
 
 // Match says whether name, in any spelling, is in the set. It does not allocate.
 func (n *Names) Match(name string) bool {
-	if name == "" || !n.first[foldByte(name[0])] {
+	if name == "" {
+		return false
+	}
+	first := foldByte(name[0])
+	size := len(name)
+	exact := size <= MaxFieldName && n.lengths[first][size/64]&(1<<(size%64)) != 0
+	if !exact && n.prefixes[first] == nil {
 		return false
 	}
 	var buf [MaxFieldName]byte
 	folded := fold(&buf, name)
-	if len(name) <= MaxFieldName {
+	if exact {
 		if _, ok := n.exact[string(folded)]; ok {
 			return true
 		}
 	}
-	for _, prefix := range n.prefixes[folded[0]] {
+	for _, prefix := range n.prefixes[first] {
 		if len(folded) >= len(prefix) && string(folded[:len(prefix)]) == prefix {
 			return true
 		}
@@ -102,14 +111,13 @@ func CheckIdentityField(name string) error {
 	if err := CheckFieldPattern(name); err != nil {
 		return err
 	}
-	var buf [MaxFieldName]byte
-	if slices.Contains(notForNames(), string(fold(&buf, strings.TrimSuffix(name, "*")))) {
+	if _, found := Overlap([]string{name}, notForNames()); found {
 		return fmt.Errorf("header field %q cannot carry an identity", name)
 	}
 	return nil
 }
 
-// notForNames lists, folded, the fields that are no place for a name.
+// notForNames lists the fields that are no place for a name.
 func notForNames() []string {
 	return []string{
 		"authorization", "proxy-authorization",

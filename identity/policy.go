@@ -4,6 +4,7 @@
 package identity
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -113,8 +114,11 @@ func (p *Policy) allowed(groups []string) []string {
 // as something else than it is. Its errors do not show the string.
 func checkStrings(id *Identity) error {
 	for _, field := range [...]struct{ what, value string }{
-		{"user", id.Username}, {"uid", id.UID}, {"email", id.Email},
-		{"name", id.Name}, {"preferred_username", id.PreferredUsername},
+		{"user", id.Username},
+		{"uid", id.UID},
+		{"email", id.Email},
+		{"name", id.Name},
+		{"preferred_username", id.PreferredUsername},
 	} {
 		if err := checkString(field.what, field.value); err != nil {
 			return err
@@ -122,7 +126,7 @@ func checkStrings(id *Identity) error {
 	}
 	for _, group := range id.Groups {
 		if group == "" {
-			return fmt.Errorf("a group is empty")
+			return errors.New("a group is empty")
 		}
 		if err := checkString("group", group); err != nil {
 			return err
@@ -135,11 +139,11 @@ func checkStrings(id *Identity) error {
 // two keys that differ in case would become one.
 func checkExtra(extra map[string][]string) error {
 	for key, values := range extra {
-		if key == "" || key != strings.ToLower(key) {
-			return fmt.Errorf("the key of an extra is empty or not in lower case")
-		}
 		if err := checkString("key of an extra", key); err != nil {
 			return err
+		}
+		if key == "" || key != strings.ToLower(key) {
+			return errors.New("the key of an extra is empty or not in lower case")
 		}
 		for _, value := range values {
 			if err := checkString("extra", value); err != nil {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/textproto"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -15,7 +16,10 @@ import (
 // bearerSubprotocol begins the element of Sec-WebSocket-Protocol in which a browser
 // passes a bearer token to the API server (k8s.io/apiserver,
 // pkg/authentication/request/websocket): a second way in for a credential.
-const bearerSubprotocol = "base64url.bearer.authorization.k8s.io."
+const (
+	bearerSubprotocol = "base64url.bearer.authorization.k8s.io."
+	subprotocolField  = "Sec-Websocket-Protocol"
+)
 
 // BuiltinFields are taken off every request, whatever is configured: the fields in
 // which proxies, load balancers and upstreams that are known to this project carry
@@ -56,6 +60,7 @@ type Taker struct {
 // sends "Connection: Impersonate-User" would otherwise have reverse_proxy delete what
 // an injector writes (CVE-2021-31999, CVE-2022-23652).
 func (t *Taker) Take(header http.Header, upgrade string) Claims {
+	respell(header)
 	claims := make(Claims, 0, 8)
 	var raw []string // not canonical: set by another middleware, never by net/http
 	for name, values := range header {
@@ -81,16 +86,45 @@ func (t *Taker) Take(header http.Header, upgrade string) Claims {
 	return claims
 }
 
+// respell gives the fields that are dealt with by name their canonical spelling, where
+// another middleware wrote them into the map in a different one: reverse_proxy sends
+// every spelling, and the upstream sees one field.
+func respell(header http.Header) {
+	for name, lines := range header {
+		canonical := ""
+		switch len(name) { // most names differ in length from all of these
+		case len("Cookie"):
+			canonical = "Cookie"
+		case len("Trailer"): // and Upgrade
+			canonical = "Trailer"
+			if lowerASCII(name[0]) == 'u' {
+				canonical = "Upgrade"
+			}
+		case len("Connection"): // and Keep-Alive
+			canonical = "Connection"
+			if lowerASCII(name[0]) == 'k' {
+				canonical = "Keep-Alive"
+			}
+		case len("Proxy-Connection"):
+			canonical = "Proxy-Connection"
+		case len(subprotocolField):
+			canonical = subprotocolField
+		}
+		if canonical != "" && name != canonical && equalFoldASCII(name, canonical) {
+			delete(header, name)
+			header[canonical] = slices.Concat(header[canonical], lines)
+		}
+	}
+}
+
 // takeSubprotocol removes bearer tokens from Sec-WebSocket-Protocol, and puts each
 // among the claims as what it is: one more line of Authorization. The prefix is
 // compared without regard to case, to leave nothing that some upstream might read.
 func takeSubprotocol(header http.Header, claims *Claims) {
-	const field = "Sec-Websocket-Protocol"
-	lines := header[field]
 	var rest, tokens []string
-	for _, line := range lines {
+	for _, line := range header[subprotocolField] {
 		for element := range strings.SplitSeq(line, ",") {
-			element = textproto.TrimString(element)
+			element = strings.TrimSpace(element) // of Unicode's blanks too, as the API server does
 			if n := len(bearerSubprotocol); len(element) >= n && equalFoldASCII(element[:n], bearerSubprotocol) {
 				tokens = append(tokens, "Bearer "+decodeSubprotocol(element[n:]))
 			} else if element != "" {
@@ -103,10 +137,10 @@ func takeSubprotocol(header http.Header, claims *Claims) {
 	}
 	claims.merge("Authorization", tokens)
 	if len(rest) == 0 {
-		delete(header, field)
+		delete(header, subprotocolField)
 		return
 	}
-	header[field] = []string{strings.Join(rest, ", ")}
+	header[subprotocolField] = []string{strings.Join(rest, ", ")}
 }
 
 // decodeSubprotocol returns the token, or "" when there is none to be read, which

@@ -23,11 +23,16 @@ const (
 	// settled is the age at which a file's time of change tells one content from the
 	// next. File systems keep it in steps of some milliseconds (two seconds on FAT).
 	settled = 2 * time.Second
+
+	// recheck is how long the last look at a file counts. It spares busy servers a system
+	// call for most requests, and is shorter than anybody could tell.
+	recheck = time.Millisecond
 )
 
 // TokenFile is the [Credential] for a bearer token in a file, such as a projected
-// service-account token. The file is looked at for every request and read again when
-// it changed: what the kubelet renews is used at once, and what was removed no longer.
+// service-account token. The file is looked at for every request, a busy server looks
+// once a millisecond, and is read again when it changed: what the kubelet renews is used
+// at once, and what was removed no longer.
 // There is no last good one, since a token that was taken away must not go on.
 type TokenFile struct {
 	Path string
@@ -39,22 +44,29 @@ type TokenFile struct {
 type tokenRead struct {
 	info          os.FileInfo
 	authorization string
+	looked        atomic.Int64 // when info was last confirmed, in nanoseconds since 1970
 }
 
 // Authorization implements [Credential].
 func (f *TokenFile) Authorization(context.Context) (string, error) {
-	info, err := os.Stat(f.Path)
-	if err != nil {
-		return "", fmt.Errorf("%w: reading token_file: %w", identity.ErrUnavailable, err)
-	}
-	if last := f.last.Load(); last != nil && last.is(info) {
-		return last.authorization, nil
+	now, last := time.Now().UnixNano(), f.last.Load()
+	if last != nil {
+		if since := now - last.looked.Load(); 0 <= since && since < int64(recheck) {
+			return last.authorization, nil
+		}
+		info, err := os.Stat(f.Path)
+		if err == nil && last.is(info) {
+			last.looked.Store(now)
+			return last.authorization, nil
+		}
+		f.last.CompareAndSwap(last, nil)
 	}
 	read, err := readToken(f.Path)
 	if err != nil {
 		return "", fmt.Errorf("%w: reading token_file: %w", identity.ErrUnavailable, err)
 	}
-	if time.Since(read.info.ModTime()) > settled {
+	if time.Unix(0, now).Sub(read.info.ModTime()) > settled {
+		read.looked.Store(now)
 		f.last.Store(read)
 	}
 	return read.authorization, nil

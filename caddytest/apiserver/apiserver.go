@@ -47,8 +47,9 @@ type Server struct {
 	// and a claim tenant becomes the extra example.com/tenant.
 	Issuer *Issuer
 
-	admin *http.Client
-	child *child
+	admin   *http.Client
+	clients *authority
+	child   *child
 }
 
 // Start starts a server and returns when it is ready. It builds the program
@@ -110,12 +111,19 @@ func (s *Server) issueClients(keys pki) (err error) {
 	if err != nil {
 		return err
 	}
+	s.clients = keys.clients
 	s.ProxyCertFile, s.ProxyKeyFile, err = keys.frontProxy.client(proxyName)
 	if err != nil {
 		return err
 	}
 	s.OtherProxyCertFile, s.OtherProxyKeyFile, err = keys.frontProxy.client("other-front-proxy")
 	return err
+}
+
+// ClientCert makes a client certificate that the server takes for the user and
+// groups that it names. Its files are in Dir.
+func (s *Server) ClientCert(user string, groups ...string) (certFile, keyFile string, err error) {
+	return s.clients.client(user, groups...)
 }
 
 // waitForIssuer waits until the server takes the issuer's tokens: it fetches

@@ -6,9 +6,12 @@ package apiserver
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"os"
+	"strings"
 	"time"
 )
 
@@ -58,7 +61,38 @@ func (s *Server) Audit(ctx context.Context, auditID string) ([]AuditEvent, error
 	}
 }
 
+// AuditRequests returns the events of all requests so far whose URI contains text. To
+// know that the log is complete it makes a request of its own, and waits until that is
+// in the log, which is written in the order in which requests end.
+func (s *Server) AuditRequests(ctx context.Context, text string) ([]AuditEvent, error) {
+	mark := "/version?mark=" + rand.Text()
+	if _, err := s.Do(ctx, http.MethodGet, mark, nil, nil); err != nil {
+		return nil, fmt.Errorf("marking the audit log: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	for {
+		marks, err := s.auditLines(mark, func(event AuditEvent) bool { return event.RequestURI == mark })
+		if err != nil {
+			return nil, fmt.Errorf("reading the audit log: %w", err)
+		}
+		if len(marks) > 0 {
+			return s.auditLines(text, func(event AuditEvent) bool { return strings.Contains(event.RequestURI, text) })
+		}
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("waiting for the mark in the audit log: %w", ctx.Err())
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
 func (s *Server) auditEvents(auditID string) ([]AuditEvent, error) {
+	return s.auditLines(auditID, func(event AuditEvent) bool { return event.AuditID == auditID })
+}
+
+// auditLines returns the events that match; all of them contain text.
+func (s *Server) auditLines(text string, match func(AuditEvent) bool) ([]AuditEvent, error) {
 	content, err := os.ReadFile(s.auditFile())
 	if err != nil {
 		return nil, err
@@ -66,14 +100,14 @@ func (s *Server) auditEvents(auditID string) ([]AuditEvent, error) {
 	var found []AuditEvent
 	for line := range bytes.Lines(content) {
 		// The last line may be half written; the next look will find it whole.
-		if !bytes.HasSuffix(line, []byte("\n")) || !bytes.Contains(line, []byte(auditID)) {
+		if !bytes.HasSuffix(line, []byte("\n")) || !bytes.Contains(line, []byte(text)) {
 			continue
 		}
 		var event AuditEvent
 		if err := json.Unmarshal(line, &event); err != nil {
 			return nil, err
 		}
-		if event.AuditID == auditID {
+		if match(event) {
 			found = append(found, event)
 		}
 	}

@@ -29,7 +29,7 @@ type child struct {
 
 // startChild starts program with its log in logFile. The process outlives ctx.
 func startChild(ctx context.Context, logFile, program string, args []string) (*child, error) {
-	log, err := os.Create(logFile) //nolint:gosec // in the temporary folder of the server
+	log, err := os.Create(logFile)
 	if err != nil {
 		return nil, err
 	}
@@ -120,7 +120,7 @@ func (c *child) close() error {
 
 // logTail returns what a person needs to see why a start failed.
 func logTail(file string) string {
-	content, err := os.ReadFile(file) //nolint:gosec // the log of startChild
+	content, err := os.ReadFile(file)
 	if err != nil {
 		return "" // it did not get as far as having a log
 	}

@@ -17,7 +17,7 @@ import (
 // and again instead of blocking, so that a test can be cancelled while another
 // one builds. The lock goes with its process, so none is ever left behind.
 func lock(ctx context.Context, path string) (func(), error) {
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // in the cache folder
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, err
 	}

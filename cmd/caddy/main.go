@@ -7,7 +7,6 @@ package main
 
 import (
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
-
 	// Caddy's standard modules, and this plugin.
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
 

@@ -1,0 +1,131 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package identity_test
+
+import (
+	"reflect"
+	"slices"
+	"testing"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
+)
+
+func sampleClaims() identity.Claims {
+	return identity.Claims{
+		{Field: "X-Remote-User", Values: []string{"alice"}},
+		{Field: "X-Remote-Extra-Scopes", Values: []string{"a", "b"}},
+		{Field: "X_remote_user", Values: []string{"eve"}},
+		{Field: "X-Remote-Extra-Acme", Values: []string{""}},
+		{Field: "Cookie2", Values: nil},
+	}
+}
+
+func TestClaimsAreLookedUpByExactName(t *testing.T) {
+	claims := sampleClaims()
+	for field, want := range map[string][]string{
+		"X-Remote-User":         {"alice"},
+		"X-Remote-Extra-Scopes": {"a", "b"},
+		"X-Remote-Extra-Acme":   {""},
+		"x-remote-user":         nil, // names are canonical by contract
+		"X-Remote":              nil,
+		"Cookie2":               nil,
+		"":                      nil,
+	} {
+		if got := claims.Lines(field); !reflect.DeepEqual(got, want) {
+			t.Errorf("Lines(%q) = %q, want %q", field, got, want)
+		}
+	}
+	if got := identity.Claims(nil).Lines("X"); got != nil {
+		t.Errorf("no claims have lines %q", got)
+	}
+}
+
+func TestClaimsWithPrefix(t *testing.T) {
+	var fields []string
+	for field, values := range sampleClaims().WithPrefix("X-Remote-Extra-") {
+		fields = append(fields, field)
+		if len(values) == 0 {
+			t.Errorf("%s has no values", field)
+		}
+	}
+	if want := []string{"X-Remote-Extra-Scopes", "X-Remote-Extra-Acme"}; !slices.Equal(fields, want) {
+		t.Errorf("got %q, want %q", fields, want)
+	}
+	seen := 0
+	for range sampleClaims().WithPrefix("X") {
+		if seen++; seen == 2 {
+			break
+		}
+	}
+	if seen != 2 {
+		t.Errorf("%d steps after a break", seen)
+	}
+}
+
+// An untrusted peer's X_Forwarded_User is forgotten with its X-Forwarded-User.
+func TestClaimsDrop(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		drop    []string
+		dropped int
+		left    []string
+	}{
+		{"nothing", nil, 0, []string{"X-Remote-User", "X-Remote-Extra-Scopes", "X_remote_user", "X-Remote-Extra-Acme", "Cookie2"}},
+		{"a name, in any spelling", []string{"x-remote-user"}, 2, []string{"X-Remote-Extra-Scopes", "X-Remote-Extra-Acme", "Cookie2"}},
+		{"a prefix", []string{"X-Remote-Extra-*"}, 2, []string{"X-Remote-User", "X_remote_user", "Cookie2"}},
+		{"all", []string{"X*", "C*"}, 5, nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			claims := sampleClaims()
+			if n := claims.Drop(names(t, test.drop...)); n != test.dropped {
+				t.Errorf("dropped %d, want %d", n, test.dropped)
+			}
+			var left []string
+			for _, claim := range claims {
+				left = append(left, claim.Field)
+			}
+			if !slices.Equal(left, test.left) {
+				t.Errorf("left are %q, want %q", left, test.left)
+			}
+		})
+	}
+}
+
+func TestClaimsKnowWhoAsksToImpersonate(t *testing.T) {
+	for field, want := range map[string]bool{
+		"Impersonate-User":             true,
+		"Impersonate_group":            true,
+		"Impersonate.uid":              true,
+		"Impersonate-Extra-Scopes":     true,
+		"Impersonate-Something-Coming": true,
+		"Impersonate":                  false,
+		"X-Impersonate-User":           false,
+		"Authorization":                false,
+		"":                             false,
+	} {
+		claims := identity.Claims{{Field: "Accept", Values: []string{"*/*"}}, {Field: field, Values: []string{""}}}
+		if got := claims.HasImpersonation(); got != want {
+			t.Errorf("%q: %v, want %v", field, got, want)
+		}
+	}
+}
+
+func TestClaimsKnowACredential(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		claims identity.Claims
+		want   bool
+	}{
+		{"no claims", nil, false},
+		{"another field", identity.Claims{{Field: "Proxy-Authorization", Values: []string{"Basic x"}}}, false},
+		{"a variant spelling is not believed", identity.Claims{{Field: "authorization", Values: []string{"Basic x"}}}, false},
+		{"without lines", identity.Claims{{Field: "Authorization"}}, false},
+		{"an empty one is there and bad", identity.Claims{{Field: "Authorization", Values: []string{""}}}, true},
+		{"one", identity.Claims{{Field: "Authorization", Values: []string{"Bearer t"}}}, true},
+	} {
+		if got := test.claims.HasAuthorization(); got != test.want {
+			t.Errorf("%s: %v", test.name, got)
+		}
+	}
+}

@@ -1,0 +1,174 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package identity_test
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
+)
+
+func claims(pairs ...string) (claims identity.Claims) {
+	for field, values := range h(pairs...) {
+		claims = append(claims, identity.Claim{Field: field, Values: values})
+	}
+	return claims
+}
+
+func TestForwardedAuthenticate(t *testing.T) {
+	proxy := identity.Forwarded{User: []string{"X-User"}, Groups: []string{"X-Groups"}, Separator: ","}
+	lines := identity.Forwarded{User: []string{"X-User"}, Groups: []string{"X-Group"}}
+	order := identity.Forwarded{
+		User: []string{"X-User", "X-Login"}, Groups: []string{"X-Groups", "X-Teams"}, Separator: ",",
+		Email: []string{"X-Email", "X-Mail"},
+	}
+	full := identity.Forwarded{
+		User: []string{"X-User"}, UID: []string{"X-Uid"}, Email: []string{"X-Email"}, Name: []string{"X-Name"},
+		PreferredUsername: []string{"X-Login"}, Extra: []string{"X-Extra-"},
+		Groups: []string{"X-Group"}, UserPrefix: "proxy:", GroupPrefix: "proxy/",
+	}
+	piped := identity.Forwarded{User: []string{"X-User"}, Groups: []string{"X-Groups"}, Separator: "|"}
+	tests := []struct {
+		name   string
+		source identity.Forwarded
+		claims identity.Claims
+		want   identity.User
+		err    error
+	}{
+		{"nothing is no credential", proxy, nil, identity.User{}, identity.ErrAbsent},
+		{"groups without a user are none either", proxy, claims("X-Groups", "a"), identity.User{}, identity.ErrAbsent},
+		{"an empty user is none either", proxy, claims("X-User", "", "X-Groups", "a"), identity.User{}, identity.ErrAbsent},
+		{"a user", proxy, claims("X-User", "alice"), identity.User{Username: "alice"}, nil},
+		// X-Forwarded-User's proxy may have passed on a client's X_Forwarded_User unseen
+		{"a variant spelling is not believed", proxy, claims("X_user", "eve", "X-User2", "eve"), identity.User{}, identity.ErrAbsent},
+		{"a value is never repaired", proxy, claims("X-User", " alice\t"), identity.User{Username: " alice\t"}, nil},
+
+		{"the first field with a value wins", order, claims("X-User", "alice", "X-Login", "eve"), identity.User{Username: "alice"}, nil},
+		{"an empty one has none", order, claims("X-User", "", "X-Login", "bob"), identity.User{Username: "bob"}, nil},
+		{"a missing one neither", order, claims("X-Login", "bob"), identity.User{Username: "bob"}, nil},
+		{
+			"of each kind", order, claims("X-User", "alice", "X-Mail", "a@b", "X-Teams", "ops", "X-Groups", " , "),
+			identity.User{Username: "alice", Email: "a@b", Groups: []string{"ops"}},
+			nil,
+		},
+		{
+			"groups are not collected from several", order, claims("X-User", "alice", "X-Groups", "dev", "X-Teams", "ops"),
+			identity.User{Username: "alice", Groups: []string{"dev"}},
+			nil,
+		},
+
+		// one of the two lines is the client's
+		{"two lines of a user", proxy, claims("X-User", "alice", "X-User", "eve"), identity.User{}, identity.ErrMalformed},
+		{"even the same twice", proxy, claims("X-User", "alice", "X-User", "alice"), identity.User{}, identity.ErrMalformed},
+		{"even empty ones", proxy, claims("X-User", "alice", "X-User", ""), identity.User{}, identity.ErrMalformed},
+		{
+			"even in a field that is not asked any more", order,
+			claims("X-User", "alice", "X-Login", "a", "X-Login", "b"),
+			identity.User{},
+			identity.ErrMalformed,
+		},
+		{"two lines of an e-mail", full, claims("X-User", "alice", "X-Email", "a", "X-Email", "b"), identity.User{}, identity.ErrMalformed},
+		{"without a user too", full, claims("X-Uid", "1", "X-Uid", "2"), identity.User{}, identity.ErrMalformed},
+
+		{"groups, one a line", lines, claims("X-User", "alice", "X-Group", "b", "X-Group", "a"), identity.User{Username: "alice", Groups: []string{"b", "a"}}, nil},
+		{"a line is taken as it is", lines, claims("X-User", "alice", "X-Group", "a, b", "X-Group", ""), identity.User{Username: "alice", Groups: []string{"a, b"}}, nil},
+		{
+			"groups with a separator, in several lines", proxy,
+			claims("X-User", "alice", "X-Groups", "a,b , c", "X-Groups", ",d\t,,", "X-Groups", ""),
+			identity.User{Username: "alice", Groups: []string{"a", "b", "c", "d"}},
+			nil,
+		},
+		{"another separator", piped, claims("X-User", "alice", "X-Groups", "a,b|c||d e"), identity.User{Username: "alice", Groups: []string{"a,b", "c", "d e"}}, nil},
+		{"the same group twice stays", proxy, claims("X-User", "alice", "X-Groups", "a,a"), identity.User{Username: "alice", Groups: []string{"a", "a"}}, nil},
+
+		{
+			"everything, with prefixes", full,
+			claims("X-User", "alice", "X-Group", "dev", "X-Uid", "1", "X-Email", "a@b", "X-Name", "Alice A", "X-Login", "al",
+				"X-Extra-Scopes", "x", "X-Extra-Scopes", "", "X-Extra-Example.com%2ftenant", "acme"),
+			identity.User{
+				Username: "proxy:alice", Groups: []string{"proxy/dev"}, UID: "1", Email: "a@b", Name: "Alice A",
+				PreferredUsername: "al", Extra: map[string][]string{"scopes": {"x", ""}, "example.com/tenant": {"acme"}},
+			},
+			nil,
+		},
+		{"a prefix alone is no user", full, claims("X-User", ""), identity.User{}, identity.ErrAbsent},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			id, err := test.source.Authenticate(t.Context(), &identity.Request{Claims: test.claims})
+			wantOnly(t, err, test.err)
+			if err != nil {
+				if id != nil {
+					t.Error("there is an identity as well")
+				}
+				return
+			}
+			if len(id.Groups) == 0 {
+				id.Groups = nil
+			}
+			if !reflect.DeepEqual(id.User, test.want) {
+				t.Errorf("got\n%+v, want\n%+v", id.User, test.want)
+			}
+		})
+	}
+}
+
+func TestForwardedExtra(t *testing.T) {
+	source := identity.Forwarded{User: []string{"X-User"}, Extra: []string{"X-Extra-", "X-More-"}}
+	for _, test := range []struct {
+		name   string
+		fields []string
+		want   map[string][]string
+		err    error
+	}{
+		{"none", nil, nil, nil},
+		{"a key in lower case", []string{"X-Extra-Scopes", "1"}, map[string][]string{"scopes": {"1"}}, nil},
+		{"escapes of any case", []string{"X-Extra-A%2fb%2Fc", "1"}, map[string][]string{"a/b/c": {"1"}}, nil},
+		{"a percent", []string{"X-Extra-A%25b", "1"}, map[string][]string{"a%b": {"1"}}, nil},
+		{"a plus is no blank", []string{"X-Extra-A+b", "1"}, map[string][]string{"a+b": {"1"}}, nil},
+		{"from two prefixes", []string{"X-Extra-A", "1", "X-More-B", "2"}, map[string][]string{"a": {"1"}, "b": {"2"}}, nil},
+		{"no key", []string{"X-Extra-", "1"}, nil, identity.ErrMalformed},
+		{"half an escape", []string{"X-Extra-A%2", "1"}, nil, identity.ErrMalformed},
+		{"no escape", []string{"X-Extra-%zz", "1"}, nil, identity.ErrMalformed},
+		// to the API server, which lower-cases first, it would be another key
+		{"an upper-case letter in an escape", []string{"X-Extra-%41dmin", "1"}, nil, identity.ErrMalformed},
+		{"two spellings of a key", []string{"X-Extra-A%2fb", "1", "X-Extra-A/b", "2"}, nil, identity.ErrMalformed},
+		{"the same key under two prefixes", []string{"X-Extra-A", "1", "X-More-A", "2"}, nil, identity.ErrMalformed},
+		{"another prefix is none of ours", []string{"X-Extr-A", "1"}, nil, nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			request := &identity.Request{Claims: claims(append(test.fields, "X-User", "alice")...)}
+			id, err := source.Authenticate(t.Context(), request)
+			wantOnly(t, err, test.err)
+			if err == nil && !reflect.DeepEqual(id.Extra, test.want) {
+				t.Errorf("got %q, want %q", id.Extra, test.want)
+			}
+		})
+	}
+}
+
+// What a source reads is taken off every request, and believed of trusted proxies only.
+func TestForwardedReads(t *testing.T) {
+	source := identity.Forwarded{
+		User: []string{"X-User", "X-Login"}, Groups: []string{"X-Groups"}, UID: []string{"X-Uid"}, Email: []string{"X-Email"},
+		Name: []string{"X-Name"}, PreferredUsername: []string{"X-Preferred"}, Extra: []string{"X-Extra-"},
+	}
+	want := identity.Fields{
+		Names: strings.Fields("X-User X-Login X-Groups X-Uid X-Email X-Name X-Preferred X-Extra-*"), Proxy: true,
+	}
+	if got := source.Reads(); !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
+
+func TestSplitGroupsMakesANewSlice(t *testing.T) {
+	lines := []string{"a", "b"}
+	groups := identity.SplitGroups(lines, "")
+	groups[0] = "changed"
+	if lines[0] != "a" {
+		t.Error("the claim was changed")
+	}
+}

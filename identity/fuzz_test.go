@@ -1,0 +1,281 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package identity_test
+
+import (
+	"net/http"
+	"net/textproto"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
+)
+
+// foldedName folds a name byte by byte, as the documentation has it.
+func foldedName(name string) string {
+	folded := []byte(name)
+	for i, c := range folded {
+		switch lower := c | 0x20; {
+		case '0' <= c && c <= '9':
+		case 'a' <= lower && lower <= 'z':
+			folded[i] = lower
+		default:
+			folded[i] = '-'
+		}
+	}
+	return string(folded)
+}
+
+func matches(pattern, name string) bool {
+	if prefix, ok := strings.CutSuffix(pattern, "*"); ok {
+		return strings.HasPrefix(foldedName(name), foldedName(prefix))
+	}
+	return foldedName(name) == foldedName(pattern)
+}
+
+func FuzzNames(f *testing.F) {
+	for _, pattern := range identity.BuiltinFields() {
+		f.Add(pattern, strings.NewReplacer("-", "_", "*", "x").Replace(pattern))
+	}
+	f.Add("X-Remote-*", "x.remote")
+	f.Add("_", "\xff")
+	f.Add(strings.Repeat("x", 128), strings.Repeat("X", 129))
+	f.Add(strings.Repeat("x", 128)+"*", strings.Repeat("X", 300))
+	f.Add("a**", "a")
+	f.Add("Te", "tE")
+	f.Fuzz(func(t *testing.T, pattern, name string) {
+		set, err := identity.NewNames(pattern)
+		if (err == nil) != (identity.CheckFieldPattern(pattern) == nil) {
+			t.Fatalf("NewNames(%q) = %v", pattern, err)
+		}
+		if err != nil {
+			return
+		}
+		if got, want := set.Match(name), matches(pattern, name); got != want {
+			t.Errorf("pattern %q, name %q: %v, want %v", pattern, name, got, want)
+		}
+		whole := strings.TrimSuffix(pattern, "*")
+		for _, spelling := range []string{
+			whole, strings.ToUpper(whole), strings.ToLower(whole), strings.ReplaceAll(whole, "-", "_"),
+			textproto.CanonicalMIMEHeaderKey(whole),
+		} {
+			if !set.Match(spelling) {
+				t.Errorf("%q gets past %q", spelling, pattern)
+			}
+		}
+		if _, found := identity.Overlap([]string{pattern}, []string{name}); matches(pattern, name) && !found {
+			t.Errorf("%q and %q do not overlap", pattern, name)
+		}
+	})
+}
+
+// FuzzTake puts two fields of any name beside those of a usual request.
+func FuzzTake(f *testing.F) {
+	f.Add("Impersonate-User", "eve", "Connection", "close, Impersonate-User", "", false)
+	f.Add("X_Forwarded_User", "eve", "x-forwarded-user", "mallory", "", true)
+	f.Add("Connection", "Upgrade, Impersonate-Group", "X.Remote.User", "eve", "websocket", false)
+	f.Add("Sec-Websocket-Protocol", "a, base64url.bearer.authorization.k8s.io.dG9r, b", "Upgrade", "h2c", "websocket", false)
+	f.Add("Sec-Websocket-Protocol", "\u00a0base64url.bearer.authorization.k8s.io.dG9r", "Authorization", "Bearer x", "", false)
+	f.Add("Cookie", "session=1; theme=dark;session=2", "Keep-Alive", "Impersonate-User", "SPDY/3.1", false)
+	f.Add("Cookie", ";=;session ;", "Trailer", "Impersonate-User", "h2c", false)
+	f.Add("Proxy-Connection", "X", "Remote_User", "\xff", "", true)
+	f.Add("Accept", "*/*", "ACCEPT", "", "", true)
+	f.Add("Authorization", "Basic x", "authorization", "Bearer y", "", true)
+	taken := append(identity.BuiltinFields(), "X-Own", "Y-Own-*")
+	f.Fuzz(func(t *testing.T, name1, value1, name2, value2, upgrade string, raw bool) {
+		header := http.Header{
+			"Accept": {"*/*"}, "Impersonate-User": {"eve"}, "Cookie": {"session=0; a=b", " c=d"}, "X-Request-Id": {"1", "2"},
+		}
+		for _, field := range [][2]string{{name1, value1}, {name2, value2}} {
+			if !raw { // net/http makes every key canonical; other middleware may not
+				field[0] = textproto.CanonicalMIMEHeaderKey(field[0])
+			}
+			header[field[0]] = append(header[field[0]], field[1])
+		}
+		if upgrade != "" {
+			header["Upgrade"] = []string{upgrade}
+			header["Connection"] = append(header["Connection"], "Upgrade")
+		}
+		upgrade, _ = identity.Shape{
+			Method: http.MethodGet, Upgrade: header["Upgrade"], Connection: header["Connection"],
+		}.Check()
+		before := respelled(header)
+		taker := identity.Taker{Fields: names(t, taken...), Cookies: identity.Patterns{"session*"}}
+		claims := claimed(t, taker.Take(header, upgrade))
+
+		connection, upgrades := []string(nil), []string(nil)
+		if upgrade != "" {
+			connection, upgrades = []string{"Upgrade"}, []string{upgrade}
+		}
+		if !reflect.DeepEqual(header["Connection"], connection) || !reflect.DeepEqual(header["Upgrade"], upgrades) {
+			t.Errorf("Connection is %q, Upgrade %q, wanted is %q", header["Connection"], header["Upgrade"], upgrade)
+		}
+		for name, values := range before {
+			isTaken := slices.ContainsFunc(taken, func(pattern string) bool { return matches(pattern, name) })
+			left, there := header[name]
+			switch {
+			case isTaken && there:
+				t.Errorf("%q goes on", name)
+			case isTaken:
+				for _, value := range values {
+					if !slices.Contains(claims[textproto.CanonicalMIMEHeaderKey(name)], value) {
+						t.Errorf("%q of %q is no claim", value, name)
+					}
+				}
+			case onlyConnection(name) && name != "Connection" && name != "Upgrade" && there:
+				t.Errorf("%q goes on", name)
+			case onlyConnection(name):
+			case name == "Cookie":
+				checkCookies(t, values, left)
+			case name == "Sec-Websocket-Protocol" && strings.Contains(strings.ToLower(strings.Join(values, ",")), bearerElement):
+				checkProtocols(t, left)
+			case name == "Sec-Websocket-Protocol" && raw:
+			case !reflect.DeepEqual(left, values):
+				t.Errorf("%q was %q and is %q", name, values, left)
+			}
+		}
+		for name := range header {
+			if canonical := textproto.CanonicalMIMEHeaderKey(name); onlyConnection(canonical) && canonical != name {
+				t.Errorf("%q goes on", name)
+			}
+			if _, found := before[name]; !found && upgrade == "" {
+				t.Errorf("%q is new", name)
+			}
+		}
+	})
+}
+
+// respelled is a copy in which the fields that are dealt with by name have their
+// canonical spelling.
+func respelled(header http.Header) http.Header {
+	respelled := make(http.Header)
+	for name, values := range header {
+		canonical := textproto.CanonicalMIMEHeaderKey(name)
+		if onlyConnection(canonical) || canonical == "Cookie" || canonical == "Sec-Websocket-Protocol" {
+			name = canonical
+		}
+		respelled[name] = append(respelled[name], values...)
+	}
+	return respelled
+}
+
+func onlyConnection(name string) bool {
+	return slices.Contains([]string{"Connection", "Upgrade", "Keep-Alive", "Proxy-Connection", "Trailer"}, name)
+}
+
+// checkProtocols looks for a token as the API server does.
+func checkProtocols(t *testing.T, lines []string) {
+	t.Helper()
+	for _, line := range lines {
+		for element := range strings.SplitSeq(line, ",") {
+			if strings.HasPrefix(strings.TrimSpace(element), bearerElement) {
+				t.Errorf("a token goes on in %q", line)
+			}
+		}
+	}
+}
+
+// checkCookies wants exactly the cookies whose name does not begin with "session". Their
+// order is the map's where several keys were merged.
+func checkCookies(t *testing.T, before, after []string) {
+	t.Helper()
+	split := func(lines []string, all bool) (cookies []string) {
+		for _, line := range lines {
+			for cookie := range strings.SplitSeq(line, ";") {
+				name, _, _ := strings.Cut(cookie, "=")
+				isSession := strings.HasPrefix(strings.Trim(name, " \t\r\n"), "session")
+				if cookie = strings.Trim(cookie, " \t\r\n"); (all || !isSession) && cookie != "" {
+					cookies = append(cookies, cookie)
+				}
+			}
+		}
+		return cookies
+	}
+	want, got := split(before, false), split(after, true)
+	slices.Sort(want)
+	slices.Sort(got)
+	if !slices.Equal(got, want) {
+		t.Errorf("the cookies %q became %q", before, after)
+	}
+}
+
+// FuzzForwarded has every field once more under a prefix of its own.
+func FuzzForwarded(f *testing.F) {
+	f.Add("alice", "a, b,,c", ",", "Scopes", "x", "", uint8(0))
+	f.Add("alice", "a,b", "", "Example.com%2ftenant", "acme", "oidc:", uint8(1))
+	f.Add("", "system:masters", "|", "A%2", "x", "", uint8(2))
+	f.Add(" alice ", ",", ",", "%41", "", "p", uint8(3))
+	f.Add("alice\xff", "\u00a0", " ", "", "\x00", "", uint8(4))
+	f.Fuzz(func(t *testing.T, user, groups, separator, key, value, prefix string, twice uint8) {
+		extra := textproto.CanonicalMIMEHeaderKey("X-Extra-" + key)
+		claims := identity.Claims{
+			{Field: "X-User", Values: []string{user}},
+			{Field: "X-Groups", Values: []string{groups, "last"}},
+			{Field: "X-Email", Values: []string{value}},
+			{Field: extra, Values: []string{value, user}},
+		}
+		if int(twice) < len(claims) {
+			claims[twice].Values = append(claims[twice].Values, value)
+		}
+		before := make(http.Header)
+		for _, claim := range claims {
+			before[claim.Field] = slices.Clone(claim.Values)
+		}
+		source := identity.Forwarded{
+			User: []string{"X-User"}, Groups: []string{"X-Groups"}, Email: []string{"X-Email"}, Extra: []string{"X-Extra-"},
+			Separator: separator, UserPrefix: prefix, GroupPrefix: prefix,
+		}
+		id, err := source.Authenticate(t.Context(), &identity.Request{Claims: claims})
+		after := make(http.Header)
+		for _, claim := range claims {
+			after[claim.Field] = claim.Values
+		}
+		if !reflect.DeepEqual(before, after) {
+			t.Errorf("the claims %q became %q", before, after)
+		}
+		if err != nil {
+			if id != nil || len(wrapped(err)) != 1 {
+				t.Errorf("%v wraps %d sentinels", err, len(wrapped(err)))
+			}
+			return
+		}
+		if user == "" || id.Username != prefix+user || id.Email != value || twice == 0 || twice == 2 {
+			t.Errorf("user %q, e-mail %q of %q", id.Username, id.Email, before)
+		}
+		checkGroups(t, before["X-Groups"], separator, prefix, id.Groups)
+		if len(id.Extra) != 1 {
+			t.Errorf("extra is %q of %q", id.Extra, extra)
+		}
+		for decoded, values := range id.Extra {
+			if decoded == "" || decoded != strings.ToLower(decoded) || !slices.Equal(values, before[extra]) {
+				t.Errorf("extra %q is %q of %q", decoded, values, before[extra])
+			}
+		}
+	})
+}
+
+// checkGroups wants every element in its place, and no other.
+func checkGroups(t *testing.T, lines []string, separator, prefix string, groups []string) {
+	t.Helper()
+	var want []string
+	for _, line := range lines {
+		elements := []string{line}
+		if separator != "" {
+			elements = strings.Split(line, separator)
+		}
+		for _, element := range elements {
+			if separator != "" {
+				element = strings.Trim(element, " \t")
+			}
+			if element != "" {
+				want = append(want, prefix+element)
+			}
+		}
+	}
+	if !slices.Equal(groups, want) {
+		t.Errorf("the groups are %q, want %q", groups, want)
+	}
+}

@@ -1,0 +1,288 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package identity_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
+)
+
+func user(name string, groups ...string) *identity.Identity {
+	return &identity.Identity{User: identity.User{Username: name, Groups: groups}}
+}
+
+func manyGroups(n int) []string {
+	groups := make([]string, n)
+	for i := range groups {
+		groups[i] = fmt.Sprintf("group-%d", i)
+	}
+	return groups
+}
+
+// checkPolicy runs one identity through a policy; reason is a part of the refusal.
+func checkPolicy(t *testing.T, p identity.Policy, id *identity.Identity, reason string) {
+	t.Helper()
+	err := p.Check(id)
+	if reason == "" {
+		wantOnly(t, err, nil)
+		return
+	}
+	wantOnly(t, err, identity.ErrForbidden)
+	if err != nil && !strings.Contains(err.Error(), reason) {
+		t.Errorf("%q does not say %q", err, reason)
+	}
+	if err != nil && len(err.Error()) > 500 {
+		t.Errorf("the refusal has %d bytes", len(err.Error()))
+	}
+}
+
+func TestPolicyJudgesNames(t *testing.T) {
+	tests := []struct {
+		name   string
+		policy identity.Policy
+		id     *identity.Identity
+		reason string
+	}{
+		{"a user", identity.Policy{}, user("alice"), ""},
+		{"a user with groups", identity.Policy{}, user("alice@example.com", "dev", "ops"), ""},
+		{"inner blanks are part of a name", identity.Policy{}, user("Alice Example", "my team"), ""},
+		{"names of any script", identity.Policy{}, user("józef żółw", "開発", "🚀"), ""},
+		{"percent, comma, slash and colon", identity.Policy{}, user("a%b,c/d:e", "g,h", "oidc:x"), ""},
+
+		// the API server takes an empty Impersonate-User for none at all
+		{"nobody", identity.Policy{}, user(""), "no user"},
+		{"nobody, with a group", identity.Policy{}, user("", "system:masters"), "no user"},
+		{"an empty group", identity.Policy{}, user("alice", "dev", ""), "a group is empty"},
+
+		{"system:masters", identity.Policy{}, user("alice", "system:masters"), `group "system:masters" is reserved`},
+		{"a system user", identity.Policy{}, user("system:admin"), `user "system:admin" is reserved`},
+		{"a service account", identity.Policy{}, user("system:serviceaccount:default:builder"), "is reserved"},
+		{"in any case", identity.Policy{}, user("SYSTEM:admin"), "is reserved"},
+		{"in mixed case, as a group", identity.Policy{}, user("alice", "SyStEm:masters"), "is reserved"},
+		{"with the long s, which Unicode folds", identity.Policy{}, user("\u017fy\u017ftem:admin"), "is reserved"},
+		{"as the last group", identity.Policy{}, user("alice", append(manyGroups(9), "system:nodes")...), "is reserved"},
+		{"system alone is a word", identity.Policy{}, user("system", "systems:x", "my:system:x", "system"), ""},
+		{"the empty rest is reserved too", identity.Policy{}, user("system:"), "is reserved"},
+
+		{
+			"allowed exactly",
+			identity.Policy{AllowReserved: []string{"system:masters", "system:admin"}},
+			user("system:admin", "system:masters"), "",
+		},
+		{
+			"in no other case",
+			identity.Policy{AllowReserved: []string{"system:masters"}},
+			user("alice", "System:masters"), "is reserved",
+		},
+		{
+			"not as a prefix",
+			identity.Policy{AllowReserved: []string{"system:serviceaccount:", "system:*"}},
+			user("system:serviceaccount:a:b"), "is reserved",
+		},
+		{
+			"by the source itself",
+			identity.Policy{},
+			&identity.Identity{
+				User:     identity.User{Username: "system:anonymous", Groups: []string{"system:unauthenticated"}},
+				Reserved: []string{"system:anonymous", "system:unauthenticated"},
+			}, "",
+		},
+		{
+			"but nothing else",
+			identity.Policy{},
+			&identity.Identity{
+				User:     identity.User{Username: "system:anonymous", Groups: []string{"system:masters"}},
+				Reserved: []string{"system:anonymous", "system:unauthenticated"},
+			}, `group "system:masters" is reserved`,
+		},
+
+		{"a denied user", identity.Policy{DenyUsers: identity.Patterns{"root"}}, user("root"), `user "root" is denied`},
+		{"case matters there", identity.Policy{DenyUsers: identity.Patterns{"root"}}, user("Root"), ""},
+		{"by prefix", identity.Policy{DenyUsers: identity.Patterns{"svc-*"}}, user("svc-ci"), "is denied"},
+		{"not in the middle", identity.Policy{DenyUsers: identity.Patterns{"svc-*"}}, user("my-svc-ci"), ""},
+		{"users are no groups", identity.Policy{DenyUsers: identity.Patterns{"dev"}}, user("alice", "dev"), ""},
+		{"a denied group", identity.Policy{DenyGroups: identity.Patterns{"bots*"}}, user("alice", "dev", "bots-x"), "is denied"},
+		{"groups are no users", identity.Policy{DenyGroups: identity.Patterns{"alice"}}, user("alice", "dev"), ""},
+		{
+			"deny comes before allow_reserved",
+			identity.Policy{DenyGroups: identity.Patterns{"system:*"}, AllowReserved: []string{"system:masters"}},
+			user("alice", "system:masters"), "is denied",
+		},
+		{
+			"deny_groups refuses also what allow_groups leaves out",
+			identity.Policy{DenyGroups: identity.Patterns{"bots"}, AllowGroups: identity.Patterns{"dev"}},
+			user("alice", "dev", "bots"), "is denied",
+		},
+		{
+			"so does a reserved name",
+			identity.Policy{AllowGroups: identity.Patterns{"dev"}},
+			user("alice", "system:masters"), "is reserved",
+		},
+		{"a long name is shown bounded", identity.Policy{DenyUsers: identity.Patterns{"x*"}}, user(strings.Repeat("x", 9999)), "(9999 bytes)"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) { checkPolicy(t, test.policy, test.id, test.reason) })
+	}
+}
+
+// What an upstream, a log or a terminal reads differently is refused and never cleaned:
+// " system:masters" passes a check here and means system:masters where it is trimmed.
+func TestPolicyRefusesStringsThatReadDifferently(t *testing.T) {
+	bad := map[string]string{
+		" alice":           "begins or ends with a blank",
+		"alice\t":          "begins or ends with a blank",
+		" system:masters":  "begins or ends with a blank",
+		"\u00a0alice":      "begins or ends with a blank",
+		"alice\u2003":      "begins or ends with a blank",
+		"\u0085alice":      "begins or ends with a blank",
+		" ":                "begins or ends with a blank",
+		"a\tb":             "control or format character",
+		"a\x00b":           "control or format character", // CVE-2019-9900
+		"a\r\nX-Admin: 1":  "control or format character", // CVE-2023-27493
+		"a\x7f":            "control or format character",
+		"a\u0080b":         "control or format character",
+		"system\u200b:x":   "control or format character", // zero-width space
+		"a\u202eb":         "control or format character", // right-to-left override
+		"a\ufeffb":         "control or format character",
+		"a\u00adb":         "control or format character", // soft hyphen
+		"a\u2028b":         "control or format character",
+		"a\u2029b":         "control or format character",
+		"a\U000e0041b":     "control or format character", // tags
+		"\xff":             "is not UTF-8",
+		"ali\xc3":          "is not UTF-8",
+		"\xed\xa0\x80":     "is not UTF-8", // a surrogate
+		"\xc0\xafetc":      "is not UTF-8", // overlong
+		"\n" + "alice\xff": "is not UTF-8",
+	}
+	for text, reason := range bad {
+		places := map[string]*identity.Identity{
+			"user":               user(text),
+			"group":              user("alice", "dev", text),
+			"uid":                {User: identity.User{Username: "alice", UID: text}},
+			"email":              {User: identity.User{Username: "alice", Email: text}},
+			"name":               {User: identity.User{Username: "alice", Name: text}},
+			"preferred_username": {User: identity.User{Username: "alice", PreferredUsername: text}},
+			"extra":              {User: identity.User{Username: "alice", Extra: map[string][]string{"k": {"v", text}}}},
+			"key of an extra":    {User: identity.User{Username: "alice", Extra: map[string][]string{text: {"v"}}}},
+		}
+		for what, id := range places {
+			p := identity.Policy{AllowReserved: []string{text}}
+			err := p.Check(id)
+			wantOnly(t, err, identity.ErrForbidden)
+			want := "the " + what + " " + strings.TrimPrefix(reason, "has ")
+			if strings.HasPrefix(reason, "control") {
+				want = "the " + what + " has a " + reason
+			}
+			if what == "key of an extra" {
+				want = what // a key has more reasons to be refused for
+			}
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%q as %s: %v, want %q", text, what, err, want)
+			}
+			if err != nil && len(text) > 3 && strings.Contains(err.Error(), text) {
+				t.Errorf("the refusal shows %q", text)
+			}
+		}
+	}
+}
+
+func TestPolicyJudgesKeysOfExtra(t *testing.T) {
+	for key, ok := range map[string]bool{
+		"scopes": true, "example.com/tenant": true, "a b": true, "ü": true, "%2f": true, "a%b": true,
+		"": false, "Scopes": false, "Ü": false, "İ": false, "example.com/Tenant": false,
+	} {
+		id := user("alice")
+		id.Extra = map[string][]string{"other": {""}, key: {"v"}}
+		var p identity.Policy
+		if err := p.Check(id); (err == nil) != ok {
+			t.Errorf("%q: %v", key, err)
+		} else if !ok {
+			wantOnly(t, err, identity.ErrForbidden)
+		}
+	}
+}
+
+// The source may share its slice between requests: a filter in place would take
+// groups away from everybody.
+func TestPolicyFiltersGroupsAndLeavesTheSourcesSlice(t *testing.T) {
+	shared := []string{"bots", "dev", "team-a", "ops", "team-b", "Dev"}
+	before := slices.Clone(shared)
+	id := user("alice", shared[:5]...)
+	id.Groups = shared[:5] // with room behind it
+	p := identity.Policy{AllowGroups: identity.Patterns{"team-*", "dev"}}
+	checkPolicy(t, p, id, "")
+	if want := []string{"dev", "team-a", "team-b"}; !slices.Equal(id.Groups, want) {
+		t.Errorf("%q go on, want %q", id.Groups, want)
+	}
+	if !slices.Equal(shared, before) {
+		t.Errorf("the source's slice is now %q", shared)
+	}
+	none := user("bob", "bots")
+	checkPolicy(t, p, none, "")
+	if len(none.Groups) != 0 {
+		t.Errorf("%q go on, want none", none.Groups)
+	}
+}
+
+// Nothing is cut off: an upstream's deny rule may be about the very group that is.
+func TestPolicyRefusesTooMuch(t *testing.T) {
+	sized := func(total int) *identity.Identity {
+		id := user("alice", "dev")
+		id.UID, id.Email, id.Name, id.PreferredUsername = "1", "a@b", "Alice", "al"
+		id.Extra = map[string][]string{"key": {"v", ""}}
+		used := len("alice" + "dev" + "1" + "a@b" + "Alice" + "al" + "key" + "v")
+		id.Extra["key"][1] = strings.Repeat("x", total-used)
+		return id
+	}
+	for _, test := range []struct {
+		name   string
+		policy identity.Policy
+		id     *identity.Identity
+		reason string
+	}{
+		{"256 groups", identity.Policy{}, user("alice", manyGroups(256)...), ""},
+		{"257 groups", identity.Policy{}, user("alice", manyGroups(257)...), "257 groups, more than max_groups 256"},
+		{"as many as max_groups", identity.Policy{MaxGroups: 2}, user("alice", "a", "b"), ""},
+		{"one more", identity.Policy{MaxGroups: 2}, user("alice", "a", "b", "c"), "3 groups, more than max_groups 2"},
+		{"more than the default where that is said", identity.Policy{MaxGroups: 1000}, user("alice", manyGroups(1000)...), ""},
+		{
+			"counted is what goes on",
+			identity.Policy{MaxGroups: 1, AllowGroups: identity.Patterns{"group-7"}},
+			user("alice", manyGroups(300)...), "",
+		},
+		{"32 KiB", identity.Policy{}, sized(32 << 10), ""},
+		{"and one byte", identity.Policy{}, sized(32<<10 + 1), "32769 bytes, more than 32768"},
+		{"in the name alone", identity.Policy{}, user(strings.Repeat("x", 32<<10)), ""},
+		{"and one byte there", identity.Policy{}, user(strings.Repeat("x", 32<<10+1)), "32769 bytes"},
+	} {
+		t.Run(test.name, func(t *testing.T) { checkPolicy(t, test.policy, test.id, test.reason) })
+	}
+}
+
+func TestPatterns(t *testing.T) {
+	for pattern, ok := range map[string]bool{
+		"alice": true, "team-*": true, "ü*": true, " ": true, "a b": true, "system:*": true,
+		"": false, "*": false, "**": false, "a**": false, "a*b": false, "*a": false,
+	} {
+		if err := identity.CheckPattern(pattern); (err == nil) != ok {
+			t.Errorf("CheckPattern(%q) = %v", pattern, err)
+		}
+	}
+	patterns := identity.Patterns{"alice", "team-*"}
+	for name, want := range map[string]bool{
+		"alice": true, "team-": true, "team-a": true, "team-*": true,
+		"Alice": false, "alice2": false, "alic": false, "team": false, "Team-a": false, "": false,
+	} {
+		if patterns.Match(name) != want {
+			t.Errorf("Match(%q) is %v", name, !want)
+		}
+	}
+	if identity.Patterns(nil).Match("") {
+		t.Error("no patterns match")
+	}
+}

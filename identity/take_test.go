@@ -1,0 +1,234 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package identity_test
+
+import (
+	"maps"
+	"net/http"
+	"net/textproto"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
+)
+
+// claimed makes a map of claims, whose order means nothing.
+func claimed(tb testing.TB, claims identity.Claims) http.Header {
+	tb.Helper()
+	header := make(http.Header)
+	for _, claim := range claims {
+		if _, twice := header[claim.Field]; twice {
+			tb.Errorf("%s is claimed twice", claim.Field)
+		}
+		if claim.Field != textproto.CanonicalMIMEHeaderKey(claim.Field) {
+			tb.Errorf("%q is not canonical", claim.Field)
+		}
+		header[claim.Field] = claim.Values
+	}
+	return header
+}
+
+// h is a header whose fields have one line each.
+func h(pairs ...string) http.Header {
+	header := make(http.Header)
+	for i := 0; i < len(pairs); i += 2 {
+		header[pairs[i]] = append(header[pairs[i]], pairs[i+1])
+	}
+	return header
+}
+
+type takeTest struct {
+	name    string
+	taker   identity.Taker // Fields default to the built-in ones
+	upgrade string
+	in      http.Header
+	out     http.Header
+	claims  http.Header
+}
+
+func runTake(t *testing.T, tests []takeTest) {
+	t.Helper()
+	builtin := names(t, identity.BuiltinFields()...)
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			if test.taker.Fields == nil {
+				test.taker.Fields = builtin
+			}
+			header := maps.Clone(test.in)
+			claims := test.taker.Take(header, test.upgrade)
+			if !reflect.DeepEqual(header, test.out) {
+				t.Errorf("the request goes on with\n%q, want\n%q", header, test.out)
+			}
+			if test.claims == nil {
+				test.claims = http.Header{}
+			}
+			if got := claimed(t, claims); !reflect.DeepEqual(got, test.claims) {
+				t.Errorf("claimed is\n%q, want\n%q", got, test.claims)
+			}
+		})
+	}
+}
+
+func TestTakeMovesTheSender(t *testing.T) {
+	long := strings.Repeat("a", 2*identity.MaxFieldName)
+	runTake(t, []takeTest{
+		{
+			name: "a request without a sender goes on as it came",
+			in:   http.Header{"Accept": {"*/*"}, "Cookie": {"a=b"}, "X-Forwarded-For": {"1.2.3.4", "5.6.7.8"}},
+			out:  http.Header{"Accept": {"*/*"}, "Cookie": {"a=b"}, "X-Forwarded-For": {"1.2.3.4", "5.6.7.8"}},
+		},
+		{name: "an empty header stays empty", in: h(), out: h()},
+		{
+			name: "identity and credentials go, the rest stays",
+			in: http.Header{
+				"Authorization": {"Bearer t"}, "Impersonate-Group": {"a", "b"}, "X-Forwarded-User": {"eve"},
+				"Accept": {"*/*"}, "X-Request-Id": {"1"},
+			},
+			out: h("Accept", "*/*", "X-Request-Id", "1"),
+			claims: http.Header{
+				"Authorization": {"Bearer t"}, "Impersonate-Group": {"a", "b"}, "X-Forwarded-User": {"eve"},
+			},
+		},
+		{
+			// CVE-2025-64484, CVE-2026-52845: upstreams fold them to the same variable
+			name:   "spellings that fold to the same go, each under its own name",
+			in:     h("X_forwarded_user", "eve", "X.forwarded.User", "eve", "X-Forwarded-User", "alice", "Remote_user", "eve"),
+			out:    h(),
+			claims: h("X_forwarded_user", "eve", "X.forwarded.user", "eve", "X-Forwarded-User", "alice", "Remote_user", "eve"),
+		},
+		{
+			// CVE-2026-33433: another middleware wrote into Go's map directly
+			name:   "keys that are not canonical are merged into the canonical one",
+			in:     http.Header{"X-Forwarded-User": {"alice"}, "x-forwarded-user": {"eve", "mallory"}, "REMOTE-USER": {"eve"}},
+			out:    h(),
+			claims: http.Header{"X-Forwarded-User": {"alice", "eve", "mallory"}, "Remote-User": {"eve"}},
+		},
+		{
+			name:   "empty lines and no lines are claims as well",
+			in:     http.Header{"Impersonate-User": {""}, "X-Remote-Group": {}, "X-Remote-User": nil, "Empty": {""}},
+			out:    h("Empty", ""),
+			claims: http.Header{"Impersonate-User": {""}, "X-Remote-Group": {}, "X-Remote-User": nil},
+		},
+		{
+			name:   "names of any length",
+			in:     h("Impersonate-Extra-A"+long, "1", "Accept-A"+long, "2"),
+			out:    h("Accept-A"+long, "2"),
+			claims: h("Impersonate-Extra-A"+long, "1"),
+		},
+		{
+			name:   "what is not in the set stays, whatever it says",
+			taker:  identity.Taker{Fields: names(t, "X-Only")},
+			in:     h("Authorization", "Bearer t", "X-Only", "1", "X_Only", "2"),
+			out:    h("Authorization", "Bearer t"),
+			claims: h("X-Only", "1", "X_only", "2"),
+		},
+		{
+			name:   "Authorization may pass, for an upstream with a login of its own",
+			taker:  identity.Taker{PassAuthorization: true},
+			in:     http.Header{"Authorization": {"Basic x", "Basic y"}, "Proxy-Authorization": {"Basic z"}, "X-Forwarded-User": {"eve"}},
+			out:    http.Header{"Authorization": {"Basic x", "Basic y"}},
+			claims: h("Proxy-Authorization", "Basic z", "X-Forwarded-User", "eve"),
+		},
+		{
+			name:   "but in no other spelling",
+			taker:  identity.Taker{PassAuthorization: true},
+			in:     h("Authorization", "Basic x", "authorization", "Basic y", "AUTHORIZATION", "Basic y"),
+			out:    h("Authorization", "Basic x"),
+			claims: http.Header{"Authorization": {"Basic y", "Basic y"}},
+		},
+	})
+}
+
+// A client that names a field in Connection has reverse_proxy delete what an injector
+// writes there, and the request runs as the proxy (CVE-2021-31999, CVE-2022-23652).
+func TestTakeRebuildsConnection(t *testing.T) {
+	runTake(t, []takeTest{
+		{
+			name: "without an upgrade nothing of it is left",
+			in: http.Header{
+				"Connection": {"close, Impersonate-User", "impersonate-group, Authorization"}, "Keep-Alive": {"Impersonate-User"},
+				"Proxy-Connection": {"Impersonate-User"}, "Upgrade": {"websocket"}, "Trailer": {"Impersonate-User"},
+			},
+			out: h(),
+		},
+		{
+			name:    "with one exactly what it needs",
+			upgrade: "websocket",
+			in: http.Header{
+				"Connection": {"Upgrade, Impersonate-User", "X-Remote-User"}, "Upgrade": {"websocket"}, "Trailer": {"X"},
+				"Sec-Websocket-Key": {"a"}, "Sec-Websocket-Version": {"13"},
+			},
+			out: h("Connection", "Upgrade", "Upgrade", "websocket", "Sec-Websocket-Key", "a", "Sec-Websocket-Version", "13"),
+		},
+		{
+			name:    "the protocol is the one that was checked",
+			upgrade: "SPDY/3.1",
+			in:      http.Header{"Connection": {"Upgrade"}, "Upgrade": {"SPDY/3.1", "h2c"}},
+			out:     h("Connection", "Upgrade", "Upgrade", "SPDY/3.1"),
+		},
+		{
+			name: "what frames the message is not ours",
+			in:   h("Te", "trailers", "Transfer-Encoding", "chunked", "Content-Length", "3", "Expect", "100-continue"),
+			out:  h("Te", "trailers", "Transfer-Encoding", "chunked", "Content-Length", "3", "Expect", "100-continue"),
+		},
+	})
+}
+
+// As with the fields that are taken, a key that is not canonical comes from another
+// middleware. reverse_proxy does not know it for a hop-by-hop field and sends it on: a
+// second proxy then drops what it names.
+func TestTakeRemovesConnectionFieldsThatAreNotCanonical(t *testing.T) {
+	runTake(t, []takeTest{{
+		name: "in any case",
+		in:   h("connection", "Impersonate-User", "CONNECTION", "X-Remote-User", "keep-alive", "X", "upgrade", "h2c", "trailer", "X"),
+		out:  h(),
+	}})
+}
+
+func TestTakeRemovesCookiesByName(t *testing.T) {
+	taker := identity.Taker{Cookies: identity.Patterns{"session", "_oauth2_proxy*"}}
+	cookies := func(lines ...string) http.Header { return http.Header{"Cookie": lines} }
+	runTake(t, []takeTest{
+		{name: "the only one, and the field with it", taker: taker, in: cookies("session=1"), out: h()},
+		{name: "the first", taker: taker, in: cookies("session=1; a=2; b=3"), out: cookies("a=2; b=3")},
+		{name: "one in the middle", taker: taker, in: cookies("a=2; session=1; b=3"), out: cookies("a=2; b=3")},
+		{name: "the last", taker: taker, in: cookies("a=2; b=3; session=1"), out: cookies("a=2; b=3")},
+		{name: "all of the name", taker: taker, in: cookies("session=1; a=2; session=3", "session=4"), out: cookies("a=2")},
+		{name: "by prefix", taker: taker, in: cookies("_oauth2_proxy=1; _oauth2_proxy_csrf=2; _oauth=3"), out: cookies("_oauth=3")},
+		{name: "without a value", taker: taker, in: cookies("session; a=2"), out: cookies("a=2")},
+		{name: "with blanks around the name", taker: taker, in: cookies("a=2;session\t =1;  session=x"), out: cookies("a=2")},
+		{name: "without a blank after the semicolon", taker: taker, in: cookies("a=2;session=1;b=3"), out: cookies("a=2;b=3")},
+		{
+			name: "names are compared with case, as a user agent does", taker: taker,
+			in: cookies("Session=1; sessions=2; xsession=3"), out: cookies("Session=1; sessions=2; xsession=3"),
+		},
+		{
+			name: "the others stay byte for byte", taker: taker,
+			in:  cookies(`a="x, y";b==; ;c=%20;é=ü;;  d = 1 ;=e`, "f=g"),
+			out: cookies(`a="x, y";b==; ;c=%20;é=ü;;  d = 1 ;=e`, "f=g"),
+		},
+		{name: "no cookie, no field", taker: taker, in: h("Accept", "*/*"), out: h("Accept", "*/*")},
+		{name: "none is configured", in: cookies("session=1", ""), out: cookies("session=1", "")},
+	})
+}
+
+func TestTakeLeavesNoBuiltinFieldInAnySpelling(t *testing.T) {
+	taker := identity.Taker{Fields: names(t, identity.BuiltinFields()...)}
+	spellings := []func(string) string{
+		strings.ToLower, strings.ToUpper, textproto.CanonicalMIMEHeaderKey,
+		strings.NewReplacer("-", "_").Replace, strings.NewReplacer("-", ".").Replace,
+		func(s string) string { return strings.Replace(strings.ToLower(s), "-", "_", 1) },
+	}
+	for _, field := range identity.BuiltinFields() {
+		for _, spell := range spellings {
+			name := spell(strings.Replace(field, "*", "Anything-More", 1))
+			header := h(name, "eve", "Accept", "*/*")
+			claims := taker.Take(header, "")
+			if !reflect.DeepEqual(header, h("Accept", "*/*")) || len(claims) != 1 {
+				t.Errorf("%s: the request goes on with %q, claimed %q", name, header, claims)
+			}
+		}
+	}
+}
