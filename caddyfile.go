@@ -5,7 +5,6 @@ package kubeidentity
 
 import (
 	"encoding/json"
-	"strconv"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
@@ -124,7 +123,7 @@ func (h *Handler) options() map[string]func(*caddyfile.Dispenser) error {
 		"deny_groups":              list(&h.DenyGroups, pattern),
 		"allow_groups":             list(&h.AllowGroups, pattern),
 		"allow_reserved":           list(&h.AllowReserved, each(checkReserved)),
-		"max_groups":               h.parseMaxGroups,
+		"max_groups":               number(&h.MaxGroups),
 		"keep_streams":             flag(&h.KeepStreams),
 	}
 }
@@ -145,32 +144,21 @@ func (h *Handler) parseTrustedProxyCert(d *caddyfile.Dispenser) error {
 	cert := new(TrustedProxyCert)
 	h.TrustedProxyCert = cert
 	return block(d, map[string]func(*caddyfile.Dispenser) error{
-		"trust_pool": func(d *caddyfile.Dispenser) error {
-			if !d.NextArg() {
-				return d.ArgErr()
-			}
-			raw, err := parseGuest(d, "tls.ca_pool.source", "provider", "trust_pool")
-			cert.TrustPoolRaw = raw
-			return err
-		},
+		"trust_pool":    trustPool(&cert.TrustPoolRaw),
 		"allowed_names": list(&cert.AllowedNames, each(notEmpty)),
 	})
 }
 
-func (h *Handler) parseMaxGroups(d *caddyfile.Dispenser) error {
-	var text string
-	if !d.AllArgs(&text) {
-		return d.ArgErr()
+// trustPool parses the option trust_pool <ca_pool_module> ...
+func trustPool(raw *json.RawMessage) func(*caddyfile.Dispenser) error {
+	return func(d *caddyfile.Dispenser) error {
+		if !d.NextArg() {
+			return d.ArgErr()
+		}
+		var err error
+		*raw, err = parseGuest(d, "tls.ca_pool.source", "provider", "trust_pool")
+		return err
 	}
-	n, err := strconv.Atoi(text)
-	if err != nil {
-		return d.Errf("parsing max_groups: %v", err)
-	}
-	if n < 1 {
-		return d.Errf("parsing max_groups: %d is less than 1", n)
-	}
-	h.MaxGroups = n
-	return nil
 }
 
 // parseInject parses one inject directive.
@@ -190,13 +178,20 @@ func (h *Handler) parseInject(d *caddyfile.Dispenser) error {
 // its name under key. what names its kind in an error.
 func parseGuest(d *caddyfile.Dispenser, namespace, key, what string) (json.RawMessage, error) {
 	name := d.Val()
-	id := namespace + "." + name
-	if _, err := caddy.GetModule(id); err != nil {
+	info, err := caddy.GetModule(namespace + "." + name)
+	if err != nil {
 		return nil, d.Errf("unrecognized %s '%s'", what, name)
 	}
-	guest, err := caddyfile.UnmarshalModule(d, id)
-	if err != nil {
+	guest, ok := info.New().(caddyfile.Unmarshaler)
+	if !ok {
+		return nil, d.Errf("%s '%s' cannot be configured by a Caddyfile", what, name)
+	}
+	segment := d.NewFromNextSegment()
+	if err := guest.UnmarshalCaddyfile(segment); err != nil {
 		return nil, err
+	}
+	if segment.Next() { // what a guest does not read would vanish without a word
+		return nil, segment.Errf("unexpected '%s'", segment.Val())
 	}
 	return caddyconfig.JSONModuleObject(guest, key, name, nil), nil
 }

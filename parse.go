@@ -5,8 +5,11 @@ package kubeidentity
 
 import (
 	"errors"
+	"slices"
+	"strconv"
 	"unicode"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 )
 
@@ -23,8 +26,8 @@ func (o once) option(d *caddyfile.Dispenser, word string) error {
 	return nil
 }
 
-// block parses the options of a block, each at most once.
-func block(d *caddyfile.Dispenser, options map[string]func(*caddyfile.Dispenser) error) error {
+// block parses the options of a block, each at most once but for those in repeatable.
+func block(d *caddyfile.Dispenser, options map[string]func(*caddyfile.Dispenser) error, repeatable ...string) error {
 	seen := make(once)
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		word := d.Val()
@@ -32,8 +35,10 @@ func block(d *caddyfile.Dispenser, options map[string]func(*caddyfile.Dispenser)
 		if !ok {
 			return d.Errf("unrecognized subdirective '%s'", word)
 		}
-		if err := seen.option(d, word); err != nil {
-			return err
+		if !slices.Contains(repeatable, word) {
+			if err := seen.option(d, word); err != nil {
+				return err
+			}
 		}
 		if err := parse(d); err != nil {
 			return err
@@ -157,6 +162,46 @@ func notEmpty(s string) error {
 	return nil
 }
 
+// number parses an option with a whole number of at least 1.
+func number(value *int) func(*caddyfile.Dispenser) error {
+	return func(d *caddyfile.Dispenser) error {
+		option := d.Val()
+		var text string
+		if !d.AllArgs(&text) {
+			return d.ArgErr()
+		}
+		n, err := strconv.Atoi(text)
+		if err != nil {
+			return d.Errf("parsing %s: %v", option, err)
+		}
+		if n < 1 {
+			return d.Errf("parsing %s: %d is less than 1", option, n)
+		}
+		*value = n
+		return noBlock(d)
+	}
+}
+
+// duration parses an option with a duration above zero.
+func duration(value *caddy.Duration) func(*caddyfile.Dispenser) error {
+	return func(d *caddyfile.Dispenser) error {
+		option := d.Val()
+		var text string
+		if !d.AllArgs(&text) {
+			return d.ArgErr()
+		}
+		parsed, err := caddy.ParseDuration(text)
+		if err != nil {
+			return d.Errf("parsing %s: %v", option, err)
+		}
+		if parsed <= 0 {
+			return d.Errf("parsing %s: %s is not above zero", option, text)
+		}
+		*value = caddy.Duration(parsed)
+		return noBlock(d)
+	}
+}
+
 // noMore refuses anything after an option that takes nothing.
 func noMore(d *caddyfile.Dispenser) error {
 	if d.CountRemainingArgs() > 0 {
@@ -169,7 +214,7 @@ func noMore(d *caddyfile.Dispenser) error {
 // noBlock refuses a block after an option that has none: its tokens would otherwise be
 // read as options of the block around it.
 func noBlock(d *caddyfile.Dispenser) error {
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
+	if d.NextBlock(d.Nesting()) || d.Val() == "}" { // the latter after an empty one
 		return d.Errf("unexpected block")
 	}
 	return nil

@@ -26,7 +26,9 @@ func init() {
 // forward_auth, whose authentication server answers with {http.reverse_proxy.header.*}.
 //
 // Each option is one placeholder, which must be one that a client cannot write. What it
-// holds is data: a value that itself looks like a placeholder is not expanded.
+// holds is data: a value that itself looks like a placeholder is not expanded. Of
+// forward_auth's answer only a success (2xx) is believed: one with another status that
+// names a user is a bad credential.
 type Placeholder struct {
 	// User is the name of the user. Required. Where it is unknown or empty there is no
 	// credential for this source.
@@ -47,7 +49,13 @@ type Placeholder struct {
 	PreferredUsername string `json:"preferred_username,omitempty"`
 
 	user, groups, uid, email, name, preferredUsername string // keys in the replacer
+
+	fromAnswer bool // some key is of an authentication server's answer
 }
+
+// answerPrefix begins the keys of the header fields of the last answer that
+// reverse_proxy, and with it forward_auth, has had.
+const answerPrefix = "http.reverse_proxy.header."
 
 // CaddyModule returns the Caddy module information.
 func (*Placeholder) CaddyModule() caddy.ModuleInfo {
@@ -59,16 +67,18 @@ func (p *Placeholder) Provision(caddy.Context) error {
 	p.user, p.groups = placeholderKey(p.User), placeholderKey(p.Groups)
 	p.uid, p.email = placeholderKey(p.UID), placeholderKey(p.Email)
 	p.name, p.preferredUsername = placeholderKey(p.Name), placeholderKey(p.PreferredUsername)
+	p.fromAnswer = slices.ContainsFunc(
+		[]string{p.user, p.groups, p.uid, p.email, p.name, p.preferredUsername},
+		func(key string) bool { return strings.HasPrefix(key, answerPrefix) })
 	return nil
 }
 
 // placeholderKey returns the key of {key}, with the name of a header field in the
 // spelling in which reverse_proxy stores it.
 func placeholderKey(text string) string {
-	const answer = "http.reverse_proxy.header."
 	key := strings.TrimSuffix(strings.TrimPrefix(text, "{"), "}")
-	if field, ok := strings.CutPrefix(key, answer); ok {
-		return answer + http.CanonicalHeaderKey(field)
+	if field, ok := strings.CutPrefix(key, answerPrefix); ok {
+		return answerPrefix + http.CanonicalHeaderKey(field)
 	}
 	return key
 }
@@ -123,12 +133,28 @@ func (p *Placeholder) Authenticate(ctx context.Context, _ *identity.Request) (*i
 	if id.Username = lookUp(repl, p.user); id.Username == "" {
 		return nil, identity.ErrAbsent
 	}
+	if err := p.checkAnswer(repl); err != nil {
+		return nil, err
+	}
 	id.UID = lookUp(repl, p.uid)
 	id.Email = lookUp(repl, p.email)
 	id.Name = lookUp(repl, p.name)
 	id.PreferredUsername = lookUp(repl, p.preferredUsername)
 	id.Groups = p.lookUpGroups(repl)
 	return id, nil
+}
+
+// checkAnswer refuses what an authentication server said of somebody whom it did not
+// let in: an answer of 401 may well name the user whose session has expired.
+func (p *Placeholder) checkAnswer(repl *caddy.Replacer) error {
+	if !p.fromAnswer {
+		return nil
+	}
+	value, _ := repl.Get("http.reverse_proxy.status_code")
+	if status, _ := value.(int); status < 200 || status > 299 {
+		return fmt.Errorf("%w: the authentication server answered with status %d", identity.ErrRejected, status)
+	}
+	return nil
 }
 
 // lookUp gets a value and does not expand it: an identity that holds the text of a

@@ -90,6 +90,9 @@ func (h *Handler) loadInjectors(ctx caddy.Context) error {
 // injector may read or write, in use for this request or not, so that an identity
 // without groups leaves none of the client's.
 func (h *Handler) compileFields() error {
+	if err := each(identity.CheckFieldPattern)(h.StripHeaders); err != nil {
+		return fmt.Errorf("strip_headers: %w", err)
+	}
 	names := slices.Concat(identity.BuiltinFields(), h.StripHeaders)
 	var proxyOnly []string
 	for _, src := range h.sources {

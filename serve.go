@@ -56,6 +56,9 @@ func (h *Handler) take(r *http.Request, upgrade string) *request {
 // recognize finds out who is at the other end of the connection, and forgets what
 // that peer may not say.
 func (h *Handler) recognize(r *http.Request, req *request) {
+	if r.TLS != nil {
+		req.Certificates = r.TLS.PeerCertificates
+	}
 	req.Peer, req.peerErr = h.trust.judge(r)
 	if !req.Peer.Trusted && h.proxyOnly != nil {
 		if req.dropped = req.Claims.Drop(h.proxyOnly); req.dropped > 0 {

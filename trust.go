@@ -39,13 +39,13 @@ type trust struct {
 	all       bool // the ranges may cover a whole address family
 	unix      bool // peers by unix socket are trusted
 	unixOnly  bool // the server listens on nothing else, which proves what they are
-	roots     *x509.CertPool
+	ca        caddytls.CA
 	certNames []string
 }
 
 // configured says whether anybody is trusted at all.
 func (t *trust) configured() bool {
-	return t.ranges != nil || t.unix || t.roots != nil
+	return t.ranges != nil || t.unix || t.ca != nil
 }
 
 // judge returns the direct peer of a request. X-Forwarded-For and Caddy's own
@@ -65,8 +65,8 @@ func (t *trust) judge(r *http.Request) (identity.Peer, error) {
 	default:
 		return peer, nil
 	}
-	if t.roots != nil {
-		if err := verifyPeer(r, t.roots, t.certNames); err != nil {
+	if t.ca != nil {
+		if err := verifyPeer(r, t.ca.CertPool(), t.certNames); err != nil {
 			return peer, err
 		}
 	}
@@ -108,20 +108,21 @@ func (h *Handler) provisionTrust(ctx caddy.Context) error {
 	if h.TrustedProxyCert == nil {
 		return nil
 	}
-	roots, err := h.TrustedProxyCert.load(ctx)
+	ca, err := loadTrustPool(ctx, h.TrustedProxyCert, h.TrustedProxyCert.TrustPoolRaw)
 	if err != nil {
 		return fmt.Errorf("loading trusted_proxy_cert: %w", err)
 	}
-	h.trust.roots, h.trust.certNames = roots, h.TrustedProxyCert.AllowedNames
+	h.trust.ca, h.trust.certNames = ca, h.TrustedProxyCert.AllowedNames
 	return nil
 }
 
-// load returns the pool of CAs, which is never nil: x509 takes nil for the system's.
-func (c *TrustedProxyCert) load(ctx caddy.Context) (*x509.CertPool, error) {
-	if c.TrustPoolRaw == nil {
+// loadTrustPool loads the guest in the field TrustPoolRaw of config, and refuses one
+// that trusts nobody: a pool that is nil would be taken for the system's.
+func loadTrustPool(ctx caddy.Context, config any, raw json.RawMessage) (caddytls.CA, error) {
+	if raw == nil {
 		return nil, errors.New("there is no trust_pool")
 	}
-	guest, err := ctx.LoadModule(c, "TrustPoolRaw")
+	guest, err := ctx.LoadModule(config, "TrustPoolRaw")
 	if err != nil {
 		return nil, fmt.Errorf("loading trust_pool: %w", err)
 	}
@@ -129,11 +130,10 @@ func (c *TrustedProxyCert) load(ctx caddy.Context) (*x509.CertPool, error) {
 	if !ok {
 		return nil, fmt.Errorf("loading trust_pool: %T is no pool of certificates", guest)
 	}
-	pool := ca.CertPool()
-	if pool == nil || pool.Equal(x509.NewCertPool()) {
+	if pool := ca.CertPool(); pool == nil || pool.Equal(x509.NewCertPool()) {
 		return nil, errors.New("the trust_pool is empty")
 	}
-	return pool, nil
+	return ca, nil
 }
 
 // listensOnUnixOnly says whether every address is a unix socket, so that a connection

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 )
 
@@ -29,6 +31,9 @@ func (h *Handler) validateTrust() error {
 		return errors.New("a source believes header fields, but nobody is trusted to set them: " +
 			"there is no trusted_proxies, trusted_proxies_unix or trusted_proxy_cert")
 	}
+	if static, ok := h.trust.ranges.(*caddyhttp.StaticIPRange); ok && len(static.Ranges) == 0 {
+		return errors.New("trusted_proxies: there is no range")
+	}
 	if err := identity.CheckRanges(h.trust.currentRanges(), h.InsecureTrustAllPeers); err != nil {
 		return fmt.Errorf("trusted_proxies: %w", err)
 	}
@@ -37,11 +42,6 @@ func (h *Handler) validateTrust() error {
 
 func (h *Handler) validateOptions() error {
 	var errs []error
-	for _, field := range h.StripHeaders {
-		if err := identity.CheckFieldPattern(field); err != nil {
-			errs = append(errs, fmt.Errorf("strip_headers: %w", err))
-		}
-	}
 	for _, list := range []struct {
 		option   string
 		patterns []string
@@ -62,8 +62,10 @@ func (h *Handler) validateOptions() error {
 			errs = append(errs, fmt.Errorf("allow_reserved: %w", err))
 		}
 	}
-	if err := checkClientImpersonation(h.ClientImpersonation); err != nil {
-		errs = append(errs, err)
+	if h.ClientImpersonation != "" {
+		if err := checkClientImpersonation(h.ClientImpersonation); err != nil {
+			errs = append(errs, fmt.Errorf("client_impersonation: %w", err))
+		}
 	}
 	if h.MaxGroups < 0 {
 		errs = append(errs, fmt.Errorf("max_groups: %d is less than 1", h.MaxGroups))
@@ -83,8 +85,8 @@ func checkReserved(name string) error {
 }
 
 func checkClientImpersonation(word string) error {
-	if !slices.Contains([]string{"", "drop", "reject"}, word) {
-		return fmt.Errorf("client_impersonation: %q is neither 'drop' nor 'reject'", word)
+	if word != "drop" && word != "reject" {
+		return fmt.Errorf("%q is neither 'drop' nor 'reject'", word)
 	}
 	return nil
 }

@@ -21,6 +21,7 @@ package identity
 
 import (
 	"context"
+	"crypto/x509"
 	"net/http"
 	"time"
 )
@@ -75,6 +76,10 @@ type Request struct {
 
 	// Peer is who is at the other end of the connection.
 	Peer Peer
+
+	// Certificates are what the peer sent in the TLS handshake with this server, the
+	// peer's own first. That it has the key is proven; nothing else is.
+	Certificates []*x509.Certificate
 }
 
 // Source finds out who is asking.

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/textproto"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -229,6 +230,23 @@ func TestTakeLeavesNoBuiltinFieldInAnySpelling(t *testing.T) {
 			if !reflect.DeepEqual(header, h("Accept", "*/*")) || len(claims) != 1 {
 				t.Errorf("%s: the request goes on with %q, claimed %q", name, header, claims)
 			}
+		}
+	}
+}
+
+// A field that is gone from the list is one that clients can set.
+func TestBuiltinFieldsLoseNone(t *testing.T) {
+	const want = `
+		Authorization Proxy-Authorization Impersonate-* X-Remote-* Remote-*
+		X-Forwarded-User X-Forwarded-Group X-Forwarded-Groups X-Forwarded-Email X-Forwarded-Id-Token
+		X-Forwarded-Access-Token X-Forwarded-Preferred-Username X-Forwarded-Mail X-Forwarded-DisplayName
+		X-Forwarded-Login X-Forwarded-Client-Cert X-Forwarded-Tls-Client-Cert X-Forwarded-Tls-Client-Cert-Info
+		X-Auth-Request-* X-Authentik-* X-WEBAUTH-* X-Goog-IAP-* X-Goog-Authenticated-User-* Cf-Access-* X-Pomerium-*
+		X-Amzn-Mtls-* X-Amzn-Oidc-* Client-Cert Client-Cert-Chain Ssl-Client-* X-SSL-* X-Client-Cert* X-ARR-ClientCert
+		Cf-Client-Cert-* CloudFront-Viewer-Cert-* X-Scope-OrgID Kubeflow-* X-Proxy-User X-Proxy-Roles Kiali-User`
+	for field := range strings.FieldsSeq(want) {
+		if !slices.Contains(identity.BuiltinFields(), field) {
+			t.Errorf("%s is not taken any more", field)
 		}
 	}
 }

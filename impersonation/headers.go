@@ -50,6 +50,10 @@ func (h *Headers) Writes() []string {
 
 // Inject implements [identity.Injector].
 func (h *Headers) Inject(_ context.Context, id *identity.Identity, header http.Header) error {
+	if id.Username == "" {
+		// groups without a user: an API server would take them for the proxy's own
+		return fmt.Errorf("%w: speaking for nobody", identity.ErrForbidden)
+	}
 	groups, err := h.groups(id.Groups)
 	if err != nil {
 		return err
@@ -70,7 +74,9 @@ func (h *Headers) Inject(_ context.Context, id *identity.Identity, header http.H
 	}
 	if h.Extra != "" {
 		for key, values := range id.Extra {
-			header[extraField(h.Extra, key)] = slices.Clone(values)
+			if len(values) > 0 {
+				header[extraField(h.Extra, key)] = slices.Clone(values)
+			}
 		}
 	}
 	return nil

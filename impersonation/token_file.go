@@ -79,6 +79,11 @@ func (r *tokenRead) is(info os.FileInfo) bool {
 }
 
 func readToken(path string) (*tokenRead, error) {
+	if info, err := os.Stat(path); err != nil {
+		return nil, err
+	} else if !info.Mode().IsRegular() {
+		return nil, errors.New(path + " is no regular file") // opening a pipe would wait for a writer
+	}
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, err

@@ -1,0 +1,234 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package kubeidentity_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	_ "github.com/caddyserver/caddy/v2/modules/standard"
+
+	kubeidentity "github.com/caddy-kube-identity/caddy-kube-identity"
+)
+
+// The goldens are what a configuration means, to the letter:
+//
+//   - testdata/caddyfile/*.caddyfiletest, in Caddy's form: a Caddyfile, a line of ten
+//     dashes, and the JSON that it adapts to or the error that it gives. The JSON must
+//     load, unless a third part, after another such line, has the error of loading it.
+//   - testdata/validate/*.json, the handler's JSON as an API client would post it, each
+//     with a .txt that has the error of loading it.
+//
+// go test . -run 'TestCaddyfile|TestValidate' -update writes what is the case; read the
+// difference before you commit it.
+var updateGoldens = flag.Bool("update", false, "write the goldens of TestCaddyfile and TestValidate")
+
+const goldenLine = "\n----------\n"
+
+func TestCaddyfile(t *testing.T) {
+	t.Setenv("KUBE_IDENTITY_TEST_DIR", "/run/secrets") // of a golden, as another that is not set
+	for _, path := range goldens(t, "testdata/caddyfile/*.caddyfiletest", 45) {
+		t.Run(strings.TrimSuffix(filepath.Base(path), ".caddyfiletest"), func(t *testing.T) {
+			parts := strings.Split(readGolden(t, path), goldenLine)
+			if len(parts) > 3 {
+				t.Fatalf("there are %d parts", len(parts))
+			}
+			got := []string{parts[0]}
+			config, err := adaptCaddyfile(t, parts[0]+"\n")
+			if err != nil {
+				got = append(got, err.Error())
+			} else {
+				got = append(got, config)
+				strictly(t, config)
+				if err := validateConfig(t, config); err != nil {
+					got = append(got, err.Error())
+				}
+			}
+			compareGolden(t, path, strings.Join(parts, goldenLine), strings.Join(got, goldenLine))
+		})
+	}
+}
+
+func TestValidate(t *testing.T) {
+	for _, path := range goldens(t, "testdata/validate/*.json", 15) {
+		t.Run(strings.TrimSuffix(filepath.Base(path), ".json"), func(t *testing.T) {
+			config := fmt.Sprintf(`{"apps": {"http": {"servers": {"srv0": {
+				"listen": [":8080"], "routes": [{"handle": [%s]}]
+			}}}}}`, readGolden(t, path))
+			err := validateConfig(t, config)
+			if err == nil {
+				t.Fatal("it loads")
+			}
+			path = strings.TrimSuffix(path, ".json") + ".txt"
+			if _, err := os.Stat(path); err != nil && *updateGoldens {
+				writeGolden(t, path, "")
+			}
+			compareGolden(t, path, readGolden(t, path), err.Error())
+		})
+	}
+}
+
+// goldens lists the files, of which there are at least so many.
+func goldens(t *testing.T, pattern string, atLeast int) []string {
+	t.Helper()
+	paths, err := filepath.Glob(pattern)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(paths) < atLeast {
+		t.Errorf("there are only %d goldens, expected are %d", len(paths), atLeast)
+	}
+	return paths
+}
+
+func readGolden(t *testing.T, path string) string {
+	t.Helper()
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(strings.ReplaceAll(string(content), "\r\n", "\n"))
+}
+
+func writeGolden(t *testing.T, path, content string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(content+"\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func compareGolden(t *testing.T, path, want, got string) {
+	t.Helper()
+	switch {
+	case got == want:
+	case *updateGoldens:
+		writeGolden(t, path, got)
+	default:
+		t.Errorf("%s: got\n%s\n\nwant\n%s", path, got, want)
+	}
+}
+
+// adaptCaddyfile returns indented JSON. The input must be formatted and give no warning.
+func adaptCaddyfile(t *testing.T, caddyfile string) (string, error) {
+	t.Helper()
+	adapter := caddyconfig.GetAdapter("caddyfile")
+	config, warnings, err := adapter.Adapt([]byte(caddyfile), map[string]any{"filename": "Caddyfile"})
+	if err != nil {
+		return "", err
+	}
+	for _, warning := range warnings {
+		t.Error(warning)
+	}
+	var indented bytes.Buffer
+	if err := json.Indent(&indented, config, "", "\t"); err != nil {
+		t.Fatal(err)
+	}
+	return indented.String(), nil
+}
+
+// validateConfig loads a configuration without running it: everything is provisioned
+// and validated, nothing listens.
+func validateConfig(t *testing.T, config string) error {
+	t.Helper()
+	cfg := new(caddy.Config)
+	if err := caddy.StrictUnmarshalJSON([]byte(config), cfg); err != nil {
+		t.Fatal(err)
+	}
+	cfg.Admin = &caddy.AdminConfig{Disabled: true}
+	cfg.StorageRaw = caddyconfig.JSONModuleObject(map[string]string{"root": t.TempDir()}, "module", "file_system", nil)
+	discard := json.RawMessage(`{"output": "discard"}`)
+	cfg.Logging = &caddy.Logging{Logs: map[string]*caddy.CustomLog{"default": {BaseLog: caddy.BaseLog{WriterRaw: discard}}}}
+	return caddy.Validate(cfg)
+}
+
+// strictly reads every kube_identity handler of a configuration, and its guests, as
+// Caddy does when it is told to know all fields.
+func strictly(tb testing.TB, config string) {
+	tb.Helper()
+	var all any
+	if err := json.Unmarshal([]byte(config), &all); err != nil {
+		tb.Fatal(err)
+	}
+	if strictlyIn(tb, all) == 0 {
+		tb.Errorf("there is no kube_identity in %s", config)
+	}
+}
+
+func strictlyIn(tb testing.TB, value any) (handlers int) {
+	tb.Helper()
+	switch value := value.(type) {
+	case []any:
+		for _, element := range value {
+			handlers += strictlyIn(tb, element)
+		}
+	case map[string]any:
+		if value["handler"] == "kube_identity" {
+			strictlyHandler(tb, value)
+			return 1
+		}
+		for _, element := range value {
+			handlers += strictlyIn(tb, element)
+		}
+	}
+	return handlers
+}
+
+func strictlyHandler(tb testing.TB, object map[string]any) {
+	tb.Helper()
+	handler := new(kubeidentity.Handler)
+	strictlyInto(tb, object, "handler", handler)
+	guests := map[string][]json.RawMessage{
+		"http.kube_identity.sources/source":     handler.SourcesRaw,
+		"http.kube_identity.injectors/injector": handler.InjectorsRaw,
+		"http.ip_sources/source":                {handler.TrustedProxiesRaw},
+	}
+	if handler.TrustedProxyCert != nil {
+		guests["tls.ca_pool.source/provider"] = []json.RawMessage{handler.TrustedProxyCert.TrustPoolRaw}
+	}
+	for where, raws := range guests {
+		namespace, key, _ := strings.Cut(where, "/")
+		for _, raw := range raws {
+			if raw == nil {
+				continue
+			}
+			var guest map[string]any
+			if err := json.Unmarshal(raw, &guest); err != nil {
+				tb.Fatal(err)
+			}
+			name, _ := guest[key].(string)
+			module, err := caddy.GetModule(namespace + "." + name)
+			if err != nil {
+				tb.Errorf("%s: %v", raw, err)
+				continue
+			}
+			strictlyInto(tb, guest, key, module.New())
+		}
+	}
+}
+
+// strictlyInto fills target with object but for the inline key.
+func strictlyInto(tb testing.TB, object map[string]any, inlineKey string, target any) {
+	tb.Helper()
+	rest := make(map[string]any)
+	for key, value := range object {
+		if key != inlineKey {
+			rest[key] = value
+		}
+	}
+	raw, err := json.Marshal(rest)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if err := caddy.StrictUnmarshalJSON(raw, target); err != nil {
+		tb.Errorf("%T: %v in %s", target, err, raw)
+	}
+}

@@ -1,0 +1,177 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package caddytest_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/caddytest"
+)
+
+// configuration is the n-th: it marks its requests, and puts its own prefix before
+// users and groups. What two configurations share by mistake shows as a mixture.
+func configuration(port, token, upstream string, n int) string {
+	return fmt.Sprintf(`http://:%[1]s {
+	kube_identity {
+		trusted_proxies static %[2]s
+		forwarded {
+			user         X-Forwarded-User
+			groups       X-Forwarded-Groups
+			user_prefix  c%[3]d:
+			group_prefix c%[3]d:
+		}
+		inject impersonation {
+			token_file %[4]s
+		}
+		inject front_proxy
+	}
+	reverse_proxy %[5]s {
+		header_up X-Config %[3]d
+		transport http {
+			keepalive 500ms # requests that end after a reload leave idle connections
+		}
+	}
+}
+`, port, trustedPeer, n, token, upstream)
+}
+
+// Two configurations run side by side during a reload: the old one ends its requests
+// while the new one takes its first. Neither may write the other's identities, none
+// may be lost, and nothing may stay behind.
+func TestReloadUnderLoad(t *testing.T) {
+	const (
+		clients = 64
+		reloads = 20
+	)
+	var arrived [reloads + 1]atomic.Int64 // requests of each configuration
+	upstream := caddytest.NewUpstreamWith(t, func(conn net.Conn, _ *bufio.Reader, r caddytest.Received) bool {
+		if n, err := strconv.Atoi(r.Header.Get("X-Config")); err == nil && n < len(arrived) {
+			arrived[n].Add(1)
+		}
+		_, err := io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+		return err == nil
+	})
+	port, token := freePort(t), tokenFile(t)
+	c := caddytest.Start(t, "", configuration(port, token, upstream.Addr, 0))
+	transport := &http.Transport{
+		MaxIdleConnsPerHost: clients,
+		DialContext:         (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(trustedPeer)}}).DialContext,
+	}
+	before := runtime.NumGoroutine()
+
+	ctx, stop := context.WithCancel(t.Context())
+	var (
+		answered atomic.Int64
+		running  sync.WaitGroup
+	)
+	for range clients {
+		running.Go(func() {
+			for ctx.Err() == nil {
+				if err := requestAlice(context.WithoutCancel(ctx), transport, "http://127.0.0.1:"+port+"/"); err != nil {
+					t.Errorf("a request failed: %v", err)
+					return
+				}
+				answered.Add(1)
+			}
+		})
+	}
+	for n := 1; n <= reloads; n++ {
+		c.Reload(t, "", configuration(port, token, upstream.Addr, n))
+		waitUntil(t, "the configuration has had work to do", func() bool { return arrived[n].Load() >= clients || t.Failed() })
+	}
+	stop()
+	running.Wait()
+	transport.CloseIdleConnections()
+
+	if n := checkConfigurations(t, upstream.Take()); n != int(answered.Load()) {
+		t.Errorf("%d requests reached the upstream, and %d were answered", n, answered.Load())
+	}
+	waitUntil(t, fmt.Sprintf("no more than %d goroutines and a few remain", before), func() bool {
+		return runtime.NumGoroutine() <= before+5
+	})
+}
+
+// requestAlice sends a request of the trusted proxy for alice. One that is dropped
+// without a byte of an answer is sent again, as browsers do: net/http closes a connection
+// whose request comes while the server shuts down, before any handler sees it.
+func requestAlice(ctx context.Context, transport *http.Transport, url string) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+	if err != nil {
+		return err
+	}
+	request.Header = http.Header{"X-Forwarded-User": {"alice"}, "X-Forwarded-Groups": {"dev"}, "Impersonate-User": {"admin"}}
+	response, err := transport.RoundTrip(request)
+	for again := 0; again < 10 && (errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)); again++ {
+		response, err = transport.RoundTrip(request)
+	}
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	if _, err := io.Copy(io.Discard, response.Body); err != nil {
+		return err
+	}
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("status %d", response.StatusCode)
+	}
+	return nil
+}
+
+// checkConfigurations compares the identity in every request with the configuration
+// that sent it, and returns how many there were.
+func checkConfigurations(t *testing.T, received []caddytest.Received) int {
+	t.Helper()
+	wrong := 0
+	for _, r := range received {
+		n, err := strconv.Atoi(r.Header.Get("X-Config"))
+		user, group := fmt.Sprintf("c%d:alice", n), fmt.Sprintf("c%d:dev", n)
+		want := and(as(user, group), "X-Remote-User", user, "X-Remote-Group", group, "X-Config", strconv.Itoa(n))
+		want["X-Forwarded-Host"] = r.Header["Host"] // the address, which every test has anew
+		want["Host"] = r.Header["Host"]
+		want["User-Agent"] = []string{"Go-http-client/1.1"}
+		if err != nil || fmt.Sprint(r.Header) != fmt.Sprint(proxied(trustedPeer, want)) {
+			if wrong++; wrong < 10 {
+				t.Errorf("the upstream received\n%v\nwant\n%v", r.Header, proxied(trustedPeer, want))
+			}
+		}
+	}
+	return len(received)
+}
+
+// freePort returns a port that a reload finds again, other than 0.
+func freePort(t *testing.T) string {
+	t.Helper()
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	_, port, _ := strings.Cut(listener.Addr().String(), ":")
+	return port
+}
+
+// waitUntil polls for what must come true soon.
+func waitUntil(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !done(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			stacks := make([]byte, 1<<20)
+			t.Fatalf("waiting until %s: %d goroutines\n%s", what, runtime.NumGoroutine(), stacks[:runtime.Stack(stacks, true)])
+		}
+	}
+}

@@ -1,0 +1,291 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package kubeidentity_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"maps"
+	"math/big"
+	"net/http"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
+)
+
+// docsBlock is a code block of the README.
+type docsBlock struct {
+	comment  string // the one in the line above, if any
+	language string
+	text     string
+}
+
+func docsReadme(t *testing.T) string {
+	t.Helper()
+	content, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(content)
+}
+
+func docsBlocks(t *testing.T) []docsBlock {
+	t.Helper()
+	pattern := regexp.MustCompile("(?ms)^(?:<!-- ([^\n]*) -->\n)?```(\\w+)\n(.*?\n)```$")
+	var blocks []docsBlock
+	for _, match := range pattern.FindAllStringSubmatch(docsReadme(t), -1) {
+		blocks = append(blocks, docsBlock{comment: match[1], language: match[2], text: match[3]})
+	}
+	return blocks
+}
+
+// docsBelow returns the only block below a comment.
+func docsBelow(t *testing.T, comment string) string {
+	t.Helper()
+	var found []string
+	for _, block := range docsBlocks(t) {
+		if block.comment == comment {
+			found = append(found, block.text)
+		}
+	}
+	if len(found) != 1 {
+		t.Fatalf("README.md has %d code blocks below <!-- %s -->, not 1", len(found), comment)
+	}
+	return found[0]
+}
+
+// docsTable returns the rows below a header row that begins with the given cell, without
+// backquotes.
+func docsTable(t *testing.T, first string) [][]string {
+	t.Helper()
+	_, rest, found := strings.Cut(docsReadme(t), "\n| "+first+" |")
+	if !found {
+		t.Fatalf("README.md has no table of %q", first)
+	}
+	var rows [][]string
+	for i, line := range strings.Split(rest, "\n") {
+		if i > 0 && !strings.HasPrefix(line, "|") {
+			break
+		}
+		if i < 2 {
+			continue // the rest of the header, and the line below it
+		}
+		cells := strings.Split(strings.Trim(strings.ReplaceAll(line, "`", ""), "|"), " | ")
+		for j := range cells {
+			cells[j] = strings.ReplaceAll(strings.TrimSpace(cells[j]), `\|`, "|")
+		}
+		rows = append(rows, cells)
+	}
+	return rows
+}
+
+// TestDocsCaddyfiles: a reader can take any Caddyfile of the README, and run any example.
+func TestDocsCaddyfiles(t *testing.T) {
+	texts := make(map[string]string)
+	for i, block := range docsBlocks(t) {
+		if block.language == "caddyfile" {
+			texts["README block "+strconv.Itoa(i)] = block.text
+		}
+	}
+	files, err := filepath.Glob("examples/*.caddyfile")
+	if err != nil || len(files) == 0 || len(texts) == 0 {
+		t.Fatalf("there are %d examples (%v) and %d blocks", len(files), err, len(texts))
+	}
+	for _, file := range files {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		texts[file] = string(content)
+	}
+	for _, name := range slices.Sorted(maps.Keys(texts)) {
+		t.Run(name, func(t *testing.T) {
+			text := texts[name]
+			if formatted := string(caddyfile.Format([]byte(text))); formatted != text {
+				t.Errorf("it is not formatted; formatted it is\n%s", formatted)
+			}
+			if strings.HasPrefix(text, "kube_identity") || strings.HasPrefix(text, "# in a site") {
+				text = "http://:8080 {\n" + text + "\nreverse_proxy 127.0.0.1:8001\n}\n"
+			}
+			docsValidate(t, docsAdapt(t, docsWithFiles(t, text)))
+		})
+	}
+}
+
+// docsAdapt turns a Caddyfile into JSON, whatever this test's environment has.
+func docsAdapt(t *testing.T, text string) []byte {
+	t.Helper()
+	for _, match := range regexp.MustCompile(`\{\$(\w+)`).FindAllStringSubmatch(text, -1) {
+		t.Setenv(match[1], "") // to have it restored
+		if err := os.Unsetenv(match[1]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	text = string(caddyfile.Format([]byte(text)))
+	config, warnings, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(text), map[string]any{"filename": "Caddyfile"})
+	if err != nil || len(warnings) > 0 {
+		t.Fatalf("adapting: %v %v\n%s", err, warnings, text)
+	}
+	return config
+}
+
+// docsValidate loads a configuration as caddy validate does, except that it writes nothing
+// outside of the test's folder.
+func docsValidate(t *testing.T, config []byte) {
+	t.Helper()
+	var loose map[string]any
+	if err := json.Unmarshal(config, &loose); err != nil {
+		t.Fatal(err)
+	}
+	loose["admin"] = map[string]any{"disabled": true}
+	loose["storage"] = map[string]any{"module": "file_system", "root": t.TempDir()}
+	loose["logging"] = map[string]any{"logs": map[string]any{"default": map[string]any{"writer": map[string]any{"output": "discard"}}}}
+	raw, err := json.Marshal(loose)
+	if err != nil {
+		t.Fatal(err)
+	}
+	strict := new(caddy.Config)
+	if err := caddy.StrictUnmarshalJSON(raw, strict); err != nil {
+		t.Fatal(err)
+	}
+	if err := caddy.Validate(strict); err != nil {
+		t.Errorf("validating: %v", err)
+	}
+}
+
+// docsWithFiles replaces the paths of certificates and keys by those of files that exist.
+func docsWithFiles(t *testing.T, text string) string {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), DNSNames: []string{"kiali.example.com"},
+	}
+	certDER, certErr := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	keyDER, keyErr := x509.MarshalPKCS8PrivateKey(key)
+	if certErr != nil || keyErr != nil {
+		t.Fatal(certErr, keyErr)
+	}
+	dir := t.TempDir()
+	return regexp.MustCompile(`/[\w./-]+\.(pem|crt|key)\b`).ReplaceAllStringFunc(text, func(path string) string {
+		file, block := filepath.Join(dir, "cert.pem"), &pem.Block{Type: "CERTIFICATE", Bytes: certDER}
+		if strings.HasSuffix(path, ".key") || strings.HasSuffix(path, "-key.pem") {
+			file, block = filepath.Join(dir, "key.pem"), &pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}
+		}
+		if err := os.WriteFile(file, pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return file
+	})
+}
+
+// docsGrammars returns the grammar in the comment of every UnmarshalCaddyfile.
+func docsGrammars(t *testing.T) []string {
+	t.Helper()
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var grammars []string
+	for _, name := range files {
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments|parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, decl := range file.Decls {
+			function, ok := decl.(*ast.FuncDecl)
+			if !ok || function.Name.Name != "UnmarshalCaddyfile" {
+				continue
+			}
+			_, syntax, found := strings.Cut(function.Doc.Text(), "Syntax:\n\n")
+			if !found {
+				t.Errorf("%s: the comment of UnmarshalCaddyfile has no syntax", name)
+			}
+			var grammar strings.Builder
+			for line := range strings.Lines(syntax) {
+				if line != "\n" && line[0] != '\t' {
+					break
+				}
+				grammar.WriteString(strings.TrimPrefix(line, "\t"))
+			}
+			grammars = append(grammars, strings.TrimSpace(grammar.String())+"\n")
+		}
+	}
+	return grammars
+}
+
+// TestDocsGrammar: the README has the grammar that stands beside the parser, and no other.
+func TestDocsGrammar(t *testing.T) {
+	want := docsGrammars(t)
+	var got []string
+	for _, block := range docsBlocks(t) {
+		if block.comment == "grammar" {
+			got = append(got, block.text)
+		}
+	}
+	for _, grammar := range want {
+		if !slices.Contains(got, grammar) {
+			t.Errorf("README.md does not have this grammar:\n%s", grammar)
+		}
+	}
+	for _, grammar := range got {
+		if !slices.Contains(want, grammar) {
+			t.Errorf("README.md has a grammar that no parser has:\n%s", grammar)
+		}
+	}
+}
+
+// TestDocsBuiltinFields: the README lists what is always taken off.
+func TestDocsBuiltinFields(t *testing.T) {
+	got := strings.Fields(docsBelow(t, "built-in fields"))
+	if want := identity.BuiltinFields(); !slices.Equal(got, want) {
+		t.Errorf("README.md lists\n%v, and the code has\n%v", got, want)
+	}
+}
+
+// TestDocsRefusals: the README's table has every sentinel with the status that refuse.go
+// gives it.
+func TestDocsRefusals(t *testing.T) {
+	source, err := os.ReadFile("refuse.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pattern := regexp.MustCompile(`errors\.Is\(err, identity\.(Err\w+)\):\s+return result\{"(\w+)", http\.Status(\w+),`)
+	want := make(map[string]string)
+	for _, match := range pattern.FindAllStringSubmatch(string(source), -1) {
+		for status := range 600 {
+			if strings.ReplaceAll(http.StatusText(status), " ", "") == match[3] {
+				want[match[1]] = strconv.Itoa(status) + " " + match[2]
+			}
+		}
+	}
+	got := make(map[string]string)
+	for _, row := range docsTable(t, "sentinel") {
+		got[row[0]] = row[1] + " " + row[2]
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("README.md has\n%v, and the code\n%v", got, want)
+	}
+}
