@@ -32,7 +32,7 @@ func (h *Handler) announce(r *http.Request, req *request, src *source, id *ident
 		repl.Set("http.auth.user.id", id.Username)
 		repl.Set("http.auth.user.groups", Groups(id.Groups))
 		repl.Set("http.auth.user.email", id.Email)
-		repl.Set("http.kube_identity.source", src.name)
+		repl.Set("http.kube_identity.source", src.nameValue)
 	}
 	server, _ := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
 	if server == nil || server.Logs == nil {

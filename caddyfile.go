@@ -54,6 +54,7 @@ func parseCaddyfile(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 //		client_impersonation drop|reject
 //
 //		# who is asking: sources, tried in the order written
+//		client_cert [<preset>|tls] { ... }
 //		forwarded [<preset>] { ... }
 //		placeholder { ... }
 //		anonymous [<user>] { ... }

@@ -38,6 +38,7 @@ func TestDocsJSON(t *testing.T) {
 		case map[string]any:
 			for key, id := range map[string]string{
 				"source": "http.kube_identity.sources.", "injector": "http.kube_identity.injectors.", "handler": "http.handlers.",
+				"provider": "tls.ca_pool.source.",
 			} {
 				if name, ok := node[key].(string); ok {
 					module = id + name
@@ -62,7 +63,9 @@ func TestDocsJSON(t *testing.T) {
 	walk(tree, "")
 
 	for _, id := range caddy.Modules() {
-		if !strings.HasPrefix(id, "http.kube_identity.") && id != "http.handlers.kube_identity" {
+		ours := strings.HasPrefix(id, "http.kube_identity.") ||
+			id == "http.handlers.kube_identity" || id == "tls.ca_pool.source.watched_file"
+		if !ours {
 			continue
 		}
 		info, err := caddy.GetModule(id)
@@ -86,7 +89,7 @@ func TestDocsJSON(t *testing.T) {
 
 // docsTags returns the JSON names of a configuration's fields.
 func docsTags(of reflect.Type) []string {
-	if of.Kind() == reflect.Pointer {
+	if of.Kind() == reflect.Pointer || of.Kind() == reflect.Slice {
 		of = of.Elem()
 	}
 	if of.Kind() != reflect.Struct {
@@ -130,45 +133,60 @@ func docsWords(grammar string) []string {
 	return words
 }
 
-// docsPreset is what a preset expands to.
+// docsPreset is what a preset of forwarded expands to.
 type docsPreset struct {
 	User, Groups, UID, Email, Name, Extra []string
 	PreferredUsername                     []string `json:"preferred_username"`
 	GroupsSeparator                       string   `json:"groups_separator"`
 }
 
-// TestDocsPresets: the README's table has every preset of forwarded, as caddy adapt shows
-// what it expands to.
-func TestDocsPresets(t *testing.T) {
-	const site = "http://:8080 {\nkube_identity {\ntrusted_proxies static 192.0.2.1\nforwarded %s\ninject front_proxy\n}\n}\n"
-	_, _, err := caddyconfig.GetAdapter("caddyfile").Adapt(fmt.Appendf(nil, site, "no-such-preset"), nil)
-	_, list, found := strings.Cut(fmt.Sprint(err), "there are ")
-	list, _, _ = strings.Cut(list, ", at ")
-	if !found {
-		t.Fatalf("the error does not list the presets: %v", err)
-	}
-	want := strings.Split(list, ", ")
-
-	var got []string
-	for _, row := range docsTable(t, "preset") {
-		got = append(got, row[0])
-		var config struct {
-			Apps struct {
-				HTTP struct {
-					Servers struct {
-						Srv0 struct {
-							Routes []struct {
-								Handle []struct{ Sources []docsPreset }
-							}
+// docsAdaptSource returns the source of a site that has one line of configuration for it.
+func docsAdaptSource(t *testing.T, source any, line string) {
+	t.Helper()
+	var config struct {
+		Apps struct {
+			HTTP struct {
+				Servers struct {
+					Srv0 struct {
+						Routes []struct {
+							Handle []struct{ Sources []json.RawMessage }
 						}
 					}
 				}
 			}
 		}
-		if err := json.Unmarshal(docsAdapt(t, fmt.Sprintf(site, row[0])), &config); err != nil {
-			t.Fatal(err)
-		}
-		source := config.Apps.HTTP.Servers.Srv0.Routes[0].Handle[0].Sources[0]
+	}
+	if err := json.Unmarshal(docsAdapt(t, fmt.Sprintf(docsPresetSite, line)), &config); err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(config.Apps.HTTP.Servers.Srv0.Routes[0].Handle[0].Sources[0], source); err != nil {
+		t.Fatal(err)
+	}
+}
+
+const docsPresetSite = "http://:8080 {\nkube_identity {\ntrusted_proxies static 192.0.2.1\n%s\ninject front_proxy\n}\n}\n"
+
+// docsPresetNames returns the presets that a source lists in an error.
+func docsPresetNames(t *testing.T, source string) []string {
+	t.Helper()
+	text := fmt.Appendf(nil, docsPresetSite, source+" no-such-preset")
+	_, _, err := caddyconfig.GetAdapter("caddyfile").Adapt(text, nil)
+	_, list, found := strings.Cut(fmt.Sprint(err), "there are ")
+	list, _, _ = strings.Cut(list, ", at ")
+	if !found {
+		t.Fatalf("the error does not list the presets: %v", err)
+	}
+	return strings.Split(list, ", ")
+}
+
+// TestDocsPresets: the README's table has every preset of forwarded, as caddy adapt shows
+// what it expands to.
+func TestDocsPresets(t *testing.T) {
+	var got []string
+	for _, row := range docsTable(t, "preset") {
+		got = append(got, row[0])
+		var source docsPreset
+		docsAdaptSource(t, &source, "forwarded "+row[0])
 		groups := strings.Join(append(source.Groups, source.GroupsSeparator), " ")
 		cells := []string{
 			row[0], strings.Join(source.User, " "), strings.TrimSpace(groups), strings.Join(source.UID, " "),
@@ -180,6 +198,34 @@ func TestDocsPresets(t *testing.T) {
 		}
 	}
 	slices.Sort(got)
+	if want := docsPresetNames(t, "forwarded"); !slices.Equal(got, want) {
+		t.Errorf("README.md has the presets %v, and the code %v", got, want)
+	}
+}
+
+// TestDocsCertPresets: the same for client_cert, whose last column is for people.
+func TestDocsCertPresets(t *testing.T) {
+	got := []string{"tls"} // is listed with them, and is none
+	for _, row := range docsTable(t, "certificate preset") {
+		got = append(got, row[0])
+		var source struct {
+			Header, Encoding string
+			LeafOnly         bool   `json:"leaf_only"`
+			ChainHeader      string `json:"chain_header"`
+			VerifyHeader     string `json:"verify_header"`
+			VerifyValue      string `json:"verify_value"`
+		}
+		docsAdaptSource(t, &source, "client_cert "+row[0])
+		leafOnly := map[bool]string{true: "yes"}[source.LeafOnly]
+		verify := strings.TrimSpace(source.VerifyHeader + " " + source.VerifyValue)
+		cells := []string{row[0], source.Header, source.Encoding, leafOnly, source.ChainHeader, verify}
+		if len(row) != len(cells)+1 || !slices.Equal(row[:len(cells)], cells) {
+			t.Errorf("README.md says of the preset\n%q, and it expands to\n%q", row, cells)
+		}
+	}
+	slices.Sort(got)
+	want := docsPresetNames(t, "client_cert")
+	slices.Sort(want)
 	if !slices.Equal(got, want) {
 		t.Errorf("README.md has the presets %v, and the code %v", got, want)
 	}

@@ -137,7 +137,10 @@ func (*Handler) CaddyModule() caddy.ModuleInfo {
 
 // ServeHTTP takes the sender off the request, finds out who it is, and lets the
 // request go on with exactly that identity, or refuses it.
-func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) (err error) {
+	if r.Trailer != nil {
+		defer dropTrailers(r.Body, r.Trailer, &err)
+	}
 	upgrade, err := shapeOf(r).Check()
 	req := h.take(r, upgrade) // of refused shapes too: error routes must not see who the client claims to be
 	h.recognize(r, req)
@@ -145,10 +148,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		return h.refuse(w, r, req, nil, err)
 	}
 	src, id, err := h.authenticate(r.Context(), req)
-	if err != nil {
-		return h.refuse(w, r, req, src, err)
+	if err == nil {
+		err = h.check(req, id)
 	}
-	if err := h.check(req, id); err != nil {
+	if err != nil {
 		return h.refuse(w, r, req, src, err)
 	}
 	inner, end, err := h.inject(r, src, id)

@@ -53,7 +53,7 @@ func (h *Handler) loadSources(ctx caddy.Context) error {
 			return fmt.Errorf("loading sources: %T is no source", guest)
 		}
 		name := guest.(caddy.Module).CaddyModule().ID.Name()
-		h.sources = append(h.sources, &source{Source: src, name: name, metrics: h.metrics.forSource(name)})
+		h.sources = append(h.sources, &source{Source: src, name: name, nameValue: name, metrics: h.metrics.forSource(name)})
 	}
 	last := h.sources[len(h.sources)-1]
 	if fallback, ok := last.Source.(identity.Fallback); ok {

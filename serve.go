@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"runtime"
 	"runtime/debug"
@@ -51,6 +52,19 @@ func (h *Handler) take(r *http.Request, upgrade string) *request {
 	r.Trailer = nil
 	r.URL.User = nil
 	return &request{Request: identity.Request{Claims: h.taker.Take(r.Header, upgrade)}}
+}
+
+// dropTrailers keeps a client's trailers from error routes. A handler before this one
+// may have made a copy of the request (tracing does), and an error route runs on the
+// one before the copy, whose map of trailers is this one: net/http fills it when the
+// body ends, so the body ends here. An error route gets no body of a request that
+// announced trailers.
+func dropTrailers(body io.Closer, trailer http.Header, err *error) {
+	if *err == nil {
+		return
+	}
+	_ = body.Close() // it is the client's to have sent it well
+	clear(trailer)
 }
 
 // recognize finds out who is at the other end of the connection, and forgets what
@@ -98,10 +112,10 @@ func (h *Handler) prove(ctx context.Context, req *request) (*source, *identity.I
 	case h.readsAuthorization && req.Claims.HasAuthorization():
 		return nil, nil, fmt.Errorf("%w: no source accepts this kind of Authorization", identity.ErrRejected)
 	case req.dropped > 0 && req.peerErr != nil:
-		return nil, nil, fmt.Errorf("%w: dropped %d fields from a peer that is not trusted: %w",
+		return nil, nil, fmt.Errorf("%w: fields dropped from a peer that is not trusted: %d: %w",
 			identity.ErrAbsent, req.dropped, req.peerErr)
 	case req.dropped > 0:
-		return nil, nil, fmt.Errorf("%w: dropped %d fields from a peer that is not trusted",
+		return nil, nil, fmt.Errorf("%w: fields dropped from a peer that is not trusted: %d",
 			identity.ErrAbsent, req.dropped)
 	}
 	return nil, nil, identity.ErrAbsent

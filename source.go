@@ -51,6 +51,7 @@ type source struct {
 	identity.Source
 
 	name      string
+	nameValue any        // name, as a placeholder's value: boxed once
 	onFailure bool       // a fallback that is also asked after a bad credential
 	injectors []Injector // those that write its identities
 	metrics   sourceMetrics

@@ -23,6 +23,7 @@ import (
 type options struct {
 	pairs, requests, connections int
 	limit                        float64
+	idle                         int
 	caddy                        string
 }
 
@@ -32,6 +33,7 @@ func main() {
 	flag.IntVar(&o.requests, "requests", 20000, "requests in a block")
 	flag.IntVar(&o.connections, "connections", 64, "keep-alive connections")
 	flag.Float64Var(&o.limit, "limit", 1.05, "exit with 1 when the median ratio is above this; 0 for no limit")
+	flag.IntVar(&o.idle, "idle", 0, "keepalive_idle_conns_per_host of both; 0 for Caddy's default of 32")
 	flag.StringVar(&o.caddy, "caddy", "", "a built caddy with the plugin; default: build ./cmd/caddy")
 	flag.Parse()
 	if err := run(context.Background(), o); err != nil {
@@ -61,12 +63,12 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	bare, err := startCaddy(ctx, dir, o.caddy, "bare", "", upstream)
+	bare, err := startCaddy(ctx, dir, o.caddy, "bare", site("", upstream, o.idle))
 	if err != nil {
 		return err
 	}
 	defer bare.stop()
-	plugin, err := startCaddy(ctx, dir, o.caddy, "plugin", directive(dir), upstream)
+	plugin, err := startCaddy(ctx, dir, o.caddy, "plugin", site(directive(dir), upstream, o.idle))
 	if err != nil {
 		return err
 	}

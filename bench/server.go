@@ -50,14 +50,29 @@ func directive(dir string) string {
 	}`, filepath.Join(dir, "token"))
 }
 
-// startCaddy runs caddy with one site in front of upstream. Both sites keep enough idle
-// connections to the upstream, since Caddy's default of 32 would have 64 clients open
-// thousands, and their cost would drown the difference.
-func startCaddy(ctx context.Context, dir, binary, name, directive, upstream string) (*server, error) {
+// site is what stands in the site's block.
+func site(directive, upstream string, idle int) string {
+	if idle == 0 {
+		return fmt.Sprintf("%s\n\treverse_proxy %s", directive, upstream)
+	}
+	return fmt.Sprintf(`%s
+	reverse_proxy %s {
+		transport http {
+			keepalive_idle_conns_per_host %d
+		}
+	}`, directive, upstream, idle)
+}
+
+// startCaddy runs caddy with one site, for any Host.
+func startCaddy(ctx context.Context, dir, binary, name, site string) (*server, error) {
 	if err := os.WriteFile(filepath.Join(dir, "token"), []byte("eyJhbGciOiJSUzI1NiJ9.e30.c2ln"), 0o600); err != nil {
 		return nil, err
 	}
 	addr, err := freeAddress(ctx)
+	if err != nil {
+		return nil, err
+	}
+	_, port, err := net.SplitHostPort(addr)
 	if err != nil {
 		return nil, err
 	}
@@ -71,19 +86,11 @@ func startCaddy(ctx context.Context, dir, binary, name, directive, upstream stri
 		level ERROR
 	}
 }
-http://%s {
+http://:%s {
 	bind 127.0.0.1
 	%s
-	reverse_proxy %s {
-		transport http {
-			keepalive_idle_conns_per_host 256
-		}
-	}
 }
-`, dir, addr, directive, upstream)
-	if strings.Contains(text, "http://127.0.0.1") { // any Host: the load names another
-		text = strings.Replace(text, "http://127.0.0.1:", "http://:", 1)
-	}
+`, dir, port, site)
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		return nil, err
 	}
@@ -92,7 +99,10 @@ http://%s {
 	if err := s.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("starting caddy: %w", err)
 	}
-	return s, s.waitReady(ctx)
+	if err := s.waitReady(ctx); err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 func freeAddress(ctx context.Context) (string, error) {

@@ -143,7 +143,7 @@ func (s *certSite) as(t *testing.T, from string, chain []*authority, reason stri
 func TestTrustedProxyCert(t *testing.T) {
 	const (
 		clientAuth = x509.ExtKeyUsageClientAuth
-		dropped    = "no credential: dropped 1 fields from a peer that is not trusted: "
+		dropped    = "no credential: fields dropped from a peer that is not trusted: 1: "
 		verifying  = dropped + `verifying the peer's TLS client certificate: `
 		unknown    = verifying + `"x509: certificate signed by unknown authority"`
 		possibly   = verifying + `"x509: certificate signed by unknown authority (possibly because …`

@@ -50,7 +50,7 @@ func TestErrorRoutesGetNoIdentity(t *testing.T) {
 		refused("the upstream fails", http.StatusOK, "", "X-Forwarded-User: alice"),
 		{
 			name: "a stranger", from: strangerPeer, fields: claims("X-Forwarded-User: alice"), want: rest,
-			status: http.StatusOK, reason: "no credential: dropped 1 fields from a peer that is not trusted",
+			status: http.StatusOK, reason: "no credential: fields dropped from a peer that is not trusted: 1",
 		},
 		{
 			name: "TRACE", line: "TRACE / HTTP/1.1", fields: claims("X-Forwarded-User: alice"), want: rest,
@@ -134,7 +134,7 @@ func TestProxiesInsideOtherBlocksAreGuarded(t *testing.T) {
 				{name: "nobody", fields: claims(), status: http.StatusUnauthorized, reason: "no credential"},
 				{
 					name: "a stranger", from: strangerPeer, fields: aliceAnd(),
-					status: http.StatusUnauthorized, reason: "no credential: dropped 1 fields from a peer that is not trusted",
+					status: http.StatusUnauthorized, reason: "no credential: fields dropped from a peer that is not trusted: 1",
 				},
 				{name: "alice", fields: aliceAnd("Connection: Impersonate-User", "Impersonate-Group: x"), want: want},
 			})

@@ -157,7 +157,7 @@ func TestFraming(t *testing.T) {
 	g.run(t, cases)
 	for i := range cases { // and nobody's proxy gets nowhere with any of them
 		cases[i].from, cases[i].want = strangerPeer, nil
-		cases[i].status, cases[i].reason = http.StatusUnauthorized, "no credential: dropped 1 fields from a peer that is not trusted"
+		cases[i].status, cases[i].reason = http.StatusUnauthorized, "no credential: fields dropped from a peer that is not trusted: 1"
 	}
 	t.Run("of a stranger", func(t *testing.T) { g.run(t, cases) })
 }

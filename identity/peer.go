@@ -8,7 +8,6 @@ import (
 	"encoding/asn1"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"slices"
 	"time"
@@ -44,15 +43,11 @@ func (p Peer) String() string {
 // ParseAddr reads the address of a direct peer, as http.Request.RemoteAddr has it.
 // What is no address and port gives the zero Addr, which no range contains.
 func ParseAddr(remote string) netip.Addr {
-	host, _, err := net.SplitHostPort(remote)
+	peer, err := netip.ParseAddrPort(remote)
 	if err != nil {
 		return netip.Addr{}
 	}
-	addr, err := netip.ParseAddr(host)
-	if err != nil {
-		return netip.Addr{}
-	}
-	return addr.Unmap().WithZone("")
+	return peer.Addr().Unmap().WithZone("")
 }
 
 // InRanges says whether one of the ranges contains addr. A range that is a whole

@@ -21,7 +21,7 @@ func TestParseAddr(t *testing.T) {
 		"[fe80::1%eth0]:4711":               "fe80::1", // a range has no zone, and no address with one is in it
 		"[::ffff:192.0.2.1%eth0]:4711":      "192.0.2.1",
 		"[::1]:0":                           "::1",
-		"192.0.2.1:":                        "192.0.2.1",
+		"192.0.2.1:":                        "",
 		"@":                                 "", // a PROXY header can write it: no proof of a unix socket
 		"":                                  "",
 		":4711":                             "",
@@ -39,7 +39,7 @@ func TestParseAddr(t *testing.T) {
 		"[192.0.2.1%eth0]:80":               "",
 		"192.0.2.1:80:80":                   "",
 		"[::ffff:192.0.2.1]:80\r\nX: y":     "",
-		"192.0.2.1:http":                    "192.0.2.1", // the port means nothing here
+		"192.0.2.1:http":                    "",
 		strings.Repeat("1", 100000) + ":80": "",
 	} {
 		got := identity.ParseAddr(remote)

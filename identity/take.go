@@ -60,12 +60,14 @@ type Taker struct {
 // sends "Connection: Impersonate-User" would otherwise have reverse_proxy delete what
 // an injector writes (CVE-2021-31999, CVE-2022-23652).
 func (t *Taker) Take(header http.Header, upgrade string) Claims {
-	respell(header)
-	claims := make(Claims, 0, 8)
+	claims := make(Claims, 0, 4)
 	var raw []string // not canonical: set by another middleware, never by net/http
 	for name, values := range header {
 		switch {
 		case !t.Fields.Match(name):
+			if canonicalSpecial(name) != "" {
+				raw = append(raw, name)
+			}
 		case t.PassAuthorization && name == "Authorization":
 		case textproto.CanonicalMIMEHeaderKey(name) != name:
 			raw = append(raw, name)
@@ -75,7 +77,11 @@ func (t *Taker) Take(header http.Header, upgrade string) Claims {
 		}
 	}
 	for _, name := range raw {
-		claims.merge(textproto.CanonicalMIMEHeaderKey(name), header[name])
+		if special := canonicalSpecial(name); special != "" && !t.Fields.Match(name) {
+			header[special] = slices.Concat(header[special], header[name])
+		} else {
+			claims.merge(textproto.CanonicalMIMEHeaderKey(name), header[name])
+		}
 		delete(header, name)
 	}
 	takeSubprotocol(header, &claims)
@@ -86,35 +92,34 @@ func (t *Taker) Take(header http.Header, upgrade string) Claims {
 	return claims
 }
 
-// respell gives the fields that are dealt with by name their canonical spelling, where
-// another middleware wrote them into the map in a different one: reverse_proxy sends
-// every spelling, and the upstream sees one field.
-func respell(header http.Header) {
-	for name, lines := range header {
-		canonical := ""
-		switch len(name) { // most names differ in length from all of these
-		case len("Cookie"):
-			canonical = "Cookie"
-		case len("Trailer"): // and Upgrade
-			canonical = "Trailer"
-			if lowerASCII(name[0]) == 'u' {
-				canonical = "Upgrade"
-			}
-		case len("Connection"): // and Keep-Alive
-			canonical = "Connection"
-			if lowerASCII(name[0]) == 'k' {
-				canonical = "Keep-Alive"
-			}
-		case len("Proxy-Connection"):
-			canonical = "Proxy-Connection"
-		case len(subprotocolField):
-			canonical = subprotocolField
+// canonicalSpecial returns the canonical spelling of a field that is dealt with by
+// name, where name is a different spelling of it, and "" for all other names.
+// reverse_proxy sends every spelling that stands in the map, and the upstream sees one
+// field.
+func canonicalSpecial(name string) string {
+	canonical := ""
+	switch len(name) { // most names differ in length from all of these
+	case len("Cookie"):
+		canonical = "Cookie"
+	case len("Trailer"): // and Upgrade
+		canonical = "Trailer"
+		if lowerASCII(name[0]) == 'u' {
+			canonical = "Upgrade"
 		}
-		if canonical != "" && name != canonical && equalFoldASCII(name, canonical) {
-			delete(header, name)
-			header[canonical] = slices.Concat(header[canonical], lines)
+	case len("Connection"): // and Keep-Alive
+		canonical = "Connection"
+		if lowerASCII(name[0]) == 'k' {
+			canonical = "Keep-Alive"
 		}
+	case len("Proxy-Connection"):
+		canonical = "Proxy-Connection"
+	case len(subprotocolField):
+		canonical = subprotocolField
 	}
+	if canonical != "" && name != canonical && equalFoldASCII(name, canonical) {
+		return canonical
+	}
+	return ""
 }
 
 // takeSubprotocol removes bearer tokens from Sec-WebSocket-Protocol, and puts each

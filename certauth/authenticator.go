@@ -1,0 +1,207 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package certauth
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"time"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
+)
+
+// Authenticator turns certificates into a user: decode, verify, ask for revocation,
+// map, and remember.
+type Authenticator struct {
+	// Encoding is how certificates are written into header fields.
+	Encoding Encoding
+
+	// LeafOnly says that the certificate field holds one certificate. Then a list is
+	// refused: where the proxy adds to a field instead of replacing it, the first member
+	// is the client's, and a certificate that somebody else owns.
+	LeafOnly bool
+
+	// Roots returns the CAs, which may change while the server runs, and a key that is
+	// another one whenever they are: verdicts by other roots are not found again.
+	Roots func() (*x509.CertPool, Key)
+
+	// Intermediates are certificates of the operator's own that help to build a chain, as
+	// those from a header do; nil for none.
+	Intermediates func() []*x509.Certificate
+
+	Verifier   Verifier
+	Revocation *Revocation // nil: not asked
+	Mapping    Mapping
+
+	// Cache keeps verdicts, for at most TTL; nil keeps none.
+	Cache *Cache
+	TTL   time.Duration
+}
+
+// Header authenticates by the lines of a certificate field and, where there is one, of
+// a chain field. Its error wraps exactly one sentinel.
+func (a *Authenticator) Header(ctx context.Context, leaf, chain []string, now time.Time) (Verdict, error) {
+	if len(leaf) == 0 && len(chain) == 0 {
+		return Verdict{}, identity.ErrAbsent
+	}
+	roots, trust := a.Roots()
+	return a.cached(trust, [][]string{leaf, chain}, now, func() (Verdict, time.Time, error) {
+		certs, err := a.parse(leaf, chain)
+		if err != nil {
+			return Verdict{}, time.Time{}, err
+		}
+		return a.judge(ctx, roots, certs, now)
+	})
+}
+
+// Absent says whether the lines of a certificate field say that there is none.
+func (a *Authenticator) Absent(leaf []string) bool {
+	switch len(leaf) {
+	case 0:
+		return true
+	case 1:
+		d := decoder{encoding: a.Encoding}
+		return d.absent(trimBlanks(leaf[0]))
+	default:
+		return false
+	}
+}
+
+// Certificates authenticates by what a TLS handshake received. The chain is verified
+// here whatever the handshake did.
+func (a *Authenticator) Certificates(ctx context.Context, certs []*x509.Certificate, now time.Time) (Verdict, error) {
+	if len(certs) == 0 {
+		return Verdict{}, identity.ErrAbsent
+	}
+	roots, trust := a.Roots()
+	material := make([]string, len(certs))
+	for i, cert := range certs {
+		material[i] = string(cert.Raw)
+	}
+	return a.cached(trust, [][]string{material}, now, func() (Verdict, time.Time, error) {
+		return a.judge(ctx, roots, certs, now)
+	})
+}
+
+// cached returns the verdict for the material, judging it at most once while the
+// verdict holds. Refusals are not kept.
+func (a *Authenticator) cached(
+	trust Key, material [][]string, now time.Time, judge func() (Verdict, time.Time, error),
+) (Verdict, error) {
+	if a.Cache == nil {
+		verdict, _, err := judge()
+		return verdict, err
+	}
+	key := a.keyOf(trust, material)
+	if verdict, ok := a.Cache.Get(key, now); ok {
+		return verdict, nil
+	}
+	verdict, until, err := judge()
+	if err != nil {
+		return Verdict{}, err
+	}
+	a.Cache.Put(key, verdict, until)
+	return verdict, nil
+}
+
+// keyOf hashes what a verdict rests on: the roots, what is known of revocation, and the
+// lines, each with its length, so that no two different lists give the same bytes.
+func (a *Authenticator) keyOf(trust Key, material [][]string) Key {
+	hash := sha256.New()
+	var number [8]byte
+	write := func(n uint64) {
+		binary.BigEndian.PutUint64(number[:], n)
+		hash.Write(number[:])
+	}
+	hash.Write(trust[:])
+	if a.Revocation != nil {
+		write(a.Revocation.Generation())
+	}
+	for _, lines := range material {
+		write(uint64(len(lines)))
+		for _, line := range lines {
+			write(uint64(len(line)))
+			hash.Write([]byte(line))
+		}
+	}
+	var key Key
+	hash.Sum(key[:0])
+	return key
+}
+
+// parse reads the certificates out of header lines. A parser that panics on what a
+// client made is a client that sent something malformed.
+func (a *Authenticator) parse(leaf, chain []string) (certs []*x509.Certificate, err error) {
+	defer func() {
+		if value := recover(); value != nil {
+			err = malformedByPanic(value)
+		}
+	}()
+	limit := a.Verifier.MaxIntermediates + 1 // the root may come too
+	if a.LeafOnly {
+		limit = 0
+	}
+	ders, err := Decode(a.Encoding, leaf, nil, limit)
+	if len(chain) > 0 && (err == nil || errors.Is(err, identity.ErrAbsent)) {
+		ders, err = Decode(a.Encoding, leaf, chain, a.Verifier.MaxIntermediates+1)
+	}
+	if err != nil {
+		return nil, err
+	}
+	certs = make([]*x509.Certificate, len(ders))
+	for i, der := range ders {
+		if certs[i], err = x509.ParseCertificate(der); err != nil {
+			return nil, fmt.Errorf("%w: certificate %d does not parse", identity.ErrMalformed, i+1)
+		}
+	}
+	return certs, nil
+}
+
+// judge verifies, asks for revocation and maps. The time is until when the verdict
+// holds.
+func (a *Authenticator) judge(
+	ctx context.Context, roots *x509.CertPool, certs []*x509.Certificate, now time.Time,
+) (verdict Verdict, until time.Time, err error) {
+	defer func() {
+		if value := recover(); value != nil {
+			err = malformedByPanic(value)
+		}
+	}()
+	intermediates := certs[1:]
+	if a.Intermediates != nil {
+		intermediates = slices.Concat(intermediates, a.Intermediates())
+	}
+	chain, expires, err := a.Verifier.Verify(roots, certs[0], intermediates, now)
+	if err != nil {
+		return Verdict{}, until, err
+	}
+	until = earliest(now.Add(a.TTL), expires)
+	if a.Revocation != nil {
+		next, err := a.Revocation.Check(ctx, chain, now)
+		if err != nil {
+			return Verdict{}, until, err
+		}
+		until = earliest(until, next)
+	}
+	user, err := a.Mapping.User(chain)
+	if err != nil {
+		return Verdict{}, until, err
+	}
+	return Verdict{User: user, Expires: expires}, until, nil
+}
+
+// malformedByPanic keeps of a panic what the runtime itself says, and no text that may
+// be out of a certificate.
+func malformedByPanic(value any) error {
+	if err, ok := value.(runtime.Error); ok {
+		return fmt.Errorf("%w: panic while reading a certificate: %s", identity.ErrMalformed, identity.Quote(err.Error()))
+	}
+	return fmt.Errorf("%w: panic while reading a certificate", identity.ErrMalformed)
+}

@@ -1,0 +1,102 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package certauth_test
+
+import (
+	"encoding/binary"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/certauth"
+	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
+)
+
+func cacheKey(n int) (key certauth.Key) {
+	binary.BigEndian.PutUint64(key[:], uint64(n))
+	return key
+}
+
+func verdictOf(name string) certauth.Verdict {
+	return certauth.Verdict{User: identity.User{Username: name}}
+}
+
+func wantCached(t *testing.T, cache *certauth.Cache, n int, now time.Time, want string) {
+	t.Helper()
+	verdict, ok := cache.Get(cacheKey(n), now)
+	if ok != (want != "") || verdict.User.Username != want {
+		t.Errorf("verdict %d is %q, %v, want %q", n, verdict.User.Username, ok, want)
+	}
+}
+
+// Whoever sends certificates must not fill the memory, nor push out what is in use.
+func TestCacheKeepsTheLatestUsed(t *testing.T) {
+	cache, now := certauth.NewCache(3), time.Now()
+	for n := 1; n <= 3; n++ {
+		cache.Put(cacheKey(n), verdictOf(strconv.Itoa(n)), now.Add(time.Hour))
+	}
+	wantCached(t, cache, 1, now, "1") // so that 2 is the one unused for longest
+	cache.Put(cacheKey(4), verdictOf("4"), now.Add(time.Hour))
+	wantCached(t, cache, 2, now, "")
+	for _, n := range []int{1, 3, 4} {
+		wantCached(t, cache, n, now, strconv.Itoa(n))
+	}
+	cache.Put(cacheKey(1), verdictOf("again"), now.Add(time.Hour)) // a use, too
+	cache.Put(cacheKey(5), verdictOf("5"), now.Add(time.Hour))
+	wantCached(t, cache, 3, now, "")
+	wantCached(t, cache, 1, now, "again")
+	for n := range 1000 {
+		cache.Put(cacheKey(100+n), verdictOf("x"), now.Add(time.Hour))
+	}
+	kept := 0
+	for n := range 1100 {
+		if _, ok := cache.Get(cacheKey(n), now); ok {
+			kept++
+		}
+	}
+	if kept != 3 {
+		t.Errorf("%d verdicts are kept, want 3", kept)
+	}
+}
+
+func TestCacheForgetsInTime(t *testing.T) {
+	cache, now := certauth.NewCache(2), time.Now()
+	cache.Put(cacheKey(1), verdictOf("alice"), now.Add(time.Minute))
+	wantCached(t, cache, 1, now.Add(time.Minute-1), "alice")
+	wantCached(t, cache, 1, now.Add(time.Minute), "") // until is not included
+	wantCached(t, cache, 1, now, "")                  // and what is gone stays gone
+	cache.Put(cacheKey(1), verdictOf("alice"), now)
+	wantCached(t, cache, 1, now, "")
+	cache.Put(cacheKey(1), verdictOf("alice"), now.Add(-time.Minute))
+	wantCached(t, cache, 1, now, "")
+}
+
+func TestCachePutReplacesVerdictAndTime(t *testing.T) {
+	cache, now := certauth.NewCache(2), time.Now()
+	cache.Put(cacheKey(1), verdictOf("alice"), now.Add(time.Hour))
+	cache.Put(cacheKey(1), verdictOf("bob"), now.Add(time.Minute))
+	wantCached(t, cache, 1, now, "bob")
+	wantCached(t, cache, 1, now.Add(2*time.Minute), "")
+	cache.Put(cacheKey(2), verdictOf("carol"), now.Add(time.Hour))
+	cache.Put(cacheKey(3), verdictOf("dave"), now.Add(time.Hour))
+	wantCached(t, cache, 2, now, "carol") // one replaced is one, not two
+}
+
+func TestCacheIsUsedByMany(t *testing.T) {
+	cache, now := certauth.NewCache(8), time.Now()
+	var users sync.WaitGroup
+	for worker := range 8 {
+		users.Go(func() {
+			for i := range 500 {
+				n := (worker + i) % 16
+				if verdict, ok := cache.Get(cacheKey(n), now); ok && verdict.User.Username != strconv.Itoa(n) {
+					t.Errorf("the verdict of %d is %q", n, verdict.User.Username)
+				}
+				cache.Put(cacheKey(n), verdictOf(strconv.Itoa(n)), now.Add(time.Duration(i%2)*time.Hour))
+			}
+		})
+	}
+	users.Wait()
+}

@@ -1,0 +1,203 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package certauth
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+	"time"
+)
+
+const (
+	// crlLook is the time between two looks at the files.
+	crlLook = time.Second
+
+	// crlSettled is the age at which a file's time of change tells one content from the
+	// next, as file systems keep it in steps of up to two seconds.
+	crlSettled = 2 * time.Second
+
+	// crlRefresh is the longest time between two fetches of a list, crlRetry the shortest,
+	// which is also the time after a failed one.
+	crlRefresh = time.Hour
+	crlRetry   = 30 * time.Second
+)
+
+// crlSource is a file or a URL with lists.
+type crlSource struct {
+	name string
+
+	mu     sync.Mutex
+	fresh  []*crl          // as last read
+	proven map[certID]*crl // by issuer, the newest that its key has signed
+
+	// What the last read found, for the one goroutine that reads.
+	info    os.FileInfo
+	settled bool
+	digest  [sha256.Size]byte
+	failure string
+}
+
+// isURL says whether an entry of CRLs is a URL. Everything else is a path.
+func isURL(entry string) bool { return strings.Contains(entry, "://") }
+
+// judge asks all sources about a certificate of issuer. known is false, with a reason, if
+// no list speaks for the issuer now; until is when the first of those that do ends.
+func judge(sources []*crlSource, serialOf, issuer *x509.Certificate, now time.Time) (known, revoked bool, until time.Time, reason error) {
+	id := certID(sha256.Sum256(issuer.Raw))
+	reason = errors.New("no crl of the issuer")
+	for _, source := range sources {
+		list, err := source.list(issuer, id, now)
+		if err != nil {
+			if !errors.Is(err, errOtherIssuer) {
+				reason = err
+			}
+			continue
+		}
+		known, until = true, earliest(until, list.list.NextUpdate)
+		revoked = revoked || list.has(serialOf.SerialNumber)
+	}
+	return known, revoked, until, reason
+}
+
+// list returns the list that speaks for issuer now. What was read last replaces the one
+// before only when the issuer's signature under it was seen, and never goes back in time:
+// a forged or an old list on the way of a plain http URL makes no revoked certificate good.
+func (s *crlSource) list(issuer *x509.Certificate, id certID, now time.Time) (*crl, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	reason := errOtherIssuer
+	for _, list := range s.fresh {
+		if err := list.covers(issuer, id, now); err != nil {
+			if !errors.Is(err, errOtherIssuer) {
+				reason = err
+			}
+			continue
+		}
+		if last := s.proven[id]; last == nil || !list.list.ThisUpdate.Before(last.list.ThisUpdate) {
+			s.proven[id] = list
+		}
+	}
+	last := s.proven[id]
+	if last == nil {
+		return nil, reason
+	}
+	if err := last.covers(issuer, id, now); err != nil {
+		return nil, err
+	}
+	return last, nil
+}
+
+// replace takes what was read. It says whether that is news.
+func (s *crlSource) replace(content []byte) (bool, error) {
+	if len(content) > maxCRL {
+		return false, fmt.Errorf("larger than %d bytes", maxCRL)
+	}
+	digest := sha256.Sum256(content)
+	if digest == s.digest {
+		return false, nil
+	}
+	lists, err := parseCRLs(content)
+	if err != nil {
+		return false, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fresh, s.digest = lists, digest
+	for id, list := range s.proven {
+		if !time.Now().Before(list.list.NextUpdate) {
+			delete(s.proven, id)
+		}
+	}
+	return true, nil
+}
+
+// report says whether err is worth a line in the log: not while it stays the same.
+func (s *crlSource) report(err error) bool {
+	text := ""
+	if err != nil {
+		text = err.Error()
+	}
+	news := text != s.failure
+	s.failure = text
+	return news && err != nil
+}
+
+// look reads the file if it changed. A file that cannot be read, or is gone, leaves the
+// lists as they are, until they end.
+func (s *crlSource) look() (bool, error) {
+	info, err := os.Stat(s.name)
+	if err != nil {
+		return false, fmt.Errorf("reading crl: %w", err)
+	}
+	if s.settled && os.SameFile(s.info, info) && s.info.Size() == info.Size() && s.info.ModTime().Equal(info.ModTime()) {
+		return false, nil
+	}
+	s.info, s.settled = info, time.Since(info.ModTime()) > crlSettled
+	if !info.Mode().IsRegular() {
+		return false, fmt.Errorf("reading crl: %s is not a regular file", s.name)
+	}
+	content, err := readLimited(s.name, maxCRL)
+	if err != nil {
+		s.settled = false
+		return false, fmt.Errorf("reading crl: %w", err)
+	}
+	news, err := s.replace(content)
+	if err != nil {
+		return false, fmt.Errorf("reading crl %s: %w", s.name, err)
+	}
+	return news, nil
+}
+
+// readLimited reads one byte more than limit at most, for the parser to refuse.
+func readLimited(name string, limit int64) ([]byte, error) {
+	file, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	return io.ReadAll(io.LimitReader(file, limit+1))
+}
+
+// fetch asks the URL.
+func (s *crlSource) fetch(ctx context.Context, f *fetcher) (news bool, err error) {
+	defer recovered(&err)
+	from, err := f.configured(s.name)
+	var content []byte
+	if err == nil {
+		content, err = f.get(ctx, from, maxCRL)
+	}
+	if err == nil {
+		news, err = s.replace(content)
+	}
+	if err != nil {
+		return false, fmt.Errorf("fetching crl: %w", err)
+	}
+	return news, nil
+}
+
+// wait is the time until the next fetch: 80 % of what the list has left, within limits.
+func (s *crlSource) wait(now time.Time) time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	end := time.Time{}
+	for _, list := range s.fresh {
+		end = earliest(end, list.list.NextUpdate)
+	}
+	return min(max(end.Sub(now)/5*4, crlRetry), crlRefresh)
+}
+
+// earliest returns the earlier of two times, of which the zero one means never.
+func earliest(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}

@@ -1,0 +1,248 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package certauth
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+
+	"golang.org/x/crypto/ocsp"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
+)
+
+// Mode says what becomes of a certificate whose issuer cannot be asked about it.
+type Mode string
+
+const (
+	// ModeOff asks nobody.
+	ModeOff Mode = "off"
+
+	// ModeSoftFail lets a certificate pass that nobody could be asked about, and refuses
+	// revoked ones. Whoever can keep the answers away can use a revoked certificate.
+	ModeSoftFail Mode = "soft_fail"
+
+	// ModeStrict lets a certificate pass that its issuer calls good, and no other.
+	ModeStrict Mode = "strict"
+)
+
+const (
+	// defaultTimeout is for one question, from the name's resolution to the last byte.
+	defaultTimeout = 5 * time.Second
+
+	// retryAfter is how long soft_fail counts on not having got an answer, and leaves a
+	// responder alone that could not be reached. It is never longer than that: failures
+	// that were kept like answers are what Kong had to mend on four release lines.
+	retryAfter = 5 * time.Second
+)
+
+var (
+	errRevoked    = errors.New("certificate is revoked")
+	errUnknown    = errors.New("ocsp responder does not know the certificate")
+	errNoIssuer   = errors.New("no issuer in the verified chain")
+	errNotStarted = errors.New("revocation is not started")
+)
+
+// Revocation finds out whether certificates were revoked, by lists (CRL) and by asking
+// (OCSP). Set the fields, then call Validate, Start, Check as often as needed, and Close.
+//
+// The lists are the configured ones: the distribution points in certificates are not
+// followed. A list is judged by its issuer's name, key, dates and extensions; delta and
+// indirect lists, and those of a distribution point, are refused, as are SHA-1 signatures.
+type Revocation struct {
+	// Mode has no default: empty and unknown modes are refused, and act as strict.
+	Mode Mode
+
+	// CRLs are the paths of files, in DER or one or more in PEM, and http or https URLs.
+	// Files are looked at once a second. URLs are fetched in the background: until the
+	// first has come, the list is missing. A list counts until its next update, also when
+	// the source is gone or holds something else by then.
+	CRLs []string
+
+	// OCSP asks the responder about the leaf, by POST and without a nonce.
+	OCSP bool
+
+	// Responder is the URL of the responder for all certificates. It answers with the
+	// issuer's signature or with that of a responder which the issuer made one.
+	// Default: the URLs in the certificate.
+	Responder string
+
+	// AllowedHosts are the only hosts of URLs in certificates that may be asked, as host,
+	// which is ports 80 and 443, or host:port. Default: all public addresses with those
+	// ports, by the address that the name resolves to. The URLs configured here, Responder
+	// and CRLs, go anywhere.
+	AllowedHosts []string
+
+	// Timeout is for one question or one list. Default: 5 s.
+	Timeout time.Duration
+
+	// Log is told of what no caller sees: failures in the background, and missing answers
+	// that soft_fail ignores, at most one of these a second. It may be nil.
+	Log func(msg string, err error)
+
+	transport http.RoundTripper // replaces the network in tests
+	run       *running
+}
+
+// Validate refuses what cannot mean anything.
+func (r *Revocation) Validate() error {
+	switch r.Mode {
+	case ModeOff, ModeSoftFail, ModeStrict:
+	default:
+		return fmt.Errorf("mode is off, soft_fail or strict, not %s", identity.Quote(string(r.Mode)))
+	}
+	switch {
+	case r.Mode != ModeOff && !r.OCSP && len(r.CRLs) == 0:
+		return fmt.Errorf("mode %s needs crl or ocsp", r.Mode)
+	case r.Timeout < 0:
+		return errors.New("timeout is negative")
+	case r.Responder != "" && !r.OCSP:
+		return errors.New("an ocsp responder without ocsp")
+	case slices.Contains(r.CRLs, ""):
+		return errors.New("crl is empty")
+	}
+	for _, entry := range r.CRLs {
+		if _, err := parseURL(entry); isURL(entry) && err != nil {
+			return fmt.Errorf("crl: %w", err)
+		}
+	}
+	if _, err := parseURL(r.Responder); r.Responder != "" && err != nil {
+		return fmt.Errorf("ocsp: %w", err)
+	}
+	for _, host := range r.AllowedHosts {
+		if !isAllowedHost(host) {
+			return fmt.Errorf("allowed_hosts: %s is not a host or host:port", identity.Quote(host))
+		}
+	}
+	return nil
+}
+
+// Start reads the CRL files and begins to fetch in the background, until Close is called or
+// ctx ends. It never waits for the network. A file that cannot be read now is reported to
+// Log and read when it can be. Start is called once, before the first Check.
+func (r *Revocation) Start(ctx context.Context) {
+	if r.Mode == ModeOff {
+		return
+	}
+	r.run = newRunning(ctx, r)
+	r.run.lookAtFiles()
+	r.run.spawn(r.run.watchFiles)
+	for _, source := range r.run.urls {
+		r.run.spawn(func(ctx context.Context) { r.run.fetchLists(ctx, source) })
+	}
+	if r.OCSP {
+		r.run.spawn(r.run.ocsp.refresh)
+	}
+}
+
+// Close ends what Start began and waits for it. Check goes on with what is known.
+func (r *Revocation) Close() {
+	if r.run != nil {
+		r.run.close()
+	}
+}
+
+// Generation changes when a list is replaced or an answer turns into another, for keeping
+// verdicts no longer than what they rest on.
+func (r *Revocation) Generation() uint64 {
+	if r.run == nil {
+		return 0
+	}
+	return r.run.changed.Load()
+}
+
+// Check says whether a certificate may be used. The chain begins with it and ends with its
+// root, and trust in it must be established: its URLs are followed, and its issuers' keys
+// decide what is an answer.
+//
+// The leaf is judged by OCSP, if enabled, and if that has no usable answer by the lists of
+// its issuer. The authorities between the leaf and the last certificate are judged by the
+// lists there are: having none for one of them is no error. A leaf that is the whole chain
+// has no issuer that could revoke it, so there is no answer.
+//
+// The error wraps [identity.ErrRejected] if one of them is revoked (on hold is revoked), or
+// if the mode is strict and the responder says that it does not know the leaf. It wraps
+// [identity.ErrUnavailable] if the mode is strict and there is no usable answer, or if ctx
+// ended. In soft_fail the leaf passes without a usable answer, and "unknown" is none.
+//
+// until is when to ask again, whatever the verdict, and zero if there is no such time. It is
+// soon when an answer is missing. An answer may change before, see Generation.
+func (r *Revocation) Check(ctx context.Context, chain []*x509.Certificate, now time.Time) (until time.Time, err error) {
+	if r.Mode == ModeOff {
+		return time.Time{}, nil
+	}
+	if r.run == nil {
+		return time.Time{}, fmt.Errorf("%w: %w", identity.ErrUnavailable, errNotStarted)
+	}
+	if len(chain) == 0 {
+		return time.Time{}, fmt.Errorf("%w: %w", identity.ErrUnavailable, errNoIssuer)
+	}
+	for i := 1; i < len(chain)-1; i++ {
+		known, revoked, end, _ := judge(r.run.sources, chain[i], chain[i+1], now)
+		if revoked {
+			return end, fmt.Errorf("%w: authority %d above the certificate is revoked", identity.ErrRejected, i)
+		}
+		if known {
+			until = earliest(until, end)
+		}
+	}
+	end, err := r.checkLeaf(ctx, chain, now)
+	return earliest(until, end), err
+}
+
+// checkLeaf judges the first certificate of the chain.
+func (r *Revocation) checkLeaf(ctx context.Context, chain []*x509.Certificate, now time.Time) (until time.Time, err error) {
+	if len(chain) < 2 {
+		return r.noAnswer(errNoIssuer, now)
+	}
+	leaf, issuer := chain[0], chain[1]
+	again := time.Time{} // when to ask a responder that had no answer
+	var reason error
+	if r.OCSP {
+		answer, err := r.run.ocsp.ask(ctx, leaf, issuer, now)
+		switch {
+		case err != nil && ctx.Err() != nil:
+			// Not even in soft_fail, where hanging up would otherwise make a revoked
+			// certificate good for the next request.
+			return now, fmt.Errorf("%w: request ended before the answer: %w", identity.ErrUnavailable, ctx.Err())
+		case err == nil && answer.status == ocsp.Good:
+			return answer.until, nil
+		case err == nil && answer.status == ocsp.Revoked:
+			return answer.until, fmt.Errorf("%w: %w", identity.ErrRejected, errRevoked)
+		case err == nil && r.Mode != ModeSoftFail:
+			return answer.until, fmt.Errorf("%w: %w", identity.ErrRejected, errUnknown)
+		case err == nil:
+			err = errUnknown
+		}
+		reason = err
+		if !errors.Is(err, errNoResponder) {
+			again = now.Add(retryAfter)
+		}
+	}
+	known, revoked, until, why := judge(r.run.sources, leaf, issuer, now)
+	switch {
+	case revoked:
+		return until, fmt.Errorf("%w: %w", identity.ErrRejected, errRevoked)
+	case known:
+		return earliest(until, again), nil
+	case reason == nil || errors.Is(reason, errNoResponder) && len(r.CRLs) > 0:
+		reason = why
+	}
+	return r.noAnswer(reason, now)
+}
+
+// noAnswer is what a missing answer means. In no mode does it count for long.
+func (r *Revocation) noAnswer(reason error, now time.Time) (time.Time, error) {
+	until := now.Add(retryAfter)
+	if r.Mode != ModeSoftFail {
+		return until, fmt.Errorf("%w: no answer on revocation: %w", identity.ErrUnavailable, reason)
+	}
+	r.run.ignored(reason, now)
+	return until, nil
+}

@@ -1,0 +1,145 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package certauth
+
+import (
+	"context"
+	"crypto/x509"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// running is what a started Revocation has: what it knows, and what goes on.
+type running struct {
+	fetch   *fetcher
+	ocsp    *ocspClient
+	sources []*crlSource // all of them
+	files   []*crlSource
+	urls    []*crlSource
+	changed atomic.Uint64
+	log     func(string, error)
+	last    atomic.Int64 // when a missing answer was reported, in nanoseconds since 1970
+
+	ctx    context.Context
+	cancel context.CancelFunc
+	wait   sync.WaitGroup
+	mu     sync.Mutex // of closed, so that nothing is spawned while close waits
+	closed bool
+}
+
+func newRunning(ctx context.Context, r *Revocation) *running {
+	timeout, log := r.Timeout, r.Log
+	if timeout <= 0 {
+		timeout = defaultTimeout
+	}
+	if log == nil {
+		log = func(string, error) {}
+	}
+	run := &running{fetch: newFetcher(timeout, r.AllowedHosts, r.transport), log: log}
+	run.ctx, run.cancel = context.WithCancel(ctx)
+	for _, name := range r.CRLs {
+		source := &crlSource{name: name, proven: make(map[certID]*crl)}
+		run.sources = append(run.sources, source)
+		if isURL(name) {
+			run.urls = append(run.urls, source)
+		} else {
+			run.files = append(run.files, source)
+		}
+	}
+	run.ocsp = &ocspClient{
+		fetch: run.fetch, responder: r.Responder, backOff: r.Mode == ModeSoftFail,
+		spawn: run.spawn, changed: &run.changed, report: log,
+		revoked: func(responder, issuer *x509.Certificate, now time.Time) bool {
+			_, revoked, _, _ := judge(run.sources, responder, issuer, now)
+			return revoked
+		},
+		entries: make(map[ocspKey]*ocspEntry), flights: make(map[ocspKey]*flight), down: make(map[string]time.Time),
+	}
+	return run
+}
+
+// spawn runs a task that ends with its context. It says no after close.
+func (run *running) spawn(task func(context.Context)) bool {
+	run.mu.Lock()
+	defer run.mu.Unlock()
+	if run.closed {
+		return false
+	}
+	run.wait.Go(func() { task(run.ctx) })
+	return true
+}
+
+func (run *running) close() {
+	run.cancel()
+	run.mu.Lock()
+	run.closed = true
+	run.mu.Unlock()
+	run.wait.Wait()
+	run.fetch.close()
+}
+
+// watchFiles looks at the files, so that no request waits for a disk.
+func (run *running) watchFiles(ctx context.Context) {
+	if len(run.files) == 0 {
+		return
+	}
+	ticker := time.NewTicker(crlLook)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			run.lookAtFiles()
+		}
+	}
+}
+
+func (run *running) lookAtFiles() {
+	for _, source := range run.files {
+		news, err := source.look()
+		run.took(source, news, err)
+	}
+}
+
+// fetchLists keeps the lists of a URL up to date.
+func (run *running) fetchLists(ctx context.Context, source *crlSource) {
+	for {
+		news, err := source.fetch(ctx, run.fetch)
+		if ctx.Err() != nil {
+			return
+		}
+		run.took(source, news, err)
+		wait := crlRetry
+		if err == nil {
+			wait = source.wait(time.Now())
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+	}
+}
+
+// took notes what came of a look at a source.
+func (run *running) took(source *crlSource, news bool, err error) {
+	if news {
+		run.changed.Add(1)
+	}
+	if source.report(err) {
+		run.log("revocation list", err)
+	}
+}
+
+// ignored reports a missing answer, once a second at most: a responder that is down should
+// be seen in the log and not fill it.
+func (run *running) ignored(reason error, now time.Time) {
+	last := run.last.Load()
+	if since := now.UnixNano() - last; 0 <= since && since < int64(time.Second) || !run.last.CompareAndSwap(last, now.UnixNano()) {
+		return
+	}
+	run.log("no answer on revocation, let pass by soft_fail", reason)
+}

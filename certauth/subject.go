@@ -1,0 +1,240 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package certauth
+
+import (
+	"crypto/sha256"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"encoding/hex"
+	"fmt"
+	"slices"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
+)
+
+// Attribute is a part of a certificate that can be a name.
+type Attribute string
+
+// The attributes.
+const (
+	CommonName         Attribute = "common_name"
+	Subject            Attribute = "subject" // the whole DN, as RFC 2253 writes it
+	DNS                Attribute = "dns"
+	Email              Attribute = "email"
+	URI                Attribute = "uri"
+	Serial             Attribute = "serial"      // hexadecimal, lower case
+	Fingerprint        Attribute = "fingerprint" // SHA-256 of the certificate, hexadecimal, lower case
+	Organization       Attribute = "organization"
+	OrganizationalUnit Attribute = "organizational_unit"
+)
+
+// UsernameAttributes are those that can name a user; GroupAttributes, groups.
+func UsernameAttributes() []Attribute {
+	return []Attribute{CommonName, Subject, DNS, Email, URI, Serial, Fingerprint}
+}
+
+// GroupAttributes are the attributes that can name groups.
+func GroupAttributes() []Attribute { return []Attribute{Organization, OrganizationalUnit} }
+
+// credentialID is the extra attribute under which kube-apiserver itself notes which
+// certificate it was (k8s.io/apiserver, pkg/authentication/request/x509).
+const credentialID = "authentication.kubernetes.io/credential-id"
+
+// Mapping says who the holder of a certificate is.
+type Mapping struct {
+	// Username are attributes, in order: the first that the certificate has is the name.
+	// One that it has several of is refused, since which of them is meant is anybody's
+	// guess, and two programs guess differently (CVE-2026-47838).
+	Username []Attribute
+
+	// Groups are the attributes whose values are groups.
+	Groups []Attribute
+
+	// UserPrefix and GroupPrefix go before names out of the certificate, not before
+	// those of Map and Default.
+	UserPrefix, GroupPrefix string
+
+	// AllowedNames, when there are any, are the only names out of a certificate that may
+	// be a user, before the prefix.
+	AllowedNames []string
+
+	// Map gives names of certificates to users.
+	Map []Entry
+
+	// MapOnly refuses a certificate that is not in Map.
+	MapOnly bool
+
+	// Default is who a certificate is that has no usable name; nil refuses it.
+	Default *Entry
+}
+
+// Entry maps a certificate to a user.
+type Entry struct {
+	// Name is one of the certificate's alternative names (DNS, email, URI), or its
+	// common name if it has no alternative names at all, as with Kong's manual mapping.
+	Name string
+
+	// Issuer is the SHA-256 fingerprint of the CA's certificate that must have issued
+	// it, in lower-case hexadecimal; empty: any. It tells equal names of two CAs apart.
+	Issuer string
+
+	// User and Groups are who that is.
+	User   string
+	Groups []string
+}
+
+// User returns who the holder of the first certificate of a verified chain is. The
+// error wraps one of [identity.ErrRejected] (no name, or none that is certain) and
+// [identity.ErrForbidden] (a name that is not among those that may pass).
+func (m *Mapping) User(chain []*x509.Certificate) (identity.User, error) {
+	leaf := chain[0]
+	user := identity.User{Extra: map[string][]string{credentialID: {"X509SHA256=" + fingerprint(leaf)}}}
+	if entry := m.find(chain); entry != nil {
+		user.Username, user.Groups = entry.User, entry.Groups
+		return user, nil
+	}
+	if m.MapOnly {
+		return user, fmt.Errorf("%w: the certificate is not in the map", identity.ErrForbidden)
+	}
+	name, err := m.name(leaf)
+	switch {
+	case err != nil:
+		return user, fmt.Errorf("%w: %w", identity.ErrRejected, err)
+	case name == "" && m.Default != nil:
+		user.Username, user.Groups = m.Default.User, m.Default.Groups
+		return user, nil
+	case name == "":
+		return user, fmt.Errorf("%w: the certificate has no usable name", identity.ErrRejected)
+	case len(m.AllowedNames) > 0 && !slices.Contains(m.AllowedNames, name):
+		return user, fmt.Errorf("%w: the certificate's name is not among allowed_names", identity.ErrForbidden)
+	}
+	user.Username = m.UserPrefix + name
+	user.Groups, err = m.groups(leaf)
+	return user, err
+}
+
+// find returns the entry for a certificate: those that name its issuer go first, and
+// within them alternative names before the common name.
+func (m *Mapping) find(chain []*x509.Certificate) *Entry {
+	if len(m.Map) == 0 {
+		return nil
+	}
+	issuer := ""
+	if len(chain) > 1 {
+		issuer = fingerprint(chain[1])
+	}
+	names := mapNames(chain[0])
+	for _, wanted := range []string{issuer, ""} {
+		for _, name := range names {
+			for i := range m.Map {
+				if entry := &m.Map[i]; entry.Name == name && entry.Issuer == wanted {
+					return entry
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// mapNames returns the names by which a certificate can be mapped.
+func mapNames(leaf *x509.Certificate) []string {
+	if !hasExtension(leaf, 2, 5, 29, 17) {
+		if names := subjectValues(leaf, CommonName); len(names) == 1 && names[0] != "" {
+			return names
+		}
+		return nil
+	}
+	return slices.Concat(leaf.DNSNames, leaf.EmailAddresses, uris(leaf))
+}
+
+// name returns the first attribute that the certificate has, or "".
+func (m *Mapping) name(leaf *x509.Certificate) (string, error) {
+	for _, attribute := range m.Username {
+		values := values(leaf, attribute)
+		if len(values) > 1 {
+			return "", fmt.Errorf("the certificate has %d values for %s", len(values), attribute)
+		}
+		if len(values) == 1 && values[0] != "" {
+			return values[0], nil
+		}
+	}
+	return "", nil
+}
+
+func (m *Mapping) groups(leaf *x509.Certificate) ([]string, error) {
+	var groups []string
+	for _, attribute := range m.Groups {
+		for _, value := range values(leaf, attribute) {
+			if value == "" {
+				return nil, fmt.Errorf("%w: a value of %s is empty or no text", identity.ErrRejected, attribute)
+			}
+			groups = append(groups, m.GroupPrefix+value)
+		}
+	}
+	return groups, nil
+}
+
+// values returns all values that a certificate has for an attribute.
+func values(leaf *x509.Certificate, attribute Attribute) []string {
+	switch attribute {
+	case Subject:
+		return []string{subject(leaf)}
+	case DNS:
+		return leaf.DNSNames
+	case Email:
+		return leaf.EmailAddresses
+	case URI:
+		return uris(leaf)
+	case Serial:
+		return []string{leaf.SerialNumber.Text(16)}
+	case Fingerprint:
+		return []string{fingerprint(leaf)}
+	default:
+		return subjectValues(leaf, attribute)
+	}
+}
+
+// subject returns the whole DN, every attribute in its place. pkix.Name keeps one
+// common name of several, so that CN=mallory,CN=alice would read as CN=alice.
+func subject(leaf *x509.Certificate) string {
+	var names pkix.RDNSequence
+	if rest, err := asn1.Unmarshal(leaf.RawSubject, &names); err != nil || len(rest) > 0 {
+		return ""
+	}
+	return names.String()
+}
+
+// subjectValues returns the values of one type in the subject, in order. A value that
+// is no text counts, as "": it is there, and cannot be read. pkix.Name would keep the
+// last of several common names.
+func subjectValues(leaf *x509.Certificate, attribute Attribute) []string {
+	oid := map[Attribute]asn1.ObjectIdentifier{
+		CommonName:         {2, 5, 4, 3},
+		Organization:       {2, 5, 4, 10},
+		OrganizationalUnit: {2, 5, 4, 11},
+	}[attribute]
+	var values []string
+	for _, attr := range leaf.Subject.Names {
+		if attr.Type.Equal(oid) {
+			text, _ := attr.Value.(string)
+			values = append(values, text)
+		}
+	}
+	return values
+}
+
+func uris(leaf *x509.Certificate) []string {
+	texts := make([]string, len(leaf.URIs))
+	for i, uri := range leaf.URIs {
+		texts[i] = uri.String()
+	}
+	return texts
+}
+
+func fingerprint(cert *x509.Certificate) string {
+	sum := sha256.Sum256(cert.Raw)
+	return hex.EncodeToString(sum[:])
+}
