@@ -216,7 +216,7 @@ func TestExampleNginx(t *testing.T) {
 	root := mintCA(t, nil, "root", nil)
 	mid := mintCA(t, root, "between", nil)
 	alice := mid.holder(t, nil)
-	e := certExampleRun(t, "nginx-client-cert", pemFile(t, mid), nil)
+	e := certExampleRun(t, "nginx-client-cert", pemFile(t, root, mid), nil)
 
 	t.Run("past nginx", func(t *testing.T) {
 		fields := []string{"Ssl-Client-Cert: " + escapedPEM(alice), "Ssl-Client-Verify: SUCCESS"}
