@@ -173,6 +173,10 @@ func (c *ClientCert) Provision(ctx caddy.Context) error {
 	c.header = http.CanonicalHeaderKey(c.Header)
 	c.chainHeader = http.CanonicalHeaderKey(c.ChainHeader)
 	c.verifyHeader = http.CanonicalHeaderKey(c.VerifyHeader)
+	metrics, err := newMetrics(ctx.GetMetricsRegistry())
+	if err != nil {
+		return err
+	}
 	trusted := &trustedRoots{ca: ca, partial: c.AllowPartialChain}
 	c.authenticator = &certauth.Authenticator{
 		Encoding:      certauth.Encoding(c.Encoding),
@@ -184,6 +188,7 @@ func (c *ClientCert) Provision(ctx caddy.Context) error {
 		Mapping:       c.mapping(),
 		Cache:         state.cache,
 		TTL:           time.Duration(c.CacheTTL),
+		Counted:       metrics.forCache("client_cert"),
 	}
 	return nil
 }

@@ -16,6 +16,7 @@ type metrics struct {
 	requests  *prometheus.CounterVec
 	seconds   *prometheus.HistogramVec
 	untrusted prometheus.Counter
+	cache     *prometheus.CounterVec
 }
 
 // newMetrics registers the metrics, or finds those that another handler registered.
@@ -35,8 +36,17 @@ func newMetrics(registry *prometheus.Registry) (*metrics, error) {
 			Namespace: namespace, Subsystem: subsystem, Name: "untrusted_fields_total",
 			Help: "Header fields dropped because only a trusted proxy may set them.",
 		}),
+		cache: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Namespace: namespace, Subsystem: subsystem, Name: "cache_total",
+			Help: "Questions to a cache by whether it had the answer.",
+		}, []string{"cache", "result"}),
 	}
-	err := errors.Join(register(registry, &m.requests), register(registry, &m.seconds), register(registry, &m.untrusted))
+	err := errors.Join(
+		register(registry, &m.requests),
+		register(registry, &m.seconds),
+		register(registry, &m.untrusted),
+		register(registry, &m.cache),
+	)
 	if err != nil {
 		return nil, fmt.Errorf("registering metrics: %w", err)
 	}
@@ -56,6 +66,18 @@ func register[C prometheus.Collector](registry *prometheus.Registry, collector *
 	}
 	*collector = existing
 	return nil
+}
+
+// forCache returns what counts the hits and misses of one kind of cache.
+func (m *metrics) forCache(name string) func(hit bool) {
+	hits, misses := m.cache.WithLabelValues(name, "hit"), m.cache.WithLabelValues(name, "miss")
+	return func(hit bool) {
+		if hit {
+			hits.Inc()
+		} else {
+			misses.Inc()
+		}
+	}
 }
 
 func (m *metrics) forSource(name string) sourceMetrics {

@@ -39,8 +39,16 @@ type server struct {
 	cmd  *exec.Cmd
 }
 
-// directive is the site's protection: a forwarded identity becomes impersonation.
-func directive(dir string) string {
+// directive is the site's protection: a forwarded identity becomes impersonation. Or it
+// is some lines that remove a field each, which is what people write without the plugin.
+func directive(dir string, strips int) string {
+	if strips > 0 {
+		var lines strings.Builder
+		for i := range strips {
+			fmt.Fprintf(&lines, "request_header -X-Identity-%d\n\t", i)
+		}
+		return lines.String()
+	}
 	return fmt.Sprintf(`kube_identity {
 		trusted_proxies static 127.0.0.0/8
 		forwarded oauth2_proxy

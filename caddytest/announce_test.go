@@ -244,3 +244,38 @@ http://:0 {
 		})
 	}
 }
+
+func TestMetricsCountTheCacheOfCertificates(t *testing.T) {
+	root := mintCA(t, nil, "root", nil)
+	c := caddytest.Start(t, "metrics", fmt.Sprintf(`
+http://:0 {
+	handle /metrics {
+		metrics
+	}
+	route /* {
+		kube_identity {
+			trusted_proxies static 127.0.0.1
+			client_cert kong {
+				trust_pool file %s
+			}
+			inject front_proxy
+		}
+		respond "{header.X-Remote-User}"
+	}
+}`, pemFile(t, root)))
+	alice := root.holder(t, named(3, "alice"))
+	for range 3 {
+		if status, _, body := get(t, c, "/", http.Header{"X-Client-Cert": {escapedPEM(alice)}}); status != http.StatusOK {
+			t.Fatalf("%d %s", status, body)
+		}
+	}
+	_, _, body := get(t, c, "/metrics", http.Header{})
+	for _, want := range []string{
+		`caddy_kube_identity_cache_total{cache="client_cert",result="hit"} 2`,
+		`caddy_kube_identity_cache_total{cache="client_cert",result="miss"} 1`,
+	} {
+		if !strings.Contains(body, want+"\n") {
+			t.Errorf("no metric %s", want)
+		}
+	}
+}

@@ -43,6 +43,9 @@ type Authenticator struct {
 	// Cache keeps verdicts, for at most TTL; nil keeps none.
 	Cache *Cache
 	TTL   time.Duration
+
+	// Counted is told of each question to the cache whether it had the answer; nil: nobody.
+	Counted func(hit bool)
 }
 
 // Header authenticates by the lines of a certificate field and, where there is one, of
@@ -100,7 +103,11 @@ func (a *Authenticator) cached(
 		return verdict, err
 	}
 	key := a.keyOf(trust, material)
-	if verdict, ok := a.Cache.Get(key, now); ok {
+	verdict, hit := a.Cache.Get(key, now)
+	if a.Counted != nil {
+		a.Counted(hit)
+	}
+	if hit {
 		return verdict, nil
 	}
 	verdict, until, err := judge()
