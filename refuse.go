@@ -22,32 +22,31 @@ type result struct {
 	label  string
 	status int
 	level  zapcore.Level
-	known  bool // the error wraps a sentinel
 }
 
 // resultOf is the one place where a refusal becomes a status.
 func resultOf(err error) result {
 	switch {
 	case err == nil:
-		return result{"ok", http.StatusOK, zap.DebugLevel, true}
+		return result{"ok", http.StatusOK, zap.DebugLevel}
 	case errors.Is(err, identity.ErrInternal):
-		return result{"internal", http.StatusInternalServerError, zap.ErrorLevel, true}
+		return result{"internal", http.StatusInternalServerError, zap.ErrorLevel}
 	case errors.Is(err, identity.ErrUnavailable):
-		return result{"unavailable", http.StatusServiceUnavailable, zap.ErrorLevel, true}
+		return result{"unavailable", http.StatusServiceUnavailable, zap.ErrorLevel}
 	case errors.Is(err, identity.ErrMethod):
-		return result{"method", http.StatusMethodNotAllowed, zap.InfoLevel, true}
+		return result{"method", http.StatusMethodNotAllowed, zap.InfoLevel}
 	case errors.Is(err, identity.ErrTooEarly):
-		return result{"too_early", http.StatusTooEarly, zap.InfoLevel, true}
+		return result{"too_early", http.StatusTooEarly, zap.InfoLevel}
 	case errors.Is(err, identity.ErrMalformed):
-		return result{"malformed", http.StatusBadRequest, zap.WarnLevel, true}
+		return result{"malformed", http.StatusBadRequest, zap.WarnLevel}
 	case errors.Is(err, identity.ErrForbidden):
-		return result{"forbidden", http.StatusForbidden, zap.WarnLevel, true}
+		return result{"forbidden", http.StatusForbidden, zap.WarnLevel}
 	case errors.Is(err, identity.ErrRejected):
-		return result{"rejected", http.StatusUnauthorized, zap.WarnLevel, true}
+		return result{"rejected", http.StatusUnauthorized, zap.WarnLevel}
 	case errors.Is(err, identity.ErrAbsent):
-		return result{"absent", http.StatusUnauthorized, zap.InfoLevel, true}
+		return result{"absent", http.StatusUnauthorized, zap.InfoLevel}
 	default:
-		return result{"internal", http.StatusInternalServerError, zap.ErrorLevel, false}
+		return result{"internal", http.StatusInternalServerError, zap.ErrorLevel}
 	}
 }
 

@@ -173,13 +173,13 @@ func write(ctx context.Context, injector Injector, id *identity.Identity, header
 	return classified(injector.Inject(ctx, id, header))
 }
 
-// classified makes an internal error of one that wraps no sentinel: such an error
-// broke the contract, and says nothing about the client.
+// classified makes an internal error of one that does not wrap exactly one sentinel: it
+// broke the contract, and says nothing about the client. What it wraps is cut off.
 func classified(err error) error {
-	if err == nil || resultOf(err).known {
+	if err == nil || identity.Exact(err) {
 		return err
 	}
-	return fmt.Errorf("%w: %w", identity.ErrInternal, err)
+	return fmt.Errorf("%w: %s", identity.ErrInternal, err.Error())
 }
 
 // recovered turns a panic of a guest module into an error. Of the value only what the

@@ -119,7 +119,7 @@ func (s *brokenSource) Authenticate(context.Context, *identity.Request) (*identi
 	return nil, breakDown(s.How)
 }
 
-// breakDown panics, or returns an error that wraps no sentinel.
+// breakDown panics, or returns an error that wraps no sentinel, or two.
 func breakDown(how string) error {
 	switch how {
 	case "panic":
@@ -131,6 +131,8 @@ func breakDown(how string) error {
 		return fmt.Errorf("never seen: %d", none[len(how)])
 	case "error":
 		return errors.New("something of its own")
+	case "both":
+		return fmt.Errorf("%w: %w", identity.ErrAbsent, identity.ErrRejected)
 	default:
 		return nil
 	}

@@ -47,6 +47,7 @@ func TestBrokenGuests(t *testing.T) {
 			`internal error: panic: "runtime error: index out of range [5] with length 0"`,
 		},
 		{"a source with an error of its own", "test_broken error" + fallback, "", "internal error: something of its own"},
+		{"a source whose credential is absent and bad", "test_broken both" + fallback, "", "internal error: no credential: rejected"},
 		{"a source that says nothing", "test_broken nothing" + fallback, "", "internal error"},
 		{"an injector that panics", "test_expiring", "inject test_broken panic", "internal error: panic: \"string\""},
 		{"an injector with an error of its own", "test_expiring", "inject test_broken error", "internal error: something of its own"},

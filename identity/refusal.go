@@ -38,6 +38,20 @@ var (
 	ErrInternal = errors.New("internal error")
 )
 
+// Exact says whether err wraps exactly one of the sentinels. One that wraps two could be
+// taken for the milder: a bad credential that is absent too would be nobody's.
+func Exact(err error) bool {
+	wrapped := 0
+	for _, sentinel := range [...]error{
+		ErrAbsent, ErrMalformed, ErrRejected, ErrForbidden, ErrUnavailable, ErrMethod, ErrTooEarly, ErrInternal,
+	} {
+		if errors.Is(err, sentinel) {
+			wrapped++
+		}
+	}
+	return wrapped == 1
+}
+
 // Bad says whether err is about a credential that was presented and is bad, which is
 // when a [Fallback] may be asked.
 func Bad(err error) bool {

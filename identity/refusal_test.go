@@ -75,6 +75,22 @@ func TestBadIsACredentialThatWasPresentedAndProvesNothing(t *testing.T) {
 	}
 }
 
+func TestExactIsOneSentinelAndNoMore(t *testing.T) {
+	for sentinel, name := range sentinels() {
+		if !identity.Exact(fmt.Errorf("%w: because", sentinel)) {
+			t.Errorf("Exact(%s) is false", name)
+		}
+		for other, otherName := range sentinels() {
+			if otherName != name && identity.Exact(fmt.Errorf("%w: %w", sentinel, other)) {
+				t.Errorf("Exact(%s and %s) is true", name, otherName)
+			}
+		}
+	}
+	if identity.Exact(nil) || identity.Exact(errors.New("else")) {
+		t.Error("what wraps none is exact")
+	}
+}
+
 // A name out of a request goes into the log: it must neither fill it nor forge a line
 // of it (CVE-2026-42507).
 func TestQuoteIsBoundedAndOnOneLine(t *testing.T) {
