@@ -56,6 +56,9 @@ func parseCaddyfile(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 //		# who is asking: sources, tried in the order written
 //		client_cert [<preset>|tls] { ... }
 //		forwarded [<preset>] { ... }
+//		oidc <issuer> { ... }
+//		authentication_config <file> [{ ... }]
+//		token_review [{ ... }]
 //		placeholder { ... }
 //		anonymous [<user>] { ... }
 //
@@ -66,7 +69,14 @@ func parseCaddyfile(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 //		allow_reserved <name>...
 //		max_groups     <n>
 //
+//		# how the plugin itself reaches the API server. Default: in-cluster
+//		kubernetes {
+//			kubeconfig <path> [<context>]
+//			timeout    <duration>
+//		}
+//
 //		# what the upstream receives
+//		inject token [<field>] [{ ... }]
 //		inject impersonation { ... }
 //		inject headers { ... }
 //		inject front_proxy [{ ... }]
@@ -125,6 +135,7 @@ func (h *Handler) options() map[string]func(*caddyfile.Dispenser) error {
 		"allow_groups":             list(&h.AllowGroups, pattern),
 		"allow_reserved":           list(&h.AllowReserved, each(checkReserved)),
 		"max_groups":               number(&h.MaxGroups),
+		"kubernetes":               h.parseKubernetes,
 		"keep_streams":             flag(&h.KeepStreams),
 	}
 }

@@ -36,7 +36,7 @@ const goldenLine = "\n----------\n"
 
 func TestCaddyfile(t *testing.T) {
 	t.Setenv("KUBE_IDENTITY_TEST_DIR", "/run/secrets") // of a golden, as another that is not set
-	for _, path := range goldens(t, "testdata/caddyfile/*.caddyfiletest", 45) {
+	for _, path := range goldens(t, "testdata/caddyfile/*.caddyfiletest", 400) {
 		t.Run(strings.TrimSuffix(filepath.Base(path), ".caddyfiletest"), func(t *testing.T) {
 			parts := strings.Split(readGolden(t, path), goldenLine)
 			if len(parts) > 3 {
@@ -59,7 +59,7 @@ func TestCaddyfile(t *testing.T) {
 }
 
 func TestValidate(t *testing.T) {
-	for _, path := range goldens(t, "testdata/validate/*.json", 15) {
+	for _, path := range goldens(t, "testdata/validate/*.json", 120) {
 		t.Run(strings.TrimSuffix(filepath.Base(path), ".json"), func(t *testing.T) {
 			config := fmt.Sprintf(`{"apps": {"http": {"servers": {"srv0": {
 				"listen": [":8080"], "routes": [{"handle": [%s]}]

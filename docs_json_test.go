@@ -6,7 +6,9 @@ package kubeidentity_test
 import (
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"reflect"
 	"regexp"
 	"slices"
@@ -124,6 +126,12 @@ func docsWords(grammar string) []string {
 			continue
 		}
 		for word := range strings.SplitSeq(tokens[0], "|") {
+			switch word {
+			case "preset": // which expands
+				continue
+			case "required_claim":
+				word = "required_claims"
+			}
 			words = append(words, word)
 			if slices.Contains(tokens, "[<separator>]") {
 				words = append(words, word+"_separator")
@@ -231,6 +239,64 @@ func TestDocsCertPresets(t *testing.T) {
 	}
 }
 
+// TestDocsIssuerPresets: the same for oidc.
+func TestDocsIssuerPresets(t *testing.T) {
+	var got []string
+	for _, row := range docsTable(t, "issuer preset") {
+		got = append(got, row[0])
+		var source struct {
+			TokenHeader           []string `json:"token_header"`
+			JWKSURL               string   `json:"jwks_url"`
+			UsernameClaim         string   `json:"username_claim"`
+			EmailVerifiedOptional bool     `json:"email_verified_optional"`
+			GroupsClaim           string   `json:"groups_claim"`
+			SigningAlgs           []string `json:"signing_algs"`
+		}
+		const issuer = "https://issuer.example"
+		docsAdaptSource(t, &source, "oidc "+issuer+" {\npreset "+row[0]+"\n}")
+		cells := []string{
+			row[0], strings.Join(source.TokenHeader, " "), strings.Replace(source.JWKSURL, issuer, "<issuer>", 1), source.UsernameClaim,
+			map[bool]string{true: "yes"}[source.EmailVerifiedOptional], source.GroupsClaim, strings.Join(source.SigningAlgs, " "),
+		}
+		if len(row) != len(cells)+1 || !slices.Equal(row[:len(cells)], cells) {
+			t.Errorf("README.md says of the preset\n%q, and it expands to\n%q", row, cells)
+		}
+	}
+	slices.Sort(got)
+	text := fmt.Appendf(nil, docsPresetSite, "oidc x {\npreset no-such-preset\n}")
+	_, _, err := caddyconfig.GetAdapter("caddyfile").Adapt(text, nil)
+	if want := fmt.Sprintf(`"no-such-preset" is none of %v`, got); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("README.md has the presets %v, and the code says %v", got, err)
+	}
+}
+
+// TestDocsReasons: what the README says that the log says is what the code says.
+func TestDocsReasons(t *testing.T) {
+	var code strings.Builder
+	err := filepath.WalkDir(".", func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || filepath.Ext(path) != ".go" || strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		content, err := os.ReadFile(path)
+		code.Write(content)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := docsTable(t, "reason")
+	for _, row := range rows {
+		for part := range strings.SplitSeq(row[0], "…") {
+			if part = strings.TrimRight(part, ": "); !strings.Contains(code.String(), part) {
+				t.Errorf("README.md has the reason %q, and the code has no %q", row[0], part)
+			}
+		}
+	}
+	if len(rows) < 15 {
+		t.Errorf("there are only %d reasons", len(rows))
+	}
+}
+
 // TestDocsMetrics: the README names every metric.
 func TestDocsMetrics(t *testing.T) {
 	source, err := os.ReadFile("metrics.go")
@@ -238,7 +304,7 @@ func TestDocsMetrics(t *testing.T) {
 		t.Fatal(err)
 	}
 	var want []string
-	for _, match := range regexp.MustCompile(`Name: "(\w+)"`).FindAllStringSubmatch(string(source), -1) {
+	for _, match := range regexp.MustCompile(`(?:Name: |subsystem, )"(\w+)"`).FindAllStringSubmatch(string(source), -1) {
 		want = append(want, "caddy_kube_identity_"+match[1])
 	}
 	var got []string

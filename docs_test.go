@@ -173,7 +173,7 @@ func docsValidate(t *testing.T, config []byte) {
 	}
 }
 
-// docsWithFiles replaces the paths of certificates and keys by those of files that exist.
+// docsWithFiles replaces the paths of files by those of files that exist.
 func docsWithFiles(t *testing.T, text string) string {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -189,6 +189,7 @@ func docsWithFiles(t *testing.T, text string) string {
 		t.Fatal(certErr, keyErr)
 	}
 	dir := t.TempDir()
+	text = regexp.MustCompile(`/etc/caddy/(kubeconfig|jwks\.json|authentication\.yaml)\b`).ReplaceAllString(text, "testdata/$1")
 	return regexp.MustCompile(`/[\w./-]+\.(pem|crt|key)\b`).ReplaceAllStringFunc(text, func(path string) string {
 		file, block := filepath.Join(dir, "cert.pem"), &pem.Block{Type: "CERTIFICATE", Bytes: certDER}
 		if strings.HasSuffix(path, ".key") || strings.HasSuffix(path, "-key.pem") {

@@ -33,6 +33,10 @@ type InjectHeaders struct {
 	Name              string `json:"name,omitempty"`
 	PreferredUsername string `json:"preferred_username,omitempty"`
 
+	// Token is the field for the user's own token, alone: the one that a source has
+	// verified. For Authorization there is the injector token.
+	Token string `json:"token,omitempty"`
+
 	// Groups is the field for the groups: one line each, or one line with
 	// GroupsSeparator between them. An identity with a group that contains the separator
 	// is refused with 403: the upstream would read two groups.
@@ -60,6 +64,7 @@ func (i *InjectHeaders) Provision(caddy.Context) error {
 		Email:             http.CanonicalHeaderKey(i.Email),
 		Name:              http.CanonicalHeaderKey(i.Name),
 		PreferredUsername: http.CanonicalHeaderKey(i.PreferredUsername),
+		Token:             http.CanonicalHeaderKey(i.Token),
 		Groups:            http.CanonicalHeaderKey(i.Groups),
 		Separator:         i.GroupsSeparator,
 		Extra:             http.CanonicalHeaderKey(i.Extra),
@@ -74,7 +79,11 @@ func (i *InjectHeaders) Validate() error {
 		return errors.New("inject headers: no field is named")
 	}
 	for n, field := range fields {
-		if err := identity.CheckIdentityField(field); err != nil {
+		check := checkFieldName
+		if n == len(fields)-1 && i.Extra != "" {
+			check = identity.CheckIdentityField // the prefix, as a pattern
+		}
+		if err := check(field); err != nil {
 			return fmt.Errorf("inject headers: %w", err)
 		}
 		if again, found := identity.Overlap([]string{field}, slices.Delete(slices.Clone(fields), n, n+1)); found {
@@ -98,7 +107,7 @@ func (i *InjectHeaders) Inject(ctx context.Context, id *identity.Identity, heade
 // UnmarshalCaddyfile sets up the injector from Caddyfile tokens. Syntax:
 //
 //	inject headers {
-//		user|uid|email|name|preferred_username <field>
+//		user|uid|email|name|preferred_username|token <field>
 //		groups  <field> [<separator>]
 //		extra   <prefix>
 //		sources <name>...
@@ -114,6 +123,7 @@ func (i *InjectHeaders) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		"email":              word(&i.Email, checkFieldName),
 		"name":               word(&i.Name, checkFieldName),
 		"preferred_username": word(&i.PreferredUsername, checkFieldName),
+		"token":              word(&i.Token, checkFieldName),
 		"groups": func(d *caddyfile.Dispenser) error {
 			return oneAndSeparator(d, &i.Groups, &i.GroupsSeparator, checkFieldName)
 		},

@@ -25,8 +25,8 @@ func init() {
 
 // InjectImpersonation is the injector for upstreams that take Kubernetes impersonation:
 // Impersonate-User and one Impersonate-Group line a group, next to a credential of the
-// proxy's own that RBAC allows to impersonate. Exactly one of TokenFile and NoCredential
-// must be given.
+// proxy's own that RBAC allows to impersonate. Exactly one of TokenFile, ServiceAccount
+// and NoCredential must be given.
 //
 // Credential and subject go together or not at all: when the credential cannot be had,
 // the request is refused with 503, and nothing reaches the upstream.
@@ -39,6 +39,9 @@ type InjectImpersonation struct {
 	// refused with 503. At most 64 KiB. Placeholders such as {env.TOKEN_FILE} are
 	// expanded when the configuration is loaded.
 	TokenFile string `json:"token_file,omitempty"`
+
+	// ServiceAccount asks the API server for short-lived tokens of a service account.
+	ServiceAccount *ServiceAccount `json:"service_account,omitempty"`
 
 	// NoCredential sends none: reverse_proxy's transport authenticates with a client
 	// certificate (tls_client_auth).
@@ -67,6 +70,13 @@ func (*InjectImpersonation) CaddyModule() caddy.ModuleInfo {
 // load, since it may appear later; requests are refused until then.
 func (i *InjectImpersonation) Provision(ctx caddy.Context) error {
 	i.injector = impersonation.Impersonation{UID: i.UID, Extra: i.Extra}
+	if i.ServiceAccount != nil {
+		credential, err := i.ServiceAccount.provision(ctx)
+		if err != nil {
+			return fmt.Errorf("inject impersonation service_account: %w", err)
+		}
+		i.injector.Credential = credential
+	}
 	if i.TokenFile == "" {
 		return nil
 	}
@@ -82,11 +92,25 @@ func (i *InjectImpersonation) Provision(ctx caddy.Context) error {
 	return nil
 }
 
+// Cleanup gives back what is shared with other sites.
+func (i *InjectImpersonation) Cleanup() error {
+	if i.ServiceAccount == nil {
+		return nil
+	}
+	return i.ServiceAccount.cleanup()
+}
+
 // Validate refuses none or two credentials, and extra keys that the API server would
 // change.
 func (i *InjectImpersonation) Validate() error {
-	if (i.TokenFile == "") != i.NoCredential {
-		return errors.New("inject impersonation: there must be exactly one of token_file and no_credential")
+	given := 0
+	for _, credential := range []bool{i.TokenFile != "", i.ServiceAccount != nil, i.NoCredential} {
+		if credential {
+			given++
+		}
+	}
+	if given != 1 {
+		return errors.New("inject impersonation: there must be exactly one of token_file, service_account and no_credential")
 	}
 	if err := each(checkExtraKey)(i.Extra); err != nil {
 		return fmt.Errorf("inject impersonation: %w", err)
@@ -112,11 +136,15 @@ func (i *InjectImpersonation) Inject(ctx context.Context, id *identity.Identity,
 // UnmarshalCaddyfile sets up the injector from Caddyfile tokens. Syntax:
 //
 //	inject impersonation {
-//		token_file <path>
+//		token_file      <path>
+//		service_account <namespace>/<name> [{
+//			audience   <value>...
+//			expiration <duration>
+//		}]
 //		no_credential
 //		uid
-//		extra   <key>...
-//		sources <name>...
+//		extra           <key>...
+//		sources         <name>...
 //	}
 func (i *InjectImpersonation) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // consume injector name
@@ -124,17 +152,19 @@ func (i *InjectImpersonation) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		return d.ArgErr()
 	}
 	return block(d, map[string]func(*caddyfile.Dispenser) error{
-		"token_file":    word(&i.TokenFile, notEmpty),
-		"no_credential": flag(&i.NoCredential),
-		"uid":           flag(&i.UID),
-		"extra":         list(&i.Extra, each(checkExtraKey)),
-		"sources":       i.parseSources,
+		"token_file":      word(&i.TokenFile, notEmpty),
+		"service_account": i.parseServiceAccount,
+		"no_credential":   flag(&i.NoCredential),
+		"uid":             flag(&i.UID),
+		"extra":           list(&i.Extra, each(checkExtraKey)),
+		"sources":         i.parseSources,
 	})
 }
 
 // Interface guards
 var (
 	_ caddy.Provisioner     = (*InjectImpersonation)(nil)
+	_ caddy.CleanerUpper    = (*InjectImpersonation)(nil)
 	_ caddy.Validator       = (*InjectImpersonation)(nil)
 	_ caddyfile.Unmarshaler = (*InjectImpersonation)(nil)
 	_ Injector              = (*InjectImpersonation)(nil)

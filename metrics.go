@@ -6,6 +6,8 @@ package kubeidentity
 import (
 	"errors"
 	"fmt"
+	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -17,6 +19,8 @@ type metrics struct {
 	seconds   *prometheus.HistogramVec
 	untrusted prometheus.Counter
 	cache     *prometheus.CounterVec
+	review    prometheus.Histogram
+	expiry    *expiries
 }
 
 // newMetrics registers the metrics, or finds those that another handler registered.
@@ -40,12 +44,20 @@ func newMetrics(registry *prometheus.Registry) (*metrics, error) {
 			Namespace: namespace, Subsystem: subsystem, Name: "cache_total",
 			Help: "Questions to a cache by whether it had the answer.",
 		}, []string{"cache", "result"}),
+		review: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Namespace: namespace, Subsystem: subsystem, Name: "review_seconds",
+			Help:    "Time the API server took for a TokenReview.",
+			Buckets: []float64{1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 1e-1, 2.5e-1, 5e-1, 1, 2.5, 5, 10},
+		}),
+		expiry: newExpiries(prometheus.BuildFQName(namespace, subsystem, "credential_expiry_timestamp_seconds")),
 	}
 	err := errors.Join(
 		register(registry, &m.requests),
 		register(registry, &m.seconds),
 		register(registry, &m.untrusted),
 		register(registry, &m.cache),
+		register(registry, &m.review),
+		register(registry, &m.expiry),
 	)
 	if err != nil {
 		return nil, fmt.Errorf("registering metrics: %w", err)
@@ -84,5 +96,45 @@ func (m *metrics) forSource(name string) sourceMetrics {
 	return sourceMetrics{
 		ok:      m.requests.WithLabelValues(name, "ok"),
 		seconds: m.seconds.WithLabelValues(name),
+	}
+}
+
+// expiries says when the proxy's own credentials expire. They are asked when the metric
+// is, since a credential outlives the configuration whose registry this is.
+type expiries struct {
+	desc *prometheus.Desc
+
+	mu    sync.Mutex
+	dates map[string]func() time.Time
+}
+
+func newExpiries(name string) *expiries {
+	return &expiries{
+		desc: prometheus.NewDesc(name, "When the service-account token that the proxy impersonates with expires; "+
+			"0 while there is none.", []string{"service_account"}, nil),
+		dates: make(map[string]func() time.Time),
+	}
+}
+
+// watch adds a credential, or replaces it.
+func (e *expiries) watch(serviceAccount string, date func() time.Time) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.dates[serviceAccount] = date
+}
+
+// Describe implements prometheus.Collector.
+func (e *expiries) Describe(descs chan<- *prometheus.Desc) { descs <- e.desc }
+
+// Collect implements prometheus.Collector.
+func (e *expiries) Collect(values chan<- prometheus.Metric) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for serviceAccount, date := range e.dates {
+		seconds := 0.0
+		if at := date(); !at.IsZero() {
+			seconds = float64(at.Unix())
+		}
+		values <- prometheus.MustNewConstMetric(e.desc, prometheus.GaugeValue, seconds, serviceAccount)
 	}
 }

@@ -107,6 +107,10 @@ type Handler struct {
 	// Default: 256.
 	MaxGroups int `json:"max_groups,omitempty"`
 
+	// Kubernetes says how the plugin itself reaches the API server, for token_review and
+	// service_account. Default: in-cluster.
+	Kubernetes *Kubernetes `json:"kubernetes,omitempty"`
+
 	// InjectorsRaw write the identity into the request that goes on. At least one, and
 	// every source must be covered by one.
 	InjectorsRaw []json.RawMessage `json:"injectors,omitempty" caddy:"namespace=http.kube_identity.injectors inline_key=injector"`
@@ -115,16 +119,16 @@ type Handler struct {
 	// opened it. Default: it ends when the credential expires.
 	KeepStreams bool `json:"keep_streams,omitempty"`
 
-	logger             *zap.Logger
-	metrics            *metrics
-	trust              trust
-	taker              identity.Taker
-	policy             identity.Policy
-	sources            []*source
-	fallback           *source // the last source, where it is an identity.Fallback
-	injectors          []Injector
-	readsAuthorization bool            // some source does
-	proxyOnly          *identity.Names // fields that are dropped unless the peer is trusted; nil where there are none
+	logger      *zap.Logger
+	metrics     *metrics
+	trust       trust
+	taker       identity.Taker
+	policy      identity.Policy
+	sources     []*source
+	fallback    *source // the last source, where it is an identity.Fallback
+	injectors   []Injector
+	credentials []string        // canonical fields that hold credentials of clients
+	proxyOnly   *identity.Names // fields that are dropped unless the peer is trusted; nil where there are none
 }
 
 // CaddyModule returns the Caddy module information.

@@ -6,6 +6,7 @@ package kubeidentity
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 
 	"github.com/caddyserver/caddy/v2"
@@ -23,6 +24,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err := h.provisionTrust(ctx); err != nil {
 		return err
 	}
+	ctx = ctx.WithValue(kubernetesCtxKey{}, h.Kubernetes) // for the guests that need it
 	if err := h.loadSources(ctx); err != nil {
 		return err
 	}
@@ -101,8 +103,8 @@ func (h *Handler) compileFields() error {
 		if reads.Proxy {
 			proxyOnly = append(proxyOnly, reads.Names...)
 		}
-		if _, found := identity.Overlap(reads.Names, []string{"Authorization"}); found {
-			h.readsAuthorization = true
+		if reads.Credential {
+			h.addCredentials(reads.Names)
 		}
 	}
 	for _, injector := range h.injectors {
@@ -123,4 +125,13 @@ func (h *Handler) compileFields() error {
 		}
 	}
 	return nil
+}
+
+// addCredentials remembers the fields in which a credential must not be passed over.
+func (h *Handler) addCredentials(names []string) {
+	for _, name := range names {
+		if name = http.CanonicalHeaderKey(name); !slices.Contains(h.credentials, name) {
+			h.credentials = append(h.credentials, name)
+		}
+	}
 }

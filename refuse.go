@@ -70,8 +70,9 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, req *request, s
 			zap.String("reason", err.Error()),
 			zap.Int("status", res.status),
 		}
-		if broke, ok := errors.AsType[*panicError](err); ok {
-			fields = append(fields, zap.ByteString("stack", broke.stack))
+		var broke interface{ Stack() []byte } // a panic, here or in a judgement on a token
+		if errors.As(err, &broke) {
+			fields = append(fields, zap.ByteString("stack", broke.Stack()))
 		}
 		entry.Write(fields...)
 	}

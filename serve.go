@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
@@ -100,17 +101,23 @@ func (h *Handler) authenticate(ctx context.Context, req *request) (*source, *ide
 
 // prove asks the sources that need a credential.
 func (h *Handler) prove(ctx context.Context, req *request) (*source, *identity.Identity, error) {
+	var why []string
 	for _, src := range h.sources {
 		if src == h.fallback {
 			break
 		}
-		if _, id, err := src.ask(ctx, req); !errors.Is(err, identity.ErrAbsent) {
+		_, id, err := src.ask(ctx, req)
+		if !errors.Is(err, identity.ErrAbsent) {
 			return src, id, err
 		}
+		if err != identity.ErrAbsent { //nolint:errorlint // whether it says more than the sentinel alone
+			why = append(why, src.name+": "+err.Error())
+		}
+	}
+	if fields := h.unclaimed(req.Claims); fields != "" {
+		return nil, nil, fmt.Errorf("%w: no source accepts what is in %s%s", identity.ErrRejected, fields, reasons(why))
 	}
 	switch {
-	case h.readsAuthorization && req.Claims.HasAuthorization():
-		return nil, nil, fmt.Errorf("%w: no source accepts this kind of Authorization", identity.ErrRejected)
 	case req.dropped > 0 && req.peerErr != nil:
 		return nil, nil, fmt.Errorf("%w: fields dropped from a peer that is not trusted: %d: %w",
 			identity.ErrAbsent, req.dropped, req.peerErr)
@@ -119,6 +126,28 @@ func (h *Handler) prove(ctx context.Context, req *request) (*source, *identity.I
 			identity.ErrAbsent, req.dropped)
 	}
 	return nil, nil, identity.ErrAbsent
+}
+
+// unclaimed returns the fields with a credential that no source took for its own: it is a
+// bad one, and not none. Authorization counts although it is empty; in other fields an
+// empty line is how proxies say that there is none.
+func (h *Handler) unclaimed(claims identity.Claims) string {
+	var fields []string
+	for _, field := range h.credentials {
+		lines := claims.Lines(field)
+		if len(lines) > 0 && (field == "Authorization" || strings.Join(lines, "") != "") {
+			fields = append(fields, field)
+		}
+	}
+	return strings.Join(fields, ", ")
+}
+
+// reasons adds what sources said to why they did not take a credential.
+func reasons(why []string) string {
+	if len(why) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(why, "; ") + ")"
 }
 
 // check judges the identity and what else the client asked for, whichever source
@@ -207,3 +236,6 @@ func (e *panicError) Error() string {
 }
 
 func (e *panicError) Unwrap() error { return identity.ErrInternal }
+
+// Stack is where it was.
+func (e *panicError) Stack() []byte { return e.stack }

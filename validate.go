@@ -20,8 +20,10 @@ func (h *Handler) Validate() error {
 	return errors.Join(
 		h.validateTrust(),
 		h.validateOptions(),
+		h.validateKubernetes(),
 		h.validateSources(),
 		h.validateInjectors(),
+		h.validateTokens(),
 		h.validatePassAuthorization(),
 	)
 }
@@ -133,7 +135,7 @@ func (h *Handler) validatePassAuthorization() error {
 	if !h.PassAuthorization {
 		return nil
 	}
-	if h.readsAuthorization {
+	if slices.Contains(h.credentials, "Authorization") {
 		return errors.New("pass_authorization: a source reads Authorization, so it cannot go on as it came")
 	}
 	for _, injector := range h.injectors {

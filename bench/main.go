@@ -3,32 +3,33 @@
 
 // Command bench measures what kube_identity costs end to end: CPU seconds of the Caddy
 // process per 100,000 requests, as a ratio to the same Caddy with a bare
-// reverse_proxy. README.md tells how to run and how to read it.
+// reverse_proxy; or what a flood of bad tokens costs the process and its users.
+// README.md tells how to run and how to read it.
 package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
-	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
-	"time"
 )
 
 type options struct {
+	mode, caddy, profile         string
 	pairs, requests, connections int
-	limit                        float64
 	idle, strips                 int
-	caddy                        string
+	limit                        float64
+
+	flood            int
+	floodConnections int
+	floodLog         string
 }
 
 func main() {
 	var o options
+	flag.StringVar(&o.mode, "mode", "forwarded", "whose cost is measured: forwarded, oidc or token_review")
 	flag.IntVar(&o.pairs, "pairs", 21, "pairs of blocks, at least 11")
 	flag.IntVar(&o.requests, "requests", 20000, "requests in a block")
 	flag.IntVar(&o.connections, "connections", 64, "keep-alive connections")
@@ -36,6 +37,10 @@ func main() {
 	flag.IntVar(&o.idle, "idle", 0, "keepalive_idle_conns_per_host of both; 0 for Caddy's default of 32")
 	flag.IntVar(&o.strips, "strips", 0, "measure this many request_header lines instead of kube_identity")
 	flag.StringVar(&o.caddy, "caddy", "", "a built caddy with the plugin; default: build ./cmd/caddy")
+	flag.StringVar(&o.profile, "profile", "", "a folder for a CPU profile of either server, taken after the pairs")
+	flag.IntVar(&o.flood, "flood", 0, "measure a flood of this many bad tokens instead")
+	flag.IntVar(&o.floodConnections, "flood-connections", 512, "keep-alive connections of the flood")
+	flag.StringVar(&o.floodLog, "flood-log", "file", "where caddy's log goes during the flood: file or discard")
 	flag.Parse()
 	if err := run(context.Background(), o); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -44,99 +49,42 @@ func main() {
 }
 
 func run(ctx context.Context, o options) error {
-	if o.pairs < 11 {
-		return errors.New("fewer than 11 pairs say nothing on a shared machine")
-	}
 	dir, err := os.MkdirTemp("", "bench")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
 	if o.caddy == "" {
-		o.caddy = filepath.Join(dir, "caddy")
-		build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", o.caddy, "./cmd/caddy")
-		build.Stderr = os.Stderr
-		if err := build.Run(); err != nil {
-			return fmt.Errorf("building caddy: %w", err)
-		}
-	}
-	upstream, err := startUpstream(ctx)
-	if err != nil {
-		return err
-	}
-	bare, err := startCaddy(ctx, dir, o.caddy, "bare", site("", upstream, o.idle))
-	if err != nil {
-		return err
-	}
-	defer bare.stop()
-	plugin, err := startCaddy(ctx, dir, o.caddy, "plugin", site(directive(dir, o.strips), upstream, o.idle))
-	if err != nil {
-		return err
-	}
-	defer plugin.stop()
-	return compare(o, plugin, bare)
-}
-
-// compare runs the blocks in turn, the order within a pair changing from pair to pair,
-// so that a drift of the machine's speed falls on both.
-func compare(o options, plugin, bare *server) error {
-	for _, s := range []*server{bare, plugin} { // warm-up, not counted
-		if _, err := s.block(o); err != nil {
+		if o.caddy, err = buildCaddy(ctx, dir, "-trimpath", "-ldflags", "-s -w"); err != nil {
 			return err
 		}
 	}
-	var ratios, costs, references []float64
-	for i := range o.pairs {
-		order := []*server{bare, plugin}
-		if i%2 == 1 {
-			slices.Reverse(order)
-		}
-		cost := map[*server]float64{}
-		for _, s := range order {
-			var err error
-			if cost[s], err = s.block(o); err != nil {
-				return err
-			}
-		}
-		ratios = append(ratios, cost[plugin]/cost[bare])
-		costs, references = append(costs, cost[plugin]), append(references, cost[bare])
-		fmt.Printf("pair %2d: bare %6.2f  other %6.2f  ratio %.3f\n", i+1, cost[bare], cost[plugin], ratios[i])
+	if o.flood == 0 {
+		return measure(ctx, o, dir)
 	}
-	fmt.Printf("\nCPU seconds of caddy per 100,000 requests, median of %d blocks of %d requests over %d connections:\n",
-		o.pairs, o.requests, o.connections)
-	fmt.Printf("bare reverse_proxy %.2f, the other %.2f\n", quantile(references, 0.5), quantile(costs, 0.5))
-	median := quantile(ratios, 0.5)
-	fmt.Printf("ratio of the pairs: median %.3f, quartiles %.3f to %.3f, all %.3f to %.3f\n",
-		median, quantile(ratios, 0.25), quantile(ratios, 0.75), slices.Min(ratios), slices.Max(ratios))
-	if o.limit > 0 && median > o.limit {
-		return fmt.Errorf("the median ratio %.3f is above %.2f", median, o.limit)
-	}
-	return nil
-}
-
-// quantile interpolates between the two nearest values.
-func quantile(values []float64, q float64) float64 {
-	sorted := slices.Sorted(slices.Values(values))
-	at := q * float64(len(sorted)-1)
-	low := int(at)
-	high := min(low+1, len(sorted)-1)
-	return sorted[low] + (at-float64(low))*(sorted[high]-sorted[low])
-}
-
-// startUpstream serves small answers from this process.
-func startUpstream(ctx context.Context) (string, error) {
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	found, err := (&flood{
+		bad:         o.flood,
+		connections: o.floodConnections,
+		log:         o.floodLog,
+		qps:         100,
+		options:     "qps 100",
+		calm:        calm,
+	}).run(ctx, dir, o.caddy)
 	if err != nil {
-		return "", err
+		return err
 	}
-	answer := []byte(`{"kind":"Status","status":"Success"}`)
-	server := &http.Server{
-		ReadHeaderTimeout: 10 * time.Second,
-		Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Content-Type", "application/json")
-			_, _ = w.Write(answer)
-		}),
+	fmt.Print(found)
+	return found.broken()
+}
+
+// buildCaddy builds ./cmd/caddy into dir.
+func buildCaddy(ctx context.Context, dir string, flags ...string) (string, error) {
+	binary := filepath.Join(dir, "caddy")
+	args := append([]string{"build", "-o", binary}, flags...)
+	build := exec.CommandContext(ctx, "go", append(args, "github.com/caddy-kube-identity/caddy-kube-identity/cmd/caddy")...)
+	build.Stderr = os.Stderr
+	if err := build.Run(); err != nil {
+		return "", fmt.Errorf("building caddy: %w", err)
 	}
-	go func() { _ = server.Serve(listener) }()
-	return listener.Addr().String(), nil
+	return binary, nil
 }

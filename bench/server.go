@@ -4,7 +4,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -19,43 +18,18 @@ import (
 	"time"
 )
 
-// request is what a dashboard's page sends through oauth2-proxy. Both servers get the
-// same bytes.
-const request = "GET /api/v1/namespaces?limit=500 HTTP/1.1\r\n" +
-	"Host: dashboard.example.com\r\n" +
-	"Accept: application/json, text/plain, */*\r\n" +
-	"Accept-Encoding: gzip, deflate, br, zstd\r\n" +
-	"Accept-Language: en-GB,en;q=0.9,de;q=0.8\r\n" +
-	"Cookie: _oauth2_proxy=djIuWDI5aGRYUm9NbDl3Y205NGVTMDFPR1k1WXpSaU5nLi4u; theme=dark\r\n" +
-	"Referer: https://dashboard.example.com/overview\r\n" +
-	"Sec-Fetch-Dest: empty\r\nSec-Fetch-Mode: cors\r\nSec-Fetch-Site: same-origin\r\n" +
-	"User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36\r\n" +
-	"X-Forwarded-User: alice\r\nX-Forwarded-Email: alice@example.com\r\n" +
-	"X-Forwarded-Groups: developers,on-call,cluster-viewers\r\n\r\n"
-
 // server is a running caddy.
 type server struct {
-	addr string
-	cmd  *exec.Cmd
+	name, addr, admin string
+	cmd               *exec.Cmd
 }
 
-// directive is the site's protection: a forwarded identity becomes impersonation. Or it
-// is some lines that remove a field each, which is what people write without the plugin.
-func directive(dir string, strips int) string {
-	if strips > 0 {
-		var lines strings.Builder
-		for i := range strips {
-			fmt.Fprintf(&lines, "request_header -X-Identity-%d\n\t", i)
-		}
-		return lines.String()
-	}
-	return fmt.Sprintf(`kube_identity {
-		trusted_proxies static 127.0.0.0/8
-		forwarded oauth2_proxy
-		inject impersonation {
-			token_file %q
-		}
-	}`, filepath.Join(dir, "token"))
+// config is what a caddy is started with.
+type config struct {
+	name  string
+	site  string // what stands in the site's block
+	log   string // what stands in the block log; default: errors
+	admin bool   // for profiles
 }
 
 // site is what stands in the site's block.
@@ -72,10 +46,7 @@ func site(directive, upstream string, idle int) string {
 }
 
 // startCaddy runs caddy with one site, for any Host.
-func startCaddy(ctx context.Context, dir, binary, name, site string) (*server, error) {
-	if err := os.WriteFile(filepath.Join(dir, "token"), []byte("eyJhbGciOiJSUzI1NiJ9.e30.c2ln"), 0o600); err != nil {
-		return nil, err
-	}
+func startCaddy(ctx context.Context, dir, binary string, c config) (*server, error) {
 	addr, err := freeAddress(ctx)
 	if err != nil {
 		return nil, err
@@ -84,25 +55,34 @@ func startCaddy(ctx context.Context, dir, binary, name, site string) (*server, e
 	if err != nil {
 		return nil, err
 	}
-	config := filepath.Join(dir, name+".caddyfile")
+	s := &server{name: c.name, addr: addr, admin: "off"}
+	if c.admin {
+		if s.admin, err = freeAddress(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if c.log == "" {
+		c.log = "level ERROR"
+	}
+	path := filepath.Join(dir, c.name+".caddyfile")
 	text := fmt.Sprintf(`{
-	admin off
+	admin %s
 	persist_config off
 	auto_https off
 	storage file_system %q
 	log {
-		level ERROR
+		%s
 	}
 }
 http://:%s {
 	bind 127.0.0.1
 	%s
 }
-`, dir, port, site)
-	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+`, s.admin, dir, c.log, port, c.site)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		return nil, err
 	}
-	s := &server{addr: addr, cmd: exec.CommandContext(ctx, binary, "run", "--config", config, "--adapter", "caddyfile")}
+	s.cmd = exec.CommandContext(ctx, binary, "run", "--config", path, "--adapter", "caddyfile")
 	s.cmd.Stderr = os.Stderr
 	if err := s.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("starting caddy: %w", err)
@@ -139,53 +119,6 @@ func (s *server) stop() {
 	_ = s.cmd.Wait()
 }
 
-// block sends requests over keep-alive connections and returns the CPU seconds that
-// the server used, per 100,000 requests.
-func (s *server) block(o options) (float64, error) {
-	before, err := s.cpu()
-	if err != nil {
-		return 0, err
-	}
-	each := o.requests / o.connections
-	errs := make(chan error, o.connections)
-	for range o.connections {
-		go func() { errs <- s.send(each) }()
-	}
-	for range o.connections {
-		err = errors.Join(err, <-errs)
-	}
-	if err != nil {
-		return 0, err
-	}
-	after, err := s.cpu()
-	return (after - before) * 100_000 / float64(each*o.connections), err
-}
-
-// send makes n requests over one connection, and stops at an answer that is not 200.
-func (s *server) send(n int) error {
-	conn, err := net.DialTimeout("tcp", s.addr, 5*time.Second) //nolint:noctx // ends with the block
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	reader := bufio.NewReader(conn)
-	for range n {
-		if _, err := io.WriteString(conn, request); err != nil {
-			return err
-		}
-		response, err := http.ReadResponse(reader, nil)
-		if err != nil {
-			return err
-		}
-		_, err = io.Copy(io.Discard, response.Body)
-		_ = response.Body.Close()
-		if err != nil || response.StatusCode != http.StatusOK {
-			return fmt.Errorf("answer %d: %w", response.StatusCode, err)
-		}
-	}
-	return nil
-}
-
 // cpu returns the CPU seconds that the process has used, from Linux's /proc: user and
 // system time are the fields 14 and 15, in hundredths of a second.
 func (s *server) cpu() (float64, error) {
@@ -207,4 +140,70 @@ func (s *server) cpu() (float64, error) {
 		ticks += n
 	}
 	return float64(ticks) / 100, nil
+}
+
+// memory returns the resident memory of the process and the most that it has been, in
+// bytes.
+func (s *server) memory() (now, most int64, err error) {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.cmd.Process.Pid))
+	if err != nil {
+		return 0, 0, err
+	}
+	for line := range strings.Lines(string(status)) {
+		fields := strings.Fields(line)
+		switch {
+		case len(fields) != 3:
+		case fields[0] == "VmRSS:":
+			now, err = strconv.ParseInt(fields[1], 10, 64)
+		case fields[0] == "VmHWM:":
+			most, err = strconv.ParseInt(fields[1], 10, 64)
+		}
+		if err != nil {
+			return 0, 0, fmt.Errorf("reading /proc: %w", err)
+		}
+	}
+	if now == 0 || most == 0 {
+		return 0, 0, errors.New("reading /proc: there is no VmRSS or VmHWM")
+	}
+	return now << 10, most << 10, nil
+}
+
+// forgetMost sets the most memory to what it is now, so that the start does not count.
+func (s *server) forgetMost() error {
+	return os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", s.cmd.Process.Pid), []byte("5"), 0o600)
+}
+
+// profile takes a CPU profile under load.
+func (s *server) profile(ctx context.Context, o options, request string) error {
+	ctx, cancel := context.WithCancel(ctx)
+	loaded := make(chan error, 1)
+	go func() {
+		var err error
+		for err == nil && ctx.Err() == nil {
+			_, err = s.block(o, request)
+		}
+		loaded <- err
+	}()
+	err := s.saveProfile(ctx, filepath.Join(o.profile, s.name+".pprof"))
+	cancel()
+	return errors.Join(err, <-loaded)
+}
+
+func (s *server) saveProfile(ctx context.Context, path string) error {
+	from := "http://" + s.admin + "/debug/pprof/profile?seconds=15"
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, from, http.NoBody)
+	if err != nil {
+		return err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	file, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(file, response.Body)
+	return errors.Join(err, file.Close())
 }

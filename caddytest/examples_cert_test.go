@@ -31,6 +31,12 @@ type certExample struct {
 // certExampleRun starts an example with an upstream, and the pool of its CAs.
 func certExampleRun(t *testing.T, name, pool string, env map[string]string) *certExample {
 	t.Helper()
+	return certExampleRunFile(t, "examples/"+name+".caddyfile", pool, env)
+}
+
+// certExampleRunFile is certExampleRun for a file anywhere.
+func certExampleRunFile(t *testing.T, file, pool string, env map[string]string) *certExample {
+	t.Helper()
 	upstream := caddytest.NewUpstream(t)
 	port := quickstartPorts(t, 1)[0]
 	all := map[string]string{
@@ -39,7 +45,7 @@ func certExampleRun(t *testing.T, name, pool string, env map[string]string) *cer
 	}
 	maps.Copy(all, env)
 	site := "127.0.0.1:" + port
-	quickstartRun(t, quickstartBinary(t), []string{"run", "--config", "examples/" + name + ".caddyfile"}, all, site)
+	quickstartRun(t, quickstartBinary(t), []string{"run", "--config", file}, all, site)
 	return &certExample{site, upstream}
 }
 

@@ -67,6 +67,10 @@ type Identity struct {
 
 	// Skew is how far the clock of whoever set Expires may be from ours.
 	Skew time.Duration
+
+	// Token is the bearer token that proved it, where one did: what the source verified,
+	// never what the client merely sent.
+	Token Token
 }
 
 // Request is what a [Source] may look at.
@@ -122,4 +126,8 @@ type Fields struct {
 	// Proxy says that only a trusted proxy may set them: they are a statement about
 	// somebody else, with no proof of their own. From any other peer they are dropped.
 	Proxy bool
+
+	// Credential says that they hold credentials of clients: one that no source accepts
+	// is a bad credential, and never nobody's.
+	Credential bool
 }

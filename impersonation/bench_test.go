@@ -4,6 +4,7 @@
 package impersonation_test
 
 import (
+	"context"
 	"net/http"
 	"path/filepath"
 	"testing"
@@ -15,6 +16,11 @@ import (
 func BenchmarkImpersonation(b *testing.B) {
 	path := filepath.Join(b.TempDir(), "token")
 	writeToken(b, path, "eyJhbGciOiJSUzI1NiJ9.e30.c2ln\n")
+	account := &impersonation.ServiceAccount{Request: func(context.Context) (string, time.Time, error) {
+		return "eyJhbGciOiJSUzI1NiJ9.e30.c2ln", time.Now().Add(time.Hour), nil
+	}}
+	account.Start()
+	defer account.Close()
 	credentials := map[string]struct {
 		credential impersonation.Credential
 		age        time.Duration
@@ -22,6 +28,7 @@ func BenchmarkImpersonation(b *testing.B) {
 		"no_credential":   {},
 		"token_file":      {&impersonation.TokenFile{Path: path}, time.Hour},
 		"token_file_read": {&impersonation.TokenFile{Path: path}, -time.Hour}, // from the future, so it is not kept
+		"service_account": {account, time.Hour},
 	}
 	for name, test := range credentials {
 		b.Run(name, func(b *testing.B) {

@@ -19,6 +19,9 @@ import (
 type Headers struct {
 	User, UID, Email, Name, PreferredUsername string
 
+	// Token receives the user's own token, alone.
+	Token string
+
 	// Groups: one line a group, or one line with Separator between groups. A group that
 	// contains the separator is refused, since the upstream would read two.
 	Groups, Separator string
@@ -41,7 +44,7 @@ func FrontProxy() *Headers {
 
 // Writes implements [identity.Injector].
 func (h *Headers) Writes() []string {
-	names := []string{h.User, h.UID, h.Email, h.Name, h.PreferredUsername, h.Groups}
+	names := []string{h.User, h.UID, h.Email, h.Name, h.PreferredUsername, h.Token, h.Groups}
 	if h.Extra != "" {
 		names = append(names, h.Extra+"*")
 	}
@@ -49,7 +52,7 @@ func (h *Headers) Writes() []string {
 }
 
 // Inject implements [identity.Injector].
-func (h *Headers) Inject(_ context.Context, id *identity.Identity, header http.Header) error {
+func (h *Headers) Inject(ctx context.Context, id *identity.Identity, header http.Header) error {
 	if id.Username == "" {
 		// groups without a user: an API server would take them for the proxy's own
 		return fmt.Errorf("%w: speaking for nobody", identity.ErrForbidden)
@@ -57,6 +60,11 @@ func (h *Headers) Inject(_ context.Context, id *identity.Identity, header http.H
 	groups, err := h.groups(id.Groups)
 	if err != nil {
 		return err
+	}
+	if h.Token != "" {
+		if err := (&Token{Field: h.Token}).Inject(ctx, id, header); err != nil {
+			return err
+		}
 	}
 	for _, field := range [...]struct{ name, value string }{
 		{h.User, id.Username},

@@ -103,24 +103,8 @@ func readToken(path string) (*tokenRead, error) {
 		return nil, fmt.Errorf("%s is larger than %d bytes", path, maxToken)
 	case len(token) == 0:
 		return nil, fmt.Errorf("%s is empty", path)
-	case !isBearer(token):
+	case !identity.IsBearerToken(string(token)):
 		return nil, errors.New(path + " does not hold one bearer token")
 	}
 	return &tokenRead{info: info, authorization: "Bearer " + string(token)}, nil
-}
-
-// isBearer says whether token has the form of a bearer token (RFC 6750, section 2.1).
-// Anything else, two tokens in two lines for instance, would be sent as a credential
-// that means something else than the operator thinks.
-func isBearer(token []byte) bool {
-	body := bytes.TrimRight(token, "=")
-	for _, c := range body {
-		switch {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
-		case bytes.IndexByte([]byte("-._~+/"), c) >= 0:
-		default:
-			return false
-		}
-	}
-	return len(body) > 0
 }

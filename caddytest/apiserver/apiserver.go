@@ -7,7 +7,7 @@
 // starts it as a child process with certificate authorities, an OpenID Connect
 // issuer and an audit log of its own. What a proxy in front of Kubernetes gets
 // wrong about identities shows in who the API server thinks has asked, and no
-// stand-in can be trusted to answer that.
+// stand-in can be trusted to answer that. Only the kubelet is one: see Pod.
 package apiserver
 
 import (
@@ -17,6 +17,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 )
 
@@ -31,7 +32,7 @@ type Server struct {
 	URL string
 	// Dir is the temporary folder of all its files; Close removes it.
 	Dir string
-	// CAFile is the authority of the certificates of the server and of Issuer.
+	// CAFile is the authority of the certificates of the server and of its issuers.
 	CAFile string
 	// AdminCertFile and AdminKeyFile are a client certificate of the group
 	// system:masters.
@@ -47,17 +48,25 @@ type Server struct {
 	// and a claim tenant becomes the extra example.com/tenant.
 	Issuer *Issuer
 
-	admin   *http.Client
-	clients *authority
-	child   *child
+	keys            pki
+	address         string
+	kubeletAddress  string
+	admin, nobody   *http.Client
+	program         string
+	args            []string
+	authentications []authentication
+	child           *child // nil after Kill
+
+	mu      sync.Mutex
+	issuers []*Issuer
 }
 
 // Start starts a server and returns when it is ready. It builds the program
 // first if need be, which can take many minutes; the start itself gets two.
 // The context ends a start that is under way, not the running server: that
 // takes Close, or the end of this process.
-func Start(ctx context.Context) (*Server, error) {
-	program, err := binary(ctx)
+func Start(ctx context.Context, options ...Option) (*Server, error) {
+	program, err := build(ctx, "kubeapi", kubeapiPackage)
 	if err != nil {
 		return nil, fmt.Errorf("preparing kube-apiserver: %w", err)
 	}
@@ -65,108 +74,120 @@ func Start(ctx context.Context) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making a folder for kube-apiserver: %w", err)
 	}
-	server := &Server{Dir: dir}
+	server := &Server{Dir: dir, program: program}
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	if err := server.start(ctx, program); err != nil {
+	if err := server.start(ctx, options); err != nil {
 		err = fmt.Errorf("starting kube-apiserver: %w%s", err, logTail(server.logFile()))
 		return nil, errors.Join(err, server.Close())
 	}
 	return server, nil
 }
 
-func (s *Server) start(ctx context.Context, program string) error {
-	keys, err := newPKI(s.Dir)
-	if err != nil {
+func (s *Server) start(ctx context.Context, options []Option) error {
+	var err error
+	if s.keys, err = newPKI(s.Dir); err != nil {
 		return err
 	}
-	s.CAFile = keys.serving.file
-	if err := s.issueClients(keys); err != nil {
+	s.CAFile = s.keys.serving.file
+	if err := s.issueClients(); err != nil {
 		return err
 	}
-	if s.admin, err = s.Client(s.AdminCertFile, s.AdminKeyFile); err != nil {
+	if s.address, err = freeAddress(ctx); err != nil {
 		return err
 	}
-	if s.Issuer, err = startIssuer(ctx, keys.serving); err != nil {
-		return fmt.Errorf("starting the issuer: %w", err)
-	}
-	flags, err := s.flags(keys)
-	if err != nil {
+	if s.kubeletAddress, err = freeAddress(ctx); err != nil {
 		return err
 	}
-	args := append([]string{"--data-dir", s.Dir, "--"}, flags...)
-	if s.child, err = startChild(ctx, s.logFile(), program, args); err != nil {
+	s.URL = "https://" + s.address
+	if s.Issuer, err = s.NewIssuer(ctx); err != nil {
+		return err
+	}
+	if s.args, err = s.arguments(ctx, options); err != nil {
+		return err
+	}
+	return s.launch(ctx)
+}
+
+// launch starts the child process, and returns when it is ready.
+func (s *Server) launch(ctx context.Context) error {
+	asked := s.keyRequests()
+	var err error
+	if s.child, err = startChild(ctx, s.logFile(), s.program, s.args); err != nil {
 		return err
 	}
 	address, err := s.child.ready(ctx)
 	if err != nil {
 		return err
 	}
-	s.URL = "https://" + address
-	return s.waitForIssuer(ctx)
+	if address != s.address {
+		return fmt.Errorf("it listens on %s instead of %s", address, s.address)
+	}
+	return s.waitForIssuers(ctx, asked)
 }
 
-func (s *Server) issueClients(keys pki) (err error) {
-	s.AdminCertFile, s.AdminKeyFile, err = keys.clients.client("admin", "system:masters")
+func (s *Server) issueClients() (err error) {
+	s.AdminCertFile, s.AdminKeyFile, err = s.keys.clients.client("admin", "system:masters")
 	if err != nil {
 		return err
 	}
-	s.clients = keys.clients
-	s.ProxyCertFile, s.ProxyKeyFile, err = keys.frontProxy.client(proxyName)
+	s.ProxyCertFile, s.ProxyKeyFile, err = s.keys.frontProxy.client(proxyName)
 	if err != nil {
 		return err
 	}
-	s.OtherProxyCertFile, s.OtherProxyKeyFile, err = keys.frontProxy.client("other-front-proxy")
+	s.OtherProxyCertFile, s.OtherProxyKeyFile, err = s.keys.frontProxy.client("other-front-proxy")
+	if err != nil {
+		return err
+	}
+	if s.admin, err = s.Client(s.AdminCertFile, s.AdminKeyFile); err != nil {
+		return err
+	}
+	s.nobody, err = s.Client("", "")
 	return err
 }
 
 // ClientCert makes a client certificate that the server takes for the user and
 // groups that it names. Its files are in Dir.
 func (s *Server) ClientCert(user string, groups ...string) (certFile, keyFile string, err error) {
-	return s.clients.client(user, groups...)
+	return s.keys.clients.client(user, groups...)
 }
 
-// waitForIssuer waits until the server takes the issuer's tokens: it fetches
-// the discovery document in the background, and /readyz does not wait for that.
-func (s *Server) waitForIssuer(ctx context.Context) error {
-	client, err := s.Client("", "")
+// NewIssuer starts another issuer, which ends with the server. The server takes
+// its tokens only if its authentication configuration names it: see
+// WithAuthenticationConfig.
+func (s *Server) NewIssuer(ctx context.Context) (*Issuer, error) {
+	issuer, err := startIssuer(ctx, s.keys.serving)
 	if err != nil {
-		return err
+		return nil, fmt.Errorf("starting an issuer: %w", err)
 	}
-	token, err := s.Issuer.Sign("ES256", map[string]any{"sub": "readiness"})
-	if err != nil {
-		return err
-	}
-	header := http.Header{"Authorization": {"Bearer " + token}}
-	for {
-		status, _, err := s.send(ctx, client, http.MethodGet, "/version", header, nil)
-		switch {
-		case err != nil:
-			return fmt.Errorf("asking with a token of the issuer: %w", err)
-		case status == http.StatusOK:
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("waiting until a token of the issuer is accepted: %w", ctx.Err())
-		case <-time.After(100 * time.Millisecond):
-		}
-	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.issuers = append(s.issuers, issuer)
+	return issuer, nil
 }
 
-// Close ends the server and the issuer and removes Dir.
+// Close ends the server and the issuers and removes Dir.
 func (s *Server) Close() error {
 	var errs []error
 	if s.child != nil {
 		errs = append(errs, s.child.close())
 	}
-	if s.Issuer != nil {
-		errs = append(errs, s.Issuer.server.Close())
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, issuer := range s.issuers {
+		errs = append(errs, issuer.Down())
 	}
-	if s.admin != nil {
-		s.admin.CloseIdleConnections()
-	}
+	s.disconnect()
 	return errors.Join(append(errs, os.RemoveAll(s.Dir))...)
+}
+
+// disconnect gives up the connections that wait for the next request.
+func (s *Server) disconnect() {
+	for _, client := range []*http.Client{s.admin, s.nobody} {
+		if client != nil {
+			client.CloseIdleConnections()
+		}
+	}
 }
 
 func (s *Server) logFile() string   { return filepath.Join(s.Dir, "kubeapi.log") }

@@ -16,12 +16,7 @@ import (
 )
 
 // AuditUser is an identity in the audit log.
-type AuditUser struct {
-	Username string              `json:"username"`
-	UID      string              `json:"uid"`
-	Groups   []string            `json:"groups"`
-	Extra    map[string][]string `json:"extra"`
-}
+type AuditUser = UserInfo
 
 // AuditEvent is the part of an audit event that says who asked for what.
 type AuditEvent struct {

@@ -7,7 +7,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -18,11 +17,17 @@ import (
 	"time"
 )
 
-const rootModule = "module github.com/caddy-kube-identity/caddy-kube-identity"
+const (
+	rootModule = "module github.com/caddy-kube-identity/caddy-kube-identity"
 
-// binary returns the path of the API server's program and builds it first when
-// the cache has none for these sources and this compiler.
-func binary(ctx context.Context) (string, error) {
+	// What the nested module can build.
+	kubeapiPackage = "."
+	kubectlPackage = "k8s.io/kubernetes/cmd/kubectl"
+)
+
+// build returns the path of a package's program and compiles it first when the
+// cache has none for these sources and this compiler.
+func build(ctx context.Context, name, pkg string) (string, error) {
 	source, err := sourceDir()
 	if err != nil {
 		return "", err
@@ -35,15 +40,15 @@ func binary(ctx context.Context) (string, error) {
 	if err := os.MkdirAll(cache, 0o750); err != nil {
 		return "", fmt.Errorf("making the cache folder: %w", err)
 	}
-	hash, err := sourceHash(ctx, source)
+	hash, err := sourceHash(ctx, source, pkg)
 	if err != nil {
 		return "", fmt.Errorf("hashing the sources in %s: %w", source, err)
 	}
-	target := filepath.Join(cache, "kubeapi-"+hash)
+	target := filepath.Join(cache, name+"-"+hash)
 	if exists(target) {
 		return target, nil
 	}
-	unlock, err := lock(ctx, filepath.Join(cache, "kubeapi.lock"))
+	unlock, err := lock(ctx, filepath.Join(cache, name+".lock"))
 	if err != nil {
 		return "", fmt.Errorf("locking the cache folder: %w", err)
 	}
@@ -51,7 +56,7 @@ func binary(ctx context.Context) (string, error) {
 	if exists(target) { // another test built it while this one waited
 		return target, nil
 	}
-	return target, build(ctx, source, target)
+	return target, compile(ctx, source, target, pkg)
 }
 
 // sourceDir walks up to the root module from the folder in which go test runs
@@ -73,22 +78,22 @@ func sourceDir() (string, error) {
 }
 
 // sourceHash names a build by everything that decides what comes out of it.
-func sourceHash(ctx context.Context, source string) (string, error) {
+func sourceHash(ctx context.Context, source, pkg string) (string, error) {
 	folder := os.DirFS(source)
-	files, err := fs.Glob(folder, "*.go")
-	if err != nil {
-		return "", err
+	files := []string{"go.mod", "go.sum"}
+	if pkg == kubeapiPackage {
+		own, err := fs.Glob(folder, "*.go")
+		if err != nil {
+			return "", err
+		}
+		files = append(own, files...)
 	}
-	if len(files) == 0 {
-		return "", errors.New("there are none")
-	}
-	files = append(files, "go.mod", "go.sum")
 	version, err := goCommand(ctx, source, "version").Output()
 	if err != nil {
 		return "", fmt.Errorf("asking for the go version: %w", err)
 	}
 	sum := sha256.New()
-	fmt.Fprintf(sum, "%s%q\n", version, buildArgs("kubeapi"))
+	fmt.Fprintf(sum, "%s%q\n", version, buildArgs("program", pkg))
 	for _, file := range files {
 		content, err := fs.ReadFile(folder, file)
 		if err != nil {
@@ -99,28 +104,28 @@ func sourceHash(ctx context.Context, source string) (string, error) {
 	return fmt.Sprintf("%x", sum.Sum(nil)[:8]), nil
 }
 
-// build compiles into a name of its own and renames, so that nobody ever runs
+// compile compiles into a name of its own and renames, so that nobody ever runs
 // half a program.
-func build(ctx context.Context, source, target string) error {
+func compile(ctx context.Context, source, target, pkg string) error {
 	scratch := fmt.Sprintf("%s.%d", target, os.Getpid())
 	defer os.Remove(scratch) // gone already when all went well
-	output, err := goCommand(ctx, source, buildArgs(scratch)...).CombinedOutput()
+	output, err := goCommand(ctx, source, buildArgs(scratch, pkg)...).CombinedOutput()
 	if err != nil {
-		return fmt.Errorf("building kubeapi in %s: %w\n%s", source, err, bytes.TrimSpace(output))
+		return fmt.Errorf("building %s in %s: %w\n%s", pkg, source, err, bytes.TrimSpace(output))
 	}
 	if err := os.Rename(scratch, target); err != nil {
-		return fmt.Errorf("moving kubeapi into the cache: %w", err)
+		return fmt.Errorf("moving it into the cache: %w", err)
 	}
 	return nil
 }
 
 // buildArgs sets the version by hand: Kubernetes' own sources carry none.
-func buildArgs(output string) []string {
+func buildArgs(output, pkg string) []string {
 	const version = " -X k8s.io/component-base/version.git"
 	return []string{
 		"build", "-trimpath", "-buildvcs=false",
 		"-ldflags=-s -w" + version + "Version=v1.37.1" + version + "Major=1" + version + "Minor=37",
-		"-o", output, ".",
+		"-o", output, pkg,
 	}
 }
 

@@ -20,16 +20,18 @@ import (
 
 // child is the API server's process. It ends when stdin is closed.
 type child struct {
-	stdin  io.WriteCloser
-	stdout io.ReadCloser
-	kill   context.CancelFunc
-	done   chan struct{} // closed when the process has ended, after err is set
-	err    error
+	stdin   io.WriteCloser
+	stdout  io.ReadCloser
+	process *os.Process
+	kill    context.CancelFunc
+	done    chan struct{} // closed when the process has ended, after err is set
+	err     error
 }
 
-// startChild starts program with its log in logFile. The process outlives ctx.
+// startChild starts program with its log at the end of logFile. The process
+// outlives ctx.
 func startChild(ctx context.Context, logFile, program string, args []string) (*child, error) {
-	log, err := os.Create(logFile)
+	log, err := os.OpenFile(logFile, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err
 	}
@@ -66,6 +68,7 @@ func (c *child) run(command *exec.Cmd, failed chan<- error) {
 	defer runtime.UnlockOSThread()
 	defer close(c.done)
 	err := command.Start()
+	c.process = command.Process
 	failed <- err
 	if err == nil {
 		c.err = command.Wait()
@@ -97,8 +100,17 @@ func (c *child) ready(ctx context.Context) (string, error) {
 	}
 }
 
+// destroy ends the process without asking it, and waits for it.
+func (c *child) destroy() {
+	c.kill()
+	<-c.done
+	_ = c.stdin.Close() // for Wait does it as well
+	_ = c.stdout.Close()
+}
+
 // close ends the process and waits for it.
 func (c *child) close() error {
+	_ = c.resume() // or it would not see that its stdin is closed
 	err := c.stdin.Close()
 	if errors.Is(err, os.ErrClosed) { // it had ended by itself, and Wait closed the pipe
 		err = nil

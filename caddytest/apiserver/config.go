@@ -4,6 +4,7 @@
 package apiserver
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -11,11 +12,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
 // pki holds the authorities whose certificates kube-apiserver is told to trust.
 type pki struct {
-	serving, clients, frontProxy *authority
+	serving, clients, frontProxy, kubelet *authority
 }
 
 func newPKI(dir string) (pki, error) {
@@ -27,13 +29,35 @@ func newPKI(dir string) (pki, error) {
 	if made.clients, err = newAuthority(dir, "client-ca"); err != nil {
 		return made, err
 	}
-	made.frontProxy, err = newAuthority(dir, "front-proxy-ca")
+	if made.frontProxy, err = newAuthority(dir, "front-proxy-ca"); err != nil {
+		return made, err
+	}
+	made.kubelet, err = newAuthority(dir, "kubelet-ca")
 	return made, err
 }
 
+// arguments are the command line of the program: its own flags, and after "--"
+// those of kube-apiserver.
+func (s *Server) arguments(ctx context.Context, options []Option) ([]string, error) {
+	var chosen settings
+	for _, option := range options {
+		option(&chosen)
+	}
+	args := []string{"--data-dir=" + s.Dir, "--listen=" + s.address}
+	own, kubelet, err := s.kubeletFlags()
+	if err != nil {
+		return nil, err
+	}
+	flags, err := s.flags(ctx, chosen.authentication)
+	if err != nil {
+		return nil, err
+	}
+	return slices.Concat(args, own, []string{"--"}, flags, kubelet, chosen.flags), nil
+}
+
 // flags writes the files that kube-apiserver reads and returns its flags.
-func (s *Server) flags(keys pki) ([]string, error) {
-	certFile, keyFile, err := keys.serving.server("apiserver")
+func (s *Server) flags(ctx context.Context, configuration AuthenticationFunc) ([]string, error) {
+	certFile, keyFile, err := s.keys.serving.server("apiserver")
 	if err != nil {
 		return nil, err
 	}
@@ -45,7 +69,7 @@ func (s *Server) flags(keys pki) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	authentication, err := s.writeJSON("authentication.json", authenticationConfig(s.Issuer, keys.serving))
+	authentication, err := s.writeAuthentication(ctx, configuration)
 	if err != nil {
 		return nil, err
 	}
@@ -60,11 +84,11 @@ func (s *Server) flags(keys pki) ([]string, error) {
 		"--service-cluster-ip-range=10.0.0.0/24",
 		"--cert-dir=" + s.Dir, "--tls-cert-file=" + certFile, "--tls-private-key-file=" + keyFile,
 		"--authorization-mode=RBAC", "--authentication-config=" + authentication,
-		"--client-ca-file=" + keys.clients.file,
+		"--client-ca-file=" + s.keys.clients.file,
 		"--service-account-issuer=https://kubernetes.default.svc",
 		"--service-account-key-file=" + tokenKeyFile, "--service-account-signing-key-file=" + tokenKeyFile,
 		"--api-audiences=https://kubernetes.default.svc," + s.Issuer.Audience,
-		"--requestheader-client-ca-file=" + keys.frontProxy.file,
+		"--requestheader-client-ca-file=" + s.keys.frontProxy.file,
 		"--requestheader-allowed-names=" + proxyName,
 		"--requestheader-username-headers=X-Remote-User", "--requestheader-group-headers=X-Remote-Group",
 		"--requestheader-uid-headers=X-Remote-Uid", "--requestheader-extra-headers-prefix=X-Remote-Extra-",
@@ -82,37 +106,6 @@ func (s *Server) writeJSON(name string, content any) (string, error) {
 	}
 	file := filepath.Join(s.Dir, name)
 	return file, os.WriteFile(file, encoded, 0o600)
-}
-
-// authenticationConfig maps a token of the issuer to the user oidc:SUB with the
-// groups oidc:GROUP, the uid SUB and, if there is a claim tenant, the extra
-// example.com/tenant. Anonymous requests reach the health endpoints only.
-func authenticationConfig(issuer *Issuer, serving *authority) any {
-	type object = map[string]any
-	return object{
-		"apiVersion": "apiserver.config.k8s.io/v1",
-		"kind":       "AuthenticationConfiguration",
-		"anonymous": object{
-			"enabled":    true,
-			"conditions": []object{{"path": "/readyz"}, {"path": "/healthz"}, {"path": "/livez"}},
-		},
-		"jwt": []object{{
-			"issuer": object{
-				"url":                  issuer.URL,
-				"certificateAuthority": string(serving.pem),
-				"audiences":            []string{issuer.Audience},
-			},
-			"claimMappings": object{
-				"username": object{"claim": "sub", "prefix": "oidc:"},
-				"groups":   object{"claim": "groups", "prefix": "oidc:"},
-				"uid":      object{"claim": "sub"},
-				"extra": []object{{
-					"key":             "example.com/tenant",
-					"valueExpression": `has(claims.tenant) ? claims.tenant : ""`,
-				}},
-			},
-		}},
-	}
 }
 
 // auditPolicy logs who asked for what, never a body: tokens are in bodies.

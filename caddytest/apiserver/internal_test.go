@@ -35,6 +35,67 @@ func TestAChildEndsWithItsStdin(t *testing.T) {
 	}
 }
 
+func TestAChildThatStandsStillEndsAllTheSame(t *testing.T) {
+	for name, end := range map[string]func(*child) error{
+		"close":   (*child).close,
+		"destroy": func(c *child) error { c.destroy(); return nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			started := startCat(t)
+			if err := started.pause(); err != nil {
+				t.Fatal(err)
+			}
+			for !stopped(started.process.Pid) {
+				time.Sleep(time.Millisecond)
+			}
+			if err := end(started); err != nil {
+				t.Error(err)
+			}
+			if _, open := <-started.done; open {
+				t.Error("it has not ended")
+			}
+		})
+	}
+}
+
+func TestTheLogsOfAllStartsAreOne(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "log")
+	for range 2 {
+		started, err := startChild(t.Context(), file, "cat", []string{"/nonexistent"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		<-started.done
+		_ = started.close()
+	}
+	if got := strings.Count(logTail(file), "/nonexistent"); got != 2 {
+		t.Errorf("the log has %d lines, want 2", got)
+	}
+}
+
+func TestTheLastLineOfTheAuditLogIsCutOffIfItIsHalfALine(t *testing.T) {
+	for content, want := range map[string]string{
+		"":             "",
+		"{}\n":         "{}\n",
+		"{}\n{\"aud":   "{}\n",
+		"{\"auditID\"": "",
+	} {
+		server := &Server{Dir: t.TempDir()}
+		if err := os.WriteFile(server.auditFile(), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := server.trimAudit(); err != nil {
+			t.Error(err)
+		}
+		if got, err := os.ReadFile(server.auditFile()); err != nil || string(got) != want {
+			t.Errorf("%q becomes %q, %v, want %q", content, got, err, want)
+		}
+	}
+	if err := (&Server{Dir: t.TempDir()}).trimAudit(); err != nil {
+		t.Errorf("without a log: %v", err)
+	}
+}
+
 func TestAChildOutlivesTheContextOfItsStart(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	started, err := startChild(ctx, filepath.Join(t.TempDir(), "log"), "cat", nil)
@@ -122,7 +183,7 @@ func TestAFailedBuildSaysWhatTheCompilerSaid(t *testing.T) {
 		}
 	}
 	target := filepath.Join(t.TempDir(), "kubeapi")
-	err := build(t.Context(), source, target)
+	err := compile(t.Context(), source, target, ".")
 	if err == nil || !strings.Contains(err.Error(), "undefined: missing") {
 		t.Errorf("error = %v, want the compiler's words", err)
 	}

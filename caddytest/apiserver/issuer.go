@@ -5,160 +5,212 @@ package apiserver
 
 import (
 	"context"
-	"crypto"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/rsa"
-	"crypto/sha256"
 	"crypto/tls"
-	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"maps"
-	"math/big"
 	"net"
 	"net/http"
+	"strings"
+	"sync"
 	"time"
 )
 
+const (
+	// DiscoveryPath is where an issuer has its discovery document (OpenID Connect
+	// Discovery 1.0 section 4).
+	DiscoveryPath = "/.well-known/openid-configuration"
+	// KeysPath is where an issuer has its key set.
+	KeysPath = "/keys"
+)
+
 // Issuer is an OpenID Connect provider in the process of the test. It has
-// discovery, one RS256 and one ES256 key, and no login: Sign makes the tokens.
-// The certificate of its https server is from the same authority as the API
-// server's.
+// discovery, a key for each of Algorithms, and no login: Sign makes the tokens,
+// and SignRaw those that no provider should. Its methods may be called at any
+// time from any goroutine.
 type Issuer struct {
 	// URL is the issuer's identifier, "https://127.0.0.1:PORT".
 	URL string
 	// Audience is what Sign writes into aud and what the API server expects.
 	Audience string
+	// CAFile is the authority of its certificate.
+	CAFile string
 
-	rsaKey *rsa.PrivateKey
-	ecKey  *ecdsa.PrivateKey
-	server *http.Server
+	certificate tls.Certificate
+
+	mu                sync.Mutex
+	server            *http.Server // nil while it is down
+	keys              keyring
+	rotations         int
+	delay             time.Duration
+	replaced          map[string]http.Handler
+	discovered, asked int
+}
+
+// StartIssuer starts an issuer without an API server, with an authority of its
+// own whose files it writes into dir. Down ends it.
+func StartIssuer(ctx context.Context, dir string) (*Issuer, error) {
+	authority, err := newAuthority(dir, "issuer-ca")
+	if err != nil {
+		return nil, err
+	}
+	return startIssuer(ctx, authority)
 }
 
 func startIssuer(ctx context.Context, serving *authority) (*Issuer, error) {
-	issuer := &Issuer{Audience: "kube"}
-	var err error
-	if issuer.rsaKey, err = rsa.GenerateKey(rand.Reader, 2048); err != nil {
-		return nil, fmt.Errorf("making the RS256 key: %w", err)
-	}
-	if issuer.ecKey, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
-		return nil, fmt.Errorf("making the ES256 key: %w", err)
-	}
-	certFile, keyFile, err := serving.server("issuer")
+	listener, err := listen(ctx)
 	if err != nil {
 		return nil, err
 	}
-	certificate, err := tls.LoadX509KeyPair(certFile, keyFile)
-	if err != nil {
-		return nil, err
+	issuer := &Issuer{
+		URL:      "https://" + listener.Addr().String(),
+		Audience: "kube",
+		CAFile:   serving.file,
+		replaced: map[string]http.Handler{},
 	}
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, err
+	if err := issuer.prepare(serving); err != nil {
+		return nil, errors.Join(err, listener.Close())
 	}
-	issuer.URL = "https://" + listener.Addr().String()
-	issuer.server = &http.Server{Handler: issuer.handler(), ReadHeaderTimeout: 10 * time.Second}
-	go func() {
-		_ = issuer.server.Serve(tls.NewListener(listener, &tls.Config{
-			Certificates: []tls.Certificate{certificate},
-			MinVersion:   tls.VersionTLS12,
-		}))
-	}()
+	issuer.serve(listener)
 	return issuer, nil
 }
 
-func (i *Issuer) handler() http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /.well-known/openid-configuration", func(w http.ResponseWriter, _ *http.Request) {
-		reply(w, map[string]any{
-			"issuer":                                i.URL,
-			"jwks_uri":                              i.URL + "/keys",
-			"authorization_endpoint":                i.URL + "/authorize", // required by the standard; not there
-			"response_types_supported":              []string{"id_token"},
-			"subject_types_supported":               []string{"public"},
-			"id_token_signing_alg_values_supported": []string{"RS256", "ES256"},
-		})
-	})
-	mux.HandleFunc("GET /keys", func(w http.ResponseWriter, _ *http.Request) {
-		reply(w, map[string]any{"keys": i.keys()})
-	})
-	return mux
+func (i *Issuer) prepare(serving *authority) (err error) {
+	if i.keys, err = newKeyring(0); err != nil {
+		return err
+	}
+	_, port, err := net.SplitHostPort(i.address())
+	if err != nil {
+		return err
+	}
+	certFile, keyFile, err := serving.server("issuer-" + port)
+	if err != nil {
+		return err
+	}
+	i.certificate, err = tls.LoadX509KeyPair(certFile, keyFile)
+	return err
+}
+
+func (i *Issuer) address() string { return strings.TrimPrefix(i.URL, "https://") }
+
+// serve is not for an issuer that is up.
+func (i *Issuer) serve(listener net.Listener) {
+	server := &http.Server{Handler: http.HandlerFunc(i.answer), ReadHeaderTimeout: 10 * time.Second}
+	i.server = server
+	go func() {
+		_ = server.Serve(tls.NewListener(listener, &tls.Config{
+			Certificates: []tls.Certificate{i.certificate},
+			MinVersion:   tls.VersionTLS12,
+		}))
+	}()
+}
+
+func (i *Issuer) up() bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.server != nil
+}
+
+// Down makes the issuer stop listening and breaks its connections off. Sign still
+// works. That it is down already is no error.
+func (i *Issuer) Down() error {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.server == nil {
+		return nil
+	}
+	err := i.server.Close()
+	i.server = nil
+	return err
+}
+
+// Up makes the issuer listen again, on the same port. That it is up already is no
+// error. An API server that could not reach it when it started tries again each ten
+// seconds.
+func (i *Issuer) Up(ctx context.Context) error {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.server != nil {
+		return nil
+	}
+	listener, err := listenAt(ctx, i.address())
+	if err != nil {
+		return fmt.Errorf("starting the issuer again: %w", err)
+	}
+	i.serve(listener)
+	return nil
+}
+
+// Slow makes the issuer wait before each answer, from now on; 0 ends that.
+func (i *Issuer) Slow(delay time.Duration) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.delay = delay
+}
+
+// Replace puts another handler at a path of the issuer, such as KeysPath or
+// DiscoveryPath; nil brings the original back. Requests are counted and slowed
+// all the same.
+func (i *Issuer) Replace(path string, handler http.Handler) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if handler == nil {
+		delete(i.replaced, path)
+		return
+	}
+	i.replaced[path] = handler
+}
+
+// Requests says how many requests for the discovery document and for the key set
+// have come in so far. The API server's own are among them.
+func (i *Issuer) Requests() (discovery, keys int) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.discovered, i.asked
+}
+
+// answer counts, waits if the issuer is slow, and lets the path's handler answer.
+func (i *Issuer) answer(w http.ResponseWriter, r *http.Request) {
+	i.mu.Lock()
+	switch r.URL.Path {
+	case DiscoveryPath:
+		i.discovered++
+	case KeysPath:
+		i.asked++
+	}
+	delay, replaced := i.delay, i.replaced[r.URL.Path]
+	i.mu.Unlock()
+	select {
+	case <-r.Context().Done():
+		return
+	case <-time.After(delay):
+	}
+	switch {
+	case replaced != nil:
+		replaced.ServeHTTP(w, r)
+	case r.Method != http.MethodGet:
+		http.Error(w, "it is for reading", http.StatusMethodNotAllowed)
+	case r.URL.Path == DiscoveryPath:
+		reply(w, i.discovery())
+	case r.URL.Path == KeysPath:
+		reply(w, map[string]any{"keys": i.JWKs()})
+	default:
+		http.NotFound(w, r)
+	}
+}
+
+func (i *Issuer) discovery() map[string]any {
+	return map[string]any{
+		"issuer":                                i.URL,
+		"jwks_uri":                              i.URL + KeysPath,
+		"authorization_endpoint":                i.URL + "/authorize", // required by the standard; not there
+		"response_types_supported":              []string{"id_token"},
+		"subject_types_supported":               []string{"public"},
+		"id_token_signing_alg_values_supported": Algorithms(),
+	}
 }
 
 func reply(w http.ResponseWriter, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(body)
-}
-
-// keys is the key set of RFC 7517.
-func (i *Issuer) keys() []map[string]string {
-	x, y := i.point()
-	return []map[string]string{{
-		"kty": "RSA", "use": "sig", "alg": "RS256", "kid": "RS256",
-		"n": base64URL(i.rsaKey.N.Bytes()),
-		"e": base64URL(big.NewInt(int64(i.rsaKey.E)).Bytes()),
-	}, {
-		"kty": "EC", "use": "sig", "alg": "ES256", "kid": "ES256", "crv": "P-256",
-		"x": base64URL(x), "y": base64URL(y),
-	}}
-}
-
-// point splits the uncompressed form of the public key: 4, x, y.
-func (i *Issuer) point() (x, y []byte) {
-	public, err := i.ecKey.PublicKey.Bytes()
-	if err != nil {
-		panic(err) // a P-256 key that was just made has this form
-	}
-	return public[1:33], public[33:]
-}
-
-// Sign returns a token with the given claims under alg, "RS256" or "ES256".
-// Where claims has no iss, aud, iat or exp, it says this issuer, its Audience,
-// now, and ten minutes from now.
-func (i *Issuer) Sign(alg string, claims map[string]any) (string, error) {
-	now := time.Now()
-	all := map[string]any{
-		"iss": i.URL, "aud": i.Audience,
-		"iat": now.Unix(), "exp": now.Add(10 * time.Minute).Unix(),
-	}
-	maps.Copy(all, claims)
-	header, err := json.Marshal(map[string]string{"alg": alg, "kid": alg, "typ": "JWT"})
-	if err != nil {
-		return "", err
-	}
-	payload, err := json.Marshal(all)
-	if err != nil {
-		return "", fmt.Errorf("encoding the claims: %w", err)
-	}
-	signed := base64URL(header) + "." + base64URL(payload)
-	digest := sha256.Sum256([]byte(signed))
-	signature, err := i.signature(alg, digest[:])
-	if err != nil {
-		return "", fmt.Errorf("signing with %q: %w", alg, err)
-	}
-	return signed + "." + base64URL(signature), nil
-}
-
-func (i *Issuer) signature(alg string, digest []byte) ([]byte, error) {
-	switch alg {
-	case "RS256":
-		return rsa.SignPKCS1v15(rand.Reader, i.rsaKey, crypto.SHA256, digest)
-	case "ES256":
-		r, s, err := ecdsa.Sign(rand.Reader, i.ecKey, digest)
-		if err != nil {
-			return nil, err
-		}
-		signature := make([]byte, 64) // RFC 7518 section 3.4: both at full width
-		r.FillBytes(signature[:32])
-		s.FillBytes(signature[32:])
-		return signature, nil
-	default:
-		return nil, fmt.Errorf("the issuer has no such key")
-	}
-}
-
-func base64URL(raw []byte) string {
-	return base64.RawURLEncoding.EncodeToString(raw)
 }

@@ -3,12 +3,18 @@
 
 // Kubeapi is a real kube-apiserver and its etcd in one process, for tests.
 //
-//	kubeapi --data-dir DIR -- [kube-apiserver flags]
+//	kubeapi --data-dir DIR [--listen ADDRESS] [--kubelet-listen ADDRESS
+//	        --kubelet-cert-file FILE --kubelet-key-file FILE
+//	        --kubelet-client-ca-file FILE] -- [kube-apiserver flags]
 //
-// It listens on a free port of 127.0.0.1, prints {"address":"127.0.0.1:PORT"}
-// as one line on stdout when /readyz is ok, logs to stderr, and ends as soon as
-// its stdin is closed: a test that dies takes its API server with it.
-// The flags must let anonymous requests read /readyz.
+// It listens on a free port of 127.0.0.1 unless --listen names an address,
+// prints {"address":"127.0.0.1:PORT"} as one line on stdout when /readyz is ok,
+// logs to stderr, and ends as soon as its stdin is closed: a test that dies
+// takes its API server with it. Started again in the same folder it has the
+// data of before. The flags must let anonymous requests read /readyz.
+//
+// With --kubelet-listen it is the kubelet of a node as well, or what looks like
+// one to the API server: see kubelet.
 package main
 
 import (
@@ -37,37 +43,54 @@ import (
 	"k8s.io/kubernetes/cmd/kube-apiserver/app/options"
 )
 
+// settings are the program's own flags.
+type settings struct {
+	dataDir, listen string
+	kubelet         kubelet
+}
+
 func main() {
-	dataDir := flag.String("data-dir", "", "folder for etcd's data and socket")
+	var config settings
+	flag.StringVar(&config.dataDir, "data-dir", "", "folder for etcd's data and socket")
+	flag.StringVar(&config.listen, "listen", "127.0.0.1:0", "address of the API server")
+	flag.StringVar(&config.kubelet.listen, "kubelet-listen", "", "address of the kubelet; empty for none")
+	flag.StringVar(&config.kubelet.certFile, "kubelet-cert-file", "", "the kubelet's certificate")
+	flag.StringVar(&config.kubelet.keyFile, "kubelet-key-file", "", "the kubelet's key")
+	flag.StringVar(&config.kubelet.clientCAFile, "kubelet-client-ca-file", "", "authority of those who may ask the kubelet")
 	flag.Parse()
 	go exitWithStdin()
-	if err := run(context.Background(), *dataDir, flag.Args()); err != nil {
+	if err := run(context.Background(), config, flag.Args()); err != nil {
 		fmt.Fprintln(os.Stderr, "kubeapi:", err)
 		os.Exit(1)
 	}
 }
 
 // exitWithStdin ends the process when whoever started it closes the pipe or
-// dies. There is no orderly shutdown: the data is thrown away anyway, and an
-// orderly shutdown takes seconds.
+// dies. There is no orderly shutdown: it takes seconds, and the data is either
+// thrown away or read again as after a crash.
 func exitWithStdin() {
 	_, _ = io.Copy(io.Discard, os.Stdin)
 	os.Exit(0)
 }
 
-func run(ctx context.Context, dataDir string, flags []string) error {
-	if dataDir == "" {
+func run(ctx context.Context, config settings, flags []string) error {
+	if config.dataDir == "" {
 		return errors.New("--data-dir is missing")
 	}
-	etcd, err := startEtcd(dataDir)
+	etcd, err := startEtcd(config.dataDir)
 	if err != nil {
 		return fmt.Errorf("starting etcd: %w", err)
 	}
 	// The listener is opened here, before the server is configured, so that
 	// no other process can take the port in between.
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", config.listen)
 	if err != nil {
 		return fmt.Errorf("listening: %w", err)
+	}
+	if config.kubelet.listen != "" {
+		if err := config.kubelet.start(ctx); err != nil {
+			return fmt.Errorf("starting the kubelet: %w", err)
+		}
 	}
 	go announce(ctx, listener.Addr().String())
 	flags = append(flags, "--etcd-servers="+etcd)
@@ -89,7 +112,7 @@ func startEtcd(dataDir string) (string, error) {
 	config.Dir = filepath.Join(dir, "etcd")
 	config.ListenClientUrls, config.AdvertiseClientUrls = []url.URL{client}, []url.URL{client}
 	config.ListenPeerUrls = nil // there are no peers
-	config.UnsafeNoFsync = true // the data need not outlive the process
+	config.UnsafeNoFsync = true // the data may outlive the process, but not the machine
 	config.LogLevel = "warn"
 	config.LogOutputs = []string{"stderr"}
 	etcd, err := embed.StartEtcd(config)

@@ -1,0 +1,90 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+)
+
+// apiServer is a stub that knows some tokens, and remembers when it was asked.
+type apiServer struct {
+	mu    sync.Mutex
+	users map[string]string // by token
+	asked []time.Time
+}
+
+// startAPIServer serves on the loopback interface, and writes a kubeconfig.
+func startAPIServer(ctx context.Context, dir string) (*apiServer, error) {
+	api := &apiServer{users: make(map[string]string)}
+	mux := http.NewServeMux()
+	mux.Handle("POST /apis/authentication.k8s.io/v1/tokenreviews", api)
+	addr, err := serve(ctx, mux)
+	if err != nil {
+		return nil, err
+	}
+	kubeconfig := fmt.Sprintf(`apiVersion: v1
+kind: Config
+clusters: [{name: bench, cluster: {server: "http://%s"}}]
+users: [{name: bench, user: {token: bench}}]
+contexts: [{name: bench, context: {cluster: bench, user: bench}}]
+current-context: bench
+`, addr)
+	return api, os.WriteFile(filepath.Join(dir, "kubeconfig"), []byte(kubeconfig), 0o600)
+}
+
+// add makes a token good.
+func (a *apiServer) add(token, user string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.users[token] = user
+}
+
+// ServeHTTP answers a TokenReview.
+func (a *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	var review struct {
+		Spec struct {
+			Token string `json:"token"`
+		} `json:"spec"`
+	}
+	if err := json.NewDecoder(r.Body).Decode(&review); err != nil {
+		http.Error(w, "no TokenReview", http.StatusBadRequest)
+		return
+	}
+	a.mu.Lock()
+	a.asked = append(a.asked, time.Now())
+	user, good := a.users[review.Spec.Token]
+	a.mu.Unlock()
+	status := map[string]any{"user": map[string]any{}}
+	if good {
+		status = map[string]any{"authenticated": true, "user": map[string]any{
+			"username": user,
+			"groups":   []string{"developers", "on-call", "cluster-viewers", "platform-engineering", "system:authenticated"},
+		}}
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(http.StatusCreated)
+	_ = json.NewEncoder(w).Encode(map[string]any{
+		"kind": "TokenReview", "apiVersion": "authentication.k8s.io/v1", "status": status,
+	})
+}
+
+// between returns when it was asked from one time to another.
+func (a *apiServer) between(from, to time.Time) []time.Time {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var asked []time.Time
+	for _, at := range a.asked {
+		if !at.Before(from) && !at.After(to) {
+			asked = append(asked, at)
+		}
+	}
+	return asked
+}

@@ -1,0 +1,43 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"testing"
+	"time"
+)
+
+// A flood that is small enough for every run of the tests. Verdicts are kept for a
+// second, so that the users have to be judged again and again in the middle of it.
+func TestFloodOfBadTokensCostsUsersNothing(t *testing.T) {
+	dir := t.TempDir()
+	caddy, err := buildCaddy(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const bad = 20_000
+	found, err := (&flood{
+		bad:         bad,
+		connections: 128,
+		log:         "file",
+		qps:         40,
+		options:     "qps 40\n\t\ttimeout 4s\n\t\tcache_ttl 1s",
+		calm:        2 * time.Second,
+	}).run(t.Context(), dir, caddy)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("\n%s", found)
+	if err := found.broken(); err != nil {
+		t.Error(err)
+	}
+	unauthorized, unavailable := found.answers.unauthorized.Load(), found.answers.unavailable.Load()
+	if unauthorized < bad/2 {
+		t.Errorf("%d bad tokens got 401, and %d have a bad signature", unauthorized, bad/2)
+	}
+	if unavailable == 0 || len(found.reviews) == 0 {
+		t.Errorf("%d opaque tokens were refused without a review, and %d were reviewed: it was no flood",
+			unavailable, len(found.reviews))
+	}
+}

@@ -1,0 +1,74 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package identity_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
+)
+
+// apiServerToken reads a line as the API server does (k8s.io/apiserver,
+// pkg/authentication/request/bearertoken); "" is an anonymous request.
+func apiServerToken(line string) string {
+	parts := strings.SplitN(strings.TrimSpace(line), " ", 3)
+	if len(parts) < 2 || strings.ToLower(parts[0]) != "bearer" {
+		return ""
+	}
+	return parts[1]
+}
+
+// FuzzBearer wants every token that is accepted to be the one that the API server reads,
+// and every line in which the API server reads one, but which is not accepted, to be a
+// refusal or another scheme.
+func FuzzBearer(f *testing.F) {
+	for _, line := range []string{
+		"", "Bearer", "Bearer ", "Bearer x", "bearer  x", "BEARER x y", "Bearer\tx", "Bearer x ", " Bearer x", "Bearerx y",
+		"Bearer a=b", "Bearer YQ==", "Bearer =", "Bearer a,b", "Bearer ü", "Bearer \u00a0x", "Basic x", "\u00a0Bearer x\u2003",
+		"Bearer " + strings.Repeat("x", identity.MaxToken), "Bearer " + strings.Repeat("x", identity.MaxToken+1),
+	} {
+		f.Add(line)
+	}
+	f.Fuzz(func(t *testing.T, line string) {
+		token, err := identity.Bearer([]string{line})
+		theirs := apiServerToken(line)
+		switch {
+		case err == nil:
+			if token == "" || token != theirs || len(token) > identity.MaxToken || !identity.IsBearerToken(token) {
+				t.Errorf("the token is %q, the API server reads %q", token, theirs)
+			}
+			if again, err := identity.RawToken("X", []string{token}); again != token || err != nil {
+				t.Errorf("raw it is %q, %v", again, err)
+			}
+		case token != "" || !errors.Is(err, identity.ErrAbsent) && !errors.Is(err, identity.ErrMalformed) || !identity.Exact(err):
+			t.Errorf("%q, %v", token, err)
+		case errors.Is(err, identity.ErrAbsent) && theirs != "" && len(line) > 6 && strings.EqualFold(line[:6], "bearer"):
+			t.Errorf("%q is absent, the API server reads %q", line, theirs)
+		}
+		if err != nil {
+			wantNothingOf(t, err, []string{line})
+		}
+		if _, err := identity.Bearer([]string{line, line}); !errors.Is(err, identity.ErrMalformed) {
+			t.Errorf("two lines: %v", err)
+		}
+	})
+}
+
+// FuzzRawToken wants a token to be the line itself or nothing.
+func FuzzRawToken(f *testing.F) {
+	for _, line := range []string{"", "a", "=", "a=", "a=b", "Bearer a", "a,b", "ü", strings.Repeat("x", identity.MaxToken+1)} {
+		f.Add(line)
+	}
+	f.Fuzz(func(t *testing.T, line string) {
+		token, err := identity.RawToken("X-Token", []string{line})
+		switch {
+		case err == nil && (token != line || !identity.IsBearerToken(line) || strings.ContainsAny(line, " \t\r\n,;\"\x00")):
+			t.Errorf("%q is a token", line)
+		case err != nil && (token != "" || !identity.Exact(err) || errors.Is(err, identity.ErrAbsent) != (line == "")):
+			t.Errorf("%q: %q, %v", line, token, err)
+		}
+	})
+}

@@ -1,0 +1,172 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package oidc
+
+import (
+	"crypto"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	goidc "github.com/coreos/go-oidc/v3/oidc"
+	"github.com/go-jose/go-jose/v4"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/tokencache"
+)
+
+// benchClaims are those of an ID token of about 1.2 kB with five groups.
+func benchClaims() string {
+	return claims(members{
+		"groups": []string{"developers", "operators", "team-dashboards", "team-platform", "on-call-europe"},
+		"sub":    "7c4f2b0e-2a53-4f0e-9d0c-5a86a4a1c0de", "name": "Alice Example", "preferred_username": "alice",
+		"given_name": "Alice", "family_name": "Example", "email": "alice@example.com", "email_verified": true,
+		"auth_time": time.Now().Unix(), "azp": clientID, "acr": "1", "typ": "ID", "at_hash": "p3yHkA0sVbqv1nJzqVq0Zg",
+		"sid": "0d2c7a2c-0b0b-4a3d-8a1b-1a7d7c1f9b7e", "jti": "5f1c6f6e-0f5a-4b2e-9a59-3f6f2c0a8f11",
+		"nonce": "b1946ac92492d2347c6235b4d2611184",
+	})
+}
+
+// BenchmarkCold measures a token that is not in the cache, beside go-oidc's verifier with
+// the same key: x-remote is the ratio to it with its RemoteKeySet, which reads a token
+// once, and x-static with its StaticKeySet, which does so twice. At most 1.2 is wanted.
+func BenchmarkCold(b *testing.B) {
+	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		b.Fatal(err)
+	}
+	keys := map[jose.SignatureAlgorithm]crypto.Signer{jose.RS256: rsaKey, jose.ES256: newMint(b).key}
+	for _, algorithm := range []jose.SignatureAlgorithm{jose.RS256, jose.ES256} {
+		key := keys[algorithm]
+		token := joseToken(b, algorithm, key, benchClaims())
+		own, remote, static := verifiers(b, algorithm, key.Public())
+		steps := []func() error{
+			func() error {
+				_, err := own.Authenticate(b.Context(), token)
+				return err
+			},
+			func() error {
+				_, err := remote.Verify(b.Context(), token)
+				return err
+			},
+			func() error {
+				_, err := static.Verify(b.Context(), token)
+				return err
+			},
+		}
+		b.Run(string(algorithm)+"/own", func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				own.Cache.Flush()
+				if err := steps[0](); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+		b.Run(string(algorithm)+"/go-oidc", func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := steps[1](); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+		b.Run(string(algorithm)+"/ratio", func(b *testing.B) {
+			ratios := sideBySide(b, own.Cache.Flush, steps...)
+			b.ReportMetric(ratios[0], "x-remote")
+			b.ReportMetric(ratios[1], "x-static")
+		})
+	}
+}
+
+// verifiers are ours and go-oidc's two, all with one key.
+func verifiers(b *testing.B, algorithm jose.SignatureAlgorithm, key crypto.PublicKey) (own *Authenticator, remote, static *goidc.IDTokenVerifier) {
+	b.Helper()
+	set, err := json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{
+		{Key: key, KeyID: "k1", Algorithm: string(algorithm), Use: "sig"},
+	}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	path := filepath.Join(b.TempDir(), "jwks.json")
+	if err := os.WriteFile(path, set, 0o600); err != nil {
+		b.Fatal(err)
+	}
+	keys, err := NewFileKeys(path, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(set) }))
+	b.Cleanup(server.Close)
+	config := &goidc.Config{ClientID: clientID, SupportedSigningAlgs: []string{string(algorithm)}}
+	remote = goidc.NewVerifier(issuerURL, goidc.NewRemoteKeySet(b.Context(), server.URL), config)
+	static = goidc.NewVerifier(issuerURL, &goidc.StaticKeySet{PublicKeys: []crypto.PublicKey{key}}, config)
+	return newAuthenticator(b, newIssuer(keys)), remote, static
+}
+
+// sideBySide runs the steps in turn, so that all meet the same machine, and returns the
+// ratios of the first one's time to those of the others. The time is the lower quartile:
+// what takes longer was interrupted.
+func sideBySide(b *testing.B, before func(), steps ...func() error) []float64 {
+	b.Helper()
+	times := make([][]time.Duration, len(steps))
+	turn := 0
+	for b.Loop() {
+		before()
+		turn++ // none always goes first
+		for n := range steps {
+			i := (turn + n) % len(steps)
+			start := time.Now()
+			err := steps[i]()
+			times[i] = append(times[i], time.Since(start))
+			if err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	quartiles := make([]float64, len(steps))
+	for i := range times {
+		slices.Sort(times[i])
+		quartiles[i] = float64(times[i][len(times[i])/4])
+	}
+	ratios := make([]float64, 0, len(steps)-1)
+	for _, quartile := range quartiles[1:] {
+		ratios = append(ratios, quartiles[0]/quartile)
+	}
+	return ratios
+}
+
+// BenchmarkHit measures a token whose verdict is cached: x-hmac is the ratio to the bare
+// hash of the same token, of which at most 3 is wanted.
+func BenchmarkHit(b *testing.B) {
+	m := newMint(b)
+	a := newAuthenticator(b, newIssuer(m.keys()))
+	a.Cache = tokencache.New(tokencache.Config{TTL: time.Hour})
+	b.Cleanup(a.Cache.Close)
+	token := m.token(b, benchClaims())
+	mac := hmac.New(sha256.New, []byte(strings.Repeat("k", 32)))
+	text, sum := []byte(token), make([]byte, 0, sha256.Size)
+	b.ReportAllocs()
+	ratios := sideBySide(b, func() {},
+		func() error {
+			_, err := a.Authenticate(b.Context(), token)
+			return err
+		},
+		func() error {
+			mac.Reset()
+			mac.Write(text)
+			sum = mac.Sum(sum[:0])
+			return nil
+		})
+	b.ReportMetric(ratios[0], "x-hmac")
+}

@@ -1,0 +1,117 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package oidc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/go-jose/go-jose/v4/json"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
+)
+
+const (
+	// wellKnown is the path of the document below the issuer's (OpenID Connect Discovery
+	// 1.0, section 4).
+	wellKnown = "/.well-known/openid-configuration"
+
+	// maxDiscovery is how long the document may be, in bytes.
+	maxDiscovery = 256 << 10
+
+	// discoveryLife is how long it is believed where the keys are.
+	discoveryLife = 12 * time.Hour
+)
+
+// discovery knows where an issuer's keys are. It is used by one fetch at a time.
+type discovery struct {
+	issuer   string
+	document *url.URL // nil: keys is configured
+	keys     *url.URL // nil: not known
+	found    time.Time
+}
+
+// newDiscovery judges what is configured.
+func newDiscovery(config *RemoteConfig) (*discovery, error) {
+	switch {
+	case config.JWKSURL != "" && config.DiscoveryURL != "":
+		return nil, errors.New("there is a jwks url, so that nothing is discovered, and a discovery url")
+	case config.JWKSURL != "":
+		keys, err := parseURL(config.JWKSURL)
+		if err != nil {
+			return nil, fmt.Errorf("parsing jwks url: %w", err)
+		}
+		return &discovery{keys: keys}, nil
+	case config.Issuer == "":
+		return nil, errors.New("there is neither an issuer nor a jwks url")
+	}
+	raw, what := config.DiscoveryURL, "discovery url"
+	if raw == "" {
+		raw, what = strings.TrimSuffix(config.Issuer, "/")+wellKnown, "issuer"
+		if strings.ContainsAny(config.Issuer, "?#") {
+			return nil, errors.New("parsing issuer: a query or fragment, below which there is no discovery document")
+		}
+	}
+	document, err := parseURL(raw)
+	if err != nil {
+		return nil, fmt.Errorf("parsing %s: %w", what, err)
+	}
+	return &discovery{issuer: config.Issuer, document: document}, nil
+}
+
+// find returns where the keys are. fresh says that asking again at once is of no use.
+func (d *discovery) find(ctx context.Context, f *fetcher) (keys *url.URL, fresh bool, err error) {
+	if d.document == nil {
+		return d.keys, true, nil
+	}
+	if d.keys != nil && time.Since(d.found) < discoveryLife {
+		return d.keys, false, nil
+	}
+	content, _, err := f.get(ctx, d.document, maxDiscovery)
+	if err != nil {
+		return nil, true, fmt.Errorf("discovering where the keys are: %w", err)
+	}
+	keys, err = parseDiscovery(content, d.issuer)
+	if err != nil {
+		return nil, true, fmt.Errorf("discovering where the keys are: the document of %s: %w", identity.Quote(d.document.Host), err)
+	}
+	d.keys, d.found = keys, time.Now()
+	return keys, true, nil
+}
+
+// forget has find ask again: the keys are not where they were.
+func (d *discovery) forget() {
+	if d.document != nil {
+		d.keys = nil
+	}
+}
+
+// parseDiscovery reads the document (OpenID Connect Discovery 1.0, section 4.3). One that
+// speaks for another issuer is refused, to the byte: on a host with several issuers, one
+// of them could have its keys believed for another's tokens.
+func parseDiscovery(content []byte, issuer string) (*url.URL, error) {
+	var document struct {
+		Issuer string `json:"issuer"`
+		Keys   string `json:"jwks_uri"`
+	}
+	// jose's encoding/json: names are case-sensitive, and one that is there twice is an error
+	if err := json.Unmarshal(content, &document); err != nil {
+		return nil, errors.New("it is no JSON object with strings for issuer and jwks_uri, or has a name twice")
+	}
+	switch {
+	case document.Issuer != issuer:
+		return nil, fmt.Errorf("it is of the issuer %s", identity.Quote(document.Issuer))
+	case document.Keys == "":
+		return nil, errors.New("it has no jwks_uri")
+	}
+	keys, err := parseURL(document.Keys)
+	if err != nil {
+		return nil, fmt.Errorf("its jwks_uri: %w", err)
+	}
+	return keys, nil
+}

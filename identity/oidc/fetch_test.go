@@ -1,0 +1,428 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package oidc
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"os/exec"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
+)
+
+func TestKeyURLs(t *testing.T) {
+	for raw, want := range map[string]bool{
+		"https://idp.example": true, "https://IDP.example:8443/a/b?c=d": true, "https://10.0.0.1/": true, "https://[2001:db8::1]:443/": true,
+		"https://idp.example./": true, "HTTPS://idp.example": true, "https://localhost": true,
+		"http://localhost": true, "http://LOCALHOST:8080": true, "http://127.0.0.1": true, "http://127.255.0.9:1/": true, "http://[::1]:80": true,
+		"http://[::ffff:127.0.0.1]/": true,
+
+		"http://idp.example": false, "http://10.0.0.1": false, "http://0.0.0.0": false, "http://[::]": false, "http://128.0.0.1": false,
+		"http://localhost.example": false, "http://127.0.0.1.example": false, "http://localhost.": false, "http://127.1": false,
+		"http://[::ffff:10.0.0.1]/": false, "http://localhost@idp.example": false,
+		"https://u@idp.example": false, "https://u:p@idp.example": false, "https://@idp.example": false,
+		"https://idp.example#": false, "https://idp.example/#a": false, "https://idp.example?#": false,
+		"ftp://idp.example": false, "file:///etc/passwd": false, "unix:///run/x": false, "//idp.example": false, "idp.example": false,
+		"": false, "https://": false, "https:idp.example": false, "https:///a": false, "https://:443": false,
+		"https://idp.example:0": false, "https://idp.example:65536": false, "https://idp.example:": true,
+		"https://idp example": false, "https://idp.example\r\nX: y": false, "https://idp%2eexample": false, "https://ïdp.example": false,
+		"https://[fe80::1%25eth0]": false, "https://idp.example/%zz": false,
+		"https://" + strings.Repeat("a", 254):              false,
+		"https://idp.example/" + strings.Repeat("a", 2048): false,
+	} {
+		u, err := parseURL(raw)
+		if (err == nil) != want || (u == nil) == want {
+			t.Errorf("%q: %v", raw, err)
+		}
+		if err != nil && (len(err.Error()) > 256 || strings.ContainsAny(err.Error(), "\r\n")) {
+			t.Errorf("%q: %v", raw, err)
+		}
+	}
+}
+
+// tlsIssuer is an issuer on this machine. Its certificate is for 127.0.0.1 and example.com.
+type tlsIssuer struct {
+	*httptest.Server
+	handler atomic.Pointer[http.HandlerFunc]
+}
+
+func newTLSIssuer(tb testing.TB, handler http.HandlerFunc) *tlsIssuer {
+	tb.Helper()
+	issuer := &tlsIssuer{}
+	issuer.handler.Store(&handler)
+	issuer.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		(*issuer.handler.Load())(w, r)
+	}))
+	issuer.Config.ErrorLog = log.New(io.Discard, "", 0) // handshakes that fail, as they should
+	issuer.StartTLS()
+	tb.Cleanup(issuer.Close)
+	return issuer
+}
+
+func (i *tlsIssuer) roots() *x509.CertPool {
+	pool := x509.NewCertPool()
+	pool.AddCert(i.Certificate())
+	return pool
+}
+
+// tlsKeys returns keys of a server, without discovery.
+func tlsKeys(tb testing.TB, url string, roots func() *x509.CertPool) *RemoteKeys {
+	tb.Helper()
+	keys, err := NewRemoteKeys(RemoteConfig{JWKSURL: url, Roots: roots})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(keys.Close)
+	return keys
+}
+
+// wantUnavailable checks why there are no keys, and that the error shows no path.
+func wantUnavailable(tb testing.TB, keys *RemoteKeys, reason string) {
+	tb.Helper()
+	token, header := signedBy(tb, "ed25519-1", "EdDSA", "ed25519-1")
+	payload, err := keys.VerifySignature(tb.Context(), token, header)
+	wantKeyError(tb, token, payload, err, identity.ErrUnavailable)
+	if err != nil && (!strings.Contains(err.Error(), reason) || strings.Contains(err.Error(), "secret") || len(err.Error()) > 256) {
+		tb.Errorf("error %v, want %q", err, reason)
+	}
+}
+
+func TestKeysOverTLS(t *testing.T) {
+	document := jwks(t, "ed25519-1")
+	var asked atomic.Int64
+	var issuer *tlsIssuer
+	issuer = newTLSIssuer(t, func(w http.ResponseWriter, r *http.Request) {
+		asked.Add(1)
+		for _, name := range []string{"Cookie", "Authorization", "Accept-Encoding", "Referer"} {
+			if r.Header.Get(name) != "" {
+				t.Errorf("%s: %q", name, r.Header.Get(name))
+			}
+		}
+		if r.Method != http.MethodGet || r.Header.Get("User-Agent") != "caddy-kube-identity" || r.ContentLength != 0 {
+			t.Errorf("%s with %v", r.Method, r.Header)
+		}
+		http.SetCookie(w, &http.Cookie{Name: "session", Value: "secret", Path: "/"})
+		switch r.URL.Path {
+		case "/realm" + wellKnown:
+			fmt.Fprintf(w, `{"issuer":%q,"jwks_uri":%q}`, issuer.URL+"/realm/", issuer.URL+"/keys")
+		case "/keys":
+			_, _ = w.Write(document)
+		default:
+			t.Errorf("asked for %s", r.URL)
+		}
+	})
+	keys, err := NewRemoteKeys(RemoteConfig{Issuer: issuer.URL + "/realm/", Roots: issuer.roots})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer keys.Close()
+	wantToken(t, keys, "ed25519-1")
+	if asked.Load() != 2 {
+		t.Errorf("asked %d times", asked.Load())
+	}
+}
+
+// Plain http works on this machine, and only there.
+func TestKeysOnThisMachine(t *testing.T) {
+	document := jwks(t, "ed25519-1")
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(document) }))
+	defer server.Close()
+	wantToken(t, tlsKeys(t, server.URL, nil), "ed25519-1")
+	wantUnavailable(t, tlsKeys(t, strings.Replace(server.URL, "http:", "https:", 1), nil), "the answer is not TLS")
+
+	for address, want := range map[string]bool{
+		"127.0.0.1:80": true, "[::1]:80": true, "[::ffff:127.0.0.1]:80": true,
+		"10.0.0.1:80": false, "[2001:db8::1]:80": false, "[::ffff:10.0.0.1]:80": false, "nonsense": false,
+	} {
+		if err := loopbackOnly("tcp", address, nil); (err == nil) != want {
+			t.Errorf("%s: %v", address, err)
+		}
+	}
+	// localhost that is resolved to another address
+	f := &fetcher{}
+	transport := f.newTransport(&url.URL{Scheme: "http", Host: "localhost"})
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://192.0.2.1/", http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := transport.RoundTrip(request)
+	if err == nil {
+		response.Body.Close()
+	}
+	if !errors.Is(err, errNotLoopback) {
+		t.Error(err)
+	}
+	if !errors.Is(explain(err), errNotLoopback) {
+		t.Error(explain(err))
+	}
+}
+
+// The CAs are asked for with each fetch: a CA file that changes takes effect.
+func TestRootsMayChange(t *testing.T) {
+	document := jwks(t, "ed25519-1")
+	issuer := newTLSIssuer(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(document) })
+	roots := x509.NewCertPool()
+	var asked atomic.Int64
+	keys := tlsKeys(t, issuer.URL+"/secret", func() *x509.CertPool {
+		asked.Add(1)
+		return roots
+	})
+	wantUnavailable(t, keys, "the certificate is not issued by a trusted CA")
+	roots.AddCert(issuer.Certificate())
+	keys.state.Store(&keyState{})
+	wantToken(t, keys, "ed25519-1")
+	if asked.Load() != 2 {
+		t.Errorf("asked for the roots %d times", asked.Load())
+	}
+	// nil, and a nil pool, are the system's
+	wantUnavailable(t, tlsKeys(t, issuer.URL, nil), "the certificate is not issued by a trusted CA")
+	wantUnavailable(t, tlsKeys(t, issuer.URL, func() *x509.CertPool { return nil }), "the certificate is not issued by a trusted CA")
+	elsewhere := strings.Replace(issuer.URL, "127.0.0.1", "localhost", 1)
+	wantUnavailable(t, tlsKeys(t, elsewhere, issuer.roots), "the certificate is for another host")
+}
+
+// A server that redirects would have us ask whom it likes, and believe it (CVE-2022-3172).
+func TestRedirectsAreNotFollowed(t *testing.T) {
+	document := jwks(t, "ed25519-1")
+	var followed atomic.Int64
+	for _, status := range []int{301, 302, 303, 307, 308} {
+		issuer := newTLSIssuer(t, func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/followed" {
+				followed.Add(1)
+				_, _ = w.Write(document)
+				return
+			}
+			w.Header().Set("Location", "/followed")
+			w.WriteHeader(status)
+			_, _ = w.Write(document)
+		})
+		wantUnavailable(t, tlsKeys(t, issuer.URL+"/secret", issuer.roots), fmt.Sprintf("status %d", status))
+	}
+	if followed.Load() != 0 {
+		t.Errorf("followed %d times", followed.Load())
+	}
+}
+
+func TestAnswersThatAreNone(t *testing.T) {
+	document := jwks(t, "ed25519-1")
+	hijack := func(answer string) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			conn, _, err := http.NewResponseController(w).Hijack()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			_, _ = io.WriteString(conn, answer)
+			_ = conn.Close()
+		}
+	}
+	for name, test := range map[string]struct {
+		handler http.HandlerFunc
+		want    string
+	}{
+		"201":                    {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(201); _, _ = w.Write(document) }, "status 201"},
+		"206, a part":            {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(206); _, _ = w.Write(document) }, "status 206"},
+		"204":                    {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) }, "status 204"},
+		"401 with a reason":      {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "secret", http.StatusUnauthorized) }, "status 401"},
+		"500":                    {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "secret", http.StatusInternalServerError) }, "status 500"},
+		"no HTTP":                {hijack("SSH-2.0-secret\r\n"), "not HTTP as it should be"},
+		"a bad line in a header": {hijack("HTTP/1.1 200 OK\r\nsecret\r\n\r\n"), "not HTTP as it should be"},
+		"nothing":                {hijack(""), "the connection ended"},
+		"a cut body":             {hijack("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"secret"), "the connection ended"},
+		"a body that is no set":  {func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "secret") }, "no JSON object"},
+		"a compressed body":      {func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "\x1f\x8bsecret") }, "no JSON object"},
+		"a body without an end":  {endless, "the answer is larger than 1048576 bytes"},
+		"a header without an end": {func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("X", strings.Repeat("secret", 100_000))
+		}, "not HTTP as it should be"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			issuer := newTLSIssuer(t, test.handler)
+			keys := tlsKeys(t, issuer.URL+"/secret", issuer.roots)
+			wantUnavailable(t, keys, test.want)
+			if host := strings.TrimPrefix(issuer.URL, "https://"); !strings.Contains(keys.state.Load().err.Error(), identity.Quote(host)) {
+				t.Errorf("the host is not in %v", keys.state.Load().err)
+			}
+		})
+	}
+}
+
+func endless(w http.ResponseWriter, r *http.Request) {
+	for r.Context().Err() == nil {
+		if _, err := w.Write(make([]byte, 32<<10)); err != nil {
+			return
+		}
+	}
+}
+
+// A discovery document may be 256 KiB long, a key set 1 MiB, and not a byte more.
+func TestBodiesAreLimited(t *testing.T) {
+	document := string(jwks(t, "ed25519-1"))
+	var issuer *tlsIssuer
+	var configLength, keysLength atomic.Int64
+	issuer = newTLSIssuer(t, func(w http.ResponseWriter, r *http.Request) {
+		body, length := document, keysLength.Load()
+		if r.URL.Path == wellKnown {
+			body, length = fmt.Sprintf(`{"issuer":%q,"jwks_uri":%q}`, issuer.URL, issuer.URL+"/keys"), configLength.Load()
+		}
+		_, _ = io.WriteString(w, body+strings.Repeat(" ", int(length)-len(body)))
+	})
+	for _, test := range []struct {
+		config, keys int64
+		want         string
+	}{
+		{maxDiscovery, maxKeySet, ""},
+		{maxDiscovery + 1, maxKeySet, "the answer is larger than 262144 bytes"},
+		{maxDiscovery, maxKeySet + 1, "the answer is larger than 1048576 bytes"},
+	} {
+		configLength.Store(test.config)
+		keysLength.Store(test.keys)
+		keys, err := NewRemoteKeys(RemoteConfig{Issuer: issuer.URL, Roots: issuer.roots})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if test.want == "" {
+			wantToken(t, keys, "ed25519-1")
+		} else {
+			wantUnavailable(t, keys, test.want)
+		}
+		keys.Close()
+	}
+}
+
+func TestUnreachableIssuers(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed := "https://" + listener.Addr().String()
+	_ = listener.Close()
+	wantUnavailable(t, tlsKeys(t, closed, nil), "connection refused")
+	// Close ends a request that hangs, and waits for it
+	issuer := newTLSIssuer(t, func(_ http.ResponseWriter, r *http.Request) {
+		<-r.Context().Done()
+		panic(http.ErrAbortHandler) // an answer could still come through
+	})
+	keys := tlsKeys(t, issuer.URL, issuer.roots)
+	keys.Warm()
+	time.Sleep(50 * time.Millisecond)
+	keys.Close()
+	if err := keys.state.Load().err; !errors.Is(err, errClosed) {
+		t.Error(err)
+	}
+}
+
+// What errors say that are hard to have: nothing out of a certificate, nothing off the wire.
+func TestExplanations(t *testing.T) {
+	for want, err := range map[string]error{
+		"no whole answer within 10s":                    fmt.Errorf("secret: %w", context.DeadlineExceeded),
+		"a certificate has expired or is not yet valid": x509.CertificateInvalidError{Reason: x509.Expired, Detail: "secret"},
+		"the certificate does not verify":               &tls.CertificateVerificationError{Err: errors.New("secret")},
+		"the proxy answers with status 407":             fmt.Errorf("secret: %w", proxyError(407)),
+		"the answer is not HTTP as it should be":        errors.New("secret"),
+		"given up, as the configuration is no longer in use": fmt.Errorf(
+			"secret: %w", context.Canceled),
+	} {
+		if got := explain(err).Error(); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
+// proxyChild says to the test below that it is the process with a proxy in its
+// environment, and where the issuer's certificate is: net/http looks there only once.
+const proxyChild = "OIDC_TEST_PROXY_CHILD"
+
+// An issuer on the internet is reached through the proxy of the environment, which sees a
+// name and TLS; one on this machine is not.
+func TestProxyOfTheEnvironment(t *testing.T) {
+	if child := os.Getenv(proxyChild); child != "" {
+		proxied(t, child)
+		return
+	}
+	document := jwks(t, "ed25519-1")
+	issuer := newTLSIssuer(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(document) })
+	file := t.TempDir() + "/ca.der"
+	if err := os.WriteFile(file, issuer.Certificate().Raw, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var asked atomic.Int64
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked.Add(1)
+		if r.Method != http.MethodConnect || r.Host != "example.com:443" {
+			http.Error(w, "secret", http.StatusTeapot)
+			return
+		}
+		tunnel(t, w, issuer.Listener.Addr().String())
+	}))
+	defer proxy.Close()
+	command := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestProxyOfTheEnvironment$", "-test.v")
+	command.Env = append(os.Environ(), proxyChild+"="+issuer.URL+" "+file, "HTTPS_PROXY="+proxy.URL, "HTTP_PROXY="+proxy.URL, "NO_PROXY=")
+	if out, err := command.CombinedOutput(); err != nil || !strings.Contains(string(out), "PASS: TestProxyOfTheEnvironment") {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if asked.Load() != 2 {
+		t.Errorf("the proxy was asked %d times", asked.Load())
+	}
+}
+
+// proxied is the child's part. Its own token differs from the parent's, so that the
+// parent's keys only say that they are there.
+func proxied(t *testing.T, child string) {
+	t.Helper()
+	local, file, _ := strings.Cut(child, " ")
+	der, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := func() *x509.CertPool {
+		pool := x509.NewCertPool()
+		pool.AddCert(cert)
+		return pool
+	}
+	for _, url := range []string{"https://example.com/keys", local} {
+		wantToken(t, tlsKeys(t, url, roots), "ed25519-1", identity.ErrRejected, errSignature)
+	}
+	wantUnavailable(t, tlsKeys(t, "https://forbidden.example.com/secret", roots), "the proxy answers with status 418")
+}
+
+// tunnel does what CONNECT asks for.
+func tunnel(t *testing.T, w http.ResponseWriter, address string) {
+	t.Helper()
+	to, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	w.WriteHeader(http.StatusOK)
+	from, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	go func() {
+		_, _ = io.Copy(to, from)
+		_ = to.Close()
+	}()
+	_, _ = io.Copy(from, to)
+	_ = from.Close()
+}

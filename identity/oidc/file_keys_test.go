@@ -1,0 +1,245 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package oidc
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
+)
+
+// keyFile writes a file with those keys.
+func keyFile(tb testing.TB, path string, content []byte) string {
+	tb.Helper()
+	if path == "" {
+		path = filepath.Join(tb.TempDir(), "jwks.json")
+	}
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		tb.Fatal(err)
+	}
+	return path
+}
+
+func mustFileKeys(tb testing.TB, path string, log func(string, error)) *FileKeys {
+	tb.Helper()
+	keys, err := NewFileKeys(path, log)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return keys
+}
+
+func TestFileKeys(t *testing.T) {
+	logged := &logLines{}
+	keys := mustFileKeys(t, keyFile(t, "", jwks(t, "ed25519-1", "rsa-1", publicJWK(t, "rsa1024-1"))), logged.log)
+	wantToken(t, keys, "ed25519-1")
+	wantTokenBy(t, keys, "rsa-1", "")
+	wantToken(t, keys, "p256-1", identity.ErrRejected, errUnknownKey)
+	wantTokenBy(t, keys, "ed25519-2", "ed25519-1", identity.ErrRejected, errSignature)
+	if keys.Generation() != mustParseKeySet(t, "ed25519-1", "rsa-1").generation {
+		t.Error("another generation")
+	}
+	logged.want(t, `some keys of an issuer cannot be used: key 3: "rsa1024-1"`)
+	// nothing here waits, so that a context that has ended hinders nothing
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	token, header := signedBy(t, "ed25519-1", "EdDSA", "ed25519-1")
+	payload, err := keys.VerifySignature(ended, token, header)
+	wantKeyError(t, token, payload, err)
+}
+
+func TestBadFilesDoNotLoad(t *testing.T) {
+	folder := t.TempDir()
+	for name, test := range map[string]struct{ path, want string }{
+		"none":          {filepath.Join(folder, "none"), "no such file"},
+		"a folder":      {folder, "is not a regular file"},
+		"a device":      {"/dev/zero", "is not a regular file"},
+		"empty":         {keyFile(t, filepath.Join(folder, "empty"), nil), "no JSON object"},
+		"a private key": {keyFile(t, filepath.Join(folder, "private"), jwks(t, jwkMembers{"kty": "oct", "k": "c2VjcmV0"})), "private or symmetric key"},
+		"too long":      {keyFile(t, filepath.Join(folder, "long"), []byte(strings.Repeat(" ", maxKeySet+1))), "larger than"},
+	} {
+		keys, err := NewFileKeys(test.path, nil)
+		if err == nil || keys != nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), test.path) || strings.Contains(err.Error(), "c2VjcmV0") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// The file is looked at once a second at most, and what is in it then counts. As with
+// Kubernetes' mounted volumes it may be another file of the same name.
+func TestFileThatChanges(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		path := keyFile(t, "", jwks(t, "ed25519-1"))
+		logged := &logLines{}
+		keys := mustFileKeys(t, path, logged.log)
+		generation := keys.Generation()
+		keyFile(t, path, jwks(t, "ed25519-2"))
+		time.Sleep(fileLook - 1)
+		wantToken(t, keys, "ed25519-1")
+		time.Sleep(time.Nanosecond)
+		wantToken(t, keys, "ed25519-2")
+		wantToken(t, keys, "ed25519-1", identity.ErrRejected)
+		if keys.Generation() == generation {
+			t.Error("the same generation of other keys")
+		}
+		// also for those who keep verdicts, and ask for the generation only
+		keyFile(t, path+".new", jwks(t, "ed25519-1"))
+		if err := os.Rename(path+".new", path); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(fileLook)
+		if keys.Generation() != generation {
+			t.Error("another generation of the same keys")
+		}
+		logged.want(t)
+	})
+}
+
+func TestLastGoodFileIsKept(t *testing.T) {
+	for name, spoil := range map[string]func(t *testing.T, path string){
+		"it is gone": func(t *testing.T, path string) {
+			t.Helper()
+			if err := os.Remove(path); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"it is being written": func(t *testing.T, path string) {
+			t.Helper()
+			keyFile(t, path, jwks(t, "ed25519-1")[:50])
+		},
+		"it is empty": func(t *testing.T, path string) {
+			t.Helper()
+			keyFile(t, path, nil)
+		},
+		"it has no usable key": func(t *testing.T, path string) {
+			t.Helper()
+			keyFile(t, path, jwks(t, publicJWK(t, "rsa1024-1")))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				path := keyFile(t, "", jwks(t, "ed25519-1"))
+				logged := &logLines{}
+				keys := mustFileKeys(t, path, logged.log)
+				generation := keys.Generation()
+				spoil(t, path)
+				for range 70 { // logged at first, and after a minute
+					time.Sleep(fileLook)
+					wantToken(t, keys, "ed25519-1")
+				}
+				if keys.Generation() != generation {
+					t.Error("another generation")
+				}
+				logged.want(t, "keeping the last good keys of an issuer: reading keys", "keeping the last good keys of an issuer: reading keys")
+				keyFile(t, path, jwks(t, "ed25519-2"))
+				time.Sleep(fileLook)
+				wantToken(t, keys, "ed25519-2")
+				logged.want(t, "the keys of an issuer can be read again")
+				keyFile(t, path, jwks(t, "ed25519-1"))
+				time.Sleep(fileLook)
+				wantToken(t, keys, "ed25519-1")
+				logged.want(t)
+			})
+		})
+	}
+}
+
+// A file that does not change is not read again and again. One whose time of change is
+// recent is, since two contents may have the same.
+func TestFileThatDoesNotChange(t *testing.T) {
+	path := keyFile(t, "", jwks(t, "ed25519-1"))
+	old := time.Now().Add(-time.Hour)
+	if err := os.Chtimes(path, old, old); err != nil {
+		t.Fatal(err)
+	}
+	logged := &logLines{}
+	keys := mustFileKeys(t, path, logged.log)
+	before := keys.current.Load()
+	look := func() {
+		t.Helper()
+		keys.looked.Store(time.Now().Add(-fileLook).UnixNano())
+		wantToken(t, keys, "ed25519-1")
+	}
+	look()
+	if keys.current.Load() != before {
+		t.Error("an old file was read again")
+	}
+	now := time.Now()
+	if err := os.Chtimes(path, now, now); err != nil {
+		t.Fatal(err)
+	}
+	look()
+	first := keys.current.Load()
+	look()
+	if first == before || keys.current.Load() == first {
+		t.Error("a file was not read that has just changed")
+	}
+	// a file that could not be read is read again, though its time is the same
+	if err := os.Chtimes(path, old, old); err != nil {
+		t.Fatal(err)
+	}
+	look()
+	good := keys.current.Load()
+	if err := os.Rename(path, path+".away"); err != nil {
+		t.Fatal(err)
+	}
+	look()
+	if err := os.Rename(path+".away", path); err != nil {
+		t.Fatal(err)
+	}
+	look()
+	if keys.current.Load() == good {
+		t.Error("a file was not read that was away")
+	}
+	logged.want(t, "keeping the last good keys", "the keys of an issuer can be read again")
+	// so is one in whose place there was another one that could not
+	if err := os.Rename(path, path+".away"); err != nil {
+		t.Fatal(err)
+	}
+	keyFile(t, path, nil)
+	look()
+	if err := os.Rename(path+".away", path); err != nil {
+		t.Fatal(err)
+	}
+	look()
+	logged.want(t, "keeping the last good keys", "the keys of an issuer can be read again")
+	// a clock that was set back by an hour
+	keys.looked.Store(time.Now().Add(time.Hour).UnixNano())
+	keyFile(t, path, jwks(t, "ed25519-2"))
+	wantToken(t, keys, "ed25519-2")
+}
+
+func TestFileThatChangesUnderLoad(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		path := keyFile(t, "", jwks(t, "ed25519-1"))
+		keys := mustFileKeys(t, path, nil)
+		var callers sync.WaitGroup
+		for range 8 {
+			callers.Go(func() {
+				for range 50 {
+					wantToken(t, keys, "ed25519-1")
+					keys.Generation()
+					time.Sleep(300 * time.Millisecond)
+				}
+			})
+		}
+		for i := range 10 {
+			name := []string{"ed25519-2", "ed25519-3"}[i%2]
+			keyFile(t, path+".new", jwks(t, "ed25519-1", name))
+			if err := os.Rename(path+".new", path); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(2 * fileLook)
+			wantToken(t, keys, name)
+		}
+		callers.Wait()
+	})
+}

@@ -1,0 +1,266 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package oidc
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	goidc "github.com/coreos/go-oidc/v3/oidc"
+	josejson "github.com/go-jose/go-jose/v4/json"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
+)
+
+// payloads are what the targets start from.
+func payloads() []string {
+	return []string{
+		`{"iss":"https://issuer.example.com/realms/k8s","aud":"dashboard","exp":4102444800,"sub":"alice"}`,
+		`{"iss":"https://issuer.example.com/realms/k8s","aud":["x","dashboard"],"azp":"dashboard","exp":4.1e9,"sub":"alice","groups":["a"],"nbf":0}`,
+		`{"iss":"https://issuer.example.com/realms/k8s","aud":["dashboard"],"exp":4102444800.5,"sub":"\u0061lice","groups":"a","jti":"1"}`,
+		`{"iss":"https://issuer.example.com/realms/k8s","aud":"dashboard","exp":1,"EXP":4102444800,"sub":"alice"}`,
+		`{"sub":"alice","\u017fub":"eve","Sub":"\ud800"}`,
+		`{"email":"a@b","email_verified":true,"groups":[null],"name":"A","preferred_username":"a"}`,
+		`{"email":"a@b@c","email_verified":"true","groups":[["a"]]}`,
+		`{"_claim_names":{"groups":"src1"},"_claim_sources":{"src1":{"endpoint":"https://x"}},"hasgroups":true}`,
+		` { "a" : [ 1 , -2.5e-3, true,false , null, {} , [], "\"\\\/\b\f\n\r\t\u00e9" ] , "" : "" } `,
+		`{"a":{"a":{"a":[{"a":1,"a":2}]}}}`, `{"a":1e999}`, `[]`, `null`, `"x"`, `-0`, `{`, `{"a":1}}`, "", "{\"\xff\":1}", "\ufeff{}",
+	}
+}
+
+// FuzzParseClaims compares with encoding/json what is read, and with jose's decoder, to
+// which a name that is there twice is an error, what is refused.
+func FuzzParseClaims(f *testing.F) {
+	for _, payload := range payloads() {
+		f.Add(payload)
+	}
+	f.Fuzz(func(t *testing.T, payload string) {
+		claims, err := ParseClaims([]byte(payload))
+		var plain any
+		plainErr := json.Unmarshal([]byte(payload), &plain)
+		var strict map[string]any
+		strictErr := josejson.Unmarshal([]byte(payload), &strict)
+		if err == nil {
+			if plainErr != nil || strictErr != nil {
+				t.Fatalf("others say %v, %v", plainErr, strictErr)
+			}
+			if !reflect.DeepEqual(map[string]any(claims), plain) || !reflect.DeepEqual(map[string]any(claims), strict) {
+				t.Errorf("%v, others read %v, %v", claims, plain, strict)
+			}
+			return
+		}
+		if len(err.Error()) > 500 {
+			t.Errorf("the error has %d bytes", len(err.Error()))
+		}
+		if strictErr == nil && strict != nil && !strings.Contains(err.Error(), "UTF-8") && !foldedTwice(strict) {
+			t.Errorf("%v, and jose has no objection", err)
+		}
+	})
+}
+
+// foldedTwice says whether an object has two names that differ only in case.
+func foldedTwice(value any) bool {
+	switch value := value.(type) {
+	case map[string]any:
+		names := make(map[string]bool)
+		for name, element := range value {
+			name = strings.ToLower(strings.ToUpper(name))
+			if names[name] || foldedTwice(element) {
+				return true
+			}
+			names[name] = true
+		}
+	case []any:
+		return slices.ContainsFunc(value, foldedTwice)
+	}
+	return false
+}
+
+// FuzzRead reads anything as a token. What is accepted has three segments and an algorithm
+// that proves something, and is what other decoders make of it.
+func FuzzRead(f *testing.F) {
+	for _, header := range []string{
+		`{"alg":"ES256"}`, `{"alg":"RS256","kid":"k","typ":"at+jwt"}`, `{"alg":"none"}`, `{"alg":"ES256","ALG":"none"}`,
+		`{"alg":"ES256","crit":null}`, `{"alg":"ES256","cty":"JWT"}`, `{"alg":"ES256","typ":"logout+jwt"}`, `{"alg":["ES256"]}`,
+	} {
+		f.Add(encode(header) + "." + encode(payloads()[0]) + ".c2ln")
+	}
+	for _, payload := range payloads() {
+		f.Add(encode(`{"alg":"EdDSA"}`) + "." + encode(payload) + ".")
+	}
+	good := encode(`{"alg":"ES256"}`) + "." + encode(payloads()[0]) + "."
+	for _, token := range []string{"", "..", "eyJ..", good + "=", good + "\n", good + ".", good + "..", "\n" + good, good + "AB", "{}"} {
+		f.Add(token)
+	}
+	f.Fuzz(func(t *testing.T, raw string) {
+		token, err := read(raw)
+		if err != nil {
+			if token != nil || !identity.Exact(err) || !errors.Is(err, identity.ErrAbsent) && !errors.Is(err, identity.ErrRejected) {
+				t.Errorf("%v, %v", token, err)
+			}
+			return
+		}
+		segments := strings.Split(raw, ".")
+		if len(segments) != 3 || token.raw != raw || !slices.Contains(Algorithms(), token.header.Algorithm) {
+			t.Fatalf("%d segments, algorithm %q", len(segments), token.header.Algorithm)
+		}
+		decoded := make([][]byte, len(segments))
+		for i, segment := range segments {
+			decoded[i], err = base64.RawURLEncoding.DecodeString(segment)
+			if err != nil || base64.RawURLEncoding.EncodeToString(decoded[i]) != segment {
+				t.Errorf("segment %d is not written in the one way there is: %v", i, err)
+			}
+		}
+		var header, payload map[string]any
+		if err := errors.Join(json.Unmarshal(decoded[0], &header), json.Unmarshal(decoded[1], &payload)); err != nil {
+			t.Fatal(err)
+		}
+		kid, _ := header["kid"].(string)
+		if header["alg"] != token.header.Algorithm || kid != token.header.KeyID {
+			t.Errorf("the header is %+v, others read %v", token.header, header)
+		}
+		if string(token.payload) != string(decoded[1]) || !reflect.DeepEqual(map[string]any(token.claims), payload) {
+			t.Errorf("the claims are %v, others read %v", token.claims, payload)
+		}
+	})
+}
+
+// FuzzMap has any claims make a user, by names and prefixes that are anything, too.
+func FuzzMap(f *testing.F) {
+	for _, payload := range payloads() {
+		f.Add(payload, "sub", "oidc:", "groups", "oidc:", "", false)
+		f.Add(payload, "email", "", "groups", "", "jti", true)
+		f.Add(payload, "", "p", "", "p", "sub", true)
+		f.Add(payload, "a", "#", "a", "#", "a", false)
+	}
+	f.Fuzz(func(t *testing.T, payload, username, usernamePrefix, groups, groupsPrefix, uid string, optional bool) {
+		claims, err := ParseClaims([]byte(payload))
+		if err != nil {
+			return
+		}
+		mapping := Mapping{
+			Username: username, UsernamePrefix: usernamePrefix, Groups: groups, GroupsPrefix: groupsPrefix,
+			UID: uid, EmailVerifiedOptional: optional,
+		}
+		user, err := mapping.Map(t.Context(), claims)
+		if err != nil {
+			known := errors.Is(err, identity.ErrRejected) || errors.Is(err, identity.ErrForbidden) && errors.Is(err, ErrGroupOverage)
+			if !reflect.DeepEqual(user, identity.User{}) || !identity.Exact(err) || !known {
+				t.Errorf("%+v, %v", user, err)
+			}
+			return
+		}
+		name, _ := claims[username].(string)
+		if name == "" || user.Username != usernamePrefix+name {
+			t.Errorf("the user is %q of %q", user.Username, name)
+		}
+		verified, said := claims["email_verified"]
+		trusted := verified == true || !said && optional
+		if username == "email" && (!trusted || strings.Count(name, "@") != 1) || user.Email != "" && !trusted {
+			t.Errorf("the email %q is %v", user.Email, verified)
+		}
+		if id, _ := claims[uid].(string); uid != "" && (id == "" || user.UID != id) || uid == "" && user.UID != "" {
+			t.Errorf("the uid is %q of %q", user.UID, id)
+		}
+		if len(user.Groups) > 0 && groups == "" {
+			t.Errorf("the groups are %q", user.Groups)
+		}
+		for _, group := range user.Groups {
+			sent, ok := strings.CutPrefix(group, groupsPrefix)
+			list, _ := claims[groups].([]any)
+			if !ok || claims[groups] != sent && !slices.Contains(list, any(sent)) {
+				t.Errorf("nobody sent the group %q", group)
+			}
+		}
+	})
+}
+
+// decodeAs reads one claim of this type.
+func decodeAs[T any](text json.RawMessage) (value T, ok bool) {
+	err := json.Unmarshal(text, &value)
+	return value, err == nil
+}
+
+// yesKeys say yes to everything, to go-oidc as well.
+type yesKeys struct{ fakeKeys }
+
+func (k *yesKeys) forGoOIDC() goidc.KeySet { return yesKeySet{k} }
+
+type yesKeySet struct{ keys *yesKeys }
+
+func (s yesKeySet) VerifySignature(ctx context.Context, token string) ([]byte, error) {
+	return s.keys.VerifySignature(ctx, token, Header{})
+}
+
+// FuzzAuthenticate signs whatever is sent. Who gets in has a token of the issuer, for us,
+// and for now, as others read it.
+func FuzzAuthenticate(f *testing.F) {
+	for _, payload := range payloads() {
+		f.Add(`{"alg":"ES256"}`, payload)
+	}
+	f.Add(`{"alg":"none"}`, payloads()[0])
+	f.Add(`{"alg":"RS256","jwk":{"kty":"oct","k":"AA"},"x5c":["AA"]}`, payloads()[0])
+	keys := &yesKeys{fakeKeys{yes: true}}
+	issuer := newIssuer(keys)
+	issuer.Early = 4 * time.Minute // go-oidc has five, and here a clock that is slow
+	a := newAuthenticator(f, issuer)
+	other := goidc.NewVerifier(issuerURL, keys.forGoOIDC(), &goidc.Config{
+		SupportedSigningAlgs: Algorithms(), ClientID: clientID,
+		Now: func() time.Time { return time.Now().Add(-issuer.Skew) },
+	})
+	f.Fuzz(func(t *testing.T, header, payload string) {
+		token := encode(header) + "." + encode(payload) + ".c2ln"
+		id, err := a.Authenticate(t.Context(), token)
+		if err != nil {
+			if id != nil || !identity.Exact(err) || strings.Contains(err.Error(), encode(payload)) && len(payload) > 20 {
+				t.Errorf("%+v, %v", id, err)
+			}
+			return
+		}
+		var claims map[string]json.RawMessage // a struct would take EXP for exp
+		if err := json.Unmarshal([]byte(payload), &claims); err != nil {
+			t.Fatal(err)
+		}
+		audiences, isList := decodeAs[[]string](claims["aud"])
+		if audience, ok := decodeAs[string](claims["aud"]); ok && !isList {
+			audiences = []string{audience}
+		}
+		maker, _ := decodeAs[string](claims["iss"])
+		party, _ := decodeAs[string](claims["azp"])
+		subject, _ := decodeAs[string](claims["sub"])
+		expires, expiresOK := decodeAs[float64](claims["exp"])
+		notBefore, _ := decodeAs[float64](claims["nbf"])
+		now := float64(time.Now().Unix())
+		switch {
+		case maker != issuerURL:
+			t.Errorf("made by %q", maker)
+		case !slices.Contains(audiences, clientID) || len(audiences) > 1 && party != clientID:
+			t.Errorf("for %q, issued to %q", audiences, party)
+		case !expiresOK || expires < now-11 || notBefore > now+241 || id.Expires.Unix() != int64(expires):
+			t.Errorf("from %v to %v, expires %v", notBefore, expires, id.Expires)
+		case subject == "" || id.Username != "oidc:"+subject:
+			t.Errorf("%q of %q", id.Username, subject)
+		}
+		for name := range claims {
+			if fold(name) != name {
+				return // go-oidc may take it for another
+			}
+		}
+		if _, there := claims["_claim_sources"]; there {
+			return // of which it reads more than is looked at here
+		}
+		// so it does of the header, to which the keys see
+		_, err = other.Verify(t.Context(), token)
+		if err != nil && !strings.Contains(err.Error(), "malformed jwt") {
+			t.Errorf("go-oidc refuses: %v", err)
+		}
+	})
+}

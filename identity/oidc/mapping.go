@@ -1,0 +1,173 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package oidc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
+)
+
+// credentialID is the extra in which the API server names the token
+// (k8s.io/apiserver, pkg/authentication/user: CredentialIDKey), so that an audit log
+// can tell two tokens of one user apart.
+const credentialID = "authentication.kubernetes.io/credential-id"
+
+// ErrGroupOverage says that the issuer left the groups out of the token, because there
+// are too many, and put a place into it where they can be asked for: Entra ID does so
+// above 200 groups. Such places are not visited, since that would be a request to
+// wherever the token says. What helps is fewer groups: assign the application's groups
+// only, or use app roles.
+var ErrGroupOverage = errors.New("the issuer left out the groups, there are too many of them (group overage)")
+
+// Overage says whether the groups, which are expected in claim, were left out.
+func Overage(claims Claims, claim string) bool {
+	if claim == "" || claims[claim] != nil {
+		return false
+	}
+	if names, ok := claims["_claim_names"].(map[string]any); ok {
+		if _, named := names[claim]; named {
+			return true
+		}
+	}
+	has := claims["hasgroups"]
+	return has != nil && has != false
+}
+
+// Mapping is the [Mapper] whose rules are those of kube-apiserver's flags --oidc-*. It
+// is stricter with email addresses.
+type Mapping struct {
+	// Username is the claim with the user's name: a string that is not empty.
+	// UsernamePrefix goes before it.
+	Username, UsernamePrefix string
+
+	// Groups is the claim with the groups, a string or a list of strings; it may be
+	// absent. GroupsPrefix goes before each. An empty claim means no groups.
+	Groups, GroupsPrefix string
+
+	// UID is the claim with an identifier that is not used again: a string. Empty: none.
+	UID string
+
+	// Required are claims and the strings that they must be.
+	Required []RequiredClaim
+
+	// EmailVerifiedOptional takes an email as the user's name although the token does not
+	// say that it is verified, as kube-apiserver does. Without it email_verified must be
+	// true. That it is false is refused in any case.
+	EmailVerifiedOptional bool
+}
+
+// RequiredClaim is a claim that must be there with this very value.
+type RequiredClaim struct {
+	Claim, Value string
+}
+
+// Map implements [Mapper].
+func (m *Mapping) Map(_ context.Context, claims Claims) (identity.User, error) {
+	for _, required := range m.Required {
+		if value, ok := claims[required.Claim].(string); !ok || value != required.Value {
+			return identity.User{}, fmt.Errorf("%w: the claim %s is not what is required",
+				identity.ErrRejected, identity.Quote(required.Claim))
+		}
+	}
+	username, err := m.username(claims)
+	if err != nil {
+		return identity.User{}, err
+	}
+	user := identity.User{Username: m.UsernamePrefix + username}
+	if user.Groups, err = m.groups(claims); err != nil {
+		return identity.User{}, err
+	}
+	if m.UID != "" {
+		if user.UID, err = text(claims, m.UID); err != nil {
+			return identity.User{}, err
+		}
+	}
+	Describe(&user, claims, m.EmailVerifiedOptional)
+	return user, nil
+}
+
+func (m *Mapping) username(claims Claims) (string, error) {
+	username, err := text(claims, m.Username)
+	if err != nil || m.Username != "email" {
+		return username, err
+	}
+	verified, there := claims["email_verified"]
+	switch {
+	case !there && !m.EmailVerifiedOptional:
+		return "", fmt.Errorf("%w: the token does not say that the email is verified", identity.ErrRejected)
+	case there && verified != true:
+		return "", fmt.Errorf("%w: the email is not verified", identity.ErrRejected)
+	case strings.Count(username, "@") != 1:
+		// "alice@a@b": of two readers each takes another domain for its own (CVE-2026-40574)
+		return "", fmt.Errorf("%w: the email does not have exactly one @", identity.ErrRejected)
+	}
+	return username, nil
+}
+
+func (m *Mapping) groups(claims Claims) ([]string, error) {
+	if m.Groups == "" {
+		return nil, nil
+	}
+	if Overage(claims, m.Groups) {
+		return nil, fmt.Errorf("%w: %w", identity.ErrForbidden, ErrGroupOverage)
+	}
+	var groups []string
+	switch value := claims[m.Groups].(type) {
+	case nil:
+		return nil, nil
+	case string:
+		groups = []string{m.GroupsPrefix + value}
+	case []any:
+		groups = make([]string, 0, len(value))
+		for _, element := range value {
+			group, ok := element.(string)
+			if !ok {
+				return nil, wrongType(m.Groups, "a list of strings")
+			}
+			groups = append(groups, m.GroupsPrefix+group)
+		}
+	default:
+		return nil, wrongType(m.Groups, "a string or a list of strings")
+	}
+	return groups, nil
+}
+
+// Describe fills in what authorises nothing: email, name and preferred_username for
+// display, and the extra by which an audit log knows the token. An email that is not
+// verified is left out.
+func Describe(user *identity.User, claims Claims, emailVerifiedOptional bool) {
+	user.Name, _ = claims["name"].(string)
+	user.PreferredUsername, _ = claims["preferred_username"].(string)
+	verified, there := claims["email_verified"]
+	if verified == true || !there && emailVerifiedOptional {
+		user.Email, _ = claims["email"].(string)
+	}
+	if jti, ok := claims["jti"].(string); ok && jti != "" {
+		if user.Extra == nil {
+			user.Extra = make(map[string][]string, 1)
+		}
+		user.Extra[credentialID] = []string{"JTI=" + jti}
+	}
+}
+
+// text returns a claim that must be a string with something in it.
+func text(claims Claims, name string) (string, error) {
+	value, there := claims[name]
+	if !there {
+		return "", fmt.Errorf("%w: there is no claim %s", identity.ErrRejected, identity.Quote(name))
+	}
+	s, ok := value.(string)
+	if !ok || s == "" {
+		return "", wrongType(name, "a string with something in it")
+	}
+	return s, nil
+}
+
+func wrongType(claim, want string) error {
+	return fmt.Errorf("%w: the claim %s is not %s", identity.ErrRejected, identity.Quote(claim), want)
+}

@@ -1,0 +1,256 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package oidc
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
+)
+
+// askAgain is the time after the end of a fetch in which no token, whatever it says and
+// whoever sent it, causes another one.
+const askAgain = 10 * time.Second
+
+// RemoteConfig says where the keys of an issuer are. URLs are https, or http to a loopback
+// address, without a user name and a fragment; jwks_uri is held to the same.
+type RemoteConfig struct {
+	// Issuer is compared, byte for byte, with what the discovery document says.
+	Issuer string
+
+	// DiscoveryURL is where that document is. Default: below Issuer, without a slash at
+	// its end, at /.well-known/openid-configuration.
+	DiscoveryURL string
+
+	// JWKSURL is where the keys are. With it there is no discovery, so that DiscoveryURL
+	// beside it is refused, and Issuer is not used.
+	JWKSURL string
+
+	// Roots are the CAs for the issuer's certificate. They are asked for before each
+	// request, so that a changed file takes effect. Nil, or a nil pool: the system's.
+	Roots func() *x509.CertPool
+
+	// Transport replaces the network, for tests.
+	Transport http.RoundTripper
+
+	// Log is told of what no caller sees: failures in the background, the first and then
+	// one a minute, with a nil error when they are over; and keys that cannot be used. It
+	// may be nil.
+	Log func(message string, err error)
+}
+
+// RemoteKeys are the keys that an issuer publishes.
+//
+// They are fetched when the first token needs them, or by Warm, and count as fresh for as
+// long as the answer's Cache-Control says (max-age less Age), but not for less than 1 min
+// and more than 24 h; without a word 1 h. After that the next use has them fetched again
+// in the background. While that fails the last good ones are used for 24 h more; then
+// there are none. A failed fetch is tried again at the next use, not before 1 s and then
+// more and more, up to 60 s. The discovery document is believed for 12 h, and until the
+// keys are not found (404, 410) where it says.
+//
+// A token with an unknown kid, or whose signature is wrong, has the keys fetched again,
+// as the issuer may have changed them, if the last fetch ended 10 s ago or more. It waits
+// for that; otherwise it is rejected at once, or, if the last fetch failed and the kid is
+// unknown, cannot be decided.
+//
+// There is one fetch at a time. It takes 10 s at most, and those who need it wait for it
+// for as long as their context lasts, on which the fetch itself does not depend. What can
+// be verified with the keys at hand waits for nothing and takes no lock.
+//
+// go-oidc's RemoteKeySet keeps keys for ever, and asks again for each token that somebody
+// makes up.
+type RemoteKeys struct {
+	state atomic.Pointer[keyState]
+
+	mu     sync.Mutex    // of the next two
+	flight chan struct{} // closed when the fetch that is under way ends; nil: there is none
+	closed bool
+
+	// For the one fetch at a time.
+	fetcher   fetcher
+	discovery *discovery
+	log       keyLog
+
+	ctx    context.Context
+	cancel context.CancelFunc
+	wait   sync.WaitGroup
+}
+
+// NewRemoteKeys refuses URLs that cannot be used. It never waits for the network.
+func NewRemoteKeys(config RemoteConfig) (*RemoteKeys, error) {
+	found, err := newDiscovery(&config)
+	if err != nil {
+		return nil, err
+	}
+	k := &RemoteKeys{
+		fetcher:   fetcher{roots: config.Roots, transport: config.Transport},
+		discovery: found,
+		log:       keyLog{log: config.Log},
+	}
+	k.state.Store(&keyState{err: errNotFetched})
+	k.ctx, k.cancel = context.WithCancel(context.Background())
+	return k, nil
+}
+
+// Warm has the keys fetched in the background if they are not there, so that the log says
+// early that an issuer is out of reach.
+func (k *RemoteKeys) Warm() { k.join((*keyState).isDue) }
+
+// Close ends what goes on in the background and waits for it. Keys that are there count
+// until they end.
+func (k *RemoteKeys) Close() {
+	k.cancel()
+	k.mu.Lock()
+	k.closed = true
+	k.mu.Unlock()
+	k.wait.Wait()
+}
+
+// Generation implements [Keys]. It is zero while there are no keys.
+func (k *RemoteKeys) Generation() uint64 {
+	state, now := k.state.Load(), time.Now()
+	if !state.isUsable(now) {
+		return 0
+	}
+	if state.isDue(now) { // also for those who keep verdicts: the keys may have changed
+		k.join((*keyState).isDue)
+	}
+	return state.set.generation
+}
+
+// VerifySignature implements [Keys].
+func (k *RemoteKeys) VerifySignature(ctx context.Context, token string, header Header) ([]byte, error) {
+	seen, err := k.usable(ctx)
+	if err != nil {
+		return nil, err
+	}
+	payload, err := seen.set.verify(token, header)
+	if errors.Is(err, errUnknownKey) || errors.Is(err, errSignature) {
+		return k.verifyAgain(ctx, token, header, seen, err)
+	}
+	return payload, err
+}
+
+// usable returns keys, and waits for them only if there are none.
+func (k *RemoteKeys) usable(ctx context.Context) (*keyState, error) {
+	state, now := k.state.Load(), time.Now()
+	if state.isUsable(now) {
+		if state.isDue(now) {
+			k.join((*keyState).isDue)
+		}
+		return state, nil
+	}
+	if flight := k.join((*keyState).isDue); flight != nil {
+		if err := wait(ctx, flight); err != nil {
+			return nil, err
+		}
+	}
+	if state = k.state.Load(); !state.isUsable(time.Now()) {
+		return nil, fmt.Errorf("%w: there are no keys of the issuer: %w", identity.ErrUnavailable, state.cause())
+	}
+	return state, nil
+}
+
+// verifyAgain tries later keys than those that were seen, which did not verify the token
+// because of cause.
+func (k *RemoteKeys) verifyAgain(ctx context.Context, token string, header Header, seen *keyState, cause error) ([]byte, error) {
+	if flight := k.join((*keyState).mayAskAgain); flight != nil {
+		if err := wait(ctx, flight); err != nil {
+			return nil, err
+		}
+	}
+	state := k.state.Load()
+	if state.set != seen.set {
+		var payload []byte
+		if payload, cause = state.set.verify(token, header); cause == nil {
+			return payload, nil
+		}
+	}
+	if state.err != nil && errors.Is(cause, errUnknownKey) {
+		return nil, fmt.Errorf("%w: %w, as far as is known: %w", identity.ErrUnavailable, errUnknownKey, state.err)
+	}
+	return nil, cause
+}
+
+func wait(ctx context.Context, flight <-chan struct{}) error {
+	select {
+	case <-flight:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("%w: the request ended before the issuer's keys were there: %w", identity.ErrUnavailable, ctx.Err())
+	}
+}
+
+// join returns the fetch that is under way, and begins one if the state may have one. Nil:
+// there is none.
+func (k *RemoteKeys) join(may func(*keyState, time.Time) bool) <-chan struct{} {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.flight == nil && !k.closed && may(k.state.Load(), time.Now()) {
+		k.flight = make(chan struct{})
+		k.wait.Go(k.fly)
+	}
+	return k.flight
+}
+
+// fly fetches the keys, once.
+func (k *RemoteKeys) fly() {
+	ctx, cancel := context.WithTimeout(k.ctx, fetchTimeout)
+	defer cancel()
+	set, skipped, life, err := k.fetch(ctx)
+	last, now := k.state.Load(), time.Now()
+	var next *keyState
+	if err == nil {
+		next = last.succeeded(set, life, now)
+		k.log.read(skipped)
+	} else {
+		next = last.failed(err, now)
+		if k.ctx.Err() == nil {
+			k.log.failed(err, last.isUsable(now))
+		}
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.state.Store(next)
+	close(k.flight)
+	k.flight = nil
+}
+
+// fetch asks where the keys are, if that is not known, and for the keys.
+func (k *RemoteKeys) fetch(ctx context.Context) (set *keySet, skipped error, life time.Duration, err error) {
+	defer noPanic(&err)
+	from, fresh, err := k.discovery.find(ctx, &k.fetcher)
+	if err != nil {
+		return nil, nil, 0, err
+	}
+	content, header, err := k.fetcher.get(ctx, from, maxKeySet)
+	if isGone(err) {
+		k.discovery.forget()
+		if !fresh {
+			if from, _, err = k.discovery.find(ctx, &k.fetcher); err != nil {
+				return nil, nil, 0, err
+			}
+			content, header, err = k.fetcher.get(ctx, from, maxKeySet)
+		}
+	}
+	if err != nil {
+		return nil, nil, 0, fmt.Errorf("fetching keys: %w", err)
+	}
+	set, skipped, err = parseKeySet(content)
+	if err != nil {
+		return nil, nil, 0, fmt.Errorf("fetching keys from %s: %w", identity.Quote(from.Host), err)
+	}
+	return set, skipped, lifetime(header), nil
+}
+
+// Interface guard
+var _ Keys = (*RemoteKeys)(nil)

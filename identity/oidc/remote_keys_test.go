@@ -1,0 +1,694 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package oidc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
+)
+
+const (
+	keysIssuer = "https://idp.example"
+	keysConfig = keysIssuer + wellKnown
+	keysURL    = keysIssuer + "/keys"
+)
+
+// fakeAnswer is what a fake issuer answers, after a while.
+type fakeAnswer struct {
+	after  time.Duration
+	err    error
+	status int // 0: 200
+	header http.Header
+	body   string
+}
+
+// fakeIssuer is a network with one issuer, whose clock is the bubble's.
+type fakeIssuer struct {
+	mu      sync.Mutex
+	answers map[string]fakeAnswer // by URL
+	asked   []string
+	flying  int
+}
+
+// newFakeIssuer returns an issuer that has those keys.
+func newFakeIssuer(tb testing.TB, keys ...any) *fakeIssuer {
+	tb.Helper()
+	issuer := &fakeIssuer{answers: map[string]fakeAnswer{
+		keysConfig: {body: fmt.Sprintf(`{"issuer":%q,"jwks_uri":%q,"scopes_supported":["openid"]}`, keysIssuer, keysURL)},
+	}}
+	issuer.publish(tb, keys...)
+	return issuer
+}
+
+func (i *fakeIssuer) publish(tb testing.TB, keys ...any) {
+	tb.Helper()
+	i.answer(keysURL, fakeAnswer{body: string(jwks(tb, keys...))})
+}
+
+func (i *fakeIssuer) answer(url string, answer fakeAnswer) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.answers[url] = answer
+}
+
+// takeAsked returns what was asked since the last time.
+func (i *fakeIssuer) takeAsked() []string {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	asked := i.asked
+	i.asked = nil
+	return asked
+}
+
+// wantAsked checks what was asked since the last time, once all is quiet.
+func (i *fakeIssuer) wantAsked(tb testing.TB, want ...string) {
+	tb.Helper()
+	synctest.Wait()
+	if asked := i.takeAsked(); !slices.Equal(asked, want) {
+		tb.Errorf("asked for %q, want %q", asked, want)
+	}
+}
+
+func (i *fakeIssuer) RoundTrip(request *http.Request) (*http.Response, error) {
+	url := request.URL.String()
+	i.mu.Lock()
+	answer, there := i.answers[url]
+	i.asked = append(i.asked, url)
+	i.flying++
+	alone := i.flying == 1
+	i.mu.Unlock()
+	defer func() {
+		i.mu.Lock()
+		i.flying--
+		i.mu.Unlock()
+	}()
+	select {
+	case <-time.After(answer.after):
+	case <-request.Context().Done():
+		return nil, request.Context().Err()
+	}
+	switch {
+	case !alone:
+		return nil, errors.New("two fetches at a time")
+	case !there:
+		answer.status = http.StatusNotFound
+	case answer.err != nil:
+		return nil, answer.err
+	case answer.status == 0:
+		answer.status = http.StatusOK
+	}
+	return &http.Response{
+		StatusCode: answer.status, Header: answer.header, Body: io.NopCloser(strings.NewReader(answer.body)), Request: request,
+	}, nil
+}
+
+// remoteKeys returns keys that are closed with the test.
+func (i *fakeIssuer) remoteKeys(tb testing.TB, logged *logLines) *RemoteKeys {
+	tb.Helper()
+	config := RemoteConfig{Issuer: keysIssuer, Transport: i}
+	if logged != nil {
+		config.Log = logged.log
+	}
+	keys, err := NewRemoteKeys(config)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(keys.Close)
+	return keys
+}
+
+// logLines are what was logged.
+type logLines struct {
+	mu    sync.Mutex
+	lines []string
+}
+
+func (l *logLines) log(message string, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	line := message
+	if err != nil {
+		line += ": " + err.Error()
+	}
+	l.lines = append(l.lines, line)
+}
+
+// want checks how the lines begin that were logged since the last time.
+func (l *logLines) want(tb testing.TB, want ...string) {
+	tb.Helper()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !slices.EqualFunc(l.lines, want, strings.HasPrefix) {
+		tb.Errorf("logged %q, want %q", l.lines, want)
+	}
+	l.lines = nil
+}
+
+// wantToken checks a token that the key pair of that name has signed with its kid.
+func wantToken(tb testing.TB, keys Keys, name string, wants ...error) {
+	tb.Helper()
+	wantTokenBy(tb, keys, name, name, wants...)
+}
+
+func wantTokenBy(tb testing.TB, keys Keys, signer, kid string, wants ...error) {
+	tb.Helper()
+	algorithm := map[string]string{"rs": "RS256", "p2": "ES256", "ed": "EdDSA"}[signer[:2]]
+	token, header := signedBy(tb, signer, algorithm, kid)
+	payload, err := keys.VerifySignature(tb.Context(), token, header)
+	wantKeyError(tb, token, payload, err, wants...)
+}
+
+// wantAtOnce fails when f takes time.
+func wantAtOnce(tb testing.TB, f func()) {
+	tb.Helper()
+	begin := time.Now()
+	f()
+	if took := time.Since(begin); took != 0 {
+		tb.Errorf("took %v", took)
+	}
+}
+
+func TestKeysAreFetchedWhenTheyAreNeeded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		issuer := newFakeIssuer(t, "ed25519-1", "p256-1")
+		keys := issuer.remoteKeys(t, nil)
+		if keys.Generation() != 0 {
+			t.Error("a generation of no keys")
+		}
+		issuer.wantAsked(t)
+		wantToken(t, keys, "ed25519-1")
+		issuer.wantAsked(t, keysConfig, keysURL)
+		for range 10 {
+			wantToken(t, keys, "p256-1")
+			wantTokenBy(t, keys, "p256-1", "")
+		}
+		issuer.wantAsked(t)
+		if keys.Generation() != mustParseKeySet(t, "ed25519-1", "p256-1").generation {
+			t.Error("another generation")
+		}
+	})
+}
+
+func TestWarmFetchesInTheBackground(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		logged := &logLines{}
+		issuer := newFakeIssuer(t, "ed25519-1")
+		issuer.answer(keysConfig, fakeAnswer{err: io.ErrUnexpectedEOF})
+		keys := issuer.remoteKeys(t, logged)
+		wantAtOnce(t, keys.Warm)
+		issuer.wantAsked(t, keysConfig)
+		logged.want(t, `there are no keys of an issuer: discovering where the keys are: asking "idp.example": the connection ended`)
+
+		issuer = newFakeIssuer(t, "ed25519-1")
+		issuer.answer(keysURL, fakeAnswer{after: 3 * time.Second, body: string(jwks(t, "ed25519-1"))})
+		keys = issuer.remoteKeys(t, logged)
+		wantAtOnce(t, func() { keys.Warm(); keys.Warm() })
+		time.Sleep(4 * time.Second)
+		wantAtOnce(t, func() { wantToken(t, keys, "ed25519-1"); keys.Warm() })
+		issuer.wantAsked(t, keysConfig, keysURL)
+		logged.want(t)
+	})
+}
+
+// Of many callers one fetches and all get the answer, each for as long as it cares to
+// wait. That the first of them hangs up does not end the fetch for the others.
+func TestOneFetchForAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		issuer := newFakeIssuer(t)
+		issuer.answer(keysURL, fakeAnswer{after: 5 * time.Second, body: string(jwks(t, "ed25519-1"))})
+		keys := issuer.remoteKeys(t, nil)
+		token, header := signedBy(t, "ed25519-1", "EdDSA", "ed25519-1")
+		begin := time.Now()
+		var callers sync.WaitGroup
+		callers.Go(func() {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			payload, err := keys.VerifySignature(ctx, token, header)
+			wantKeyError(t, token, payload, err, identity.ErrUnavailable, context.DeadlineExceeded)
+			if took := time.Since(begin); took != time.Second {
+				t.Errorf("took %v", took)
+			}
+		})
+		synctest.Wait()
+		for range 20 {
+			callers.Go(func() {
+				payload, err := keys.VerifySignature(t.Context(), token, header)
+				wantKeyError(t, token, payload, err)
+				if took := time.Since(begin); took != 5*time.Second {
+					t.Errorf("took %v", took)
+				}
+			})
+		}
+		callers.Wait()
+		issuer.wantAsked(t, keysConfig, keysURL)
+		// with keys at hand, a context that has ended hinders nothing
+		ended, cancel := context.WithCancel(t.Context())
+		cancel()
+		payload, err := keys.VerifySignature(ended, token, header)
+		wantKeyError(t, token, payload, err)
+	})
+}
+
+// An issuer that never answers is given up after 10 s in all, discovery included.
+func TestAnIssuerThatHangs(t *testing.T) {
+	for name, answers := range map[string]map[string]time.Duration{
+		"in discovery":       {keysConfig: time.Hour},
+		"with its keys":      {keysURL: time.Hour},
+		"for 6 s with both":  {keysConfig: 6 * time.Second, keysURL: 6 * time.Second},
+		"for a bit too long": {keysURL: fetchTimeout + 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				issuer := newFakeIssuer(t, "ed25519-1")
+				for url, after := range answers {
+					answer := issuer.answers[url]
+					answer.after = after
+					issuer.answer(url, answer)
+				}
+				keys := issuer.remoteKeys(t, nil)
+				begin := time.Now()
+				wantToken(t, keys, "ed25519-1", identity.ErrUnavailable)
+				if took := time.Since(begin); took != fetchTimeout {
+					t.Errorf("took %v", took)
+				}
+				wantAtOnce(t, func() { wantToken(t, keys, "ed25519-1", identity.ErrUnavailable) })
+			})
+		})
+	}
+}
+
+// Keys are fresh for as long as the issuer says. Then the next use has them fetched again
+// and does not wait for it.
+func TestStaleKeysAreFetchedInTheBackground(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		issuer := newFakeIssuer(t, "ed25519-1")
+		slow := fakeAnswer{
+			after: 3 * time.Second, header: http.Header{"Cache-Control": {"public, max-age=600"}, "Age": {"60"}}, body: string(jwks(t, "ed25519-1")),
+		}
+		issuer.answer(keysURL, slow)
+		keys := issuer.remoteKeys(t, nil)
+		wantToken(t, keys, "ed25519-1")
+		issuer.wantAsked(t, keysConfig, keysURL)
+		slow.body = string(jwks(t, "p256-1"))
+		issuer.answer(keysURL, slow)
+		time.Sleep(540*time.Second - 1)
+		wantToken(t, keys, "ed25519-1")
+		issuer.wantAsked(t)
+		time.Sleep(time.Nanosecond)
+		for range 5 {
+			wantAtOnce(t, func() { wantToken(t, keys, "ed25519-1") })
+		}
+		issuer.wantAsked(t, keysURL)
+		time.Sleep(slow.after)
+		synctest.Wait()
+		wantToken(t, keys, "p256-1")
+		wantToken(t, keys, "ed25519-1", identity.ErrRejected, errUnknownKey)
+		issuer.wantAsked(t)
+		// whoever keeps verdicts asks for the generation only: that is a use as well
+		time.Sleep(540 * time.Second)
+		wantAtOnce(t, func() { keys.Generation() })
+		issuer.wantAsked(t, keysURL)
+	})
+}
+
+// While an issuer is out of reach its keys are used, and then no longer: they cannot be
+// revoked in another way. When it is back all is as it was, without a restart.
+func TestOutageOfAnIssuerWithKeys(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		logged := &logLines{}
+		issuer := newFakeIssuer(t, "ed25519-1")
+		keys := issuer.remoteKeys(t, logged)
+		wantToken(t, keys, "ed25519-1")
+		generation := keys.Generation()
+		issuer.takeAsked()
+		issuer.answer(keysURL, fakeAnswer{status: http.StatusServiceUnavailable})
+		end := time.Now().Add(defaultLife + maxStale)
+		time.Sleep(defaultLife)
+		for time.Now().Add(time.Minute).Before(end) {
+			wantAtOnce(t, func() { wantToken(t, keys, "ed25519-1") })
+			time.Sleep(30 * time.Second)
+		}
+		if keys.Generation() != generation {
+			t.Error("another generation of the same keys")
+		}
+		if asked := len(issuer.takeAsked()); asked < 24*60/2 || asked > 24*60+10 {
+			t.Errorf("asked %d times in a day", asked)
+		}
+		if lines := len(logged.lines); lines < 24*30 || lines > 24*60 || !strings.HasPrefix(logged.lines[0], "keeping the last good keys of an issuer: fetching keys: asking \"idp.example\": status 503") {
+			t.Errorf("logged %d lines, the first %q", lines, logged.lines[0])
+		}
+		time.Sleep(time.Until(end) - 1)
+		wantToken(t, keys, "ed25519-1")
+		time.Sleep(time.Nanosecond)
+		if keys.Generation() != 0 {
+			t.Error("a generation of keys that have expired")
+		}
+		wantToken(t, keys, "ed25519-1", identity.ErrUnavailable)
+		wantToken(t, keys, "p256-1", identity.ErrUnavailable)
+
+		issuer.publish(t, "ed25519-1")
+		time.Sleep(time.Minute)
+		logged.lines = nil
+		wantToken(t, keys, "ed25519-1")
+		logged.want(t, "the keys of an issuer can be read again")
+		if keys.Generation() != generation {
+			t.Error("another generation of the same keys")
+		}
+	})
+}
+
+// A proxy that nobody used for days has old keys, and does not use them.
+func TestExpiredKeysAreNotUsedAfterAPause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		issuer := newFakeIssuer(t, "ed25519-1")
+		keys := issuer.remoteKeys(t, nil)
+		wantToken(t, keys, "ed25519-1")
+		issuer.publish(t, "p256-1")
+		time.Sleep(72 * time.Hour)
+		wantToken(t, keys, "ed25519-1", identity.ErrRejected, errUnknownKey)
+		wantToken(t, keys, "p256-1")
+	})
+}
+
+// Without keys an issuer is asked after 1 s, 2 s and so on, and no token waits meanwhile.
+func TestOutageOfAnIssuerWithoutKeys(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		issuer := newFakeIssuer(t, "ed25519-1")
+		issuer.answer(keysConfig, fakeAnswer{status: http.StatusBadGateway})
+		keys := issuer.remoteKeys(t, nil)
+		begin := time.Now()
+		var at []time.Duration
+		for range 300_000 / 50 {
+			wantAtOnce(t, func() { wantToken(t, keys, "ed25519-1", identity.ErrUnavailable, statusError(502)) })
+			if len(issuer.takeAsked()) > 0 {
+				at = append(at, time.Since(begin))
+			}
+			time.Sleep(50 * time.Millisecond)
+		}
+		for i, want := range []time.Duration{1, 2, 4, 8, 16, 32, 48, 48} {
+			pause := at[i+1] - at[i]
+			if least := want * time.Second; pause < least || pause > least*5/4+50*time.Millisecond {
+				t.Errorf("pause %d is %v, want %v and up to a quarter more", i+1, pause, least)
+			}
+		}
+		issuer.answer(keysConfig, newFakeIssuer(t).answers[keysConfig])
+		time.Sleep(time.Minute)
+		wantToken(t, keys, "ed25519-1")
+		// the next outage begins with 1 s again
+		if state := keys.state.Load().failed(errNotFetched, time.Now()); state.failures != 1 {
+			t.Errorf("%d failures", state.failures)
+		}
+	})
+}
+
+// Unknown kids and bad signatures are what anybody can make up: whatever comes, the issuer
+// is asked once in 10 s.
+func TestMadeUpTokensDoNotReachTheIssuer(t *testing.T) {
+	for name, test := range map[string]struct {
+		signer string
+		kid    func(n int) string
+		want   error
+	}{
+		"with an unknown kid":           {"p256-2", func(n int) string { return fmt.Sprint(n) }, errUnknownKey},
+		"with a known kid":              {"ed25519-2", func(int) string { return "ed25519-1" }, errSignature},
+		"without a kid":                 {"ed25519-2", func(int) string { return "" }, errSignature},
+		"without a kid, of another key": {"p256-2", func(int) string { return "" }, errUnknownKey},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				issuer := newFakeIssuer(t, "ed25519-1")
+				keys := issuer.remoteKeys(t, nil)
+				// the keys have just been fetched: also the first is not asked about
+				for n := range 10 {
+					wantAtOnce(t, func() { wantTokenBy(t, keys, test.signer, test.kid(n), identity.ErrRejected, test.want) })
+				}
+				issuer.wantAsked(t, keysConfig, keysURL)
+				issuer.answer(keysURL, fakeAnswer{after: 2 * time.Second, body: string(jwks(t, "ed25519-1"))})
+				time.Sleep(askAgain)
+				for round := range 3 {
+					var callers sync.WaitGroup
+					for n := range 50 {
+						callers.Go(func() { wantTokenBy(t, keys, test.signer, test.kid(n), identity.ErrRejected, test.want) })
+					}
+					callers.Wait()
+					issuer.wantAsked(t, keysURL)
+					// counted from the end of the fetch
+					time.Sleep(askAgain - 1)
+					wantAtOnce(t, func() { wantTokenBy(t, keys, test.signer, test.kid(round), identity.ErrRejected, test.want) })
+					wantAtOnce(t, func() { wantToken(t, keys, "ed25519-1") })
+					issuer.wantAsked(t)
+					time.Sleep(time.Nanosecond)
+				}
+			})
+		})
+	}
+}
+
+// A token that is broken, or whose algorithm proves nothing, is no reason to ask at all.
+func TestBrokenTokensDoNotReachTheIssuer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		issuer := newFakeIssuer(t, "ed25519-1")
+		keys := issuer.remoteKeys(t, nil)
+		wantToken(t, keys, "ed25519-1")
+		issuer.takeAsked()
+		time.Sleep(time.Minute)
+		good, header := signedBy(t, "ed25519-1", "EdDSA", "ed25519-1")
+		for _, token := range []string{"", "..", good + ".", signedAs(t, "ed25519-1", "EdDSA", `{"alg":"EdDSA","kid":"ed25519-1","b64":false}`)} {
+			payload, err := keys.VerifySignature(t.Context(), token, header)
+			wantKeyError(t, token, payload, err, identity.ErrRejected)
+		}
+		payload, err := keys.VerifySignature(t.Context(), good, Header{Algorithm: "HS256", KeyID: "new"})
+		wantKeyError(t, good, payload, err, identity.ErrRejected)
+		issuer.wantAsked(t)
+	})
+}
+
+// The first token by a new key is accepted, since the keys are asked for again.
+func TestRotation(t *testing.T) {
+	for name, test := range map[string]struct {
+		before, after []any
+		signer, kid   string
+	}{
+		"a new kid":                  {[]any{"ed25519-1"}, []any{"ed25519-1", "ed25519-2"}, "ed25519-2", "ed25519-2"},
+		"a new key of the same kid":  {[]any{publicJWK(t, "ed25519-1", jwkMembers{"kid": "k"})}, []any{publicJWK(t, "ed25519-2", jwkMembers{"kid": "k"})}, "ed25519-2", "k"},
+		"a new type of the same kid": {[]any{publicJWK(t, "ed25519-1", jwkMembers{"kid": "k"})}, []any{publicJWK(t, "p256-1", jwkMembers{"kid": "k"})}, "p256-1", "k"},
+		"without kids":               {[]any{publicJWK(t, "ed25519-1", jwkMembers{"kid": nil})}, []any{publicJWK(t, "ed25519-2", jwkMembers{"kid": nil})}, "ed25519-2", ""},
+		"a new type without kids":    {[]any{"ed25519-1"}, []any{"p256-1"}, "p256-1", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				issuer := newFakeIssuer(t, test.before...)
+				keys := issuer.remoteKeys(t, nil)
+				wantTokenBy(t, keys, test.signer, test.kid, identity.ErrRejected)
+				before := keys.Generation()
+				issuer.answer(keysURL, fakeAnswer{after: time.Second, body: string(jwks(t, test.after...))})
+				time.Sleep(askAgain)
+				issuer.takeAsked()
+				var callers sync.WaitGroup
+				for range 10 {
+					callers.Go(func() { wantTokenBy(t, keys, test.signer, test.kid) })
+				}
+				callers.Wait()
+				issuer.wantAsked(t, keysURL)
+				if keys.Generation() == before {
+					t.Error("the same generation of other keys")
+				}
+			})
+		})
+	}
+}
+
+// Who waits for new keys waits no longer than for the first ones.
+func TestCallersWhoDoNotWaitForNewKeys(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		issuer := newFakeIssuer(t, "ed25519-1")
+		keys := issuer.remoteKeys(t, nil)
+		wantToken(t, keys, "ed25519-1")
+		issuer.answer(keysURL, fakeAnswer{after: 4 * time.Second, body: string(jwks(t, "p256-1"))})
+		time.Sleep(askAgain)
+		for _, name := range []string{"p256-1", "ed25519-2"} {
+			token, header := signedBy(t, name, map[string]string{"p256-1": "ES256", "ed25519-2": "EdDSA"}[name], "p256-1")
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			payload, err := keys.VerifySignature(ctx, token, header)
+			wantKeyError(t, token, payload, err, identity.ErrUnavailable, context.DeadlineExceeded)
+			cancel()
+		}
+		time.Sleep(3 * time.Second)
+		synctest.Wait()
+		wantAtOnce(t, func() { wantToken(t, keys, "p256-1") })
+	})
+}
+
+// Whether a kid that nobody knows is good cannot be said while the issuer is out of reach.
+// A bad signature of a known key is bad.
+func TestMadeUpTokensInAnOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		issuer := newFakeIssuer(t, "ed25519-1")
+		keys := issuer.remoteKeys(t, nil)
+		wantToken(t, keys, "ed25519-1")
+		issuer.answer(keysURL, fakeAnswer{after: time.Second, status: http.StatusInternalServerError})
+		for range 3 {
+			time.Sleep(askAgain)
+			issuer.takeAsked()
+			var callers sync.WaitGroup
+			callers.Go(func() { wantToken(t, keys, "p256-1", identity.ErrUnavailable, statusError(500)) })
+			callers.Go(func() { wantTokenBy(t, keys, "ed25519-2", "ed25519-1", identity.ErrRejected, errSignature) })
+			callers.Go(func() { wantTokenBy(t, keys, "ed25519-2", "", identity.ErrRejected, errSignature) })
+			callers.Wait()
+			wantAtOnce(t, func() { wantToken(t, keys, "p256-1", identity.ErrUnavailable, statusError(500)) })
+			wantAtOnce(t, func() { wantToken(t, keys, "ed25519-1") })
+			issuer.wantAsked(t, keysURL)
+		}
+		// fresh keys are not fetched earlier because of that
+		time.Sleep(30 * time.Minute)
+		wantToken(t, keys, "ed25519-1")
+		issuer.wantAsked(t)
+	})
+}
+
+// A set that is no good leaves the last good one, for as long as an outage does.
+func TestLastGoodKeysAreKept(t *testing.T) {
+	for name, body := range map[string]string{
+		"nothing":        "",
+		"HTML":           "<html>Sign in to the hotel's network</html>",
+		"an empty set":   `{"keys":[]}`,
+		"no usable key":  string(jwks(t, publicJWK(t, "p256-1", jwkMembers{"use": "enc"}))),
+		"a private key":  string(jwks(t, jwkMembers{"kty": "oct", "k": "AAAA", "kid": "ed25519-1"})),
+		"beyond measure": strings.Repeat(" ", maxKeySet+1),
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				logged := &logLines{}
+				issuer := newFakeIssuer(t, "ed25519-1")
+				keys := issuer.remoteKeys(t, logged)
+				wantToken(t, keys, "ed25519-1")
+				generation := keys.Generation()
+				issuer.answer(keysURL, fakeAnswer{body: body})
+				time.Sleep(defaultLife)
+				for range 3 {
+					wantToken(t, keys, "ed25519-1")
+					synctest.Wait()
+				}
+				if keys.Generation() != generation {
+					t.Error("another generation")
+				}
+				wantToken(t, keys, "p256-1", identity.ErrUnavailable)
+				logged.want(t, "keeping the last good keys of an issuer: fetching keys")
+				time.Sleep(maxStale)
+				wantToken(t, keys, "ed25519-1", identity.ErrUnavailable)
+			})
+		})
+	}
+}
+
+// Which keys cannot be used is logged once, not with each fetch.
+func TestSkippedKeysAreLoggedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		logged := &logLines{}
+		issuer := newFakeIssuer(t, "ed25519-1", publicJWK(t, "rsa1024-1"), publicJWK(t, "rsa-1", jwkMembers{"use": "enc"}))
+		keys := issuer.remoteKeys(t, logged)
+		for range 5 {
+			wantToken(t, keys, "ed25519-1")
+			synctest.Wait()
+			time.Sleep(defaultLife)
+		}
+		logged.want(t, `some keys of an issuer cannot be used: key 2: "rsa1024-1": an RSA key of 1024 bits`)
+		issuer.publish(t, "ed25519-1")
+		wantToken(t, keys, "ed25519-1")
+		synctest.Wait()
+		logged.want(t)
+	})
+}
+
+// After Close what is known counts on, and nothing is asked any more.
+func TestCloseOfRemoteKeys(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		logged := &logLines{}
+		issuer := newFakeIssuer(t, "ed25519-1")
+		keys := issuer.remoteKeys(t, logged)
+		wantToken(t, keys, "ed25519-1")
+		issuer.answer(keysURL, fakeAnswer{after: 5 * time.Second})
+		time.Sleep(defaultLife)
+		issuer.takeAsked()
+		wantToken(t, keys, "ed25519-1")
+		issuer.wantAsked(t, keysURL)
+		wantAtOnce(t, func() { keys.Close(); keys.Close() })
+		wantToken(t, keys, "ed25519-1")
+		wantToken(t, keys, "p256-1", identity.ErrUnavailable, errUnknownKey)
+		keys.Warm()
+		keys.Generation()
+		issuer.wantAsked(t)
+		logged.want(t)
+		time.Sleep(maxStale)
+		wantToken(t, keys, "ed25519-1", identity.ErrUnavailable)
+
+		idle := issuer.remoteKeys(t, logged)
+		issuer.publish(t, "ed25519-1")
+		wantToken(t, idle, "ed25519-1")
+		idle.Close()
+		time.Sleep(defaultLife + maxStale)
+		wantToken(t, idle, "ed25519-1", identity.ErrUnavailable, errExpired)
+		issuer.takeAsked()
+
+		never := issuer.remoteKeys(t, logged)
+		never.Close()
+		wantToken(t, never, "ed25519-1", identity.ErrUnavailable, errNotFetched)
+		issuer.wantAsked(t)
+	})
+}
+
+// Keys that change under load: a token by a key that is always there is always good.
+func TestRotationUnderLoad(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		issuer := newFakeIssuer(t, "ed25519-1")
+		keys := issuer.remoteKeys(t, nil)
+		var callers sync.WaitGroup
+		for range 8 {
+			callers.Go(func() {
+				for range 100 {
+					wantToken(t, keys, "ed25519-1")
+					keys.Generation()
+					time.Sleep(7 * time.Second)
+				}
+			})
+		}
+		for i := range 70 {
+			kid := fmt.Sprint("ed25519-", i%5+2)
+			issuer.answer(keysURL, fakeAnswer{
+				after: time.Second, header: http.Header{"Cache-Control": {"no-cache"}}, body: string(jwks(t, "ed25519-1", kid)),
+			})
+			time.Sleep(askAgain + time.Second)
+			wantToken(t, keys, kid)
+		}
+		callers.Wait()
+	})
+}
+
+// A fault in what the operator's own code returns, or in a parser, is an outage and does
+// not end the process.
+func TestPanicWhileFetching(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		keys, err := NewRemoteKeys(RemoteConfig{Issuer: keysIssuer, Transport: panicking{}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer keys.Close()
+		wantToken(t, keys, "ed25519-1", identity.ErrUnavailable)
+	})
+}
+
+type panicking struct{}
+
+func (panicking) RoundTrip(*http.Request) (*http.Response, error) { panic("nobody expects this") }

@@ -1,0 +1,187 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package oidc
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
+)
+
+// Issuer verifies the tokens of one issuer and makes users of their claims.
+type Issuer struct {
+	// URL is compared with the claim iss, byte for byte.
+	URL string
+
+	// Audiences are values of which the claim aud must have one. At least one.
+	Audiences []string
+
+	// CheckParty asks of a token for several audiences that its azp, the client that it
+	// was issued to, is one of Audiences or Parties (OpenID Connect Core 1.0, section
+	// 3.1.3.7).
+	CheckParty bool
+	Parties    []string
+
+	// Algorithms are the signature algorithms that are accepted. Empty: [Algorithms].
+	Algorithms []string
+
+	// Skew is how far the issuer's clock may be from ours: for how long a token still
+	// counts after exp. Early is the same for nbf.
+	Skew, Early time.Duration
+
+	Keys   Keys
+	Mapper Mapper
+}
+
+// maxTime is the last second of the year 9999: what is beyond it is no time.
+const maxTime = 253402300799
+
+// verify makes sure that the issuer made this token, for us, and for now. The error
+// wraps [identity.ErrRejected] or [identity.ErrUnavailable].
+func (i *Issuer) verify(ctx context.Context, token *unverified, now time.Time) (expires time.Time, err error) {
+	if token.issuer() != i.URL {
+		return expires, fmt.Errorf("%w: the token is of another issuer", identity.ErrRejected)
+	}
+	algorithms := i.Algorithms
+	if len(algorithms) == 0 {
+		algorithms = Algorithms()
+	}
+	if !slices.Contains(algorithms, token.header.Algorithm) {
+		return expires, fmt.Errorf("%w: the issuer does not sign with %s", identity.ErrRejected, token.header.Algorithm)
+	}
+	// what costs nothing goes first: a token that is for somebody else or has expired
+	// needs no signature
+	if err := checkTypes(token.claims); err != nil {
+		return expires, err
+	}
+	if err := i.checkAudience(token.claims); err != nil {
+		return expires, err
+	}
+	if expires, err = i.checkTimes(token.claims, now); err != nil {
+		return expires, err
+	}
+	payload, err := i.Keys.VerifySignature(ctx, token.raw, token.header)
+	if err != nil {
+		return expires, err
+	}
+	if !bytes.Equal(payload, token.payload) {
+		return expires, fmt.Errorf("%w: what is signed is not what was read", identity.ErrRejected)
+	}
+	return expires, nil
+}
+
+// checkTypes refuses what the API server does, since go-oidc, with which it verifies, cannot
+// read it: claims of the standard that are not as they must be, though nobody here asks
+// for them. Those that are elsewhere must have a place (OpenID Connect Core 1.0, section
+// 5.6.2), which is not visited.
+func checkTypes(claims Claims) error {
+	for _, name := range [...]string{"sub", "nonce", "at_hash"} {
+		if _, ok := claims[name].(string); !ok && claims[name] != nil {
+			return wrongType(name, "a string")
+		}
+	}
+	if issued, there := claims["iat"]; there {
+		if _, ok := issued.(float64); !ok {
+			return wrongType("iat", "a time")
+		}
+	}
+	names, ok := claims["_claim_names"].(map[string]any)
+	if !ok && claims["_claim_names"] != nil {
+		return wrongType("_claim_names", "an object")
+	}
+	sources, ok := claims["_claim_sources"].(map[string]any)
+	if !ok && claims["_claim_sources"] != nil {
+		return wrongType("_claim_sources", "an object")
+	}
+	for _, name := range names {
+		source, _ := name.(string)
+		if _, there := sources[source]; !there || source == "" {
+			return wrongType("_claim_names", "one of names of sources that are there")
+		}
+	}
+	return nil
+}
+
+func (i *Issuer) checkAudience(claims Claims) error {
+	audiences, ok := stringOrList(claims["aud"])
+	if !ok {
+		return wrongType("aud", "a string or a list of strings")
+	}
+	if !slices.ContainsFunc(audiences, func(audience string) bool { return slices.Contains(i.Audiences, audience) }) {
+		return fmt.Errorf("%w: the token is for another audience: %s", identity.ErrRejected, quoteFew(audiences))
+	}
+	if !i.CheckParty || len(audiences) < 2 {
+		return nil
+	}
+	party, _ := claims["azp"].(string)
+	if !slices.Contains(i.Audiences, party) && !slices.Contains(i.Parties, party) {
+		return fmt.Errorf("%w: the token is for several audiences and was issued to %s (azp)",
+			identity.ErrRejected, identity.Quote(party))
+	}
+	return nil
+}
+
+func (i *Issuer) checkTimes(claims Claims, now time.Time) (expires time.Time, err error) {
+	exp, ok := numericDate(claims["exp"])
+	if !ok {
+		return expires, wrongType("exp", "a time")
+	}
+	if now.After(exp.Add(i.Skew)) {
+		return expires, fmt.Errorf("%w: the token has expired, %s ago", identity.ErrRejected, now.Sub(exp).Round(time.Second))
+	}
+	if value, there := claims["nbf"]; there {
+		nbf, ok := numericDate(value)
+		if !ok {
+			return expires, wrongType("nbf", "a time")
+		}
+		if now.Add(i.Early).Before(nbf) {
+			return expires, fmt.Errorf("%w: the token is not valid yet, for %s",
+				identity.ErrRejected, nbf.Sub(now).Round(time.Second))
+		}
+	}
+	return exp, nil
+}
+
+// numericDate reads a NumericDate (RFC 7519, section 2), to the second.
+func numericDate(value any) (time.Time, bool) {
+	seconds, ok := value.(float64)
+	if !ok || !(seconds >= 0 && seconds <= maxTime) {
+		return time.Time{}, false
+	}
+	return time.Unix(int64(seconds), 0), true
+}
+
+func stringOrList(value any) ([]string, bool) {
+	switch value := value.(type) {
+	case string:
+		return []string{value}, true
+	case []any:
+		list := make([]string, 0, len(value))
+		for _, element := range value {
+			s, ok := element.(string)
+			if !ok {
+				return nil, false
+			}
+			list = append(list, s)
+		}
+		return list, true
+	default:
+		return nil, false
+	}
+}
+
+// quoteFew shows the first of some names from the wire.
+func quoteFew(names []string) string {
+	if len(names) == 0 {
+		return "none"
+	}
+	if more := len(names) - 1; more > 0 {
+		return fmt.Sprintf("%s and %d more", identity.Quote(names[0]), more)
+	}
+	return identity.Quote(names[0])
+}

@@ -1,0 +1,130 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package identity
+
+import (
+	"fmt"
+	"strings"
+)
+
+// MaxToken is how long a bearer token may be, in bytes. Tokens with hundreds of groups
+// are about as long; what is longer is refused before anything parses it.
+const MaxToken = 16 << 10
+
+// Token is a bearer token that a source has verified. It does not print: neither fmt
+// nor a JSON encoder shows it, so that no log line can.
+type Token struct {
+	// A pointer, since fmt asks no method of what an unexported field of some struct
+	// holds, nor for a verb such as %d, and prints what is there.
+	raw *string
+}
+
+// NewToken wraps a token. Only a source that has verified it has reason to.
+func NewToken(raw string) Token { return Token{&raw} }
+
+// Reveal returns the token itself, for the header field that it goes into.
+func (t Token) Reveal() string {
+	if t.raw == nil {
+		return ""
+	}
+	return *t.raw
+}
+
+// IsZero says whether there is none.
+func (t Token) IsZero() bool { return t.Reveal() == "" }
+
+// String implements fmt.Stringer.
+func (t Token) String() string { return "[token]" }
+
+// GoString implements fmt.GoStringer.
+func (t Token) GoString() string { return "[token]" }
+
+// MarshalText implements encoding.TextMarshaler.
+func (t Token) MarshalText() ([]byte, error) { return []byte("[token]"), nil }
+
+// Bearer reads the bearer token (RFC 6750, section 2.1) out of the lines of an
+// Authorization field. The error wraps [ErrAbsent] when there is no line or one of
+// another scheme, and [ErrMalformed] when there are two lines, which two readers may
+// understand in two ways, or when what follows "Bearer" is not exactly one blank and one
+// token: the API server takes "Bearer  x" for an anonymous request and ignores a third
+// word (k8s.io/apiserver, pkg/authentication/request/bearertoken).
+func Bearer(lines []string) (string, error) {
+	const scheme = "bearer"
+	switch len(lines) {
+	case 0:
+		return "", ErrAbsent
+	case 1:
+	default:
+		return "", fmt.Errorf("%w: %d lines of Authorization", ErrMalformed, len(lines))
+	}
+	line := lines[0]
+	if len(line) < len(scheme) || !equalFoldASCII(line[:len(scheme)], scheme) {
+		return "", ErrAbsent
+	}
+	rest := line[len(scheme):]
+	switch {
+	case rest == "":
+		return "", fmt.Errorf("%w: there is no token after Bearer", ErrMalformed)
+	case rest[0] != ' ' && IsToken(rest[0]):
+		return "", ErrAbsent // the scheme is a longer word
+	case rest[0] != ' ':
+		return "", fmt.Errorf("%w: Bearer is not followed by one blank", ErrMalformed)
+	}
+	if err := checkToken(rest[1:]); err != nil {
+		return "", err
+	}
+	return rest[1:], nil
+}
+
+// RawToken reads a token out of the lines of a field that holds nothing else, such as
+// X-Forwarded-Id-Token. An empty line means that there is none, as proxies send it.
+func RawToken(field string, lines []string) (string, error) {
+	switch {
+	case len(lines) == 0 || len(lines) == 1 && lines[0] == "":
+		return "", ErrAbsent
+	case len(lines) > 1:
+		return "", fmt.Errorf("%w: %d lines of %s", ErrMalformed, len(lines), field)
+	}
+	if err := checkToken(lines[0]); err != nil {
+		return "", err
+	}
+	return lines[0], nil
+}
+
+// checkToken refuses what is not one token68 (RFC 9110, section 11.2). Nothing of it
+// appears in the error.
+func checkToken(token string) error {
+	if len(token) > MaxToken {
+		return fmt.Errorf("%w: the bearer token has %d bytes, more than %d", ErrMalformed, len(token), MaxToken)
+	}
+	if !IsBearerToken(token) {
+		return fmt.Errorf("%w: what stands for a bearer token is not one", ErrMalformed)
+	}
+	return nil
+}
+
+// IsBearerToken says whether s has the form of one bearer token: token68, at least one
+// character and "=" only at the end.
+func IsBearerToken(s string) bool {
+	end := len(s)
+	for end > 0 && s[end-1] == '=' {
+		end--
+	}
+	for i := range end {
+		if !isToken68(s[i]) {
+			return false
+		}
+	}
+	return end > 0
+}
+
+// isToken68 says whether c may stand in a bearer token, but for the trailing "=".
+func isToken68(c byte) bool {
+	switch {
+	case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
+		return true
+	default:
+		return strings.IndexByte("-._~+/", c) >= 0
+	}
+}

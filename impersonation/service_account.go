@@ -1,0 +1,236 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package impersonation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
+)
+
+const (
+	// requestTimeout is for one request for a token, where none is set.
+	requestTimeout = 10 * time.Second
+
+	// expiryMargin is how long before its expiry a token is no longer handed out, as the
+	// request has yet to arrive. For one that lives for less than ten times as long it is a
+	// tenth of its life.
+	expiryMargin = 5 * time.Second
+
+	// shortestLife is far less than an API server gives, which is ten minutes at least. What
+	// lives shorter by our clock is not used: new ones would be asked for without end.
+	shortestLife = 2 * time.Second
+)
+
+var (
+	errNotStarted = errors.New("not started")
+	errClosed     = errors.New("closed")
+	errExpired    = errors.New("the last one has expired, and the next has not come")
+)
+
+// Requester asks for a new token, as the subresource token of a service account gives it
+// (TokenRequest, authentication.k8s.io/v1), and returns it with its expiry. It returns when
+// ctx ends. Its errors go to the log, and do not hold the token.
+type Requester func(ctx context.Context) (token string, expires time.Time, err error)
+
+// ServiceAccount is the [Credential] for short-lived tokens of a service account, which are
+// asked for in the background: no request waits for one but those before the first answer.
+// Set the fields, then call Start, Authorization as often as needed, and Close.
+//
+// A token is renewed at 75 % to 85 % of its life, at random, so that proxies that were
+// started together do not ask together. It is renewed earlier, yet not before half of its
+// life, if otherwise Timeout and 5 s would not be left. While that fails it is tried again
+// for ever, after 1 s and then more and more, up to 60 s; the last good token is used
+// until 5 s before it expires.
+//
+// Refused are an empty token, what has not the form of a bearer token, and one that has
+// expired or lives for less than 2 s. The expiry is by the API server's clock and compared
+// with ours. Ours may be slow by a sixth of a token's life, as renewal comes before; if it is
+// fast, tokens are renewed earlier, and refused if it is fast by all of their life.
+//
+// A token that the API server rejects before its time, because the service account or the
+// object that it is bound to was deleted, is used until it is renewed: the answer goes to
+// reverse_proxy, which is behind this handler, and nobody tells us.
+type ServiceAccount struct {
+	// Request is how to ask. There is one at a time. A panic in it is a failure.
+	Request Requester
+
+	// Timeout is for one request. Default: 10 s.
+	Timeout time.Duration
+
+	// Log is told of the first failure, once a minute that it goes on, and with a nil error
+	// that it is over. It may be nil.
+	Log func(message string, err error)
+
+	// Renewed is told when each token that came expires. It may be nil.
+	// Neither Log nor Renewed may call Close.
+	Renewed func(expires time.Time)
+
+	current  atomic.Pointer[serviceToken]
+	answered chan struct{} // closed when the first attempt has ended, or all of them
+	cancel   context.CancelFunc
+	wait     sync.WaitGroup
+}
+
+// serviceToken is what there is to hand out: a token up to a time, by the clock on the wall,
+// and from then on an error.
+type serviceToken struct {
+	authorization string
+	until         time.Time
+	err           error
+}
+
+// Start asks for the first token, in the background, and goes on until Close. It is called
+// once, before the first Authorization.
+func (s *ServiceAccount) Start() {
+	ctx, cancel := context.WithCancel(context.Background())
+	s.cancel, s.answered = cancel, make(chan struct{})
+	s.wait.Go(func() { s.run(ctx) })
+}
+
+// Close ends what Start began and waits for it. There is no token from then on.
+func (s *ServiceAccount) Close() {
+	if s.cancel != nil {
+		s.cancel()
+		s.wait.Wait()
+	}
+}
+
+// Authorization implements [Credential]. It waits, until ctx ends, only while nothing is
+// known of the first token. The error wraps [identity.ErrUnavailable] and says why the last
+// attempt failed.
+func (s *ServiceAccount) Authorization(ctx context.Context) (string, error) {
+	if current := s.current.Load(); current != nil && time.Now().Before(current.until) {
+		return current.authorization, nil
+	}
+	if s.answered == nil {
+		return "", noServiceToken(errNotStarted)
+	}
+	select {
+	case <-s.answered:
+	default:
+		select {
+		case <-s.answered:
+		case <-ctx.Done():
+			return "", noServiceToken(fmt.Errorf("waiting for the first one: %w", ctx.Err()))
+		}
+	}
+	current := s.current.Load()
+	if time.Now().Before(current.until) {
+		return current.authorization, nil
+	}
+	return "", current.err
+}
+
+// run asks for tokens until ctx ends.
+func (s *ServiceAccount) run(ctx context.Context) {
+	answer := sync.OnceFunc(func() { close(s.answered) })
+	defer answer()
+	defer func() { s.current.Store(&serviceToken{err: noServiceToken(errClosed)}) }()
+	outage := serviceOutage{log: s.Log}
+	for again := time.Now(); waitUntil(ctx, again); {
+		token, expires, err := s.ask(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		now := time.Now().Round(0) // the clock on the wall alone, which the expiry speaks of
+		var next *serviceToken
+		if err == nil {
+			next, err = newServiceToken(token, expires, now)
+		}
+		if err != nil {
+			kept := s.failed(err)
+			answer()
+			outage.failed(err, now.Before(kept.until))
+			again = now.Add(outage.retry())
+			continue
+		}
+		s.current.Store(next)
+		answer()
+		if s.Renewed != nil {
+			s.Renewed(expires)
+		}
+		outage.over()
+		again = now.Add(renewal(expires.Sub(now), s.timeout()))
+	}
+}
+
+func (s *ServiceAccount) timeout() time.Duration {
+	if s.Timeout <= 0 {
+		return requestTimeout
+	}
+	return s.Timeout
+}
+
+// ask makes one request. What panics is not shown, as it may hold the token; what the
+// runtime found is.
+func (s *ServiceAccount) ask(ctx context.Context) (token string, expires time.Time, err error) {
+	defer func() {
+		switch cause := recover().(type) {
+		case nil:
+		case runtime.Error:
+			err = fmt.Errorf("request panicked: %s", cause.Error())
+		default:
+			err = fmt.Errorf("request panicked with %T", cause)
+		}
+	}()
+	ctx, cancel := context.WithTimeout(ctx, s.timeout())
+	defer cancel()
+	return s.Request(ctx)
+}
+
+// newServiceToken judges an answer that came now.
+func newServiceToken(token string, expires, now time.Time) (*serviceToken, error) {
+	life := expires.Sub(now)
+	switch {
+	case token == "":
+		return nil, errors.New("the answer has no token")
+	case !identity.IsBearerToken(token):
+		return nil, errors.New("the answer has what is not a bearer token")
+	case expires.IsZero():
+		return nil, errors.New("the answer has no expiry")
+	case life <= 0:
+		return nil, fmt.Errorf("the new token expired %s ago: our clock and the API server's may differ", -life.Round(time.Millisecond))
+	case life < shortestLife:
+		return nil, fmt.Errorf("the new token expires in %s: our clock and the API server's may differ", life.Round(time.Millisecond))
+	}
+	return &serviceToken{
+		authorization: "Bearer " + token,
+		until:         now.Add(life - min(expiryMargin, life/10)),
+		err:           noServiceToken(errExpired),
+	}, nil
+}
+
+// renewal returns how long after it came a token is replaced.
+func renewal(life, timeout time.Duration) time.Duration {
+	part := life/4*3 + rand.N(life/10) //nolint:gosec // it spreads load and is no secret
+	return min(part, max(life-expiryMargin-timeout, life/2))
+}
+
+// failed keeps the last good token, with a new reason for when it has expired.
+func (s *ServiceAccount) failed(cause error) *serviceToken {
+	next := &serviceToken{err: noServiceToken(cause)}
+	if last := s.current.Load(); last != nil {
+		next.authorization, next.until = last.authorization, last.until
+	}
+	s.current.Store(next)
+	return next
+}
+
+// noServiceToken wraps a cause. One that wraps a sentinel of its own gives its text alone,
+// so that the refusal wraps exactly one.
+func noServiceToken(cause error) error {
+	err := fmt.Errorf("%w: getting a service account token: %w", identity.ErrUnavailable, cause)
+	if !identity.Exact(err) {
+		return fmt.Errorf("%w: getting a service account token: %s", identity.ErrUnavailable, cause.Error())
+	}
+	return err
+}

@@ -1,0 +1,653 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package impersonation_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
+	"github.com/caddy-kube-identity/caddy-kube-identity/impersonation"
+)
+
+var errDown = errors.New("no route to the API server")
+
+// tokenServer stands for the API server. It answers the first request with answers[0] and
+// so on, and all that follow with the last.
+type tokenServer struct {
+	mu           sync.Mutex
+	answers      []tokenAnswer
+	times        []time.Time
+	flying, most int // requests now, and at a time
+}
+
+type tokenAnswer struct {
+	life  time.Duration // of a token called token-1, token-2 and so on
+	after time.Duration // until it comes, unless the context ends before
+	err   error
+}
+
+func (s *tokenServer) request(ctx context.Context) (string, time.Time, error) {
+	number, answer := s.begin()
+	defer s.end()
+	select {
+	case <-ctx.Done():
+		return "", time.Time{}, ctx.Err()
+	case <-time.After(answer.after):
+	}
+	return fmt.Sprintf("token-%d", number), time.Now().Add(answer.life), answer.err
+}
+
+func (s *tokenServer) begin() (int, tokenAnswer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.flying++
+	s.most, s.times = max(s.most, s.flying), append(s.times, time.Now())
+	return len(s.times), s.answers[min(len(s.times), len(s.answers))-1]
+}
+
+func (s *tokenServer) end() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.flying--
+}
+
+// change replaces the answer to all that follows.
+func (s *tokenServer) change(answer tokenAnswer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.answers = []tokenAnswer{answer}
+}
+
+// asked returns when there was a request.
+func (s *tokenServer) asked() []time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.times)
+}
+
+// tokenLog is what an account told.
+type tokenLog struct {
+	mu       sync.Mutex
+	text     []string
+	times    []time.Time
+	expiries []time.Time
+}
+
+func (l *tokenLog) log(message string, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err != nil {
+		message += ": " + err.Error()
+	}
+	l.text, l.times = append(l.text, message), append(l.times, time.Now())
+}
+
+func (l *tokenLog) renew(expires time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.expiries = append(l.expiries, expires)
+}
+
+func (l *tokenLog) lines() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.text)
+}
+
+func (l *tokenLog) at() []time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.times)
+}
+
+func (l *tokenLog) renewed() []time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.expiries)
+}
+
+// count returns how many lines have a text in them.
+func (l *tokenLog) count(text string) (count int) {
+	for _, line := range l.lines() {
+		if strings.Contains(line, text) {
+			count++
+		}
+	}
+	return count
+}
+
+// started returns an account in a bubble. Had Close not ended every goroutine, the bubble
+// would fail as deadlocked.
+func started(t *testing.T, request impersonation.Requester) (*impersonation.ServiceAccount, *tokenLog) {
+	t.Helper()
+	log := new(tokenLog)
+	account := &impersonation.ServiceAccount{
+		Request: request, Log: log.log,
+		Renewed: log.renew,
+	}
+	account.Start()
+	return account, log
+}
+
+// wantAccount wants a token, or a refusal with a reason if the token is empty. Neither may
+// take any time.
+func wantAccount(t *testing.T, account *impersonation.ServiceAccount, token, reason string) {
+	t.Helper()
+	begun := time.Now()
+	got, err := account.Authorization(t.Context())
+	if time.Since(begun) > 0 {
+		t.Errorf("waited for %s", time.Since(begun))
+	}
+	if token != "" {
+		if err != nil || got != "Bearer "+token {
+			t.Errorf("got %q, %v; want %q", got, err, token)
+		}
+		return
+	}
+	wantOnly(t, err, identity.ErrUnavailable)
+	if got != "" || err == nil || !strings.Contains(err.Error(), reason) {
+		t.Errorf("got %q, %v; want an error with %q", got, err, reason)
+	}
+}
+
+func TestServiceAccountRenewsInTime(t *testing.T) {
+	for _, test := range []struct {
+		name             string
+		life, timeout    time.Duration
+		earliest, latest time.Duration
+		generations      int
+	}{
+		{name: "ten minutes", life: 10 * time.Minute, earliest: 450 * time.Second, latest: 510 * time.Second, generations: 500},
+		{name: "an hour", life: time.Hour, earliest: 45 * time.Minute, latest: 51 * time.Minute, generations: 200},
+		{name: "a day", life: 24 * time.Hour, earliest: 18 * time.Hour, latest: 20*time.Hour + 24*time.Minute, generations: 20},
+		{name: "time for one attempt is left", life: time.Minute, earliest: 45 * time.Second, latest: 45 * time.Second, generations: 50},
+		{name: "also for a long one", life: 10 * time.Minute, timeout: 4 * time.Minute, earliest: 355 * time.Second, latest: 355 * time.Second, generations: 50},
+		{name: "but not before half of the life", life: 10 * time.Minute, timeout: time.Hour, earliest: 5 * time.Minute, latest: 5 * time.Minute, generations: 50},
+		{name: "no longer than the margins", life: 15 * time.Second, earliest: 7500 * time.Millisecond, latest: 7500 * time.Millisecond, generations: 50},
+		{name: "as short as may be", life: 2 * time.Second, earliest: time.Second, latest: time.Second, generations: 50},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				server, log := &tokenServer{answers: []tokenAnswer{{life: test.life}}}, new(tokenLog)
+				account := &impersonation.ServiceAccount{
+					Request: server.request, Timeout: test.timeout, Log: log.log,
+					Renewed: log.renew,
+				}
+				account.Start()
+				defer account.Close()
+				synctest.Wait()
+				gaps := map[time.Duration]bool{}
+				for generation := 1; generation <= test.generations; generation++ {
+					if len(server.asked()) != generation || len(log.renewed()) != generation {
+						t.Fatalf("asked %d times and renewed %d times by generation %d", len(server.asked()), len(log.renewed()), generation)
+					}
+					begun := server.asked()[generation-1]
+					if got := log.renewed()[generation-1].Sub(begun); got != test.life {
+						t.Errorf("told of an expiry after %s, want %s", got, test.life)
+					}
+					wantAccount(t, account, fmt.Sprintf("token-%d", generation), "")
+					time.Sleep(time.Until(begun.Add(test.earliest)) - 1)
+					synctest.Wait()
+					wantAccount(t, account, fmt.Sprintf("token-%d", generation), "")
+					time.Sleep(test.latest - test.earliest + 1)
+					synctest.Wait()
+					if len(server.asked()) != generation+1 {
+						t.Fatalf("asked %d times by the end of generation %d", len(server.asked()), generation)
+					}
+					gaps[server.asked()[generation].Sub(begun)] = true
+				}
+				if test.earliest < test.latest && len(gaps) < test.generations/2 {
+					t.Errorf("%d different times in %d generations: nothing spreads them", len(gaps), test.generations)
+				}
+				if len(log.lines()) > 0 || server.most != 1 {
+					t.Errorf("logged %q, %d requests at a time", log.lines(), server.most)
+				}
+			})
+		})
+	}
+}
+
+// The year 9999 is further away than a duration can say.
+func TestServiceAccountTakesATokenThatNeverExpires(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var asked atomic.Int32
+		account, log := started(t, func(context.Context) (string, time.Time, error) {
+			asked.Add(1)
+			return "for-ever", time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC), nil
+		})
+		defer account.Close()
+		time.Sleep(24 * time.Hour)
+		wantAccount(t, account, "for-ever", "")
+		if asked.Load() != 1 || len(log.lines()) > 0 {
+			t.Errorf("asked %d times, logged %q", asked.Load(), log.lines())
+		}
+	})
+}
+
+// The margin is 5 s, and a tenth of the life of what lives for less than 50 s.
+func TestServiceAccountHandsOutNoTokenThatIsAboutToExpire(t *testing.T) {
+	for life, until := range map[time.Duration]time.Duration{
+		time.Hour:        time.Hour - 5*time.Second,
+		50 * time.Second: 45 * time.Second,
+		20 * time.Second: 18 * time.Second,
+		4 * time.Second:  3600 * time.Millisecond,
+		2 * time.Second:  1800 * time.Millisecond,
+	} {
+		t.Run(life.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				server := &tokenServer{answers: []tokenAnswer{{life: life}, {err: errDown}}}
+				account, _ := started(t, server.request)
+				defer account.Close()
+				time.Sleep(until - 1)
+				wantAccount(t, account, "token-1", "")
+				time.Sleep(time.Nanosecond)
+				synctest.Wait()
+				wantAccount(t, account, "", errDown.Error())
+			})
+		})
+	}
+}
+
+func TestServiceAccountBacksOffForEver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := &tokenServer{answers: []tokenAnswer{{err: errDown}}}
+		account, log := started(t, server.request)
+		defer account.Close()
+		time.Sleep(24 * time.Hour)
+		synctest.Wait()
+		wantAccount(t, account, "", errDown.Error())
+		if _, err := account.Authorization(t.Context()); !errors.Is(err, errDown) {
+			t.Errorf("%v does not wrap the cause", err)
+		}
+		least, spread := time.Second, map[time.Duration]bool{}
+		for i := 1; i < len(server.asked()); i++ {
+			gap := server.asked()[i].Sub(server.asked()[i-1])
+			if gap < least || gap > least+least/4 {
+				t.Fatalf("attempt %d comes after %s, want %s and up to a quarter more", i, gap, least)
+			}
+			spread[gap] = true
+			least = min(2*least, 48*time.Second)
+		}
+		if attempts := len(server.asked()); attempts < 24*60 || len(spread) < attempts/2 {
+			t.Errorf("%d attempts in a day, %d different times", attempts, len(spread))
+		}
+		if !log.at()[0].Equal(server.asked()[0]) {
+			t.Errorf("the first failure is logged %s later", log.at()[0].Sub(server.asked()[0]))
+		}
+		for i := 1; i < len(log.at()); i++ {
+			if gap := log.at()[i].Sub(log.at()[i-1]); gap < time.Minute || gap > 2*time.Minute {
+				t.Fatalf("line %d of the log comes after %s", i, gap)
+			}
+		}
+		if len(log.at()) < 24*30 || log.count("there is no service account token: no route") != len(log.lines()) {
+			t.Errorf("%d lines, the first %q", len(log.lines()), log.lines()[0])
+		}
+	})
+}
+
+func TestServiceAccountUsesTheLastGoodTokenUntilItExpires(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := &tokenServer{answers: []tokenAnswer{{life: 10 * time.Minute}, {err: errDown}}}
+		account, log := started(t, server.request)
+		defer account.Close()
+		begun := time.Now()
+		for time.Since(begun) < 595*time.Second {
+			synctest.Wait()
+			wantAccount(t, account, "token-1", "")
+			time.Sleep(time.Second)
+		}
+		synctest.Wait()
+		wantAccount(t, account, "", errDown.Error())
+		if log.count("keeping the last good service account token") == 0 || log.count("there is no") > 0 {
+			t.Errorf("logged %q", log.lines())
+		}
+		time.Sleep(10 * time.Minute)
+		wantAccount(t, account, "", errDown.Error())
+		if log.count("there is no service account token") == 0 {
+			t.Errorf("logged %q", log.lines())
+		}
+
+		// it is back, and the next outage is a new one
+		server.change(tokenAnswer{life: 10 * time.Minute})
+		time.Sleep(time.Minute)
+		wantAccount(t, account, fmt.Sprintf("token-%d", len(server.asked())), "")
+		if log.count("renewed again") != 1 || len(log.renewed()) != 2 {
+			t.Errorf("logged %q, renewed %d times", log.lines(), len(log.renewed()))
+		}
+		time.Sleep(time.Hour)
+		if log.count("renewed again") != 1 {
+			t.Error("recovery is logged more than once")
+		}
+		before, asked := len(log.lines()), len(server.asked())
+		server.change(tokenAnswer{err: errDown})
+		time.Sleep(8*time.Minute + 30*time.Second)
+		if len(log.lines()) == before {
+			t.Error("another outage is not logged")
+		}
+		if gap := server.asked()[asked+1].Sub(server.asked()[asked]); gap > 1250*time.Millisecond {
+			t.Errorf("another outage begins with a wait of %s", gap)
+		}
+	})
+}
+
+// An outage that begins within a minute of the last one's log line is logged as well.
+func TestServiceAccountLogsEachOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := &tokenServer{answers: []tokenAnswer{{err: errDown}, {life: 4 * time.Second}, {err: errDown}, {life: time.Hour}}}
+		account, log := started(t, server.request)
+		defer account.Close()
+		time.Sleep(30 * time.Second)
+		want := []string{
+			"there is no service account token: " + errDown.Error(), "the service account token is renewed again",
+			"keeping the last good service account token: " + errDown.Error(), "the service account token is renewed again",
+		}
+		if got := log.lines(); !slices.Equal(got, want) {
+			t.Errorf("logged %q, want %q", got, want)
+		}
+	})
+}
+
+// A token that ran out while the next is under way: the reason is no failure's.
+func TestServiceAccountSaysThatTheTokenHasExpired(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := &tokenServer{answers: []tokenAnswer{{life: 2 * time.Second}, {after: time.Hour}}}
+		account, _ := started(t, server.request)
+		defer account.Close()
+		time.Sleep(3 * time.Second)
+		wantAccount(t, account, "", "the last one has expired")
+		time.Sleep(9 * time.Second)
+		wantAccount(t, account, "", "deadline exceeded")
+	})
+}
+
+func TestServiceAccountRequestsWaitForTheFirstAnswer(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		answer tokenAnswer
+	}{
+		{"which is a token", tokenAnswer{life: time.Hour, after: 3 * time.Second}},
+		{"which is a failure", tokenAnswer{err: errDown, after: 3 * time.Second}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				server := &tokenServer{answers: []tokenAnswer{test.answer}}
+				account, _ := started(t, server.request)
+				defer account.Close()
+				begun := time.Now()
+				var waiters sync.WaitGroup
+				for range 100 {
+					waiters.Go(func() {
+						got, err := account.Authorization(t.Context())
+						if time.Since(begun) != 3*time.Second {
+							t.Errorf("waited for %s", time.Since(begun))
+						}
+						if !errors.Is(err, test.answer.err) || err == nil && got != "Bearer token-1" {
+							t.Errorf("got %q, %v", got, err)
+						}
+					})
+				}
+				waiters.Go(func() { // one that does not wait as long
+					ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+					defer cancel()
+					_, err := account.Authorization(ctx)
+					wantOnly(t, err, identity.ErrUnavailable)
+					if !errors.Is(err, context.DeadlineExceeded) || time.Since(begun) != time.Second {
+						t.Errorf("%v after %s", err, time.Since(begun))
+					}
+				})
+				waiters.Wait()
+				if len(server.asked()) != 1 {
+					t.Errorf("asked %d times", len(server.asked()))
+				}
+				time.Sleep(1250 * time.Millisecond) // the second attempt is under way, if there is one
+				synctest.Wait()
+				if test.answer.err != nil {
+					wantAccount(t, account, "", errDown.Error())
+				} else {
+					wantAccount(t, account, "token-1", "")
+				}
+			})
+		})
+	}
+}
+
+func TestServiceAccountHangingRequestIsCut(t *testing.T) {
+	for timeout, want := range map[time.Duration]time.Duration{0: 10 * time.Second, -1: 10 * time.Second, time.Second: time.Second, time.Hour: time.Hour} {
+		t.Run(timeout.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				server := &tokenServer{answers: []tokenAnswer{{after: 24 * time.Hour}, {life: time.Hour}}}
+				account := &impersonation.ServiceAccount{Request: server.request, Timeout: timeout}
+				account.Start()
+				defer account.Close()
+				begun := time.Now()
+				_, err := account.Authorization(t.Context())
+				wantOnly(t, err, identity.ErrUnavailable)
+				if took := time.Since(begun); took != want || !errors.Is(err, context.DeadlineExceeded) {
+					t.Errorf("%v after %s, want %s", err, took, want)
+				}
+				time.Sleep(1250 * time.Millisecond)
+				synctest.Wait()
+				wantAccount(t, account, "token-2", "")
+			})
+		})
+	}
+}
+
+func TestServiceAccountBadAnswers(t *testing.T) {
+	const secret = "eyJhbGciOiJSUzI1NiJ9"
+	in := func(life time.Duration) time.Time { return time.Now().Add(life) }
+	for _, test := range []struct {
+		name    string
+		request impersonation.Requester
+		reason  string
+	}{
+		{"no token", func(context.Context) (string, time.Time, error) { return "", in(time.Hour), nil }, "has no token"},
+		{"two words", func(context.Context) (string, time.Time, error) { return "Bearer " + secret, in(time.Hour), nil }, "not a bearer token"},
+		{"a header of its own", func(context.Context) (string, time.Time, error) {
+			return secret + "\r\nImpersonate-User: admin", in(time.Hour), nil
+		}, "not a bearer token"},
+		{"padding alone", func(context.Context) (string, time.Time, error) { return "==", in(time.Hour), nil }, "not a bearer token"},
+		{"no expiry", func(context.Context) (string, time.Time, error) { return secret, time.Time{}, nil }, "no expiry"},
+		{"it has expired", func(context.Context) (string, time.Time, error) { return secret, in(-90 * time.Second), nil }, "expired 1m30s ago: our clock and the API server's may differ"},
+		{"it expires now", func(context.Context) (string, time.Time, error) { return secret, in(0), nil }, "clock"},
+		{"it is about to expire", func(context.Context) (string, time.Time, error) { return secret, in(2*time.Second - 1), nil }, "expires in 2s: our clock and the API server's may differ"},
+		{"an error beside a token", func(context.Context) (string, time.Time, error) { return secret, in(time.Hour), errDown }, errDown.Error()},
+		{"an error with a sentinel of its own", func(context.Context) (string, time.Time, error) {
+			return "", time.Time{}, fmt.Errorf("%w: by the API server", identity.ErrForbidden)
+		}, "forbidden: by the API server"},
+		{"an error with the same sentinel", func(context.Context) (string, time.Time, error) {
+			return "", time.Time{}, fmt.Errorf("%w: answered 500", identity.ErrUnavailable)
+		}, "answered 500"},
+		{"a panic", func(context.Context) (string, time.Time, error) { panic("token " + secret) }, "panicked with string"},
+		{"a panic with an error", func(context.Context) (string, time.Time, error) { panic(errors.New(secret)) }, "panicked with *errors.errorString"},
+		{"a fault", func(context.Context) (string, time.Time, error) {
+			none := make([]string, 0)
+			return none[len(secret)], time.Time{}, nil
+		}, "request panicked: runtime error: index out of range"},
+		{"no way to ask", nil, "nil pointer"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				account, log := started(t, test.request)
+				synctest.Wait()
+				wantAccount(t, account, "", test.reason)
+				_, err := account.Authorization(t.Context())
+				account.Close()
+				if len(log.lines()) != 1 || !strings.Contains(log.lines()[0], test.reason) || len(log.renewed()) > 0 {
+					t.Errorf("logged %q, renewed %d times", log.lines(), len(log.renewed()))
+				}
+				if strings.Contains(log.lines()[0]+err.Error(), secret) {
+					t.Errorf("the token is in %q or %v", log.lines()[0], err)
+				}
+
+				// after a good one, which stays
+				var asked atomic.Int32
+				account, log = started(t, func(ctx context.Context) (string, time.Time, error) {
+					if asked.Add(1) == 1 {
+						return "good", in(10 * time.Minute), nil
+					}
+					return test.request(ctx)
+				})
+				defer account.Close()
+				time.Sleep(595*time.Second - 1)
+				wantAccount(t, account, "good", "")
+				if asked.Load() < 3 || log.count(test.reason) == 0 {
+					t.Errorf("asked %d times, logged %q", asked.Load(), log.lines())
+				}
+				time.Sleep(time.Nanosecond)
+				wantAccount(t, account, "", test.reason)
+			})
+		})
+	}
+}
+
+// Every bubble ends with Close: a goroutine that it left would be a deadlock.
+func TestServiceAccountClose(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		answer tokenAnswer
+		after  time.Duration
+	}{
+		{"at once", tokenAnswer{after: time.Hour}, 0},
+		{"during a request", tokenAnswer{after: time.Hour}, time.Second},
+		{"between two attempts", tokenAnswer{err: errDown}, 30 * time.Second},
+		{"while the token is good", tokenAnswer{life: time.Hour}, time.Minute},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				server := &tokenServer{answers: []tokenAnswer{test.answer}}
+				account, log := started(t, server.request)
+				var waiter sync.WaitGroup
+				if test.answer.after > 0 {
+					waiter.Go(func() {
+						_, err := account.Authorization(t.Context())
+						wantOnly(t, err, identity.ErrUnavailable)
+						if err == nil || !strings.Contains(err.Error(), "closed") {
+							t.Errorf("a request that waited got %v", err)
+						}
+					})
+				}
+				time.Sleep(test.after)
+				asked, lines, begun := len(server.asked()), len(log.lines()), time.Now()
+				account.Close()
+				waiter.Wait()
+				if time.Since(begun) > 0 {
+					t.Errorf("closing took %s", time.Since(begun))
+				}
+				wantAccount(t, account, "", "closed")
+				time.Sleep(time.Hour)
+				if test.after > 0 && (len(server.asked()) != asked || len(log.lines()) != lines) {
+					t.Errorf("it went on: asked %d times, logged %q", len(server.asked())-asked, log.lines()[lines:])
+				}
+				account.Close()
+				wantAccount(t, account, "", "closed")
+			})
+		})
+	}
+}
+
+// A token that comes after Close is not used, even of a request that did not look.
+func TestServiceAccountCloseDropsALateToken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		account, log := started(t, func(ctx context.Context) (string, time.Time, error) {
+			<-ctx.Done()
+			return "late", time.Now().Add(time.Hour), nil
+		})
+		synctest.Wait()
+		account.Close()
+		wantAccount(t, account, "", "closed")
+		if len(log.lines()) > 0 || len(log.renewed()) > 0 {
+			t.Errorf("logged %q, renewed %d times", log.lines(), len(log.renewed()))
+		}
+	})
+}
+
+func TestServiceAccountThatIsNotStarted(t *testing.T) {
+	account := &impersonation.ServiceAccount{Request: (&tokenServer{}).request}
+	for range 2 {
+		wantNotStarted := func() {
+			_, err := account.Authorization(t.Context())
+			wantOnly(t, err, identity.ErrUnavailable)
+			if err == nil || !strings.Contains(err.Error(), "not started") {
+				t.Errorf("got %v", err)
+			}
+		}
+		wantNotStarted()
+		account.Close() // as after half a Provision
+		wantNotStarted()
+	}
+}
+
+// Run with -race. Whoever asks gets a token that has not expired, one request goes out at a
+// time, and the token's name is its expiry.
+func TestServiceAccountServesManyWhileItRenews(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var flying, asked atomic.Int32
+		account := &impersonation.ServiceAccount{Request: func(context.Context) (string, time.Time, error) {
+			if flying.Add(1) > 1 {
+				t.Error("two requests at a time")
+			}
+			defer flying.Add(-1)
+			asked.Add(1)
+			time.Sleep(100 * time.Millisecond)
+			expires := time.Now().Add(3 * time.Second).UTC()
+			return strings.ReplaceAll(expires.Format(time.RFC3339Nano), ":", "_"), expires, nil
+		}}
+		account.Start()
+		begun := time.Now()
+		var readers sync.WaitGroup
+		for i := range 50 {
+			readers.Go(func() {
+				for time.Since(begun) < time.Minute {
+					got, err := account.Authorization(t.Context())
+					if err != nil {
+						t.Errorf("after %s: %v", time.Since(begun), err)
+						return
+					}
+					expires, err := time.Parse(time.RFC3339Nano, strings.ReplaceAll(strings.TrimPrefix(got, "Bearer "), "_", ":"))
+					if err != nil || time.Until(expires) < 300*time.Millisecond {
+						t.Errorf("%q has expired, or is about to: %v", got, err)
+						return
+					}
+					time.Sleep(time.Duration(i+1) * time.Millisecond)
+				}
+			})
+		}
+		readers.Wait()
+		account.Close()
+		if got := asked.Load(); got < 30 || got > 40 {
+			t.Errorf("asked %d times in a minute, for tokens that live for 3 s", got)
+		}
+	})
+}
+
+func TestServiceAccountDoesNotAllocate(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		err  error
+	}{{name: "a good token"}, {"no token", errDown}} {
+		t.Run(test.name, func(t *testing.T) {
+			server := &tokenServer{answers: []tokenAnswer{{life: time.Hour, err: test.err}}}
+			account := &impersonation.ServiceAccount{Request: server.request} // without Log and Renewed
+			account.Start()
+			defer account.Close()
+			ctx := t.Context()
+			if _, err := account.Authorization(ctx); !errors.Is(err, test.err) {
+				t.Fatal(err)
+			}
+			if allocated := testing.AllocsPerRun(1000, func() { _, _ = account.Authorization(ctx) }); allocated != 0 {
+				t.Errorf("%v allocations", allocated)
+			}
+		})
+	}
+}

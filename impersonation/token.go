@@ -1,0 +1,40 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package impersonation
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
+)
+
+// Token is the [identity.Injector] for the user's own token: the one that a source has
+// verified. For an identity without a token, such as anonymous, it writes nothing.
+type Token struct {
+	// Field is the canonical name of the field. In Authorization "Bearer " goes before the
+	// token, in any other it stands alone.
+	Field string
+}
+
+// Writes implements [identity.Injector].
+func (t *Token) Writes() []string { return []string{t.Field} }
+
+// Inject implements [identity.Injector].
+func (t *Token) Inject(_ context.Context, id *identity.Identity, header http.Header) error {
+	if id.Token.IsZero() {
+		return nil
+	}
+	token := id.Token.Reveal()
+	if !identity.IsBearerToken(token) {
+		// a source of somebody else's: what is no token could end the line
+		return fmt.Errorf("%w: the source's token is not one", identity.ErrInternal)
+	}
+	if t.Field == "Authorization" {
+		token = "Bearer " + token
+	}
+	header[t.Field] = []string{token}
+	return nil
+}

@@ -1,0 +1,103 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package kubeidentity
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/kubernetes"
+)
+
+// Kubernetes says how the plugin itself reaches the API server, for token_review and
+// service_account. Answers of the API server decide who somebody is: a kubeconfig that
+// does not verify the server's certificate is refused.
+type Kubernetes struct {
+	// Kubeconfig is the path of a kubeconfig file. It is read when the configuration is
+	// loaded; token and CA files that it names are read again when they change. Default:
+	// in-cluster, with the service account of the pod.
+	Kubeconfig string `json:"kubeconfig,omitempty"`
+
+	// Context is the context of the kubeconfig. Default: its current one.
+	Context string `json:"context,omitempty"`
+
+	// Timeout of one call. Default: 10s.
+	Timeout caddy.Duration `json:"timeout,omitempty"`
+}
+
+// kubernetesCtxKey is the key in the context that guests are provisioned with.
+type kubernetesCtxKey struct{}
+
+// newKubernetesClient makes a client by what the handler around a guest says. key is what
+// all clients have in common that may stand for one another.
+func newKubernetesClient(ctx caddy.Context) (client *kubernetes.Client, key string, err error) {
+	settings, _ := ctx.Value(kubernetesCtxKey{}).(*Kubernetes)
+	if settings == nil {
+		settings = new(Kubernetes)
+	}
+	timeout := time.Duration(settings.Timeout)
+	if timeout == 0 {
+		timeout = kubernetes.DefaultTimeout
+	}
+	client, err = kubernetes.New(kubernetes.Config{
+		Kubeconfig: settings.Kubeconfig,
+		Context:    settings.Context,
+		Timeout:    timeout,
+	})
+	if err != nil {
+		return nil, "", err
+	}
+	return client, timeout.String() + " " + client.Fingerprint(), nil
+}
+
+// validateKubernetes judges what a guest that needs the API server has refused already,
+// for when there is none.
+func (h *Handler) validateKubernetes() error {
+	switch k := h.Kubernetes; {
+	case k == nil:
+		return nil
+	case k.Context != "" && k.Kubeconfig == "":
+		return fmt.Errorf("kubernetes: context %q is given, and no kubeconfig that has it", k.Context)
+	case k.Timeout < 0:
+		return errors.New("kubernetes: timeout is less than zero")
+	}
+	return nil
+}
+
+// parseKubernetes parses the block of the handler. Syntax:
+//
+//	kubernetes {
+//		kubeconfig <path> [<context>]
+//		timeout    <duration>
+//	}
+func (h *Handler) parseKubernetes(d *caddyfile.Dispenser) error {
+	if d.NextArg() {
+		return d.ArgErr()
+	}
+	k := new(Kubernetes)
+	h.Kubernetes = k
+	return block(d, map[string]func(*caddyfile.Dispenser) error{
+		"kubeconfig": func(d *caddyfile.Dispenser) error {
+			var args []string
+			if err := list(&args, each(notEmpty))(d); err != nil {
+				return err
+			}
+			switch len(args) {
+			case 2:
+				k.Context = args[1]
+				fallthrough
+			case 1:
+				k.Kubeconfig = args[0]
+				return nil
+			default:
+				return d.ArgErr()
+			}
+		},
+		"timeout": duration(&k.Timeout),
+	})
+}

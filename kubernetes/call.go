@@ -1,0 +1,157 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package kubernetes
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"unicode"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
+)
+
+const (
+	// maxAnswer is how large the body of an answer may be, in bytes. One that is larger
+	// is an error: what is cut off may be the half that matters.
+	maxAnswer = 1 << 20
+
+	// maxFault is how much of the text of a connection's error is shown, in bytes.
+	maxFault = 256
+)
+
+// errOtherKind is about an answer that is of the API, and not what was asked for.
+var errOtherKind = errors.New("the answer is of another kind")
+
+// creation is one call: POST of an object.
+type creation struct {
+	// resource as RBAC calls it, for errors.
+	resource string
+
+	// path below the server's URL, of valid segments.
+	path string
+
+	object runtime.Object
+
+	// secret is what no error may show even if the API server says it.
+	secret string
+}
+
+// create sends an object, once, and returns what the API server made of it, which is of the
+// same kind, decoded and as it came. Its errors wrap no sentinel, and show nothing of a body but the message of
+// a metav1.Status, bounded.
+func (c *Client) create(ctx context.Context, call creation) (runtime.Object, []byte, error) {
+	within, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	status, body, err := c.post(within, call)
+	if err != nil {
+		if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+			return nil, nil, fmt.Errorf("no answer within %v: %w", c.timeout, err)
+		}
+		return nil, nil, err
+	}
+	if status != http.StatusOK && status != http.StatusCreated {
+		return nil, nil, c.refused(call, status, body)
+	}
+	answer, _, err := c.decoder.Decode(body, nil, nil)
+	switch {
+	case err == nil && answer.GetObjectKind().GroupVersionKind() == call.object.GetObjectKind().GroupVersionKind():
+		return answer, body, nil
+	case runtime.IsMissingKind(err), runtime.IsMissingVersion(err): // whose text is the body
+		return nil, nil, errors.New("the answer has no kind or apiVersion")
+	case err == nil, runtime.IsNotRegisteredError(err):
+		return nil, nil, errOtherKind
+	default:
+		return nil, nil, errors.New("the answer is not an object of the Kubernetes API")
+	}
+}
+
+// post sends the request and reads the answer, whatever its status.
+func (c *Client) post(ctx context.Context, call creation) (status int, body []byte, err error) {
+	content, err := json.Marshal(call.object)
+	if err != nil {
+		return 0, nil, fmt.Errorf("encoding the request: %w", err)
+	}
+	target := c.server.JoinPath(call.path).String()
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, target, bytes.NewReader(content))
+	if err != nil {
+		return 0, nil, fmt.Errorf("preparing the request: %w", err)
+	}
+	request.Header.Set("Accept", runtime.ContentTypeJSON)
+	request.Header.Set("Content-Type", runtime.ContentTypeJSON)
+	response, err := c.transport.RoundTrip(request) // and no http.Client, which would follow redirects
+	if err != nil {
+		return 0, nil, &faultError{err}
+	}
+	defer response.Body.Close()
+	body, err = io.ReadAll(io.LimitReader(response.Body, maxAnswer+1))
+	switch {
+	case err != nil:
+		return 0, nil, fmt.Errorf("reading the answer: %w", &faultError{err})
+	case len(body) > maxAnswer:
+		return 0, nil, fmt.Errorf("the answer is larger than %d bytes", maxAnswer)
+	}
+	return response.StatusCode, body, nil
+}
+
+// refused says what a status means, and how the API server explains it.
+func (c *Client) refused(call creation, status int, body []byte) error {
+	var text string
+	switch {
+	case status == http.StatusUnauthorized:
+		text = "the API server refuses the proxy's own credential"
+	case status == http.StatusForbidden:
+		text = "the API server does not allow the proxy to create " + call.resource
+	case status == http.StatusTooManyRequests:
+		text = "the API server is busy"
+	case status >= 300 && status < 400:
+		text = "the API server redirects, which is not followed"
+	default:
+		text = "the API server answers with an error"
+	}
+	if message := c.message(body); message != "" && (call.secret == "" || !strings.Contains(message, call.secret)) {
+		return fmt.Errorf("%s (status %d): %s", text, status, identity.Quote(message))
+	}
+	return fmt.Errorf("%s (status %d)", text, status)
+}
+
+// message is how the API server explains an error, if it does.
+func (c *Client) message(body []byte) string {
+	answer, _, err := c.decoder.Decode(body, nil, nil)
+	if err != nil {
+		return ""
+	}
+	if status, ok := answer.(*metav1.Status); ok && status.Status == metav1.StatusFailure {
+		return status.Message
+	}
+	return ""
+}
+
+// faultError is an error of the connection. Where the other end does not speak HTTP, the
+// text of net/http's error is what it said.
+type faultError struct{ cause error }
+
+func (e *faultError) Error() string {
+	text := e.cause.Error()
+	switch {
+	case strings.Contains(text, "server response headers exceeded"):
+		return fmt.Sprintf("the answer's header is larger than %d bytes", maxHeader)
+	case strings.Contains(text, "HTTP/1.x transport connection broken"):
+		return "the connection broke, or what came is not HTTP"
+	case len(text) > maxFault || strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }):
+		return identity.Quote(text)
+	default:
+		return text
+	}
+}
+
+func (e *faultError) Unwrap() error { return e.cause }

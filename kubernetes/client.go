@@ -1,0 +1,153 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package kubernetes is how the plugin itself talks to the API server: it asks who a
+// token is, and for a token of a service account. It stands on client-go's rest and
+// clientcmd packages, without the typed clientset, which would double the binary.
+package kubernetes
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"time"
+
+	authenticationv1 "k8s.io/api/authentication/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/serializer/json"
+	utilnet "k8s.io/apimachinery/pkg/util/net"
+	"k8s.io/client-go/rest"
+)
+
+const (
+	// DefaultTimeout is how long one call may take when nothing is said.
+	DefaultTimeout = 10 * time.Second
+
+	// maxHeader is how large the header of an answer may be, in bytes.
+	maxHeader = 64 << 10
+)
+
+// Config says where the API server is, and who the plugin is there.
+type Config struct {
+	// Kubeconfig is the path of a kubeconfig file. Its credentials are client-go's: client
+	// certificate, token, token file, exec plugin, impersonation. Files that it names
+	// are read again when they change: token files about every minute, CA files every five.
+	// Refused: insecure-skip-tls-verify, since what is answered decides who somebody is,
+	// and http:// to another machine. Default: the service account of the pod.
+	Kubeconfig string
+
+	// Context is the one of the kubeconfig to use. Default: its current-context.
+	Context string
+
+	// Timeout of one call. Default: [DefaultTimeout].
+	Timeout time.Duration
+}
+
+// Client speaks to one API server, in HTTP/1.1 alone: over HTTP/2 each 401 makes the API
+// server send GOAWAY (its gate UnauthenticatedHTTP2DOSMitigation), which fails the calls
+// of everybody else on the connection. It follows no redirect, which would carry a token
+// elsewhere (CVE-2022-3172), takes no proxy out of the environment, repeats nothing and
+// limits what it reads. It has no limit of its own on how often it asks.
+type Client struct {
+	transport   http.RoundTripper
+	server      *url.URL
+	timeout     time.Duration
+	fingerprint string
+	decoder     runtime.Decoder
+}
+
+// New reads the configuration, and whatever files it names. It asks nobody: that the API
+// server is out of reach is found out by the first call.
+func New(config Config) (*Client, error) {
+	if config.Timeout < 0 {
+		return nil, fmt.Errorf("the timeout %v is negative", config.Timeout)
+	}
+	var from *rest.Config
+	var err error
+	switch {
+	case config.Kubeconfig != "":
+		from, err = fromKubeconfig(config.Kubeconfig, config.Context)
+	case config.Context != "":
+		return nil, fmt.Errorf("context %q is given, and no kubeconfig that has it", config.Context)
+	default:
+		from, err = inCluster(serviceAccountDir)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return newClient(from, config.Timeout)
+}
+
+// newClient makes a client of what a kubeconfig or a pod says.
+func newClient(from *rest.Config, timeout time.Duration) (*Client, error) {
+	if timeout == 0 {
+		timeout = DefaultTimeout
+	}
+	server, err := serverOf(from)
+	if err != nil {
+		return nil, err
+	}
+	hash, err := fingerprint(from, server)
+	if err != nil {
+		return nil, err
+	}
+	transport, err := transportFor(from)
+	if err != nil {
+		return nil, err
+	}
+	scheme := runtime.NewScheme()
+	if err := authenticationv1.AddToScheme(scheme); err != nil { // metav1's Status comes with it
+		return nil, fmt.Errorf("registering authentication.k8s.io/v1: %w", err)
+	}
+	return &Client{
+		transport:   transport,
+		server:      server,
+		timeout:     timeout,
+		fingerprint: hash,
+		decoder:     json.NewSerializerWithOptions(json.DefaultMetaFactory, scheme, scheme, json.SerializerOptions{}),
+	}, nil
+}
+
+// transportFor is client-go's transport, which knows the credentials and reads files again,
+// with what is said of [Client].
+func transportFor(from *rest.Config) (http.RoundTripper, error) {
+	config := rest.CopyConfig(from)
+	config.UserAgent = "caddy-kube-identity"
+	config.NextProtos = []string{"http/1.1"}
+	config.DisableCompression = true
+	if config.Proxy == nil { // which would mean the environment's
+		config.Proxy = func(*http.Request) (*url.URL, error) { return nil, nil }
+	}
+	var base http.RoundTripper
+	config.Wrap(func(below http.RoundTripper) http.RoundTripper {
+		base = below
+		return below
+	})
+	transport, err := rest.TransportFor(config)
+	if err != nil {
+		return nil, fmt.Errorf("preparing the connection to the API server: %w", err)
+	}
+	for {
+		switch below := base.(type) {
+		case *http.Transport:
+			below.Protocols = new(http.Protocols)
+			below.Protocols.SetHTTP1(true)
+			below.MaxResponseHeaderBytes = maxHeader
+			return transport, nil
+		case utilnet.RoundTripperWrapper:
+			base = below.WrappedRoundTripper()
+		default:
+			return nil, errors.New("preparing the connection to the API server: client-go has no HTTP transport")
+		}
+	}
+}
+
+// Fingerprint is a hash of what the answers depend on: the server, the CAs as they were
+// when the client was made, and who the plugin is there. Clients with the same one may
+// share what they know; the timeout is not part of it. It is a key and not for a log,
+// since a short password could be guessed from it.
+func (c *Client) Fingerprint() string { return c.fingerprint }
+
+// Close closes idle connections. Calls that are under way end by their context.
+func (c *Client) Close() { utilnet.CloseIdleConnectionsFor(c.transport) }

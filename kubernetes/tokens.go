@@ -1,0 +1,103 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package kubernetes
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	authenticationv1 "k8s.io/api/authentication/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
+)
+
+// ReviewToken asks who a token is (TokenReview, authentication.k8s.io/v1). With audiences,
+// the token must be for one of them; without, for the API server itself. What is answered
+// is handed on as it is: the caller judges it, and must not ask about an empty token.
+//
+// An answer that is none is an error, which wraps [identity.ErrUnavailable], and so is
+// every other one. That the token is bad is an answer.
+func (c *Client) ReviewToken(ctx context.Context, token string, audiences []string) (*authenticationv1.TokenReviewStatus, error) {
+	const resource = "tokenreviews.authentication.k8s.io"
+	answer, body, err := c.create(ctx, creation{
+		resource: resource,
+		path:     "apis/authentication.k8s.io/v1/tokenreviews",
+		object: &authenticationv1.TokenReview{
+			TypeMeta: metav1.TypeMeta{APIVersion: authenticationv1.SchemeGroupVersion.String(), Kind: "TokenReview"},
+			Spec:     authenticationv1.TokenReviewSpec{Token: token, Audiences: audiences},
+		},
+		secret: token,
+	})
+	if err != nil {
+		return nil, unavailable(resource, err)
+	}
+	review, ok := answer.(*authenticationv1.TokenReview)
+	if !ok {
+		return nil, unavailable(resource, errOtherKind)
+	}
+	// Of a bad token the API server says no more than {"user":{}}, so what is there
+	// counts, and not what is in it.
+	var present struct {
+		Status *json.RawMessage `json:"status"`
+	}
+	if err := json.Unmarshal(body, &present); err != nil || present.Status == nil {
+		return nil, unavailable(resource, errors.New("the answer has no status"))
+	}
+	return &review.Status, nil
+}
+
+// RequestToken asks for a token of a service account (TokenRequest, the subresource token)
+// and says when it ends. Without audiences it is for the API server. The API server grants
+// ten minutes at least, an hour when expiration is 0, and possibly another time than was
+// asked for. The error wraps [identity.ErrUnavailable].
+func (c *Client) RequestToken(
+	ctx context.Context, namespace, name string, audiences []string, expiration time.Duration,
+) (token string, expires time.Time, err error) {
+	const resource = "serviceaccounts/token"
+	if len(validation.IsDNS1123Label(namespace)) > 0 || len(validation.IsDNS1123Subdomain(name)) > 0 {
+		err := fmt.Errorf("%s in %s is not the name of a service account", identity.Quote(name), identity.Quote(namespace))
+		return "", time.Time{}, unavailable(resource, err)
+	}
+	request := &authenticationv1.TokenRequest{
+		TypeMeta: metav1.TypeMeta{APIVersion: authenticationv1.SchemeGroupVersion.String(), Kind: "TokenRequest"},
+		Spec:     authenticationv1.TokenRequestSpec{Audiences: audiences},
+	}
+	if expiration != 0 {
+		seconds := int64(expiration / time.Second)
+		request.Spec.ExpirationSeconds = &seconds
+	}
+	answer, _, err := c.create(ctx, creation{
+		resource: resource + " of " + namespace + "/" + name,
+		path:     "api/v1/namespaces/" + namespace + "/serviceaccounts/" + name + "/token",
+		object:   request,
+	})
+	if err != nil {
+		return "", time.Time{}, unavailable(resource, err)
+	}
+	granted, ok := answer.(*authenticationv1.TokenRequest)
+	if !ok {
+		return "", time.Time{}, unavailable(resource, errOtherKind)
+	}
+	token, expires = granted.Status.Token, granted.Status.ExpirationTimestamp.Time
+	switch {
+	case len(token) > identity.MaxToken || !identity.IsBearerToken(token):
+		return "", time.Time{}, unavailable(resource, errors.New("the answer has no token"))
+	case expires.IsZero():
+		return "", time.Time{}, unavailable(resource, errors.New("the answer has no expirationTimestamp"))
+	case !expires.After(time.Now()):
+		err := fmt.Errorf("the token in the answer has expired at %s", expires.UTC().Format(time.RFC3339))
+		return "", time.Time{}, unavailable(resource, err)
+	}
+	return token, expires, nil
+}
+
+// unavailable wraps what went wrong in a call.
+func unavailable(resource string, err error) error {
+	return fmt.Errorf("%w: creating %s: %w", identity.ErrUnavailable, resource, err)
+}

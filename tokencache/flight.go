@@ -1,0 +1,189 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package tokencache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
+)
+
+// grace is how long those who wait give a judgement whose time is over to say what it was
+// waiting for, before they go without.
+const grace = 100 * time.Millisecond
+
+// judgement finds out about a token.
+type judgement = func(ctx context.Context, known bool) (Verdict, error)
+
+// flight is one judgement under way, for all who wait for it.
+type flight struct {
+	key    Key
+	known  bool
+	ctx    context.Context
+	cancel context.CancelFunc
+	done   chan struct{} // closed when the fields below are final
+
+	verdict Verdict
+	err     error
+	kept    *refusal // what is to be kept of err
+}
+
+// Judge returns the verdict on a key: the one that is there by now, that of a judgement
+// under way, or else what judge finds out. It returns as soon as ctx ends, while the
+// judgement goes on for the others, under a context that has nothing of any caller's.
+//
+// judge must itself read what it rests on (keys, CAs), not be handed what was read before,
+// or a [Cache.Flush] in between would be without effect. It is told whether the key is
+// known: whether a verdict on it was good within the last hour, and none was bad since. A
+// judge that limits itself has reason to let known ones pass first, as this method does: it
+// takes no more than MaxUnknown of the others at once.
+//
+// An error of judge is returned as it is. It is kept if it wraps exactly one sentinel, which
+// is [identity.ErrRejected], [identity.ErrMalformed] or [identity.ErrForbidden], and no
+// context's error. A panic of judge is a [PanicError]. The error wraps
+// [identity.ErrUnavailable] when ctx ends, when the judgement takes longer than Timeout, when
+// too many are under way, and after [Cache.Close].
+func (c *Cache) Judge(
+	ctx context.Context, key Key, judge func(ctx context.Context, known bool) (Verdict, error),
+) (Verdict, error) {
+	if err := ctx.Err(); err != nil {
+		return Verdict{}, gaveUp(err)
+	}
+	joined, verdict, err := c.join(key, judge)
+	if joined == nil {
+		return verdict, err
+	}
+	return joined.wait(ctx)
+}
+
+// join returns the flight to wait for, or nil and the answer.
+func (c *Cache) join(key Key, judge judgement) (*flight, Verdict, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.base.Err() != nil {
+		return nil, Verdict{}, errClosed()
+	}
+	now := time.Now()
+	// again, since a flight may have landed after the caller looked
+	if verdict, found, err := c.lookLocked(key, now); found {
+		return nil, verdict, err
+	}
+	if under := c.flights[key]; under != nil {
+		return under, Verdict{}, nil
+	}
+	known := c.good.get(key) != nil // lookLocked has removed those that no longer are
+	if !known {
+		if c.unknown >= c.config.MaxUnknown {
+			return nil, Verdict{}, fmt.Errorf("%w: judging a token: %d are being judged already",
+				identity.ErrUnavailable, c.unknown)
+		}
+		c.unknown++
+	}
+	f := &flight{key: key, known: known, done: make(chan struct{})}
+	f.ctx, f.cancel = context.WithTimeout(c.base, c.config.Timeout)
+	c.flights[key] = f
+	go c.run(f, judge)
+	return f, Verdict{}, nil
+}
+
+// run judges, and lands whatever happens: a panic here would end the process, and a
+// judgement that never lands would hold on to its key and to all who wait.
+func (c *Cache) run(f *flight, judge judgement) {
+	defer f.cancel()
+	defer c.land(f)
+	defer func() {
+		if value := recover(); value != nil {
+			f.verdict, f.err = Verdict{}, &PanicError{what: fmt.Sprintf("%T", value), stack: debug.Stack()}
+		}
+	}()
+	// what is left by runtime.Goexit, which no recover sees
+	f.err = fmt.Errorf("%w: judging a token: it ended without a verdict", identity.ErrInternal)
+	verdict, err := judge(f.ctx, f.known)
+	if err == nil {
+		f.verdict, f.err = verdict, nil
+		return
+	}
+	if f.ctx.Err() != nil && interrupted(err) && !errors.Is(err, identity.ErrUnavailable) {
+		err = f.over()
+	}
+	f.err, f.kept = err, lasting(err)
+}
+
+// land ends a flight. What it found is not kept if that came too late, or if a flush has
+// taken the flight out of the map: it rests on what no longer counts.
+func (c *Cache) land(f *flight) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	defer close(f.done)
+	if !f.known {
+		c.unknown--
+	}
+	if c.flights[f.key] != f {
+		return
+	}
+	delete(c.flights, f.key)
+	switch now := time.Now(); {
+	case f.ctx.Err() != nil:
+	case f.err == nil:
+		c.acceptLocked(f.key, &f.verdict, now)
+	case f.kept != nil:
+		c.rejectLocked(f.key, f.kept, now)
+	}
+}
+
+// wait returns what the flight finds. It does not rely on judge to heed its context.
+func (f *flight) wait(ctx context.Context) (Verdict, error) {
+	select {
+	case <-f.done:
+		return f.verdict, f.err
+	case <-ctx.Done():
+		return Verdict{}, gaveUp(ctx.Err())
+	case <-f.ctx.Done(): // its time is over, or it has landed this very moment
+	}
+	select {
+	case <-f.done:
+		return f.verdict, f.err
+	case <-ctx.Done():
+		return Verdict{}, gaveUp(ctx.Err())
+	case <-time.After(grace):
+		return Verdict{}, f.over()
+	}
+}
+
+// over is why the flight's context has ended before the judgement.
+func (f *flight) over() error {
+	if errors.Is(f.ctx.Err(), context.Canceled) {
+		return errClosed()
+	}
+	return fmt.Errorf("%w: judging a token: %w", identity.ErrUnavailable, f.ctx.Err())
+}
+
+func errClosed() error {
+	return fmt.Errorf("%w: judging a token: the cache is closed", identity.ErrUnavailable)
+}
+
+func gaveUp(err error) error {
+	return fmt.Errorf("%w: waiting for the verdict on a token: %w", identity.ErrUnavailable, err)
+}
+
+// PanicError is a panic in a judgement. It wraps [identity.ErrInternal].
+type PanicError struct {
+	what  string
+	stack []byte
+}
+
+// Error says which type the value had, and not its text, which may contain the token.
+func (e *PanicError) Error() string {
+	return fmt.Sprintf("%v: judging a token: panic: %s", identity.ErrInternal, identity.Quote(e.what))
+}
+
+// Unwrap returns the sentinel.
+func (e *PanicError) Unwrap() error { return identity.ErrInternal }
+
+// Stack returns where it happened, for the log.
+func (e *PanicError) Stack() []byte { return e.stack }

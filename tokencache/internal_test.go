@@ -1,0 +1,101 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package tokencache
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
+)
+
+// Whoever sends invented tokens by the hundred thousand must not fill the memory, nor have
+// the cache forget who is there.
+func TestFloodOfBadTokensLeavesMemoryBounded(t *testing.T) {
+	const size, flood, workers = 1000, 200_000, 8
+	c := New(Config{Size: size, TTL: time.Hour, NegativeTTL: time.Hour})
+	defer c.Close()
+	alice := c.Key("alice's token")
+	good := func(context.Context, bool) (Verdict, error) {
+		return Verdict{User: identity.User{Username: "alice"}}, nil
+	}
+	if _, err := c.Judge(t.Context(), alice, good); err != nil {
+		t.Fatal(err)
+	}
+	var senders sync.WaitGroup
+	for worker := range workers {
+		senders.Go(func() {
+			for n := range flood / workers {
+				key := c.Key("invented", strconv.Itoa(worker), strconv.Itoa(n))
+				_, _ = c.Judge(t.Context(), key, func(context.Context, bool) (Verdict, error) {
+					return Verdict{}, fmt.Errorf("%w: verifying a token: bad signature", identity.ErrRejected)
+				})
+			}
+		})
+	}
+	senders.Wait()
+	c.mu.Lock()
+	for what, n := range map[string][2]int{
+		"good verdicts":            {len(c.good.entries), 1},
+		"good verdicts in the use": {c.good.used.Len(), 1},
+		"bad verdicts":             {len(c.bad.entries), size},
+		"bad verdicts in the use":  {c.bad.used.Len(), size},
+		"flights":                  {len(c.flights), 0},
+		"unknown":                  {c.unknown, 0},
+	} {
+		if n[0] != n[1] {
+			t.Errorf("%s: %d, want %d", what, n[0], n[1])
+		}
+	}
+	c.mu.Unlock()
+	if verdict, found, err := c.Get(alice, time.Now()); !found || err != nil || verdict.User.Username != "alice" {
+		t.Errorf("alice is %q, %v, %v", verdict.User.Username, found, err)
+	}
+}
+
+// Who is known takes room, too: it is what the good verdicts have.
+func TestFloodOfGoodTokensLeavesMemoryBounded(t *testing.T) {
+	const size = 100
+	c := New(Config{Size: size})
+	defer c.Close()
+	for n := range 10 * size {
+		_, err := c.Judge(t.Context(), c.Key(strconv.Itoa(n)), func(context.Context, bool) (Verdict, error) {
+			return Verdict{User: identity.User{Username: "alice"}}, nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.Flush()
+	if len(c.good.entries) != size || c.good.used.Len() != size {
+		t.Errorf("%d and %d are kept, want %d", len(c.good.entries), c.good.used.Len(), size)
+	}
+	for kept := range c.good.all() {
+		if kept.verdict.User.Username != "" {
+			t.Fatal("a flush leaves the names")
+		}
+	}
+	c.Close()
+	if len(c.good.entries) != 0 || c.good.used.Len() != 0 {
+		t.Errorf("%d and %d are kept by a closed cache", len(c.good.entries), c.good.used.Len())
+	}
+}
+
+// The monotonic clock, on which TTL is, stands still while a machine sleeps, and tokens
+// expire all the same.
+func TestGoodVerdictIsNotServedPastExpiresAfterASleepOfTheMachine(t *testing.T) {
+	now := time.Now()
+	kept := accept(&Verdict{Expires: now.Round(0).Add(time.Hour)}, now, time.Minute)
+	if !kept.fresh(now) {
+		t.Error("a new verdict is not fresh")
+	}
+	kept.verdict.Expires = now.Round(0) // an hour on the wall has passed, and none for the process
+	if kept.fresh(now) {
+		t.Error("the verdict is served after it expired")
+	}
+}

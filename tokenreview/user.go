@@ -1,0 +1,77 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package tokenreview
+
+import (
+	"encoding/base64"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-jose/go-jose/v4/json"
+	authenticationv1 "k8s.io/api/authentication/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
+)
+
+// maxExpiry is the end of the year 9999, in seconds: what is later has no date.
+const maxExpiry = 253402300799
+
+// userOf is the user of an answer, in slices and maps of its own. Names that no upstream
+// should see are left for [identity.Policy] to refuse.
+func userOf(info *authenticationv1.UserInfo) identity.User {
+	user := identity.User{Username: info.Username, UID: info.UID}
+	for _, group := range info.Groups {
+		if group != "system:authenticated" {
+			user.Groups = append(user.Groups, group)
+		}
+	}
+	if len(info.Extra) > 0 {
+		user.Extra = make(map[string][]string, len(info.Extra))
+		for key, values := range info.Extra {
+			user.Extra[key] = slices.Clone([]string(values))
+		}
+	}
+	return user
+}
+
+// reserved are the names that a service account may have: its own, and the groups that
+// Kubernetes gives it (k8s.io/apiserver, pkg/authentication/serviceaccount). Anybody else
+// may have none.
+func reserved(username string) []string {
+	const prefix = "system:serviceaccount:"
+	rest, found := strings.CutPrefix(username, prefix)
+	if !found {
+		return nil
+	}
+	namespace, name, _ := strings.Cut(rest, ":")
+	if len(validation.IsDNS1123Label(namespace)) > 0 || len(validation.IsDNS1123Subdomain(name)) > 0 {
+		return nil
+	}
+	return []string{username, "system:serviceaccounts", "system:serviceaccounts:" + namespace}
+}
+
+// expiry reads when a JWT ends (RFC 7519, section 4.1.4), which the API server has verified
+// and does not say. It is zero for a token that is no JWT, or does not say so either.
+func expiry(token string) time.Time {
+	_, rest, _ := strings.Cut(token, ".")
+	payload, signature, found := strings.Cut(rest, ".")
+	if !found || strings.Contains(signature, ".") {
+		return time.Time{}
+	}
+	decoded, err := base64.RawURLEncoding.DecodeString(payload)
+	if err != nil {
+		return time.Time{}
+	}
+	// go-jose's decoder tells "exp" from "EXP" and refuses a name that comes twice, of
+	// which the API server may have believed the other one.
+	var claims struct {
+		Expires *float64 `json:"exp"`
+	}
+	if err := json.Unmarshal(decoded, &claims); err != nil || claims.Expires == nil || *claims.Expires > maxExpiry {
+		return time.Time{}
+	}
+	return time.Unix(int64(max(*claims.Expires, 0)), 0)
+}
