@@ -72,6 +72,7 @@ func (a *Anonymous) OnFailure() bool { return a.OnBad }
 // Authenticate implements [identity.Source]: everybody is the same.
 func (a *Anonymous) Authenticate(context.Context, *identity.Request) (*identity.Identity, error) {
 	return &identity.Identity{
+		Explicit: true, // nobody's credential can be abused
 		User:     identity.User{Username: a.User, Groups: a.Groups},
 		Reserved: []string{anonymousUser, anonymousGroup},
 	}, nil

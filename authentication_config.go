@@ -76,13 +76,18 @@ func (a *AuthenticationConfig) Validate() error {
 
 // Authenticate implements [identity.Source].
 func (a *AuthenticationConfig) Authenticate(ctx context.Context, r *identity.Request) (*identity.Identity, error) {
-	token, err := a.token(r.Claims)
+	token, explicit, err := a.token(r)
 	if err != nil {
 		return nil, err
 	}
 	authenticator := *a.state.current()
 	authenticator.Counted = a.counted
-	return authenticator.Authenticate(ctx, token)
+	id, err := authenticator.Authenticate(ctx, token)
+	if err != nil {
+		return nil, err
+	}
+	id.Explicit = explicit
+	return id, nil
 }
 
 // UnmarshalCaddyfile sets up the source from Caddyfile tokens. Syntax:

@@ -36,15 +36,18 @@ func (b *Bearer) Reads() identity.Fields {
 	return identity.Fields{Names: append([]string{"Authorization"}, b.fields...), Credential: true}
 }
 
-// token finds the token of a request.
-func (b *Bearer) token(claims identity.Claims) (string, error) {
+// token finds the token of a request, and says whether the client itself put it there.
+// Other fields a proxy writes, for the session that the browser has with it, and so may a
+// trusted one have done with Authorization.
+func (b *Bearer) token(r *identity.Request) (token string, explicit bool, err error) {
 	for _, field := range b.fields {
-		token, err := identity.RawToken(field, claims.Lines(field))
+		token, err := identity.RawToken(field, r.Claims.Lines(field))
 		if !errors.Is(err, identity.ErrAbsent) {
-			return token, err
+			return token, false, err
 		}
 	}
-	return identity.Bearer(claims.Lines("Authorization"))
+	token, err = identity.Bearer(r.Claims.Lines("Authorization"))
+	return token, !r.Peer.Trusted, err
 }
 
 func (b *Bearer) parseTokenHeader(d *caddyfile.Dispenser) error {

@@ -80,7 +80,13 @@ func parseCaddyfile(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 //		inject impersonation { ... }
 //		inject headers { ... }
 //		inject front_proxy [{ ... }]
+//		inject <preset> [{ ... }]
 //
+//		# what a request without identity gets: 401, or
+//		login     <url>
+//		challenge <url>|<scheme>
+//
+//		cross_origin off|<trusted_origin>...
 //		keep_streams
 //	}
 //
@@ -114,7 +120,7 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		}
 		h.SourcesRaw = append(h.SourcesRaw, raw)
 	}
-	return nil
+	return h.addPresets(d)
 }
 
 // options maps each option of the block to what parses it.
@@ -136,6 +142,9 @@ func (h *Handler) options() map[string]func(*caddyfile.Dispenser) error {
 		"allow_reserved":           list(&h.AllowReserved, each(checkReserved)),
 		"max_groups":               number(&h.MaxGroups),
 		"kubernetes":               h.parseKubernetes,
+		"login":                    h.parseLogin,
+		"challenge":                h.parseChallenge,
+		"cross_origin":             parseCrossOrigin(&h.CrossOrigin),
 		"keep_streams":             flag(&h.KeepStreams),
 	}
 }
@@ -177,6 +186,9 @@ func trustPool(raw *json.RawMessage) func(*caddyfile.Dispenser) error {
 func (h *Handler) parseInject(d *caddyfile.Dispenser) error {
 	if !d.NextArg() {
 		return d.ArgErr()
+	}
+	if p, ok := presets()[d.Val()]; ok {
+		return h.parsePreset(d, d.Val(), p)
 	}
 	raw, err := parseGuest(d, injectorNamespace, "injector", "injector")
 	if err != nil {

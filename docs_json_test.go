@@ -127,7 +127,7 @@ func docsWords(grammar string) []string {
 		}
 		for word := range strings.SplitSeq(tokens[0], "|") {
 			switch word {
-			case "preset": // which expands
+			case "preset", "<preset>": // which expand
 				continue
 			case "required_claim":
 				word = "required_claims"

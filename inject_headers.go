@@ -43,6 +43,12 @@ type InjectHeaders struct {
 	Groups          string `json:"groups,omitempty"`
 	GroupsSeparator string `json:"groups_separator,omitempty"`
 
+	// UserSyntax refuses, with 403, users whose name the upstream could not have: "openshift"
+	// names that are no path segment ("/", "%", "." and ".."), that have a ":" or are "~". It
+	// judges the preferred username too where that is sent: OpenShift names a new user by it.
+	// Default: any name.
+	UserSyntax string `json:"user_syntax,omitempty"`
+
 	// Extra is the prefix of the fields for extra attributes; the key follows,
 	// percent-encoded as client-go does.
 	Extra string `json:"extra,omitempty"`
@@ -90,6 +96,11 @@ func (i *InjectHeaders) Validate() error {
 			return fmt.Errorf("inject headers: %s is written twice", again)
 		}
 	}
+	if i.UserSyntax != "" {
+		if err := checkUserSyntax(i.UserSyntax); err != nil {
+			return fmt.Errorf("inject headers user_syntax: %w", err)
+		}
+	}
 	if err := checkSeparator(i.GroupsSeparator); err != nil {
 		return fmt.Errorf("inject headers groups: %w", err)
 	}
@@ -101,8 +112,20 @@ func (i *InjectHeaders) Writes() []string { return i.headers.Writes() }
 
 // Inject implements [identity.Injector].
 func (i *InjectHeaders) Inject(ctx context.Context, id *identity.Identity, header http.Header) error {
+	if i.UserSyntax == "openshift" {
+		if err := impersonation.CheckOpenShiftUser(id.Username); err != nil {
+			return err
+		}
+		if i.PreferredUsername != "" && id.PreferredUsername != "" {
+			if err := impersonation.CheckOpenShiftUser(id.PreferredUsername); err != nil {
+				return err
+			}
+		}
+	}
 	return i.headers.Inject(ctx, id, header)
 }
+
+func checkUserSyntax(syntax string) error { return oneOf([]string{"openshift"})(syntax) }
 
 // UnmarshalCaddyfile sets up the injector from Caddyfile tokens. Syntax:
 //
@@ -110,6 +133,7 @@ func (i *InjectHeaders) Inject(ctx context.Context, id *identity.Identity, heade
 //		user|uid|email|name|preferred_username|token <field>
 //		groups  <field> [<separator>]
 //		extra   <prefix>
+//		user_syntax openshift
 //		sources <name>...
 //	}
 func (i *InjectHeaders) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
@@ -125,10 +149,12 @@ func (i *InjectHeaders) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		"preferred_username": word(&i.PreferredUsername, checkFieldName),
 		"token":              word(&i.Token, checkFieldName),
 		"groups": func(d *caddyfile.Dispenser) error {
+			i.GroupsSeparator = "" // of the preset
 			return oneAndSeparator(d, &i.Groups, &i.GroupsSeparator, checkFieldName)
 		},
-		"extra":   word(&i.Extra, checkExtraPrefix),
-		"sources": i.parseSources,
+		"extra":       word(&i.Extra, checkExtraPrefix),
+		"user_syntax": word(&i.UserSyntax, checkUserSyntax),
+		"sources":     i.parseSources,
 	})
 }
 

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -34,6 +35,11 @@ type InjectToken struct {
 	// Field receives the token alone. Default: Authorization, with "Bearer " before it.
 	Field string `json:"field,omitempty"`
 
+	// Cookie is the name of a cookie that receives the token too, for upstreams of which some
+	// parts read nothing else. The client's own of that name, and of that name with a suffix
+	// "-…", is taken off.
+	Cookie string `json:"cookie,omitempty"`
+
 	injector impersonation.Token
 }
 
@@ -44,7 +50,7 @@ func (*InjectToken) CaddyModule() caddy.ModuleInfo {
 
 // Provision puts the name of the field into canonical spelling.
 func (i *InjectToken) Provision(caddy.Context) error {
-	i.injector.Field = http.CanonicalHeaderKey(i.Field)
+	i.injector.Field, i.injector.Cookie = http.CanonicalHeaderKey(i.Field), i.Cookie
 	if i.injector.Field == "" {
 		i.injector.Field = "Authorization"
 	}
@@ -53,6 +59,11 @@ func (i *InjectToken) Provision(caddy.Context) error {
 
 // Validate refuses fields that are no place for a token.
 func (i *InjectToken) Validate() error {
+	if i.Cookie != "" {
+		if err := checkCookie(i.Cookie); err != nil {
+			return fmt.Errorf("inject token cookie: %w", err)
+		}
+	}
 	if i.injector.Field == "Authorization" {
 		return nil
 	}
@@ -62,8 +73,31 @@ func (i *InjectToken) Validate() error {
 	return nil
 }
 
+// checkCookie refuses what cannot be the name of a cookie, which is a token as that of a
+// field is (RFC 6265, section 4.1.1). With "*" the name would be a pattern, and the
+// cookies of others go with it.
+func checkCookie(name string) error {
+	if strings.Contains(name, "*") {
+		return fmt.Errorf("cookie %q: a name is wanted here, not a pattern", name)
+	}
+	return identity.CheckField(name)
+}
+
 // Writes implements [identity.Injector].
 func (i *InjectToken) Writes() []string { return i.injector.Writes() }
+
+// writesCookie is implemented by injectors that write cookies: those of clients go.
+type writesCookie interface {
+	Cookies() []string
+}
+
+// Cookies are the patterns of the client's own to take off.
+func (i *InjectToken) Cookies() []string {
+	if i.Cookie == "" {
+		return nil
+	}
+	return []string{i.Cookie, i.Cookie + "-*"}
+}
 
 // Inject implements [identity.Injector].
 func (i *InjectToken) Inject(ctx context.Context, id *identity.Identity, header http.Header) error {
@@ -73,6 +107,7 @@ func (i *InjectToken) Inject(ctx context.Context, id *identity.Identity, header 
 // UnmarshalCaddyfile sets up the injector from Caddyfile tokens. Syntax:
 //
 //	inject token [<field>] [{
+//		cookie  <name>
 //		sources <name>...
 //	}]
 func (i *InjectToken) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
@@ -88,7 +123,10 @@ func (i *InjectToken) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.ArgErr()
 	}
-	return block(d, map[string]func(*caddyfile.Dispenser) error{"sources": i.parseSources})
+	return block(d, map[string]func(*caddyfile.Dispenser) error{
+		"cookie":  word(&i.Cookie, checkCookie),
+		"sources": i.parseSources,
+	})
 }
 
 // needsToken says whether an injector writes nothing for an identity without a token.

@@ -6,6 +6,7 @@ package kubeidentity
 import (
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 	"time"
 
@@ -105,22 +106,23 @@ type expiries struct {
 	desc *prometheus.Desc
 
 	mu    sync.Mutex
-	dates map[string]func() time.Time
+	dates map[string][]func() time.Time
 }
 
 func newExpiries(name string) *expiries {
 	return &expiries{
 		desc: prometheus.NewDesc(name, "When the service-account token that the proxy impersonates with expires; "+
 			"0 while there is none.", []string{"service_account"}, nil),
-		dates: make(map[string]func() time.Time),
+		dates: make(map[string][]func() time.Time),
 	}
 }
 
-// watch adds a credential, or replaces it.
+// watch adds a credential. Of several by one name, for other audiences or of another
+// cluster, the one that expires first is shown.
 func (e *expiries) watch(serviceAccount string, date func() time.Time) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.dates[serviceAccount] = date
+	e.dates[serviceAccount] = append(e.dates[serviceAccount], date)
 }
 
 // Describe implements prometheus.Collector.
@@ -130,11 +132,15 @@ func (e *expiries) Describe(descs chan<- *prometheus.Desc) { descs <- e.desc }
 func (e *expiries) Collect(values chan<- prometheus.Metric) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	for serviceAccount, date := range e.dates {
-		seconds := 0.0
-		if at := date(); !at.IsZero() {
-			seconds = float64(at.Unix())
+	for serviceAccount, dates := range e.dates {
+		first := math.Inf(1)
+		for _, date := range dates {
+			seconds := 0.0
+			if at := date(); !at.IsZero() {
+				seconds = float64(at.Unix())
+			}
+			first = min(first, seconds)
 		}
-		values <- prometheus.MustNewConstMetric(e.desc, prometheus.GaugeValue, seconds, serviceAccount)
+		values <- prometheus.MustNewConstMetric(e.desc, prometheus.GaugeValue, first, serviceAccount)
 	}
 }

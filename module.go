@@ -75,7 +75,8 @@ type Handler struct {
 	// "*" is a prefix. Names are compared without regard to case and to "_", "." and "-".
 	StripHeaders []string `json:"strip_headers,omitempty"`
 
-	// StripCookies are cookies to remove from requests; a trailing "*" is a prefix.
+	// StripCookies are cookies to remove from requests, and from responses as Set-Cookie; a
+	// trailing "*" is a prefix.
 	StripCookies []string `json:"strip_cookies,omitempty"`
 
 	// PassAuthorization lets the client's Authorization go on, for upstreams that have
@@ -115,6 +116,21 @@ type Handler struct {
 	// every source must be covered by one.
 	InjectorsRaw []json.RawMessage `json:"injectors,omitempty" caddy:"namespace=http.kube_identity.injectors inline_key=injector"`
 
+	// Login is the URL, or the path on this site, that browsers without an identity are
+	// sent to when they go to a page, instead of 401. In its query "${url}" is the URL of the
+	// request, escaped, "${query}" its query as it came, "${server-relative-url}" its path and
+	// query, escaped: at least one must be there. Default: 401.
+	Login string `json:"login,omitempty"`
+
+	// Challenge is for other clients: a URL like Login, which those that send a non-empty
+	// X-CSRF-Token are sent to (as oc does), or a value of WWW-Authenticate. Default: Bearer.
+	Challenge string `json:"challenge,omitempty"`
+
+	// CrossOrigin are origins, such as https://portal.example.com, whose pages may change
+	// something here or open a websocket with what a browser sends by itself, or "off".
+	// Default: none but this site's own pages.
+	CrossOrigin []string `json:"cross_origin,omitempty"`
+
 	// KeepStreams lets a streaming or upgraded response outlive the credential that
 	// opened it. Default: it ends when the credential expires.
 	KeepStreams bool `json:"keep_streams,omitempty"`
@@ -123,12 +139,15 @@ type Handler struct {
 	metrics     *metrics
 	trust       trust
 	taker       identity.Taker
+	invitation  invitation
+	crossOrigin *crossOrigin
 	policy      identity.Policy
 	sources     []*source
 	fallback    *source // the last source, where it is an identity.Fallback
 	injectors   []Injector
 	credentials []string        // canonical fields that hold credentials of clients
 	proxyOnly   *identity.Names // fields that are dropped unless the peer is trusted; nil where there are none
+	presets     []string        // while a Caddyfile is parsed
 }
 
 // CaddyModule returns the Caddy module information.
@@ -153,7 +172,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	}
 	src, id, err := h.authenticate(r.Context(), req)
 	if err == nil {
-		err = h.check(req, id)
+		err = h.check(r, req, id)
 	}
 	if err != nil {
 		return h.refuse(w, r, req, src, err)
@@ -164,7 +183,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	}
 	defer end()
 	h.announce(r, req, src, id)
-	return next.ServeHTTP(w, inner)
+	return h.forward(w, inner, next)
 }
 
 // Interface guards

@@ -179,11 +179,16 @@ func (o *OIDC) mapping() *oidc.Mapping {
 
 // Authenticate implements [identity.Source].
 func (o *OIDC) Authenticate(ctx context.Context, r *identity.Request) (*identity.Identity, error) {
-	token, err := o.token(r.Claims)
+	token, explicit, err := o.token(r)
 	if err != nil {
 		return nil, err
 	}
-	return o.authenticator.Authenticate(ctx, token)
+	id, err := o.authenticator.Authenticate(ctx, token)
+	if err != nil {
+		return nil, err
+	}
+	id.Explicit = explicit
+	return id, nil
 }
 
 // Interface guards

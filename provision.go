@@ -31,6 +31,12 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err := h.loadInjectors(ctx); err != nil {
 		return err
 	}
+	if h.invitation, err = newInvitation(h.Login, h.Challenge); err != nil {
+		return err
+	}
+	if h.crossOrigin, err = newCrossOrigin(h.CrossOrigin); err != nil {
+		return err
+	}
 	h.policy = identity.Policy{
 		DenyUsers:     h.DenyUsers,
 		DenyGroups:    h.DenyGroups,
@@ -96,6 +102,7 @@ func (h *Handler) compileFields() error {
 		return fmt.Errorf("strip_headers: %w", err)
 	}
 	names := slices.Concat(identity.BuiltinFields(), h.StripHeaders)
+	cookies := slices.Clone(h.StripCookies)
 	var proxyOnly []string
 	for _, src := range h.sources {
 		reads := src.Reads()
@@ -109,6 +116,9 @@ func (h *Handler) compileFields() error {
 	}
 	for _, injector := range h.injectors {
 		names = append(names, injector.Writes()...)
+		if writer, ok := injector.(writesCookie); ok {
+			cookies = union(cookies, writer.Cookies())
+		}
 	}
 	taken, err := identity.NewNames(names...)
 	if err != nil {
@@ -116,7 +126,7 @@ func (h *Handler) compileFields() error {
 	}
 	h.taker = identity.Taker{
 		Fields:            taken,
-		Cookies:           h.StripCookies,
+		Cookies:           cookies,
 		PassAuthorization: h.PassAuthorization,
 	}
 	if len(proxyOnly) > 0 {

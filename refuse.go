@@ -57,6 +57,12 @@ const retryAfter = "5"
 // when no source decided.
 func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, req *request, src *source, err error) error {
 	res := resultOf(err)
+	var location string
+	if res.status == http.StatusUnauthorized {
+		if location = h.invitation.location(r, req, err); location != "" {
+			res.status = http.StatusFound
+		}
+	}
 	name := src.label()
 	h.metrics.requests.WithLabelValues(name, res.label).Inc()
 	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
@@ -79,8 +85,12 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, req *request, s
 	header := w.Header()
 	header.Set("Cache-Control", "no-store") // a cache may keep a 405, and worse, by itself
 	switch res.status {
+	case http.StatusFound:
+		header.Set("Location", location)
+		w.WriteHeader(http.StatusFound)
+		return nil
 	case http.StatusUnauthorized:
-		header.Set("WWW-Authenticate", "Bearer") // RFC 9110, section 15.5.2: there must be a challenge
+		header.Set("WWW-Authenticate", h.invitation.scheme)
 	case http.StatusMethodNotAllowed:
 		header.Set("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
 	case http.StatusServiceUnavailable:

@@ -15,6 +15,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 )
 
@@ -22,8 +24,9 @@ import (
 type request struct {
 	identity.Request
 
-	dropped int   // fields that an untrusted peer may not set, and did
-	peerErr error // why the peer's certificate did not make it trusted
+	upgrade string // the protocol that the request switches to; empty for most
+	dropped int    // fields that an untrusted peer may not set, and did
+	peerErr error  // why the peer's certificate did not make it trusted
 }
 
 // shapeOf reads off r what [identity.Shape] judges. For an extended CONNECT net/http
@@ -52,7 +55,7 @@ func shapeOf(r *http.Request) identity.Shape {
 func (h *Handler) take(r *http.Request, upgrade string) *request {
 	r.Trailer = nil
 	r.URL.User = nil
-	return &request{Request: identity.Request{Claims: h.taker.Take(r.Header, upgrade)}}
+	return &request{Request: identity.Request{Claims: h.taker.Take(r.Header, upgrade)}, upgrade: upgrade}
 }
 
 // dropTrailers keeps a client's trailers from error routes. A handler before this one
@@ -152,14 +155,17 @@ func reasons(why []string) string {
 
 // check judges the identity and what else the client asked for, whichever source
 // proved it.
-func (h *Handler) check(req *request, id *identity.Identity) error {
+func (h *Handler) check(r *http.Request, req *request, id *identity.Identity) error {
 	if !id.Expires.IsZero() && time.Now().After(id.Expires.Add(id.Skew)) {
 		return fmt.Errorf("%w: the credential has expired", identity.ErrRejected)
 	}
 	if h.ClientImpersonation == "reject" && req.Claims.HasImpersonation() {
 		return fmt.Errorf("%w: the client asks to impersonate somebody", identity.ErrForbidden)
 	}
-	return h.policy.Check(id)
+	if err := h.policy.Check(id); err != nil {
+		return err
+	}
+	return h.crossOrigin.check(r, req, id)
 }
 
 // inject returns the request that goes on: a copy, so that error routes never see the
@@ -181,6 +187,17 @@ func (h *Handler) inject(r *http.Request, src *source, id *identity.Identity) (
 		}
 	}
 	return inner, end, nil
+}
+
+// forward lets the request go on. The response goes through the filter of cookies, where
+// there are any to take out of it.
+func (h *Handler) forward(w http.ResponseWriter, inner *http.Request, next caddyhttp.Handler) error {
+	if len(h.taker.Cookies) == 0 {
+		return next.ServeHTTP(w, inner)
+	}
+	filter := newCookieFilter(w, h.taker.Cookies)
+	defer filter.end()
+	return next.ServeHTTP(filter, inner)
 }
 
 // cloneHeader returns a map of its own, with room for what injectors write, since

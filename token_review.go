@@ -162,7 +162,7 @@ func (t *TokenReview) Validate() error {
 
 // Authenticate implements [identity.Source].
 func (t *TokenReview) Authenticate(ctx context.Context, r *identity.Request) (*identity.Identity, error) {
-	token, err := t.token(r.Claims)
+	token, explicit, err := t.token(r)
 	if err != nil {
 		return nil, err
 	}
@@ -181,6 +181,7 @@ func (t *TokenReview) Authenticate(ctx context.Context, r *identity.Request) (*i
 		User:     verdict.User,
 		Reserved: verdict.Reserved,
 		Expires:  verdict.Expires,
+		Explicit: explicit,
 		Token:    identity.NewToken(token),
 	}, nil
 }

@@ -293,6 +293,32 @@ func TestTheExpiryOfTheOwnTokenIsAMetric(t *testing.T) {
 	wantNothingLeft(t)
 }
 
+// Of two tokens of one account the metric shows the one that is missing, or that expires
+// first: an alert must not depend on which was loaded last.
+func TestTheExpiryIsThatOfTheFirstToken(t *testing.T) {
+	loggingTo(t)
+	cluster := newCluster(t, nil)
+	account := func(source, audience string) object {
+		serviceAccount := object{"namespace": "kiali", "name": "proxy", "audience": []string{audience}}
+		return object{"injector": "impersonation", "service_account": serviceAccount, "sources": []string{source}}
+	}
+	for _, injectors := range [][]any{
+		{account("anonymous", "somebody"), account("oidc", "nobody")},
+		{account("anonymous", "nobody"), account("oidc", "somebody")},
+	} {
+		already := cluster.granted.Load()
+		s := load(t, object{
+			"kubernetes": cluster.kubernetes(t, nil), "sources": []any{newIssuer(t).source(nil), object{"source": "anonymous"}}, "injectors": injectors,
+		})
+		eventually(t, "one of the tokens is there", func() bool { return cluster.granted.Load() > already || s.ask(t).status == 200 })
+		if got := s.gauges(t, "caddy_kube_identity_credential_expiry_timestamp_seconds"); !maps.Equal(got, map[string]float64{"kiali/proxy": 0}) {
+			t.Errorf("there is %v", got)
+		}
+		s.end()
+	}
+	wantNothingLeft(t)
+}
+
 // gauges returns the values of a metric, or how much it has counted, by its labels.
 func (s *site) gauges(t *testing.T, name string) map[string]float64 {
 	t.Helper()

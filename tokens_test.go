@@ -126,13 +126,16 @@ func newCluster(t *testing.T, users map[string]string) *testCluster {
 	c := &testCluster{users: users}
 	c.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var asked struct {
-			Spec struct{ Token string }
+			Spec struct {
+				Token     string
+				Audiences []string
+			}
 		}
 		_ = json.NewDecoder(r.Body).Decode(&asked)
 		w.Header().Set("Connection", "close") // in a bubble no time passes while a connection is open
 		const version = "authentication.k8s.io/v1"
 		switch {
-		case c.down.Load():
+		case c.down.Load() || slices.Contains(asked.Spec.Audiences, "nobody"):
 			w.WriteHeader(http.StatusInternalServerError)
 		case strings.HasSuffix(r.URL.Path, "/tokenreviews"):
 			c.reviewed.Add(1)

@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -38,9 +39,7 @@ func kubeOIDC(issuer *apiserver.Issuer, options ...string) string {
 func kubeSign(t *testing.T, issuer *apiserver.Issuer, changes map[string]any) string {
 	t.Helper()
 	claims := map[string]any{"sub": "alice", "groups": []string{"developers"}}
-	for name, value := range changes {
-		claims[name] = value
-	}
+	maps.Copy(claims, changes)
 	token, err := issuer.Sign("RS256", claims)
 	if err != nil {
 		t.Fatal(err)
@@ -325,12 +324,12 @@ func kubectlForwards(t *testing.T, kubectl func(...string) *exec.Cmd) {
 		if err != nil {
 			t.Fatalf("%v; kubectl says %q", err, said.Text())
 		}
-		defer conn.Close()
 		_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
 		got := make([]byte, len(text))
 		if _, err = io.WriteString(conn, text); err == nil {
 			_, err = io.ReadFull(conn, got)
 		}
+		_ = conn.Close()
 		if err != nil || string(got) != text {
 			t.Errorf("the port says %q, %v, want %q", got, err, text)
 		}
@@ -448,7 +447,10 @@ func kubeWatching(t *testing.T, conn net.Conn, token, namespace string) io.Reade
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = response.Body.Close() })
+	t.Cleanup(func() {
+		_ = conn.Close() // first, or the body would be read to its end
+		_ = response.Body.Close()
+	})
 	if response.StatusCode != http.StatusOK {
 		t.Fatalf("status = %d, want 200", response.StatusCode)
 	}

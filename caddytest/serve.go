@@ -67,6 +67,7 @@ func (c *Caddy) options(global string) string {
 	admin off
 	persist_config off
 	auto_https off
+	skip_install_trust
 	grace_period 2s
 	default_bind 127.0.0.1
 	storage file_system %q

@@ -68,6 +68,12 @@ type Identity struct {
 	// Skew is how far the clock of whoever set Expires may be from ours.
 	Skew time.Duration
 
+	// Explicit says that whoever made the request put the credential into it. Others a
+	// browser sends by itself, whichever page makes it ask: a client certificate, the session
+	// behind a proxy's field, a password. With these, what other sites' pages ask for is
+	// refused.
+	Explicit bool
+
 	// Token is the bearer token that proved it, where one did: what the source verified,
 	// never what the client merely sent.
 	Token Token

@@ -7,6 +7,8 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
+	"strings"
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 )
@@ -17,6 +19,9 @@ type Token struct {
 	// Field is the canonical name of the field. In Authorization "Bearer " goes before the
 	// token, in any other it stands alone.
 	Field string
+
+	// Cookie is the name of a cookie that receives it too; empty for none.
+	Cookie string
 }
 
 // Writes implements [identity.Injector].
@@ -31,6 +36,11 @@ func (t *Token) Inject(_ context.Context, id *identity.Identity, header http.Hea
 	if !identity.IsBearerToken(token) {
 		// a source of somebody else's: what is no token could end the line
 		return fmt.Errorf("%w: the source's token is not one", identity.ErrInternal)
+	}
+	if t.Cookie != "" {
+		// behind what the client has, of which this name was taken off
+		cookies := append(slices.Clone(header["Cookie"]), t.Cookie+"="+token)
+		header["Cookie"] = []string{strings.Join(cookies, "; ")}
 	}
 	if t.Field == "Authorization" {
 		token = "Bearer " + token

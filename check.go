@@ -1,0 +1,156 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package kubeidentity
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"net/url"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
+)
+
+// description is a request as the command line describes it.
+type description struct {
+	method, url, peer string
+	headers           []string
+}
+
+// check explains one request to out, and returns the exit code.
+func check(out io.Writer, config, adapter, certFile string, described *description) (int, error) {
+	content, err := loadConfig(config, adapter)
+	if err != nil {
+		return exitFailed, err
+	}
+	r, err := described.request(certFile)
+	if err != nil {
+		return exitFailed, err
+	}
+	app, err := provisionHTTP(content)
+	if err != nil {
+		return exitFailed, err
+	}
+	name, server, err := pickServer(app, r)
+	if err != nil {
+		return exitFailed, err
+	}
+	fmt.Fprintf(out, "%s %s from %s, by server %s\n", r.Method, described.url, described.peer, name)
+	return explain(out, server, r), nil
+}
+
+// provisionHTTP sets a configuration up as for service, but does not begin to serve. Its
+// logs go nowhere: what they would say is printed.
+func provisionHTTP(content []byte) (*caddyhttp.App, error) {
+	config := new(caddy.Config)
+	if err := json.Unmarshal(content, config); err != nil {
+		return nil, fmt.Errorf("reading the configuration: %w", err)
+	}
+	discard := &caddy.CustomLog{BaseLog: caddy.BaseLog{WriterRaw: json.RawMessage(`{"output":"discard"}`)}}
+	config.Logging = &caddy.Logging{Logs: map[string]*caddy.CustomLog{caddy.DefaultLoggerName: discard}}
+	ctx, err := caddy.ProvisionContext(config)
+	if err != nil {
+		return nil, fmt.Errorf("loading the configuration: %w", err)
+	}
+	app, err := ctx.App("http")
+	if err != nil {
+		return nil, fmt.Errorf("loading the configuration: %w", err)
+	}
+	return app.(*caddyhttp.App), nil
+}
+
+// pickServer finds the server that listens on the port of the URL.
+func pickServer(app *caddyhttp.App, r *http.Request) (string, *caddyhttp.Server, error) {
+	port := r.URL.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[r.URL.Scheme]
+	}
+	number, err := strconv.ParseUint(port, 10, 16)
+	if err != nil {
+		return "", nil, fmt.Errorf("port %q is no number", port)
+	}
+	names := slices.Sorted(maps.Keys(app.Servers))
+	var listening []string
+	for _, name := range names {
+		for _, listen := range app.Servers[name].Listen {
+			address, err := caddy.ParseNetworkAddress(listen)
+			if err == nil && !address.IsUnixNetwork() && address.StartPort <= uint(number) && uint(number) <= address.EndPort {
+				return name, app.Servers[name], nil
+			}
+			listening = append(listening, listen)
+		}
+	}
+	if len(listening) == 1 { // such as a unix socket
+		return names[0], app.Servers[names[0]], nil
+	}
+	return "", nil, fmt.Errorf("no server listens on port %s: there are %s", port, strings.Join(listening, ", "))
+}
+
+// request makes the request as net/http would have read it.
+func (d *description) request(certFile string) (*http.Request, error) {
+	target, err := url.Parse(d.url)
+	if err != nil || target.Scheme != "http" && target.Scheme != "https" || target.Host == "" {
+		return nil, fmt.Errorf("%q is no http or https URL", d.url)
+	}
+	peer := d.peer
+	if addr, err := netip.ParseAddr(peer); err == nil {
+		peer = net.JoinHostPort(addr.String(), "1")
+	} else if peer != "unix" {
+		return nil, fmt.Errorf("--peer %q is neither an IP address nor 'unix'", d.peer)
+	}
+	r := httptest.NewRequest(d.method, target.RequestURI(), http.NoBody)
+	r.URL.Scheme, r.URL.Host = target.Scheme, target.Host // for pickServer alone
+	r.Host, r.RemoteAddr = target.Host, peer
+	r.Header = make(http.Header)
+	for _, line := range d.headers {
+		name, value, found := strings.Cut(line, ":")
+		if !found || identity.CheckField(name) != nil {
+			return nil, errors.New("-H: a field is written 'Name: value'") // not shown: it may be a credential
+		}
+		if name = http.CanonicalHeaderKey(name); name == "Host" {
+			r.Host = strings.TrimSpace(value)
+			continue
+		}
+		r.Header[name] = append(r.Header[name], strings.TrimSpace(value))
+	}
+	if target.Scheme == "https" {
+		r.TLS = &tls.ConnectionState{HandshakeComplete: true, ServerName: target.Hostname(), Version: tls.VersionTLS13}
+	}
+	return r, d.presentCert(r, certFile)
+}
+
+// presentCert puts the peer's certificate and its chain into the handshake.
+func (d *description) presentCert(r *http.Request, certFile string) error {
+	if certFile == "" {
+		return nil
+	}
+	if r.TLS == nil {
+		return errors.New("--cert needs an https URL: without TLS there is no handshake that has a certificate")
+	}
+	content, err := os.ReadFile(certFile)
+	if err != nil {
+		return fmt.Errorf("reading --cert: %w", err)
+	}
+	var certs []*x509.Certificate
+	if certs, err = parseCAs(content); err != nil {
+		return fmt.Errorf("reading --cert: %w", err)
+	}
+	r.TLS.PeerCertificates = certs
+	return nil
+}
