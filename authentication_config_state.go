@@ -62,13 +62,15 @@ func (k *issuerKeys) same(jwt *authenticationconfig.Authenticator) bool {
 
 // Destruct implements caddy.Destructor.
 func (s *authenticationState) Destruct() error {
-	now := s.now.Load()
-	if now.authenticator != nil {
-		now.authenticator.Cache.Close()
-	}
-	for _, of := range now.keys {
-		of.keys.Close()
-	}
+	retire(func() {
+		now := s.now.Load()
+		if now.authenticator != nil {
+			now.authenticator.Cache.Close()
+		}
+		for _, of := range now.keys {
+			of.keys.Close()
+		}
+	})
 	return nil
 }
 

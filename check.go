@@ -4,6 +4,7 @@
 package kubeidentity
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
@@ -51,6 +52,9 @@ func check(out io.Writer, config, adapter, certFile string, described *descripti
 	if err != nil {
 		return exitFailed, err
 	}
+	if described.peer == "unix" && !listensOnUnixOnly(server.Listen) {
+		return exitFailed, fmt.Errorf("--peer unix: server %s does not listen on unix sockets alone", name)
+	}
 	fmt.Fprintf(out, "%s %s from %s, by server %s\n", r.Method, described.url, described.peer, name)
 	return explain(out, server, r), nil
 }
@@ -60,10 +64,11 @@ func check(out io.Writer, config, adapter, certFile string, described *descripti
 func provisionHTTP(content []byte) (*caddyhttp.App, error) {
 	config := new(caddy.Config)
 	if err := json.Unmarshal(content, config); err != nil {
-		return nil, fmt.Errorf("reading the configuration: %w", err)
+		return nil, fmt.Errorf("reading the configuration as JSON (for another format name its --adapter): %w", err)
 	}
-	discard := &caddy.CustomLog{BaseLog: caddy.BaseLog{WriterRaw: json.RawMessage(`{"output":"discard"}`)}}
-	config.Logging = &caddy.Logging{Logs: map[string]*caddy.CustomLog{caddy.DefaultLoggerName: discard}}
+	// not "discard": Caddy's log tells that it goes elsewhere from now on
+	silent := &caddy.CustomLog{BaseLog: caddy.BaseLog{Level: "FATAL"}}
+	config.Logging = &caddy.Logging{Logs: map[string]*caddy.CustomLog{caddy.DefaultLoggerName: silent}}
 	ctx, err := caddy.ProvisionContext(config)
 	if err != nil {
 		return nil, fmt.Errorf("loading the configuration: %w", err)
@@ -85,19 +90,22 @@ func pickServer(app *caddyhttp.App, r *http.Request) (string, *caddyhttp.Server,
 	if err != nil {
 		return "", nil, fmt.Errorf("port %q is no number", port)
 	}
-	names := slices.Sorted(maps.Keys(app.Servers))
-	var listening []string
-	for _, name := range names {
-		for _, listen := range app.Servers[name].Listen {
+	var listening, sockets []string
+	for _, name := range slices.Sorted(maps.Keys(app.Servers)) {
+		server := app.Servers[name]
+		for _, listen := range server.Listen {
 			address, err := caddy.ParseNetworkAddress(listen)
 			if err == nil && !address.IsUnixNetwork() && address.StartPort <= uint(number) && uint(number) <= address.EndPort {
-				return name, app.Servers[name], nil
+				return name, server, nil
 			}
 			listening = append(listening, listen)
 		}
+		if listensOnUnixOnly(server.Listen) {
+			sockets = append(sockets, name)
+		}
 	}
-	if len(listening) == 1 { // such as a unix socket
-		return names[0], app.Servers[names[0]], nil
+	if len(sockets) == 1 { // it has no port
+		return sockets[0], app.Servers[sockets[0]], nil
 	}
 	return "", nil, fmt.Errorf("no server listens on port %s: there are %s", port, strings.Join(listening, ", "))
 }
@@ -108,13 +116,16 @@ func (d *description) request(certFile string) (*http.Request, error) {
 	if err != nil || target.Scheme != "http" && target.Scheme != "https" || target.Host == "" {
 		return nil, fmt.Errorf("%q is no http or https URL", d.url)
 	}
-	peer := d.peer
-	if addr, err := netip.ParseAddr(peer); err == nil {
+	if target.User != nil {
+		return nil, errors.New("the URL has a user in it: write -H 'Authorization: Basic …' instead")
+	}
+	peer := "@" // of a unix socket
+	if addr, err := netip.ParseAddr(d.peer); err == nil {
 		peer = net.JoinHostPort(addr.String(), "1")
-	} else if peer != "unix" {
+	} else if d.peer != "unix" {
 		return nil, fmt.Errorf("--peer %q is neither an IP address nor 'unix'", d.peer)
 	}
-	r := httptest.NewRequest(d.method, target.RequestURI(), http.NoBody)
+	r := httptest.NewRequestWithContext(context.Background(), d.method, target.RequestURI(), http.NoBody)
 	r.URL.Scheme, r.URL.Host = target.Scheme, target.Host // for pickServer alone
 	r.Host, r.RemoteAddr = target.Host, peer
 	r.Header = make(http.Header)

@@ -4,9 +4,6 @@
 package kubeidentity
 
 import (
-	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -22,58 +19,10 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 )
 
-// trace is what one kube_identity did with a request. It runs the handler itself, with
-// sources that remember what they said, so that what is explained is what would happen.
-type trace struct {
-	handler *Handler
-	before  http.Header
-	asked   []answer
-	passed  bool
-	token   string // the user's own, not to be shown
-}
-
-// answer is what a source said.
-type answer struct {
-	source string
-	id     *identity.Identity
-	err    error
-}
-
-// tracedSource remembers what a source says.
-type tracedSource struct {
-	identity.Source
-
-	name string
-	into *trace
-}
-
-// Authenticate implements [identity.Source].
-func (s *tracedSource) Authenticate(ctx context.Context, r *identity.Request) (*identity.Identity, error) {
-	id, err := s.Source.Authenticate(ctx, r)
-	s.into.asked = append(s.into.asked, answer{s.name, id, err})
-	if id != nil {
-		s.into.token = id.Token.Reveal()
-	}
-	return id, err
-}
-
-func newTrace(h *Handler, r *http.Request) *trace {
-	t := &trace{handler: h, before: r.Header.Clone()}
-	for _, src := range h.sources {
-		src.Source = &tracedSource{Source: src.Source, name: src.name, into: t}
-	}
-	return t
-}
-
-func (t *trace) run(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	return t.handler.ServeHTTP(w, r, caddyhttp.HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
-		t.passed = true
-		return next.ServeHTTP(w, r)
-	}))
-}
-
 // explain follows a request and prints what becomes of it.
 func explain(out io.Writer, server *caddyhttp.Server, r *http.Request) (exitCode int) {
+	p := &printer{out: out}
+	p.unseen(dropUnseen(server, r.Header))
 	repl := caddy.NewReplacer()
 	recorder := httptest.NewRecorder()
 	r.URL.Scheme, r.URL.Host = "", ""
@@ -81,15 +30,14 @@ func explain(out io.Writer, server *caddyhttp.Server, r *http.Request) (exitCode
 	k := &walk{groups: make(map[string]bool)}
 	end := caddyhttp.HandlerFunc(func(http.ResponseWriter, *http.Request) error { return nil })
 	err := k.compile(server.Routes, end).ServeHTTP(recorder, r)
-	p := &printer{out: out}
 	for _, note := range k.notes {
-		p.line("note: %s", note)
+		p.line("\nnote: %s", note)
 	}
 	if k.trace == nil {
-		return p.unprotected(k)
+		return p.unprotected(k, err)
 	}
-	p.taken(k.trace, r.Header)
 	p.peer(k.trace, r)
+	p.taken(k.trace, r.Header)
 	p.sources(k.trace)
 	if err != nil || !k.trace.passed {
 		return p.refused(err, recorder, repl)
@@ -107,13 +55,43 @@ func (p *printer) line(format string, args ...any) {
 	fmt.Fprintf(p.out, format+"\n", args...)
 }
 
-func (p *printer) unprotected(k *walk) int {
+// unseen lists what no handler gets to see.
+func (p *printer) unseen(names []string) {
+	if len(names) == 0 {
+		return
+	}
+	p.line("\ndropped by Caddy before any handler")
+	for _, name := range names {
+		p.line("  %s: '_' and '.' in a name may be read as '-' (expected_underscore_headers, expected_dot_headers)", name)
+	}
+}
+
+func (p *printer) unprotected(k *walk, err error) int {
 	answers := k.answers
 	if answers == "" {
 		answers = "nothing"
 	}
 	p.line("\nno kube_identity stands in the way of this request: it is answered by %s as it came", answers)
+	if err != nil {
+		p.line("  error: %v", err)
+	}
 	return exitUnprotected
+}
+
+func (p *printer) peer(t *trace, r *http.Request) {
+	peer, err := t.handler.trust.judge(r)
+	t.trusted = peer.Trusted
+	p.line("\npeer")
+	switch {
+	case peer.Trusted:
+		p.line("  %s is trusted to say who others are", peer)
+	case err != nil:
+		p.line("  %s is not trusted: %v", peer, err)
+	case !t.handler.trust.configured():
+		p.line("  %s is not trusted, as nobody is: there is no trusted_proxies", peer)
+	default:
+		p.line("  %s is not trusted: what it says of others is dropped", peer)
+	}
 }
 
 // taken lists the fields that were there before and are not any more, or have less.
@@ -123,7 +101,7 @@ func (p *printer) taken(t *trace, after http.Header) {
 	for _, name := range slices.Sorted(maps.Keys(t.before)) {
 		switch {
 		case len(after[name]) == 0:
-			p.line("  %s (%s)", name, count(len(t.before[name]), "line"))
+			p.line("  %s (%s): %s", name, count(len(t.before[name]), "line"), t.reader(name))
 		case !slices.Equal(after[name], t.before[name]):
 			p.line("  %s: part of it", name)
 		default:
@@ -136,50 +114,53 @@ func (p *printer) taken(t *trace, after http.Header) {
 	}
 }
 
-func (p *printer) peer(t *trace, r *http.Request) {
-	peer, err := t.handler.trust.judge(r)
-	p.line("\npeer")
-	switch {
-	case peer.Trusted:
-		p.line("  %s is trusted to say who others are", peer)
-	case err != nil:
-		p.line("  %s is not trusted: %v", peer, err)
-	default:
-		p.line("  %s is not trusted: what it says of others is dropped", peer)
-	}
-}
-
 func (p *printer) sources(t *trace) {
 	p.line("\nsources")
-	for _, asked := range t.asked {
-		if asked.err != nil {
-			p.line("  %s: %v", asked.source, asked.err)
-			continue
-		}
-		id := asked.id
-		p.line("  %s: user %q%s", asked.source, id.Username, groupsText(id.Groups))
-		if id.UID != "" {
-			p.line("    uid %q", id.UID)
-		}
-		for _, key := range slices.Sorted(maps.Keys(id.Extra)) {
-			p.line("    extra %q: %q", key, id.Extra[key])
-		}
-		if !id.Expires.IsZero() {
-			p.line("    the credential expires, and streams end then")
-		}
-	}
-	if asked := len(t.asked); asked < len(t.handler.sources) {
-		for _, src := range t.handler.sources[asked:] {
+	for _, src := range t.handler.sources {
+		at := slices.IndexFunc(t.asked, func(a answer) bool { return a.source == src })
+		switch {
+		case at < 0:
 			p.line("  %s: not asked", src.name)
+		case errors.Is(t.asked[at].err, identity.ErrAbsent):
+			p.line("  %s: %v; it reads %s", src.name, t.asked[at].err, reads(src))
+		case t.asked[at].err != nil:
+			p.line("  %s: %v", src.name, t.asked[at].err)
+		default:
+			p.identity(t.asked[at])
 		}
 	}
 }
 
-func groupsText(groups []string) string {
-	if len(groups) == 0 {
-		return ", no groups"
+func reads(src *source) string {
+	if names := src.Reads().Names; len(names) > 0 {
+		return strings.Join(names, ", ")
 	}
-	return fmt.Sprintf(", groups %q", groups)
+	return "nothing of the header, but the TLS handshake or nothing at all"
+}
+
+// identity prints what a source said, which policy may have made less of.
+func (p *printer) identity(a answer) {
+	p.line("  %s: user %q", a.source.name, a.said.Username)
+	if len(a.said.Groups) > 0 {
+		p.line("    groups %q", a.said.Groups)
+	}
+	left := slices.DeleteFunc(slices.Clone(a.said.Groups), func(group string) bool { return slices.Contains(a.id.Groups, group) })
+	if len(left) > 0 {
+		p.line("    left out, since allow_groups does not have them: %q", left)
+	}
+	for _, attribute := range []struct{ name, value string }{
+		{"uid", a.said.UID}, {"email", a.said.Email}, {"name", a.said.Name}, {"preferred_username", a.said.PreferredUsername},
+	} {
+		if attribute.value != "" {
+			p.line("    %s %q", attribute.name, attribute.value)
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(a.said.Extra)) {
+		p.line("    extra %q: %q", key, a.said.Extra[key])
+	}
+	if !a.said.Expires.IsZero() {
+		p.line("    the credential expires, and streams end then")
+	}
 }
 
 // refused prints the answer that the client would get, and the reason that it would not.
@@ -210,35 +191,19 @@ func (p *printer) refused(err error, recorder *httptest.ResponseRecorder, repl *
 // upstream prints the fields that go on, as they are when the next handler that would
 // answer has its turn.
 func (p *printer) upstream(k *walk) {
-	answers := k.answers
-	if answers == "" {
-		answers = "nothing: no handler would answer"
+	if k.answers == "" {
+		p.line("\nnobody would answer: there is no handler behind kube_identity")
+		return
 	}
-	p.line("\nupstream receives, through %s", answers)
+	p.line("\nupstream receives, through %s", k.answers)
 	for _, name := range slices.Sorted(maps.Keys(k.sent)) {
 		for _, value := range k.sent[name] {
 			p.line("  %s: %s", name, k.trace.shown(name, value))
 		}
 	}
-}
-
-// shown hides credentials: what is left of one tells whether two are the same.
-func (t *trace) shown(name, value string) string {
-	scheme, rest, found := strings.Cut(value, " ")
-	switch {
-	case name == "Authorization" && found:
-		return scheme + " " + hashed(rest)
-	case name == "Authorization", name == "Cookie", name == "Proxy-Authorization", name == "X-Api-Key":
-		return hashed(value)
-	case t.token != "" && strings.Contains(value, t.token):
-		return hashed(value)
+	if k.answers == "reverse_proxy" {
+		p.line("  and what reverse_proxy adds: X-Forwarded-For and the like, and its own header_up")
 	}
-	return value
-}
-
-func hashed(secret string) string {
-	sum := sha256.Sum256([]byte(secret))
-	return "sha256:" + hex.EncodeToString(sum[:6]) + "…"
 }
 
 func count(n int, what string) string {

@@ -5,6 +5,7 @@ package kubeidentity
 
 import (
 	"net/http"
+	"slices"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -49,8 +50,8 @@ func (k *walk) route(route *caddyhttp.Route, next caddyhttp.Handler) caddyhttp.H
 		if route.Terminal {
 			chain = caddyhttp.HandlerFunc(func(http.ResponseWriter, *http.Request) error { return nil })
 		}
-		for i := len(route.Handlers) - 1; i >= 0; i-- {
-			chain = k.handler(route.Handlers[i], chain)
+		for _, handler := range slices.Backward(route.Handlers) {
+			chain = k.handler(handler, chain)
 		}
 		return chain.ServeHTTP(w, r)
 	})

@@ -7,9 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/caddyserver/caddy/v2/caddyconfig"
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 )
 
@@ -43,7 +46,6 @@ func checkCommand() *cobra.Command {
 	var config, adapter, certFile string
 	described := description{method: "GET", peer: "127.0.0.1"}
 	cmd := &cobra.Command{
-		SilenceErrors: true, SilenceUsage: true, // the exit code of a refusal is no error to print
 		Use:   "check --config <path> [--adapter <name>] [--peer <ip>] [--method <method>] [-H 'Name: value']... [--cert <file>] <url>",
 		Short: "Shows what becomes of a request, step by step",
 		Long: `
@@ -56,7 +58,7 @@ kube_identity stands in its way.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			described.url = args[0]
 			code, err := check(cmd.OutOrStdout(), config, adapter, certFile, &described)
-			return exit(code, err)
+			return exit(cmd, code, err)
 		},
 	}
 	flags := cmd.Flags()
@@ -73,16 +75,15 @@ func rbacCommand() *cobra.Command {
 	var config, adapter string
 	options := rbacOptions{subject: "caddy/caddy"}
 	cmd := &cobra.Command{
-		SilenceErrors: true, SilenceUsage: true,
 		Use:   "rbac --config <path> [--adapter <name>] [--subject <namespace>/<name>] [--constrained]",
 		Short: "Prints the RBAC manifest that the configuration needs",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			content, err := loadConfig(config, adapter)
-			if err != nil {
-				return exit(exitFailed, err)
+			if err == nil {
+				err = rbac(cmd.OutOrStdout(), content, options)
 			}
-			return exit(exitFailed, rbac(cmd.OutOrStdout(), content, options))
+			return exit(cmd, exitGoesOn, err)
 		},
 	}
 	flags := cmd.Flags()
@@ -94,25 +95,42 @@ func rbacCommand() *cobra.Command {
 	return cmd
 }
 
-// exit makes an error of a code, as Caddy's commands do.
-func exit(code int, err error) error {
-	if err == nil && code == exitGoesOn {
-		return nil
+// exit ends a command. An error goes to stderr, by cobra, and is no reason to show how the
+// command is used; a refusal was printed already, and is an exit code alone.
+func exit(cmd *cobra.Command, code int, err error) error {
+	cmd.SilenceUsage = true
+	if err != nil || code == exitGoesOn {
+		return err
 	}
-	return caddycmd.WrapCommandFuncForCobra(func(caddycmd.Flags) (int, error) { return code, err })(new(cobra.Command), nil)
+	cmd.SilenceErrors = true
+	return caddycmd.WrapCommandFuncForCobra(func(caddycmd.Flags) (int, error) { return code, nil })(cmd, nil)
 }
 
-// loadConfig reads a configuration, adapted to JSON.
-func loadConfig(path, adapter string) ([]byte, error) {
+// loadConfig reads a configuration, adapted to JSON. Caddy's own way to do it tells its log,
+// which is stderr here, that it did.
+func loadConfig(path, name string) ([]byte, error) {
 	if path == "" {
 		return nil, errors.New("there is no --config")
 	}
-	if _, err := os.Stat(path); err != nil {
-		return nil, fmt.Errorf("reading the configuration: %w", err)
-	}
-	content, _, _, err := caddycmd.LoadConfig(path, adapter)
+	content, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("reading the configuration: %w", err)
 	}
-	return content, nil
+	base := strings.ToLower(filepath.Base(path))
+	extension := filepath.Ext(base)
+	if name == "" && extension != ".json" && (strings.HasPrefix(base, "caddyfile") || extension == ".caddyfile") {
+		name = "caddyfile" // as Caddy has it
+	}
+	if name == "" {
+		return content, nil
+	}
+	adapter := caddyconfig.GetAdapter(name)
+	if adapter == nil {
+		return nil, fmt.Errorf("there is no config adapter named %q", name)
+	}
+	adapted, _, err := adapter.Adapt(content, map[string]any{"filename": path})
+	if err != nil {
+		return nil, fmt.Errorf("reading the configuration: %w", err)
+	}
+	return adapted, nil
 }

@@ -51,6 +51,10 @@ type InjectImpersonation struct {
 	// and the API server then refuses the whole request.
 	UID bool `json:"uid,omitempty"`
 
+	// SortGroups sends the groups in the order of their names, each once: for upstreams that
+	// keep something for each list of groups, as Kiali keeps a client. Default: as they came.
+	SortGroups bool `json:"sort_groups,omitempty"`
+
 	// Extra are the keys, in lower case, that are sent as Impersonate-Extra-*. Each must
 	// be allowed by RBAC (userextras/<key>).
 	Extra []string `json:"extra,omitempty"`
@@ -69,7 +73,7 @@ func (*InjectImpersonation) CaddyModule() caddy.ModuleInfo {
 // Provision sets up the credential. A token file that cannot be read is no reason not to
 // load, since it may appear later; requests are refused until then.
 func (i *InjectImpersonation) Provision(ctx caddy.Context) error {
-	i.injector = impersonation.Impersonation{UID: i.UID, Extra: i.Extra}
+	i.injector = impersonation.Impersonation{UID: i.UID, SortGroups: i.SortGroups, Extra: i.Extra}
 	if i.ServiceAccount != nil {
 		credential, err := i.ServiceAccount.provision(ctx)
 		if err != nil {
@@ -143,6 +147,7 @@ func (i *InjectImpersonation) Inject(ctx context.Context, id *identity.Identity,
 //		}]
 //		no_credential
 //		uid
+//		sort_groups
 //		extra           <key>...
 //		sources         <name>...
 //	}
@@ -156,6 +161,7 @@ func (i *InjectImpersonation) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		"service_account": i.parseServiceAccount,
 		"no_credential":   flag(&i.NoCredential),
 		"uid":             flag(&i.UID),
+		"sort_groups":     flag(&i.SortGroups),
 		"extra":           list(&i.Extra, each(checkExtraKey)),
 		"sources":         i.parseSources,
 	})

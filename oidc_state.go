@@ -31,10 +31,12 @@ type issuerState struct {
 
 // Destruct implements caddy.Destructor.
 func (s *issuerState) Destruct() error {
-	s.cache.Close()
-	if keys, ok := s.keys.(*oidc.RemoteKeys); ok {
-		keys.Close()
-	}
+	retire(func() {
+		s.cache.Close()
+		if keys, ok := s.keys.(*oidc.RemoteKeys); ok {
+			keys.Close()
+		}
+	})
 	return nil
 }
 
@@ -61,6 +63,11 @@ func (o *OIDC) acquireState(ctx caddy.Context) (*issuerState, error) {
 	key, err := stateKey("oidc", settings, fingerprint)
 	if err != nil {
 		return nil, err
+	}
+	if o.JWKSFile != "" { // also where an earlier configuration has a good one of it
+		if _, err := oidc.NewFileKeys(o.JWKSFile, nil); err != nil {
+			return nil, err
+		}
 	}
 	value, _, err := issuerStates.LoadOrNew(key, func() (caddy.Destructor, error) { return o.newState(ca) })
 	if err != nil {

@@ -18,6 +18,7 @@ type preset struct {
 	// impersonation makes it a special case of inject impersonation. refuse tells of
 	// options that this upstream gets wrong; may be nil.
 	impersonation bool
+	sortGroups    bool
 	refuse        func(*InjectImpersonation) error
 
 	// headers make it a special case of inject headers, or stand beside the others.
@@ -45,7 +46,7 @@ func presets() map[string]preset {
 	headlampFields := []string{"KUBECONFIG", "X-HEADLAMP-USER-ID", "Proxy-To", "Forward-To"}
 	headlampCookies := []string{"headlamp-auth-*"}
 	return map[string]preset{
-		"kiali":                  {impersonation: true, refuse: plainExtraOnly, stripCookies: []string{"kiali-token*"}},
+		"kiali":                  {impersonation: true, sortGroups: true, refuse: plainExtraOnly, stripCookies: []string{"kiali-token*"}},
 		"kubernetes_dashboard":   {impersonation: true, refuse: plainExtraOnly},
 		"tekton_dashboard":       {impersonation: true},
 		"kube_apiserver":         {impersonation: true, clientImpersonation: "reject"},

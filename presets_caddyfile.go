@@ -40,7 +40,7 @@ func (p *preset) parse(d *caddyfile.Dispenser) ([]json.RawMessage, error) {
 	var raw []json.RawMessage
 	switch {
 	case p.impersonation:
-		injector := new(InjectImpersonation)
+		injector := &InjectImpersonation{SortGroups: p.sortGroups}
 		if err := injector.UnmarshalCaddyfile(d); err != nil {
 			return nil, err
 		}

@@ -115,7 +115,7 @@ func TestPresetsExpand(t *testing.T) {
 	for _, test := range []struct{ block, want string }{
 		{
 			"inject kiali {\nno_credential\n}",
-			`{"injectors": [{"injector": "impersonation", "no_credential": true}], "strip_cookies": ["kiali-token*"]}`,
+			`{"injectors": [{"injector": "impersonation", "sort_groups": true, "no_credential": true}], "strip_cookies": ["kiali-token*"]}`,
 		},
 		{
 			"inject kubernetes_dashboard {\nno_credential\n}",
@@ -224,7 +224,7 @@ func TestPresetsWithOptionsOfTheirOwn(t *testing.T) {
 		},
 		{
 			"a credential and an extra with a plain key", "inject kiali {\ntoken_file /run/token\nextra scopes tenant_id\n}",
-			`{"injectors": [{"injector": "impersonation", "token_file": "/run/token", "extra": ["scopes", "tenant_id"]}], "strip_cookies": ["kiali-token*"]}`,
+			`{"injectors": [{"injector": "impersonation", "sort_groups": true, "token_file": "/run/token", "extra": ["scopes", "tenant_id"]}], "strip_cookies": ["kiali-token*"]}`,
 		},
 		{
 			"all that the API server takes", "inject kube_apiserver {\nno_credential\nuid\nextra example.com/tenant a%b\nsources anonymous\n}",
@@ -273,7 +273,7 @@ func TestPresetsWithOptionsOfTheirOwn(t *testing.T) {
 		},
 		{
 			"what is stripped behind", "inject kiali {\nno_credential\n}\nstrip_cookies mine\nstrip_headers X-Mine",
-			`{"injectors": [{"injector": "impersonation", "no_credential": true}], "strip_headers": ["X-Mine"], "strip_cookies": ["mine", "kiali-token*"]}`,
+			`{"injectors": [{"injector": "impersonation", "sort_groups": true, "no_credential": true}], "strip_headers": ["X-Mine"], "strip_cookies": ["mine", "kiali-token*"]}`,
 		},
 		{
 			"two of them", "inject kube_apiserver {\nno_credential\n}\ninject grafana {\nsources anonymous\n}",
@@ -450,7 +450,10 @@ func presetTests() map[string]presetTest {
 	return map[string]presetTest{
 		"kiali": {
 			block: "inject kiali " + credential + "extra scopes\n}", strips: []string{"kiali-token-home"},
-			rich: impersonated(http.Header{"Impersonate-Extra-Scopes": {"view", "edit"}}), poor: bare(nil), comma: 200, pipe: 200,
+			rich: impersonated(http.Header{
+				"Impersonate-Group": {"a:b=c;d", "dev team", "grüppe", "on-call"}, "Impersonate-Extra-Scopes": {"view", "edit"},
+			}),
+			poor: bare(nil), comma: 200, pipe: 200,
 		},
 		"kubernetes_dashboard": {
 			block: "inject kubernetes_dashboard " + credential + "}",

@@ -110,6 +110,9 @@ func (h *Handler) compileFields() error {
 		if reads.Proxy {
 			proxyOnly = append(proxyOnly, reads.Names...)
 		}
+		if _, found := identity.Overlap([]string{"Authorization"}, reads.Names); found {
+			h.addCredentials([]string{"Authorization"}) // whatever else a guest says of it
+		}
 		if reads.Credential {
 			h.addCredentials(reads.Names)
 		}

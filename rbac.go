@@ -8,10 +8,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 
 	"sigs.k8s.io/yaml"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 )
 
 // rbacOptions are what the configuration does not say.
@@ -29,11 +32,12 @@ type needs struct {
 
 // impersonating is whom a credential impersonates.
 type impersonating struct {
-	groups    []string // exact names; nil and allGroups: any
-	allGroups bool
-	accounts  bool // service accounts, out of TokenReviews
+	groups    []string // exact names
+	allGroups bool     // any, since some allow_groups does not say which
+	accounts  bool     // service accounts, out of TokenReviews
 	uid       bool
 	extra     []string
+	byCert    bool // a client certificate, and not a token, of the account
 }
 
 // rbac prints the manifest that a configuration needs.
@@ -59,6 +63,11 @@ func rbac(out io.Writer, config []byte, options rbacOptions) error {
 	case !n.reviews && len(n.accounts) == 0 && len(n.acting) == 0:
 		_, err := fmt.Fprintln(out, "# This configuration needs nothing in the cluster.")
 		return err
+	}
+	for _, line := range n.remarks(options) {
+		if _, err := fmt.Fprintf(out, "# %s\n", line); err != nil {
+			return err
+		}
 	}
 	for _, object := range n.objects(options) {
 		encoded, err := yaml.Marshal(object)
@@ -161,6 +170,7 @@ func (n *needs) act(account string) *impersonating {
 
 func (i *impersonating) add(h *Handler, injector *InjectImpersonation, covered func(string) bool, anonymous []string) {
 	i.uid = i.uid || injector.UID
+	i.byCert = i.byCert || injector.NoCredential
 	i.extra = union(i.extra, injector.Extra)
 	exact := len(h.AllowGroups) > 0 && !slices.ContainsFunc(h.AllowGroups, func(g string) bool { return strings.HasSuffix(g, "*") })
 	if exact {
@@ -169,7 +179,40 @@ func (i *impersonating) add(h *Handler, injector *InjectImpersonation, covered f
 		i.allGroups = true
 	}
 	if covered("anonymous") {
-		i.groups = union(i.groups, anonymous)
+		i.groups = union(i.groups, goOn(h.AllowGroups, anonymous))
 	}
 	i.accounts = i.accounts || covered("token_review")
+}
+
+// goOn returns the groups that allow_groups lets pass.
+func goOn(allowed, groups []string) []string {
+	if len(allowed) == 0 {
+		return groups
+	}
+	patterns := identity.Patterns(allowed)
+	return slices.DeleteFunc(slices.Clone(groups), func(group string) bool { return !patterns.Match(group) })
+}
+
+// remarks are what the manifest cannot say by itself.
+func (n *needs) remarks(options rbacOptions) []string {
+	var lines []string
+	for _, account := range slices.Sorted(maps.Keys(n.acting)) {
+		i := n.acting[account]
+		if i.byCert {
+			lines = append(lines, "no_credential: the subject is the user of reverse_proxy's client certificate, which is not known here. Put it in place of "+account+".")
+		}
+		if i.allGroups && !options.constrained {
+			lines = append(lines, "Without exact allow_groups "+account+" may impersonate every group, and so system:masters, which may do everything.")
+		}
+		if !options.constrained {
+			continue
+		}
+		if i.accounts && (i.allGroups || slices.ContainsFunc(i.groups, identity.IsReserved) || i.uid || len(i.extra) > 0) {
+			lines = append(lines, "With --constrained a service account can be impersonated by its name only, without groups, uid and extra. Let allow_groups leave its groups out: the API server adds them.")
+		}
+		if slices.ContainsFunc(i.extra, func(key string) bool { return !strings.Contains(key, "/") }) {
+			lines = append(lines, "With --constrained the API server refuses extra keys without a domain, such as example.com/tenant.")
+		}
+	}
+	return lines
 }

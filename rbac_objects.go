@@ -53,23 +53,22 @@ func (n *needs) objects(options rbacOptions) []object {
 	var objects []object
 	proxy := options.subject
 	if n.reviews {
-		objects = append(objects, clusterRole("caddy-kube-identity-review", proxy, []rule{{
+		objects = append(objects, clusterRole(nameOf("review", proxy), proxy, []rule{{
 			APIGroups: []string{authenticationGroup}, Resources: []string{"tokenreviews"}, Verbs: []string{"create"},
 		}})...)
 	}
-	for _, account := range n.accounts {
+	for _, account := range slices.Sorted(slices.Values(n.accounts)) {
 		namespace, name, _ := strings.Cut(account, "/")
-		objects = append(objects, role("caddy-kube-identity-token-"+name, namespace, proxy, []rule{{
+		objects = append(objects, role(nameOf("token", proxy)+":"+name, namespace, proxy, []rule{{
 			APIGroups: []string{""}, Resources: []string{"serviceaccounts/token"}, ResourceNames: []string{name}, Verbs: []string{"create"},
 		}})...)
 	}
 	for _, account := range slices.Sorted(maps.Keys(n.acting)) {
-		_, name, _ := strings.Cut(account, "/")
 		rules := n.acting[account].rules()
 		if options.constrained {
 			rules = n.acting[account].constrained()
 		}
-		objects = append(objects, clusterRole("caddy-kube-identity-impersonate-"+name, account, rules)...)
+		objects = append(objects, clusterRole(nameOf("impersonate", account), account, rules)...)
 	}
 	return objects
 }
@@ -98,7 +97,7 @@ func (i *impersonating) attributes(groupsIn string, verbs []string) []rule {
 	if i.uid {
 		rules = append(rules, rule{APIGroups: []string{authenticationGroup}, Resources: []string{"uids"}, Verbs: verbs})
 	}
-	for _, key := range i.extra {
+	for _, key := range slices.Sorted(slices.Values(i.extra)) {
 		rules = append(rules, rule{APIGroups: []string{authenticationGroup}, Resources: []string{"userextras/" + key}, Verbs: verbs})
 	}
 	return rules
@@ -129,6 +128,12 @@ func (i *impersonating) constrained() []rule {
 		rule{APIGroups: []string{"*"}, Resources: []string{"*"}, Verbs: on},
 		rule{NonResourceURLs: []string{"*"}, Verbs: onURLs},
 	)
+}
+
+// nameOf has the account in it, namespace and all: two Caddys in one cluster may need
+// different things. No name of an account or a namespace has a ":".
+func nameOf(what, account string) string {
+	return "caddy-kube-identity:" + what + ":" + strings.ReplaceAll(account, "/", ":")
 }
 
 const rbacVersion = "rbac.authorization.k8s.io/v1"

@@ -65,8 +65,10 @@ type serviceAccountState struct {
 
 // Destruct implements caddy.Destructor.
 func (s *serviceAccountState) Destruct() error {
-	s.credential.Close()
-	s.client.Close()
+	retire(func() {
+		s.credential.Close()
+		s.client.Close()
+	})
 	return nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 )
@@ -35,3 +36,11 @@ func release(pool *caddy.UsagePool, key *string) error {
 	*key = ""
 	return err
 }
+
+// retirement is for how long what a configuration gave up still serves. Caddy does not
+// wait for the requests of the last configuration when it takes up the next one, and
+// those may be waiting for a review, for keys or for a token.
+const retirement = 15 * time.Second
+
+// retire closes what nobody holds any more, in a while.
+func retire(close func()) { time.AfterFunc(retirement, close) }

@@ -80,8 +80,10 @@ type reviewState struct {
 
 // Destruct implements caddy.Destructor.
 func (s *reviewState) Destruct() error {
-	s.cache.Close()
-	s.client.Close()
+	retire(func() {
+		s.cache.Close()
+		s.client.Close()
+	})
 	return nil
 }
 

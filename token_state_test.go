@@ -14,16 +14,30 @@ import (
 	kubeidentity "github.com/caddy-kube-identity/caddy-kube-identity"
 )
 
-// wantNothingLeft waits until no configuration's state is left, and none of its
-// goroutines.
+// wantNothingLeft waits until no configuration's state is left, and none of its goroutines
+// but those of service accounts, which serve on for a while.
 func wantNothingLeft(t *testing.T) {
 	t.Helper()
 	if left := kubeidentity.TokenStates(); len(left) > 0 {
 		t.Errorf("there is still %v", left)
 	}
 	eventually(t, "no goroutine is left", func() bool {
-		return goroutinesOf("oidc.(*RemoteKeys)", "impersonation.(*ServiceAccount)", "tokencache.(*Cache)") == 0
+		return goroutinesOf("oidc.(*RemoteKeys)", "tokencache.(*Cache)") == 0
 	})
+}
+
+// Requests of the last configuration may still need its token; then nobody renews it.
+func TestAServiceAccountEndsAWhileAfterItsConfiguration(t *testing.T) {
+	loggingTo(t)
+	cluster := newCluster(t, map[string]string{"bobs": "bob"})
+	impersonation := object{"injector": "impersonation", "service_account": object{"namespace": "kiali", "name": "proxy"}}
+	s := load(t, object{
+		"kubernetes": cluster.kubernetes(t, nil),
+		"sources":    []any{object{"source": "token_review"}}, "injectors": []any{impersonation},
+	})
+	s.end()
+	wantNothingLeft(t)
+	eventually(t, "its goroutine ends", func() bool { return goroutinesOf("impersonation.(*ServiceAccount)") == 0 })
 }
 
 // statesBy runs a handler through a reload by the same configuration, and returns the

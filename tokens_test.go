@@ -269,7 +269,7 @@ func goroutinesOf(functions ...string) int {
 // eventually waits, for 5 seconds at most, until something is the case.
 func eventually(t *testing.T, what string, is func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(5 * time.Second); !is(); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(25 * time.Second); !is(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("it does not come to pass: %s", what)
 		}

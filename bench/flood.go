@@ -24,7 +24,7 @@ const calm = 15 * time.Second
 type flood struct {
 	bad         int
 	connections int
-	log         string        // file or discard
+	log         string        // stderr, file or discard
 	qps         int           // what options say
 	options     string        // of token_review
 	calm        time.Duration // before and after
@@ -109,19 +109,22 @@ func (f *flood) start(ctx context.Context, dir, binary string) (*server, error) 
 	if err != nil {
 		return nil, err
 	}
-	output := "discard"
+	c := config{
+		name: "flood",
+		site: site(protect(dir, oidcSource(dir)+"\n\t"+reviewSource(dir, f.options)), upstream, 0),
+		log:  "output " + f.log,
+	}
+	path := filepath.Join(dir, "caddy.log")
 	switch f.log {
 	case "discard":
 	case "file":
-		output = fmt.Sprintf("file %q", filepath.Join(dir, "caddy.log"))
+		c.log = fmt.Sprintf("output file %q", path)
+	case "stderr":
+		c.stderr = path
 	default:
-		return nil, fmt.Errorf("flood-log is file or discard, and not %q", f.log)
+		return nil, fmt.Errorf("flood-log is stderr, file or discard, and not %q", f.log)
 	}
-	return startCaddy(ctx, dir, binary, config{
-		name: "flood",
-		site: site(protect(dir, oidcSource(dir)+"\n\t"+reviewSource(dir, f.options)), upstream, 0),
-		log:  "output " + output,
-	})
+	return startCaddy(ctx, dir, binary, c)
 }
 
 // measure has the flood come and go.

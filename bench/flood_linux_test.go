@@ -20,7 +20,7 @@ func TestFloodOfBadTokensCostsUsersNothing(t *testing.T) {
 	found, err := (&flood{
 		bad:         bad,
 		connections: 128,
-		log:         "file",
+		log:         "stderr",
 		qps:         40,
 		options:     "qps 40\n\t\ttimeout 4s\n\t\tcache_ttl 1s",
 		calm:        2 * time.Second,

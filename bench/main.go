@@ -40,7 +40,7 @@ func main() {
 	flag.StringVar(&o.profile, "profile", "", "a folder for a CPU profile of either server, taken after the pairs")
 	flag.IntVar(&o.flood, "flood", 0, "measure a flood of this many bad tokens instead")
 	flag.IntVar(&o.floodConnections, "flood-connections", 512, "keep-alive connections of the flood")
-	flag.StringVar(&o.floodLog, "flood-log", "file", "where caddy's log goes during the flood: file or discard")
+	flag.StringVar(&o.floodLog, "flood-log", "stderr", "where caddy's log goes in a flood: stderr (into a file, as of a container), file or discard")
 	flag.Parse()
 	if err := run(context.Background(), o); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)

@@ -26,10 +26,11 @@ type server struct {
 
 // config is what a caddy is started with.
 type config struct {
-	name  string
-	site  string // what stands in the site's block
-	log   string // what stands in the block log; default: errors
-	admin bool   // for profiles
+	name   string
+	site   string // what stands in the site's block
+	log    string // what stands in the block log; default: errors
+	stderr string // a file for it; default: where this process has its own
+	admin  bool   // for profiles
 }
 
 // site is what stands in the site's block.
@@ -84,6 +85,14 @@ http://:%s {
 	}
 	s.cmd = exec.CommandContext(ctx, binary, "run", "--config", path, "--adapter", "caddyfile")
 	s.cmd.Stderr = os.Stderr
+	if c.stderr != "" {
+		file, err := os.Create(c.stderr)
+		if err != nil {
+			return nil, err
+		}
+		defer file.Close() // the process has its own
+		s.cmd.Stderr = file
+	}
 	if err := s.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("starting caddy: %w", err)
 	}

@@ -7,7 +7,7 @@ package caddytest_test
 
 import (
 	"bufio"
-	"crypto/sha1" //nolint:gosec // RFC 6455 wants it
+	"crypto/sha1"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -17,12 +17,9 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
-	"os/exec"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
-	"time"
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/caddytest"
 )
@@ -125,19 +122,22 @@ func newBrowserBench(t *testing.T, suffix string) *browserBench {
 	b := &browserBench{
 		seen: make(map[string]browserSeen), reports: make(map[string]map[string]any), changed: make(chan struct{}, 1),
 	}
-	evil := httptest.NewServer(http.HandlerFunc(b.attacker))
+	evil := httptest.NewUnstartedServer(http.HandlerFunc(b.attacker))
+	front := httptest.NewUnstartedServer(nil)
 	t.Cleanup(evil.Close)
+	t.Cleanup(front.Close)
 	_, b.evil, _ = net.SplitHostPort(evil.Listener.Addr().String())
+	_, port, _ := net.SplitHostPort(front.Listener.Addr().String())
+	b.dash = "dash.corp" + suffix + ":" + port
 	b.upstream = caddytest.NewUpstreamWith(t, b.respond)
-	origins := make([]string, 0, len(browserAttackers))
-	for _, attacker := range browserAttackers {
+	origins := make([]string, 0, len(browserAttackers()))
+	for _, attacker := range browserAttackers() {
 		origins = append(origins, "http://"+attacker.name+suffix+":"+b.evil)
 	}
 	c := caddytest.Start(t, "", fmt.Sprintf(browserSites, b.upstream.Addr, browserIdentity, strings.Join(origins, " ")))
-	front := httptest.NewServer(b.login(&url.URL{Scheme: "http", Host: c.Addr}))
-	t.Cleanup(front.Close)
-	_, port, _ := net.SplitHostPort(front.Listener.Addr().String())
-	b.dash = "dash.corp" + suffix + ":" + port
+	front.Config.Handler = b.login(&url.URL{Scheme: "http", Host: c.Addr})
+	front.Start()
+	evil.Start()
 	return b
 }
 
@@ -164,7 +164,7 @@ func (b *browserBench) login(caddy *url.URL) http.Handler {
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/login", func(w http.ResponseWriter, r *http.Request) {
-		http.SetCookie(w, &http.Cookie{Name: "session", Value: "alices", Path: "/", HttpOnly: true}) //nolint:gosec // as an old login does
+		http.SetCookie(w, &http.Cookie{Name: "session", Value: "alices", Path: "/", HttpOnly: true})
 		http.Redirect(w, r, r.FormValue("then"), http.StatusFound)
 	})
 	mux.HandleFunc("/signin", func(w http.ResponseWriter, _ *http.Request) {
@@ -198,8 +198,14 @@ func (b *browserBench) respond(conn net.Conn, reader *bufio.Reader, request cadd
 		user = "nobody"
 	}
 	b.record(path, func(seen *browserSeen) { seen.arrived = user })
-	if key := request.Header.Get("Sec-WebSocket-Key"); key != "" {
-		sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11")) //nolint:gosec // RFC 6455, section 4.2.2
+	key := ""
+	for name, lines := range request.Header {
+		if strings.EqualFold(name, "Sec-WebSocket-Key") {
+			key = lines[0]
+		}
+	}
+	if key != "" {
+		sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11")) // RFC 6455, section 4.2.2
 		_, _ = fmt.Fprintf(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
 			"Sec-WebSocket-Accept: %s\r\n\r\n\x81%c%s", base64.StdEncoding.EncodeToString(sum[:]), rune(len(user)), user)
 		_, _ = io.Copy(io.Discard, reader)
@@ -225,54 +231,28 @@ func (b *browserBench) record(path string, change func(*browserSeen)) {
 	b.wake()
 }
 
+// at is what became of the requests for a path, and learnt what a page reported of one.
+func (b *browserBench) at(path string) browserSeen {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.seen[path]
+}
+
+func (b *browserBench) learnt(page, what string) any {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.reports[page][what]
+}
+
+func (b *browserBench) firstVisit() browserSeen {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.visits[0]
+}
+
 func (b *browserBench) wake() {
 	select {
 	case b.changed <- struct{}{}:
 	default:
 	}
 }
-
-// open runs Chromium on an address until all of the page's requests have been answered.
-func (b *browserBench) open(t *testing.T, address string) {
-	t.Helper()
-	path, err := exec.LookPath("chromium")
-	if err != nil {
-		t.Fatalf("%v: on Debian, apt-get install chromium", err)
-	}
-	var output strings.Builder
-	command := exec.CommandContext(t.Context(), path,
-		"--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
-		"--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-quic",
-		"--disable-extensions", "--disable-popup-blocking", "--no-proxy-server", "--disable-features=HttpsUpgrades",
-		"--host-resolver-rules=MAP * 127.0.0.1", "--user-data-dir="+t.TempDir(), address)
-	command.Stderr = &output
-	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := command.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		_ = syscall.Kill(-command.Process.Pid, syscall.SIGKILL) // its helpers write to the folder
-		_ = command.Wait()
-	}()
-	timeout := time.After(90 * time.Second)
-	for !b.done() {
-		select {
-		case <-b.changed:
-		case <-timeout:
-			t.Fatalf("waiting for the page: it has done %v and reported %v\n%s", b.seen, b.reports, output.String())
-		}
-	}
-}
-
-func (b *browserBench) done() bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for _, path := range browserPaths {
-		if b.seen[path+"/form"].status == 0 {
-			return false
-		}
-	}
-	return b.reports["page"] != nil
-}
-
-var browserPaths = []string{"/bare", "/guarded", "/trusting", "/off"}

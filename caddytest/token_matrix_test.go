@@ -290,6 +290,10 @@ func (g *guarded) runTokensHTTP2(t *testing.T, source oneSource, injector oneInj
 			status: 401, reason: source.bad[0].reason,
 		},
 		{
+			name: "a token with a blank before", fields: []field{{"authorization", " Bearer " + who.token}},
+			status: 401, reason: "rejected: no source accepts what is in Authorization",
+		},
+		{
 			name: "a token with a blank after", fields: []field{{"authorization", "Bearer " + who.token + " "}},
 			status: 400, reason: "malformed: what stands for a bearer token is not one",
 		},

@@ -19,7 +19,7 @@ import (
 )
 
 // reloadedOften is how often a configuration is loaded again under load.
-const reloadedOften = 1000
+const reloadedOften = 250
 
 // GitOps reloads on every change of anything, and each of them must cost neither a request
 // nor a question to the issuer or the API server: upstreams such as Kiali keep a client for
@@ -37,7 +37,7 @@ func TestTokenReloadsUnderLoad(t *testing.T) {
 	}
 	c := caddytest.Start(t, "", site(0))
 	t.Cleanup(func() { checkLog(t, c) })
-	g := &guarded{Caddy: c, upstream: upstream}
+	g := &guarded{Caddy: c}
 	jwt, opaque := issuer.token(t, nil), api.login(t, carol())
 	account := func(user string, groups ...string) http.Header {
 		return http.Header{"Authorization": {"Bearer " + api.lastToken()}, "Impersonate-User": {user}, "Impersonate-Group": groups}

@@ -128,3 +128,18 @@ func isToken68(c byte) bool {
 		return strings.IndexByte("-._~+/", c) >= 0
 	}
 }
+
+// Repeats says whether text has a token, or twelve characters in a row out of it. What
+// others say about a token goes into the log only if it does not.
+func Repeats(text, token string) bool {
+	const piece = 12
+	if token != "" && strings.Contains(text, token) {
+		return true
+	}
+	for i := 0; i+piece <= len(text); i++ {
+		if strings.Contains(token, text[i:i+piece]) {
+			return true
+		}
+	}
+	return false
+}

@@ -37,6 +37,9 @@ type Impersonation struct {
 	// refused field refuses the request.
 	UID bool
 
+	// SortGroups sends groups in the order of their names, each once.
+	SortGroups bool
+
 	// Extra are the keys, in lower case, that are sent as Impersonate-Extra-*.
 	Extra []string
 }
@@ -67,7 +70,12 @@ func (i *Impersonation) Inject(ctx context.Context, id *identity.Identity, heade
 	}
 	header["Impersonate-User"] = []string{id.Username}
 	if len(id.Groups) > 0 {
-		header["Impersonate-Group"] = slices.Clone(id.Groups) // one line each: upstreams do not split
+		groups := slices.Clone(id.Groups) // one line each: upstreams do not split
+		if i.SortGroups {
+			slices.Sort(groups)
+			groups = slices.Compact(groups)
+		}
+		header["Impersonate-Group"] = groups
 	}
 	if i.UID && id.UID != "" {
 		header["Impersonate-Uid"] = []string{id.UID}

@@ -88,6 +88,9 @@ func (c *Client) post(ctx context.Context, call creation) (status int, body []by
 	}
 	request.Header.Set("Accept", runtime.ContentTypeJSON)
 	request.Header.Set("Content-Type", runtime.ContentTypeJSON)
+	// Not sent, but net/http asks again when a connection that was idle turns out to be dead:
+	// neither a review nor a token more does harm.
+	request.Header["Idempotency-Key"] = nil
 	response, err := c.transport.RoundTrip(request) // and no http.Client, which would follow redirects
 	if err != nil {
 		return 0, nil, &faultError{err}
@@ -118,7 +121,7 @@ func (c *Client) refused(call creation, status int, body []byte) error {
 	default:
 		text = "the API server answers with an error"
 	}
-	if message := c.message(body); message != "" && (call.secret == "" || !strings.Contains(message, call.secret)) {
+	if message := c.message(body); message != "" && (call.secret == "" || !identity.Repeats(message, call.secret)) {
 		return fmt.Errorf("%s (status %d): %s", text, status, identity.Quote(message))
 	}
 	return fmt.Errorf("%s (status %d)", text, status)

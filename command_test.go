@@ -1,0 +1,185 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package kubeidentity_test
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"maps"
+	"math/big"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/jwt"
+)
+
+// go test . -run TestCommand -update writes what is the case; read the difference. The
+// first line of a golden is what comes after "caddy kube-identity".
+//
+// This is the program as a user has it, and not a function that prints: exit codes and what
+// goes to which of stdout and stderr are the program's.
+func TestCommand(t *testing.T) {
+	program := filepath.Join(t.TempDir(), "caddy")
+	if output, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, "./cmd/caddy").CombinedOutput(); err != nil {
+		t.Fatalf("building: %v\n%s", err, output)
+	}
+	variables := commandTokens(t)
+	commandCertificates(t, variables)
+	secrets := []string{"not-to-be-shown"}
+	for _, name := range []string{"GOOD", "EXPIRED", "ISSUER", "AUDIENCE", "KEY"} {
+		secrets = append(secrets, strings.Split(variables[name], ".")[1:]...)
+	}
+	for pattern, atLeast := range map[string]int{"testdata/check/*.txt": 38, "testdata/rbac/*.txt": 12} {
+		for _, path := range goldens(t, pattern, atLeast) {
+			t.Run(strings.TrimSuffix(strings.TrimPrefix(path, "testdata/"), ".txt"), func(t *testing.T) {
+				golden := readGolden(t, path)
+				line, _, _ := strings.Cut(golden, "\n")
+				output := runCommand(t, program, filepath.Dir(path), line, variables)
+				for _, secret := range secrets {
+					if strings.Contains(output, secret) {
+						t.Errorf("it shows %q:\n%s", secret, output)
+					}
+				}
+				compareGolden(t, path, golden, line+"\n"+output)
+			})
+		}
+	}
+}
+
+// runCommand returns the exit code and what the program wrote. What is on stderr has a
+// mark: stdout is the report, and stderr is empty without an error.
+func runCommand(t *testing.T, program, dir, line string, variables map[string]string) string {
+	t.Helper()
+	command := exec.CommandContext(t.Context(), program, append([]string{"kube-identity"}, commandArgs(line, variables)...)...)
+	var stdout, stderr bytes.Buffer
+	command.Dir, command.Stdout, command.Stderr = dir, &stdout, &stderr
+	home := t.TempDir() // nothing of it goes into the user's folders
+	command.Env = append(os.Environ(), "HOME="+home, "XDG_CONFIG_HOME="+home, "XDG_DATA_HOME="+home, "CA="+variables["CA"])
+	exit := new(exec.ExitError)
+	if err := command.Run(); err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	output := fmt.Sprintf("exit code %d\n%s", command.ProcessState.ExitCode(), stdout.String())
+	for text := range strings.Lines(stderr.String()) {
+		output += "stderr: " + text
+	}
+	return strings.TrimSpace(commandChanging.ReplaceAllString(output, "$1…"))
+}
+
+// commandChanging is what is different in each run.
+var commandChanging = regexp.MustCompile(`(has expired, |X509SHA256=)[0-9a-z]+`)
+
+// commandArgs splits a line as a shell does that knows single quotes and variables.
+func commandArgs(line string, variables map[string]string) []string {
+	var args []string
+	for n, part := range strings.Split(line, "'") {
+		if n%2 == 0 {
+			args = append(args, strings.Fields(part)...)
+		} else {
+			args = append(args, part)
+		}
+	}
+	for n := range args {
+		args[n] = os.Expand(args[n], func(name string) string {
+			if value, known := variables[name]; known {
+				return value
+			}
+			return "$" + name
+		})
+	}
+	return args
+}
+
+// commandTokens are the same in each run: the key is no random one, and the time is far.
+// The key set of the configuration is testdata/check/jwks.json.
+func commandTokens(t *testing.T) map[string]string {
+	t.Helper()
+	key := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{1}, ed25519.SeedSize))
+	public, err := json.MarshalIndent(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{
+		{Key: key.Public(), KeyID: "golden", Algorithm: "EdDSA", Use: "sig"},
+	}}, "", "\t")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const file = "testdata/check/jwks.json"
+	if *updateGoldens {
+		writeGolden(t, file, string(public))
+	}
+	compareGolden(t, file, readGolden(t, file), string(public))
+	tokens := make(map[string]string)
+	for name, change := range map[string]map[string]any{
+		"GOOD":     nil,
+		"EXPIRED":  {"exp": 1735689600},
+		"ISSUER":   {"iss": "https://other.example"},
+		"AUDIENCE": {"aud": "other"},
+		"KEY":      nil,
+	} {
+		if name == "KEY" {
+			key = ed25519.NewKeyFromSeed(bytes.Repeat([]byte{2}, ed25519.SeedSize))
+		} else {
+			key = ed25519.NewKeyFromSeed(bytes.Repeat([]byte{1}, ed25519.SeedSize))
+		}
+		claims := map[string]any{
+			"iss": "https://issuer.example", "aud": "dashboards", "sub": "alice", "groups": []string{"developers"},
+			"iat": 1735603200, "exp": 4102444800,
+		}
+		maps.Copy(claims, change)
+		signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.EdDSA, Key: jose.JSONWebKey{Key: key, KeyID: "golden"}}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if tokens[name], err = jwt.Signed(signer).Claims(claims).Serialize(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return tokens
+}
+
+// commandCertificates makes files: $CERT is of the authority in $CA, $OTHER is of another.
+func commandCertificates(t *testing.T, variables map[string]string) {
+	t.Helper()
+	dir := t.TempDir()
+	for name, ca := range map[string]string{"CERT": "CA", "OTHER": "OTHERCA"} {
+		authority := &x509.Certificate{
+			SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "Authority"},
+			NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+			BasicConstraintsValid: true, IsCA: true, KeyUsage: x509.KeyUsageCertSign,
+		}
+		leaf := &x509.Certificate{
+			SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "alice", Organization: []string{"developers"}},
+			NotBefore: authority.NotBefore, NotAfter: authority.NotAfter,
+			KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+		}
+		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for file, cert := range map[string]*x509.Certificate{name: leaf, ca: authority} {
+			der, err := x509.CreateCertificate(rand.Reader, cert, authority, key.Public(), key)
+			if err != nil {
+				t.Fatal(err)
+			}
+			variables[file] = filepath.Join(dir, file+".pem")
+			content := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+			if err := os.WriteFile(variables[file], content, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
