@@ -42,5 +42,5 @@ func release(pool *caddy.UsagePool, key *string) error {
 // those may be waiting for a review, for keys or for a token.
 const retirement = 15 * time.Second
 
-// retire closes what nobody holds any more, in a while.
-func retire(close func()) { time.AfterFunc(retirement, close) }
+// retire ends what nobody holds any more, in a while.
+func retire(end func()) { time.AfterFunc(retirement, end) }
