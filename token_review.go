@@ -68,6 +68,11 @@ func (*TokenReview) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: sourceNamespace + ".token_review", New: func() caddy.Module { return new(TokenReview) }}
 }
 
+// maxUnknownReviews is how many tokens that nobody knows yet may wait for their review at
+// once. Each of them is a request under way, of about 0.1 MiB: a flood is refused here
+// before it takes much memory.
+const maxUnknownReviews = 256
+
 // reviewStates holds what outlives a configuration, by a hash of what it depends on.
 var reviewStates = caddy.NewUsagePool() //nolint:gochecknoglobals // a UsagePool is what outlives a configuration
 
@@ -107,6 +112,7 @@ func (t *TokenReview) Provision(ctx caddy.Context) error {
 				TTL:         time.Duration(t.CacheTTL),
 				NegativeTTL: time.Duration(t.NegativeCacheTTL),
 				Timeout:     time.Duration(t.Timeout),
+				MaxUnknown:  maxUnknownReviews,
 			}),
 			limit: tokenreview.NewLimit(t.QPS, t.MaxInFlight),
 		}, nil

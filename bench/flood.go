@@ -28,6 +28,7 @@ type flood struct {
 	qps         int           // what options say
 	options     string        // of token_review
 	calm        time.Duration // before and after
+	refer       bool          // to a caddy without the plugin
 }
 
 // run floods one caddy, a process of its own.
@@ -58,14 +59,16 @@ func (f *flood) run(ctx context.Context, dir, binary string) (*figures, error) {
 		return nil, err
 	}
 	found.users = users
-	found.reference, err = f.refer(ctx, dir, binary)
+	if f.refer {
+		found.reference, err = f.growthWithout(ctx, dir, binary)
+	}
 	return found, err
 }
 
-// refer returns by how much the memory of a caddy without the plugin grows when as many
+// growthWithout returns by how much the memory of a caddy without the plugin grows when as many
 // requests as the flood has connections wait for its upstream: what they cost, whoever
 // they are.
-func (f *flood) refer(ctx context.Context, dir, binary string) (int64, error) {
+func (f *flood) growthWithout(ctx context.Context, dir, binary string) (int64, error) {
 	upstream, err := startUpstream(ctx, 2*time.Second)
 	if err != nil {
 		return 0, err

@@ -38,7 +38,9 @@ func (f *figures) String() string {
 		f.answers.unauthorized.Load(), f.answers.unavailable.Load(), f.answers.others.Load())
 	line("resident memory: %.1f MiB before, %.1f at most, %.1f after; growth %.1f (limit %d)",
 		float64(f.before)/mib, float64(f.peak)/mib, float64(f.after)/mib, float64(f.peak-f.before)/mib, maxGrowth/mib)
-	line("  for comparison: %.1f MiB without the plugin, with as many requests waiting for the upstream", float64(f.reference)/mib)
+	if f.flood.refer {
+		line("  for comparison: %.1f MiB without the plugin, with as many requests waiting for the upstream", float64(f.reference)/mib)
+	}
 	line("reviews: %d, %.1f/s, at most %d within a second (limit %d)",
 		len(f.reviews), float64(len(f.reviews))/f.took.Seconds(), busiest(f.reviews), f.maxReviews(1))
 	line("good users: %d requests, %d errors (limit 0); ms: median %.1f, 99%% %.1f, at most %.1f",

@@ -69,6 +69,7 @@ func run(ctx context.Context, o options) error {
 		qps:         100,
 		options:     "qps 100",
 		calm:        calm,
+		refer:       true,
 	}).run(ctx, dir, o.caddy)
 	if err != nil {
 		return err
