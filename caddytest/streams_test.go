@@ -81,7 +81,7 @@ func logText(t *testing.T, g *guarded) string {
 // CVE-2022-29165 (Argo CD), CVE-2021-20278 (Kiali): a credential that is presented and
 // bad makes somebody of a client, or nobody in particular.
 func TestPresentedCredentials(t *testing.T) {
-	const unclaimed = "rejected: no source accepts this kind of Authorization"
+	const unclaimed = "rejected: no source accepts what is in Authorization"
 	anonymous := as("system:anonymous", "system:unauthenticated")
 	cases := []struct {
 		name   string

@@ -90,7 +90,13 @@ func TestTokenReviewIsBroken(t *testing.T) {
 			if c.status == http.StatusServiceUnavailable {
 				g.askWhile(t, "", token, c.reason, 5*time.Second)
 				g.askWhile(t, "", token, c.reason, 5*time.Second)
-				wantAsked(t, api, before+2, "by two requests")
+				again := int64(0) // net/http asks once more when an idle connection turns out to be dead
+				if c.name == "the end of the connection" {
+					again = 2
+				}
+				if asked := int64(api.asked() - before); asked < 2 || asked > 2+again {
+					t.Errorf("by two requests the API server was asked %d times", asked)
+				}
 				api.answers(nil, nil)
 				g.goesOn(t, "", token, http.Header{"X-Remote-User": {"carol"}})
 				return

@@ -67,7 +67,8 @@ func TestTokenConfigurationThatDoesNotLoad(t *testing.T) {
 	wantFetches(t, issuer, 1, "after configurations that did not load")
 }
 
-// What nobody uses any more asks for nothing any more.
+// What nobody uses any more asks for nothing any more, a while later: requests that were
+// under way at the reload may still need it.
 func TestTokenStateEndsWithItsLastSite(t *testing.T) {
 	issuer, api := newIssuer(t), newAPI(t)
 	api.lives(4 * time.Second) // is replaced after 2 s
@@ -83,6 +84,7 @@ func TestTokenStateEndsWithItsLastSite(t *testing.T) {
 	}
 	ask()
 	g.reload(t, "http://:0 {\n\trespond 204 # and not %[1]s\n}\n")
+	time.Sleep(16 * time.Second)
 	_, before := api.calls()
 	time.Sleep(5 * time.Second)
 	if _, after := api.calls(); len(after) != len(before) {
