@@ -24,7 +24,7 @@ var benchToken = strings.Repeat("eyJhbGciOiJSUzI1NiIsImtpZCI6Im", 50)
 // warm makes a cache that is full, and has the verdict on benchToken.
 func warm(tb testing.TB) *tokencache.Cache {
 	tb.Helper()
-	cache := newCache(tb, tokencache.Config{TTL: time.Hour, Counted: func(bool) {}})
+	cache := newCache(tb, tokencache.Config{TTL: time.Hour})
 	alice := tokencache.Verdict{
 		User:    identity.User{Username: "alice@example.com", Groups: []string{"dev", "ops"}},
 		Expires: time.Now().Add(time.Hour),

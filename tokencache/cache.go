@@ -52,9 +52,6 @@ type Config struct {
 	// MaxUnknown is how many tokens that are not known as good may be under judgement at
 	// once; one more is refused with [identity.ErrUnavailable]. Default: 1024.
 	MaxUnknown int
-
-	// Counted is told of each [Cache.Get] whether it had the answer; nil: nobody.
-	Counted func(hit bool)
 }
 
 // Cache keeps verdicts. Make one with [New], and end it with [Cache.Close].
@@ -143,12 +140,8 @@ func frame(text []byte, parts []string) []byte {
 // gets the verdict, and must not be changed.
 func (c *Cache) Get(key Key, now time.Time) (verdict Verdict, found bool, err error) {
 	c.mu.Lock()
-	verdict, found, err = c.lookLocked(key, now)
-	c.mu.Unlock()
-	if c.config.Counted != nil {
-		c.config.Counted(found)
-	}
-	return verdict, found, err
+	defer c.mu.Unlock()
+	return c.lookLocked(key, now)
 }
 
 // Flush forgets all verdicts, for when what they rest on has changed: first change it, then

@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -178,20 +177,6 @@ func TestDefaultsStandInForWhatIsNotPositive(t *testing.T) {
 				}
 			})
 		})
-	}
-}
-
-func TestGetCountsHitsAndMisses(t *testing.T) {
-	var counted []bool
-	cache := newCache(t, tokencache.Config{Counted: func(hit bool) { counted = append(counted, hit) }})
-	good, bad := cache.Key("good"), cache.Key("bad")
-	wantGood(t, cache, good, "")
-	put(t, cache, good, verdictOf("alice"), nil)
-	put(t, cache, bad, tokencache.Verdict{}, refused(identity.ErrRejected))
-	wantGood(t, cache, good, "alice")
-	wantBad(t, cache, bad, identity.ErrRejected)
-	if want := []bool{false, true, true}; !slices.Equal(counted, want) {
-		t.Errorf("counted %v, want %v", counted, want)
 	}
 }
 

@@ -320,7 +320,7 @@ func TestFlushDoesNotLetAFloodHaveTwiceItsPart(t *testing.T) {
 }
 
 func TestCacheIsUsedByMany(t *testing.T) {
-	cache := newCache(t, tokencache.Config{Size: 8, TTL: time.Millisecond, NegativeTTL: time.Millisecond, Counted: func(bool) {}})
+	cache := newCache(t, tokencache.Config{Size: 8, TTL: time.Millisecond, NegativeTTL: time.Millisecond})
 	var users sync.WaitGroup
 	for worker := range 8 {
 		users.Go(func() {
