@@ -113,7 +113,9 @@ func readAuthenticationConfig(path string) ([]byte, *authenticationconfig.Config
 
 // current returns what the file says, and looks at it again when it is time to.
 func (s *authenticationState) current() *oidc.Authenticator {
-	if now := time.Now().UnixNano(); now-s.looked.Load() >= int64(watchInterval) && s.reading.TryLock() {
+	now := time.Now().UnixNano()
+	since := now - s.looked.Load() // below zero after the clock was set back
+	if (since < 0 || since >= int64(watchInterval)) && s.reading.TryLock() {
 		defer s.reading.Unlock()
 		s.refresh()
 		s.looked.Store(now)

@@ -87,7 +87,8 @@ func (p *WatchedFilePool) Certificates() []*x509.Certificate { return p.current.
 // refresh reads the files again when it is time to. One request does it; others go on
 // with what there is.
 func (p *WatchedFilePool) refresh(now int64) {
-	if now-p.looked.Load() < int64(watchInterval) || !p.reading.TryLock() {
+	since := now - p.looked.Load() // below zero after the clock was set back
+	if 0 <= since && since < int64(watchInterval) || !p.reading.TryLock() {
 		return
 	}
 	defer p.reading.Unlock()
