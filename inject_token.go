@@ -141,6 +141,12 @@ func needsToken(injector Injector) bool {
 	}
 }
 
+// writesToken says whether an injector sends the user's own token, in whichever field.
+func writesToken(injector Injector) bool {
+	headers, ok := injector.(*InjectHeaders)
+	return ok && headers.Token != "" || needsToken(injector)
+}
+
 // validateTokens refuses to send tokens where there are none, and where another
 // injector makes the upstream act as somebody else.
 func (h *Handler) validateTokens() error {
@@ -149,13 +155,12 @@ func (h *Handler) validateTokens() error {
 		if _, fallback := src.Source.(identity.Fallback); fallback {
 			continue
 		}
-		isToken := func(injector Injector) bool { _, ok := injector.(*InjectToken); return ok }
 		silent := len(src.injectors) > 0 && !src.Reads().Credential // unless one writes without a token
 		for _, injector := range src.injectors {
 			silent = silent && needsToken(injector)
 		}
 		switch {
-		case slices.ContainsFunc(src.injectors, isToken) && slices.ContainsFunc(src.injectors, writesImpersonation):
+		case slices.ContainsFunc(src.injectors, writesToken) && slices.ContainsFunc(src.injectors, writesImpersonation):
 			errs = append(errs, fmt.Errorf("inject token beside inject impersonation for the source %s: "+
 				"the upstream would act as somebody else with the user's own token", src.name))
 		case silent:
