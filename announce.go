@@ -5,7 +5,6 @@ package kubeidentity
 
 import (
 	"net/http"
-	"strings"
 
 	"go.uber.org/zap"
 
@@ -15,22 +14,15 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 )
 
-// Groups is the value of {http.auth.user.groups}: for another module a list, as text
-// its elements with commas between them.
-type Groups []string
-
-// String implements fmt.Stringer.
-func (g Groups) String() string { return strings.Join(g, ",") }
-
 // announce tells the rest of Caddy who it is. It runs only after the final yes: a
 // placeholder that is set for a request which is then refused would let an error
 // route take the client for somebody (caddyserver/caddy#7688). All of them are set,
 // so that none is left from another handler's user.
 func (h *Handler) announce(r *http.Request, req *request, src *source, id *identity.Identity) {
-	src.metrics.ok.Inc()
+	src.metrics.OK.Inc()
 	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
 		repl.Set("http.auth.user.id", id.Username)
-		repl.Set("http.auth.user.groups", Groups(id.Groups))
+		repl.Set("http.auth.user.groups", identity.Groups(id.Groups))
 		repl.Set("http.auth.user.email", id.Email)
 		repl.Set("http.kube_identity.source", src.nameValue)
 	}

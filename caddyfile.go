@@ -4,15 +4,18 @@
 package kubeidentity
 
 import (
-	"encoding/json"
+	"errors"
 
-	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/caddy-kube-identity/caddy-kube-identity/browser"
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
+	"github.com/caddy-kube-identity/caddy-kube-identity/injectors"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/guest"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/option"
+	"github.com/caddy-kube-identity/caddy-kube-identity/trustpool"
 )
 
 const (
@@ -96,11 +99,12 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.ArgErr()
 	}
-	seen := make(once)
+	seen := make(option.Once)
+	var presets []*injectors.Preset
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		word := d.Val()
 		if parse, ok := h.options()[word]; ok {
-			if err := seen.option(d, word); err != nil {
+			if err := seen.Add(d, word); err != nil {
 				return err
 			}
 			if err := parse(d); err != nil {
@@ -109,43 +113,52 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			continue
 		}
 		if word == "inject" {
-			if err := h.parseInject(d); err != nil {
+			preset, err := h.parseInject(d)
+			if err != nil {
 				return err
+			}
+			if preset != nil {
+				presets = append(presets, preset)
 			}
 			continue
 		}
-		raw, err := parseGuest(d, sourceNamespace, "source", "subdirective")
+		raw, err := option.Guest(d, guest.Sources, "source", "subdirective")
 		if err != nil {
 			return err
 		}
 		h.SourcesRaw = append(h.SourcesRaw, raw)
 	}
-	return h.addPresets(d)
+	for _, preset := range presets {
+		if err := h.addPreset(d, preset); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // options maps each option of the block to what parses it.
-func (h *Handler) options() map[string]func(*caddyfile.Dispenser) error {
-	field := each(identity.CheckFieldPattern)
-	pattern := each(identity.CheckPattern)
-	return map[string]func(*caddyfile.Dispenser) error{
+func (h *Handler) options() option.Options {
+	field := option.Each(identity.CheckFieldPattern)
+	pattern := option.Each(identity.CheckPattern)
+	return option.Options{
 		"trusted_proxies":          h.parseTrustedProxies,
-		"trusted_proxies_unix":     flag(&h.TrustedProxiesUnix),
-		"insecure_trust_all_peers": flag(&h.InsecureTrustAllPeers),
+		"trusted_proxies_unix":     option.Flag(&h.TrustedProxiesUnix),
+		"insecure_trust_all_peers": option.Flag(&h.InsecureTrustAllPeers),
 		"trusted_proxy_cert":       h.parseTrustedProxyCert,
-		"strip_headers":            list(&h.StripHeaders, field),
-		"strip_cookies":            list(&h.StripCookies, pattern),
-		"pass_authorization":       flag(&h.PassAuthorization),
-		"client_impersonation":     word(&h.ClientImpersonation, checkClientImpersonation),
-		"deny_users":               list(&h.DenyUsers, pattern),
-		"deny_groups":              list(&h.DenyGroups, pattern),
-		"allow_groups":             list(&h.AllowGroups, pattern),
-		"allow_reserved":           list(&h.AllowReserved, each(checkReserved)),
-		"max_groups":               number(&h.MaxGroups),
+		"strip_headers":            option.List(&h.StripHeaders, field),
+		"strip_cookies":            option.List(&h.StripCookies, pattern),
+		"pass_authorization":       option.Flag(&h.PassAuthorization),
+		"client_impersonation":     option.Word(&h.ClientImpersonation, checkClientImpersonation),
+		"deny_users":               option.List(&h.DenyUsers, pattern),
+		"deny_groups":              option.List(&h.DenyGroups, pattern),
+		"allow_groups":             option.List(&h.AllowGroups, pattern),
+		"allow_reserved":           option.List(&h.AllowReserved, option.Each(checkReserved)),
+		"max_groups":               option.Number(&h.MaxGroups),
 		"kubernetes":               h.parseKubernetes,
 		"login":                    h.parseLogin,
 		"challenge":                h.parseChallenge,
-		"cross_origin":             parseCrossOrigin(&h.CrossOrigin),
-		"keep_streams":             flag(&h.KeepStreams),
+		"cross_origin":             h.parseCrossOrigin,
+		"keep_streams":             option.Flag(&h.KeepStreams),
 	}
 }
 
@@ -153,7 +166,7 @@ func (h *Handler) parseTrustedProxies(d *caddyfile.Dispenser) error {
 	if !d.NextArg() {
 		return d.ArgErr()
 	}
-	raw, err := parseGuest(d, "http.ip_sources", "source", "ip source")
+	raw, err := option.Guest(d, "http.ip_sources", "source", "ip source")
 	h.TrustedProxiesRaw = raw
 	return err
 }
@@ -164,60 +177,66 @@ func (h *Handler) parseTrustedProxyCert(d *caddyfile.Dispenser) error {
 	}
 	cert := new(TrustedProxyCert)
 	h.TrustedProxyCert = cert
-	return block(d, map[string]func(*caddyfile.Dispenser) error{
-		"trust_pool":    trustPool(&cert.TrustPoolRaw),
-		"allowed_names": list(&cert.AllowedNames, each(notEmpty)),
+	return option.Block(d, option.Options{
+		"trust_pool":    trustpool.Option(&cert.TrustPoolRaw),
+		"allowed_names": option.List(&cert.AllowedNames, option.Each(option.NotEmpty)),
 	})
 }
 
-// trustPool parses the option trust_pool <ca_pool_module> ...
-func trustPool(raw *json.RawMessage) func(*caddyfile.Dispenser) error {
-	return func(d *caddyfile.Dispenser) error {
-		if !d.NextArg() {
-			return d.ArgErr()
-		}
-		var err error
-		*raw, err = parseGuest(d, "tls.ca_pool.source", "provider", "trust_pool")
-		return err
-	}
-}
-
-// parseInject parses one inject directive.
-func (h *Handler) parseInject(d *caddyfile.Dispenser) error {
+// parseInject parses one inject directive. It returns the preset, where it names one: what
+// that strips joins the handler's options when the whole block has been read.
+func (h *Handler) parseInject(d *caddyfile.Dispenser) (*injectors.Preset, error) {
 	if !d.NextArg() {
-		return d.ArgErr()
+		return nil, d.ArgErr()
 	}
-	if p, ok := presets()[d.Val()]; ok {
-		return h.parsePreset(d, d.Val(), p)
+	if preset, ok := injectors.Presets()[d.Val()]; ok {
+		expanded, err := preset.Parse(d)
+		if err != nil {
+			return nil, err
+		}
+		h.InjectorsRaw = append(h.InjectorsRaw, expanded...)
+		return &preset, nil
 	}
-	raw, err := parseGuest(d, injectorNamespace, "injector", "injector")
+	raw, err := option.Guest(d, guest.Injectors, "injector", "injector")
 	if err != nil {
-		return err
+		return nil, err
 	}
 	h.InjectorsRaw = append(h.InjectorsRaw, raw)
+	return nil, nil
+}
+
+// addPreset adds what a preset strips, once, and checks what it says together with the
+// rest of the block.
+func (h *Handler) addPreset(d *caddyfile.Dispenser, preset *injectors.Preset) error {
+	h.StripHeaders = option.Union(h.StripHeaders, preset.StripHeaders)
+	h.StripCookies = option.Union(h.StripCookies, preset.StripCookies)
+	if h.ClientImpersonation == "" {
+		h.ClientImpersonation = preset.ClientImpersonation
+	}
+	if err := preset.CheckLogin(h.Login); err != nil {
+		return d.Errf("login: %v", err)
+	}
 	return nil
 }
 
-// parseGuest parses a guest module, whose name is the current token, into JSON with
-// its name under key. what names its kind in an error.
-func parseGuest(d *caddyfile.Dispenser, namespace, key, what string) (json.RawMessage, error) {
-	name := d.Val()
-	info, err := caddy.GetModule(namespace + "." + name)
-	if err != nil {
-		return nil, d.Errf("unrecognized %s '%s'", what, name)
+func (h *Handler) parseLogin(d *caddyfile.Dispenser) error {
+	return option.Word(&h.Login, func(s string) error { return cause(browser.NewLogin(s, "")) })(d)
+}
+
+func (h *Handler) parseChallenge(d *caddyfile.Dispenser) error {
+	return option.Word(&h.Challenge, func(s string) error { return cause(browser.NewLogin("", s)) })(d)
+}
+
+func (h *Handler) parseCrossOrigin(d *caddyfile.Dispenser) error {
+	return option.List(&h.CrossOrigin, func(args []string) error { return cause(browser.NewCrossOrigin(args)) })(d)
+}
+
+// cause leaves out the option's name, which the parser puts before an error itself.
+func cause[T any](_ T, err error) error {
+	if wrapped := errors.Unwrap(err); wrapped != nil {
+		return wrapped
 	}
-	guest, ok := info.New().(caddyfile.Unmarshaler)
-	if !ok {
-		return nil, d.Errf("%s '%s' cannot be configured by a Caddyfile", what, name)
-	}
-	segment := d.NewFromNextSegment()
-	if err := guest.UnmarshalCaddyfile(segment); err != nil {
-		return nil, err
-	}
-	if segment.Next() { // what a guest does not read would vanish without a word
-		return nil, segment.Errf("unexpected '%s'", segment.Val())
-	}
-	return caddyconfig.JSONModuleObject(guest, key, name, nil), nil
+	return err
 }
 
 // Interface guards

@@ -299,7 +299,7 @@ func TestDocsReasons(t *testing.T) {
 
 // TestDocsMetrics: the README names every metric.
 func TestDocsMetrics(t *testing.T) {
-	source, err := os.ReadFile("metrics.go")
+	source, err := os.ReadFile("internal/guest/metrics.go")
 	if err != nil {
 		t.Fatal(err)
 	}

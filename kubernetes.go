@@ -11,6 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/option"
 	"github.com/caddy-kube-identity/caddy-kube-identity/kubernetes"
 )
 
@@ -30,33 +31,16 @@ type Kubernetes struct {
 	Timeout caddy.Duration `json:"timeout,omitempty"`
 }
 
-// kubernetesCtxKey is the key in the context that guests are provisioned with.
-type kubernetesCtxKey struct{}
-
-// newKubernetesClient makes a client by what the handler around a guest says. key is what
-// all clients have in common that may stand for one another.
-func newKubernetesClient(ctx caddy.Context) (client *kubernetes.Client, key string, err error) {
-	settings, _ := ctx.Value(kubernetesCtxKey{}).(*Kubernetes)
-	if settings == nil {
-		settings = new(Kubernetes)
+// config is what the block says, for the guests; without the block the defaults.
+func (k *Kubernetes) config() kubernetes.Config {
+	if k == nil {
+		return kubernetes.Config{}
 	}
-	timeout := time.Duration(settings.Timeout)
-	if timeout == 0 {
-		timeout = kubernetes.DefaultTimeout
-	}
-	client, err = kubernetes.New(kubernetes.Config{
-		Kubeconfig: settings.Kubeconfig,
-		Context:    settings.Context,
-		Timeout:    timeout,
-	})
-	if err != nil {
-		return nil, "", err
-	}
-	return client, timeout.String() + " " + client.Fingerprint(), nil
+	return kubernetes.Config{Kubeconfig: k.Kubeconfig, Context: k.Context, Timeout: time.Duration(k.Timeout)}
 }
 
-// validateKubernetes judges what a guest that needs the API server has refused already,
-// for when there is none.
+// validateKubernetes checks the block even when no source or injector uses it; one that
+// does has already refused the same mistakes while it was provisioned.
 func (h *Handler) validateKubernetes() error {
 	switch k := h.Kubernetes; {
 	case k == nil:
@@ -81,10 +65,10 @@ func (h *Handler) parseKubernetes(d *caddyfile.Dispenser) error {
 	}
 	k := new(Kubernetes)
 	h.Kubernetes = k
-	return block(d, map[string]func(*caddyfile.Dispenser) error{
+	return option.Block(d, option.Options{
 		"kubeconfig": func(d *caddyfile.Dispenser) error {
 			var args []string
-			if err := list(&args, each(notEmpty))(d); err != nil {
+			if err := option.List(&args, option.Each(option.NotEmpty))(d); err != nil {
 				return err
 			}
 			switch len(args) {
@@ -98,6 +82,6 @@ func (h *Handler) parseKubernetes(d *caddyfile.Dispenser) error {
 				return d.ArgErr()
 			}
 		},
-		"timeout": duration(&k.Timeout),
+		"timeout": option.Duration(&k.Timeout),
 	})
 }

@@ -32,7 +32,9 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/caddy-kube-identity/caddy-kube-identity/browser"
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/guest"
 )
 
 func init() {
@@ -136,18 +138,17 @@ type Handler struct {
 	KeepStreams bool `json:"keep_streams,omitempty"`
 
 	logger      *zap.Logger
-	metrics     *metrics
+	metrics     *guest.Metrics
 	trust       trust
 	taker       identity.Taker
-	invitation  invitation
-	crossOrigin *crossOrigin
+	login       browser.Login
+	crossOrigin *browser.CrossOrigin
 	policy      identity.Policy
 	sources     []*source
 	fallback    *source // the last source, where it is an identity.Fallback
 	injectors   []Injector
 	credentials []string        // canonical fields that hold credentials of clients
 	proxyOnly   *identity.Names // fields that are dropped unless the peer is trusted; nil where there are none
-	presets     []string        // while a Caddyfile is parsed
 }
 
 // CaddyModule returns the Caddy module information.

@@ -12,7 +12,6 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
-	kubeidentity "github.com/caddy-kube-identity/caddy-kube-identity"
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 )
 
@@ -37,7 +36,7 @@ func TestPlaceholderTakesWhatAnotherHandlerEstablished(t *testing.T) {
 		"a list of groups is taken as it is, commas and all": {
 			login, map[string]any{
 				"http.auth.user.id":     "alice",
-				"http.auth.user.groups": kubeidentity.Groups{"a,b", "c"},
+				"http.auth.user.groups": identity.Groups{"a,b", "c"},
 			}, "alice", []string{"a,b", "c"}, nil,
 		},
 		"the answer of an authentication server, in any case of its fields' names": {

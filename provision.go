@@ -11,30 +11,33 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/caddy-kube-identity/caddy-kube-identity/browser"
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/guest"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/option"
 )
 
 // Provision loads the guests and compiles what they and the options say.
 func (h *Handler) Provision(ctx caddy.Context) error {
 	h.logger = ctx.Logger()
 	var err error
-	if h.metrics, err = newMetrics(ctx.GetMetricsRegistry()); err != nil {
+	if h.metrics, err = guest.NewMetrics(ctx.GetMetricsRegistry()); err != nil {
 		return err
 	}
 	if err := h.provisionTrust(ctx); err != nil {
 		return err
 	}
-	ctx = ctx.WithValue(kubernetesCtxKey{}, h.Kubernetes) // for the guests that need it
+	ctx = guest.WithKubernetes(ctx, h.Kubernetes.config())
 	if err := h.loadSources(ctx); err != nil {
 		return err
 	}
 	if err := h.loadInjectors(ctx); err != nil {
 		return err
 	}
-	if h.invitation, err = newInvitation(h.Login, h.Challenge); err != nil {
+	if h.login, err = browser.NewLogin(h.Login, h.Challenge); err != nil {
 		return err
 	}
-	if h.crossOrigin, err = newCrossOrigin(h.CrossOrigin); err != nil {
+	if h.crossOrigin, err = browser.NewCrossOrigin(h.CrossOrigin); err != nil {
 		return err
 	}
 	h.policy = identity.Policy{
@@ -55,17 +58,17 @@ func (h *Handler) loadSources(ctx caddy.Context) error {
 	if err != nil {
 		return fmt.Errorf("loading sources: %w", err)
 	}
-	for _, guest := range guests.([]any) {
-		src, ok := guest.(identity.Source)
+	for _, module := range guests.([]any) {
+		src, ok := module.(identity.Source)
 		if !ok {
-			return fmt.Errorf("loading sources: %T is no source", guest)
+			return fmt.Errorf("loading sources: %T is no source", module)
 		}
-		name := guest.(caddy.Module).CaddyModule().ID.Name()
-		h.sources = append(h.sources, &source{Source: src, name: name, nameValue: name, metrics: h.metrics.forSource(name)})
+		name := module.(caddy.Module).CaddyModule().ID.Name()
+		h.sources = append(h.sources, &source{Source: src, name: name, nameValue: name, metrics: h.metrics.ForSource(name)})
 	}
 	last := h.sources[len(h.sources)-1]
 	if fallback, ok := last.Source.(identity.Fallback); ok {
-		last.onFailure = fallback.OnFailure()
+		last.onFailure = fallback.AfterFailure()
 		h.fallback = last
 	}
 	return nil
@@ -79,10 +82,10 @@ func (h *Handler) loadInjectors(ctx caddy.Context) error {
 	if err != nil {
 		return fmt.Errorf("loading injectors: %w", err)
 	}
-	for _, guest := range guests.([]any) {
-		injector, ok := guest.(Injector)
+	for _, module := range guests.([]any) {
+		injector, ok := module.(Injector)
 		if !ok {
-			return fmt.Errorf("loading injectors: %T is no injector", guest)
+			return fmt.Errorf("loading injectors: %T is no injector", module)
 		}
 		h.injectors = append(h.injectors, injector)
 		for _, src := range h.sources {
@@ -98,7 +101,7 @@ func (h *Handler) loadInjectors(ctx caddy.Context) error {
 // injector may read or write, in use for this request or not, so that an identity
 // without groups leaves none of the client's.
 func (h *Handler) compileFields() error {
-	if err := each(identity.CheckFieldPattern)(h.StripHeaders); err != nil {
+	if err := option.Each(identity.CheckFieldPattern)(h.StripHeaders); err != nil {
 		return fmt.Errorf("strip_headers: %w", err)
 	}
 	names := slices.Concat(identity.BuiltinFields(), h.StripHeaders)
@@ -119,8 +122,8 @@ func (h *Handler) compileFields() error {
 	}
 	for _, injector := range h.injectors {
 		names = append(names, injector.Writes()...)
-		if writer, ok := injector.(writesCookie); ok {
-			cookies = union(cookies, writer.Cookies())
+		if writer, ok := injector.(CookieWriter); ok {
+			cookies = option.Union(cookies, writer.Cookies())
 		}
 	}
 	taken, err := identity.NewNames(names...)

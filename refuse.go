@@ -6,6 +6,7 @@ package kubeidentity
 import (
 	"errors"
 	"net/http"
+	"net/url"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
@@ -59,12 +60,12 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, req *request, s
 	res := resultOf(err)
 	var location string
 	if res.status == http.StatusUnauthorized {
-		if location = h.invitation.location(r, req, err); location != "" {
+		if location = h.login.Location(req.browser(r), askedFor(r), err); location != "" {
 			res.status = http.StatusFound
 		}
 	}
 	name := src.label()
-	h.metrics.requests.WithLabelValues(name, res.label).Inc()
+	h.metrics.Requests.WithLabelValues(name, res.label).Inc()
 	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
 		repl.Set("http.kube_identity.reason", err.Error())
 		repl.Set("http.kube_identity.source", name)
@@ -90,7 +91,7 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, req *request, s
 		w.WriteHeader(http.StatusFound)
 		return nil
 	case http.StatusUnauthorized:
-		header.Set("WWW-Authenticate", h.invitation.scheme)
+		header.Set("WWW-Authenticate", h.login.Scheme())
 	case http.StatusMethodNotAllowed:
 		header.Set("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
 	case http.StatusServiceUnavailable:
@@ -106,4 +107,13 @@ func (h *Handler) logFallback(req *request, src *source, err error) {
 		zap.String("source", src.label()),
 		zap.String("peer", req.Peer.String()),
 		zap.String("reason", err.Error()))
+}
+
+// askedFor is the URL that the client asked for: rewrite, uri and handle_path may have
+// changed it before this handler, and the way back leads through them again.
+func askedFor(r *http.Request) *url.URL {
+	if original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok && original.URL != nil {
+		return original.URL
+	}
+	return r.URL
 }

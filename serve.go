@@ -17,6 +17,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/caddy-kube-identity/caddy-kube-identity/browser"
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 )
 
@@ -27,6 +28,18 @@ type request struct {
 	upgrade string // the protocol that the request switches to; empty for most
 	dropped int    // fields that an untrusted peer may not set, and did
 	peerErr error  // why the peer's certificate did not make it trusted
+}
+
+// browser is what package browser needs to know of the request.
+func (req *request) browser(r *http.Request) browser.Request {
+	return browser.Request{
+		Method:  r.Method,
+		Host:    r.Host,
+		TLS:     r.TLS != nil,
+		Header:  r.Header,
+		Upgrade: req.upgrade,
+		Peer:    req.Peer,
+	}
 }
 
 // shapeOf reads off r what [identity.Shape] judges. For an extended CONNECT net/http
@@ -80,7 +93,7 @@ func (h *Handler) recognize(r *http.Request, req *request) {
 	req.Peer, req.peerErr = h.trust.judge(r)
 	if !req.Peer.Trusted && h.proxyOnly != nil {
 		if req.dropped = req.Claims.Drop(h.proxyOnly); req.dropped > 0 {
-			h.metrics.untrusted.Add(float64(req.dropped))
+			h.metrics.Untrusted.Add(float64(req.dropped))
 		}
 	}
 }
@@ -165,7 +178,7 @@ func (h *Handler) check(r *http.Request, req *request, id *identity.Identity) er
 	if err := h.policy.Check(id); err != nil {
 		return err
 	}
-	return h.crossOrigin.check(r, req, id)
+	return h.crossOrigin.Check(req.browser(r), id)
 }
 
 // inject returns the request that goes on: a copy, so that error routes never see the

@@ -5,15 +5,10 @@ package kubeidentity
 
 import (
 	"context"
-	"fmt"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
-	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
-
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/guest"
 )
 
 // Injector is what a guest module in the namespace http.kube_identity.injectors
@@ -25,25 +20,19 @@ type Injector interface {
 	ForSources() []string
 }
 
-// Scope is the option that every injector has.
-type Scope struct {
-	// Sources are the names of the sources whose identities this injector writes.
-	// Default: all.
-	Sources []string `json:"sources,omitempty"`
+// CookieWriter is implemented by an injector that writes cookies.
+type CookieWriter interface {
+	// Cookies are patterns of the client's own cookies to strip; a trailing "*" is a prefix.
+	Cookies() []string
 }
 
-// ForSources implements [Injector].
-func (s *Scope) ForSources() []string { return s.Sources }
-
-// parseSources parses the option sources. Names that no module has are refused here;
-// whether the source is configured is judged in Validate.
-func (s *Scope) parseSources(d *caddyfile.Dispenser) error {
-	return list(&s.Sources, each(func(name string) error {
-		if _, err := caddy.GetModule(sourceNamespace + "." + name); err != nil {
-			return fmt.Errorf("there is no kind of source named %q", name)
-		}
-		return nil
-	}))(d)
+// TokenSender is implemented by an injector that sends the user's own token, in whichever
+// field. For one source it cannot stand beside impersonation: the upstream would act with
+// the user's token as another user.
+type TokenSender interface {
+	// SendsToken says whether it sends the token, and whether it writes nothing else, so
+	// that it writes nothing for a source without tokens.
+	SendsToken() (sends, alone bool)
 }
 
 // source is one configured source, with what is needed once it has decided.
@@ -54,7 +43,7 @@ type source struct {
 	nameValue any        // name, as a placeholder's value: boxed once
 	onFailure bool       // a fallback that is also asked after a bad credential
 	injectors []Injector // those that write its identities
-	metrics   sourceMetrics
+	metrics   guest.SourceMetrics
 }
 
 // label is the name for a log or a metric, also where no source decided.
@@ -70,7 +59,7 @@ func (s *source) label() string {
 func (s *source) ask(ctx context.Context, req *request) (decided *source, id *identity.Identity, err error) {
 	start := time.Now()
 	id, err = s.authenticate(ctx, &req.Request)
-	s.metrics.seconds.Observe(time.Since(start).Seconds())
+	s.metrics.Seconds.Observe(time.Since(start).Seconds())
 	if err != nil {
 		return s, nil, err
 	}
@@ -85,10 +74,4 @@ func (s *source) authenticate(ctx context.Context, req *identity.Request) (id *i
 		return nil, identity.ErrInternal
 	}
 	return id, classified(err)
-}
-
-// sourceMetrics are the counters of one source, looked up once.
-type sourceMetrics struct {
-	ok      prometheus.Counter
-	seconds prometheus.Observer
 }

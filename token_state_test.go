@@ -11,14 +11,14 @@ import (
 	"testing"
 	"time"
 
-	kubeidentity "github.com/caddy-kube-identity/caddy-kube-identity"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/guest"
 )
 
 // wantNothingLeft waits until no configuration's state is left, and none of its goroutines
 // but those of service accounts, which serve on for a while.
 func wantNothingLeft(t *testing.T) {
 	t.Helper()
-	if left := kubeidentity.TokenStates(); len(left) > 0 {
+	if left := guest.States(); len(left) > 0 {
 		t.Errorf("there is still %v", left)
 	}
 	eventually(t, "no goroutine is left", func() bool {
@@ -46,11 +46,11 @@ func statesBy(t *testing.T, config object, use func(*site)) (before, after map[a
 	t.Helper()
 	first := load(t, config)
 	use(first)
-	before = kubeidentity.TokenStates()
+	before = guest.States()
 	second := load(t, config)
 	first.end()
 	use(second)
-	after = kubeidentity.TokenStates()
+	after = guest.States()
 	second.end()
 	return before, after
 }
@@ -194,9 +194,9 @@ func TestOtherSettingsShareNothing(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var sites []*site
 			for _, config := range configs {
-				before := len(kubeidentity.TokenStates())
+				before := len(guest.States())
 				sites = append(sites, load(t, config))
-				if got := len(kubeidentity.TokenStates()); got != before+1 {
+				if got := len(guest.States()); got != before+1 {
 					encoded, _ := json.Marshal(config)
 					t.Errorf("it takes the place of another: %s", encoded)
 				}
@@ -218,7 +218,7 @@ func TestTheSameSettingsShareEverything(t *testing.T) {
 		"username_claim": "sub", "clock_skew": time.Minute,
 		"signing_algs": []string{"RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "PS256", "PS384", "PS512", "EdDSA"},
 	})}, "injectors": []any{object{"injector": "front_proxy"}}, "max_groups": 3})
-	if got := len(kubeidentity.TokenStates()); got != 1 {
+	if got := len(guest.States()); got != 1 {
 		t.Errorf("there are %d states", got)
 	}
 	one.end()

@@ -6,7 +6,6 @@ package kubeidentity
 import (
 	"crypto/x509"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/netip"
@@ -17,6 +16,8 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddytls"
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/guest"
+	"github.com/caddy-kube-identity/caddy-kube-identity/trustpool"
 )
 
 // TrustedProxyCert trusts a peer by its own TLS client certificate, as OpenShift's
@@ -89,63 +90,31 @@ func (h *Handler) provisionTrust(ctx caddy.Context) error {
 	h.trust.all = h.InsecureTrustAllPeers
 	h.trust.unix = h.TrustedProxiesUnix
 	if server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); ok && server != nil {
-		h.trust.unixOnly = listensOnUnixOnly(server.Listen)
+		h.trust.unixOnly = guest.ListensOnUnixOnly(server.Listen)
 	}
 	if h.trust.unix && !h.trust.unixOnly {
 		h.logger.Warn("trusted_proxies_unix has no effect: not every listener of this server is a unix socket")
 	}
 	if h.TrustedProxiesRaw != nil {
-		guest, err := ctx.LoadModule(h, "TrustedProxiesRaw")
+		module, err := ctx.LoadModule(h, "TrustedProxiesRaw")
 		if err != nil {
 			return fmt.Errorf("loading trusted_proxies: %w", err)
 		}
-		ranges, ok := guest.(caddyhttp.IPRangeSource)
+		ranges, ok := module.(caddyhttp.IPRangeSource)
 		if !ok {
-			return fmt.Errorf("loading trusted_proxies: %T is no source of ranges", guest)
+			return fmt.Errorf("loading trusted_proxies: %T is no source of ranges", module)
 		}
 		h.trust.ranges = ranges
 	}
 	if h.TrustedProxyCert == nil {
 		return nil
 	}
-	ca, err := loadTrustPool(ctx, h.TrustedProxyCert, h.TrustedProxyCert.TrustPoolRaw)
+	ca, err := trustpool.Load(ctx, h.TrustedProxyCert, h.TrustedProxyCert.TrustPoolRaw)
 	if err != nil {
 		return fmt.Errorf("loading trusted_proxy_cert: %w", err)
 	}
 	h.trust.ca, h.trust.certNames = ca, h.TrustedProxyCert.AllowedNames
 	return nil
-}
-
-// loadTrustPool loads the guest in the field TrustPoolRaw of config, and refuses one
-// that trusts nobody: a pool that is nil would be taken for the system's.
-func loadTrustPool(ctx caddy.Context, config any, raw json.RawMessage) (caddytls.CA, error) {
-	if raw == nil {
-		return nil, errors.New("there is no trust_pool")
-	}
-	guest, err := ctx.LoadModule(config, "TrustPoolRaw")
-	if err != nil {
-		return nil, fmt.Errorf("loading trust_pool: %w", err)
-	}
-	ca, ok := guest.(caddytls.CA)
-	if !ok {
-		return nil, fmt.Errorf("loading trust_pool: %T is no pool of certificates", guest)
-	}
-	if pool := ca.CertPool(); pool == nil || pool.Equal(x509.NewCertPool()) {
-		return nil, errors.New("the trust_pool is empty")
-	}
-	return ca, nil
-}
-
-// listensOnUnixOnly says whether every address is a unix socket, so that a connection
-// that reached this server came by one, whatever a PROXY header says of it.
-func listensOnUnixOnly(addresses []string) bool {
-	for _, address := range addresses {
-		parsed, err := caddy.ParseNetworkAddress(address)
-		if err != nil || !parsed.IsUnixNetwork() {
-			return false
-		}
-	}
-	return len(addresses) > 0
 }
 
 // currentRanges asks the source of ranges as a request would, to judge them at load.

@@ -145,3 +145,42 @@ func (h *Handler) validatePassAuthorization() error {
 	}
 	return nil
 }
+
+// validateTokens refuses to send tokens where there are none, and where another
+// injector makes the upstream act as another user.
+func (h *Handler) validateTokens() error {
+	var errs []error
+	for _, src := range h.sources {
+		if _, fallback := src.Source.(identity.Fallback); fallback {
+			continue
+		}
+		silent := len(src.injectors) > 0 && !src.Reads().Credential // unless one writes without a token
+		var sendsToken bool
+		for _, injector := range src.injectors {
+			sends, alone := tokenSent(injector)
+			sendsToken = sendsToken || sends
+			silent = silent && alone
+		}
+		switch {
+		case sendsToken && slices.ContainsFunc(src.injectors, writesImpersonation):
+			errs = append(errs, fmt.Errorf("inject token beside inject impersonation for the source %s: "+
+				"the upstream would act as somebody else with the user's own token", src.name))
+		case silent:
+			errs = append(errs, fmt.Errorf("inject: the source %s proves no token, and nothing else is injected for it", src.name))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// tokenSent asks an injector whether it sends the user's own token, and nothing else.
+func tokenSent(injector Injector) (sends, alone bool) {
+	if sender, ok := injector.(TokenSender); ok {
+		return sender.SendsToken()
+	}
+	return false, false
+}
+
+func writesImpersonation(injector Injector) bool {
+	_, found := identity.Overlap(injector.Writes(), []string{"Impersonate-*"})
+	return found
+}

@@ -15,9 +15,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/caddy-kube-identity/caddy-kube-identity/trustpool"
 	"github.com/caddyserver/caddy/v2"
-
-	kubeidentity "github.com/caddy-kube-identity/caddy-kube-identity"
 )
 
 // loggingTo loads a configuration of nothing that logs into a file, and returns a context
@@ -84,7 +83,7 @@ func TestWatchedFilePoolDoesNotLoad(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "bad.pem")
 			writeAll(t, path, content)
 			for _, files := range [][]string{{path}, {good, path}, {path, good}} {
-				if err := (&kubeidentity.WatchedFilePool{Files: files}).Provision(ctx); err == nil {
+				if err := (&trustpool.WatchedFile{Files: files}).Provision(ctx); err == nil {
 					t.Errorf("%d files load", len(files))
 				}
 			}
@@ -96,7 +95,7 @@ func TestWatchedFilePoolDoesNotLoad(t *testing.T) {
 		"a missing file, after it": {good, filepath.Join(dir, "missing.pem")},
 		"a folder":                 {dir},
 	} {
-		if err := (&kubeidentity.WatchedFilePool{Files: files}).Provision(ctx); err == nil {
+		if err := (&trustpool.WatchedFile{Files: files}).Provision(ctx); err == nil {
 			t.Errorf("%s loads", name)
 		}
 	}
@@ -107,14 +106,14 @@ func TestWatchedFilePoolReadsRemarks(t *testing.T) {
 	ctx, _ := loggingTo(t)
 	path := filepath.Join(t.TempDir(), "cas.pem")
 	writeAll(t, path, "# one\n"+pemText(one)+"# two\r\n"+strings.ReplaceAll(pemText(two), "\n", "\r\n")+"# the end\n")
-	pool := &kubeidentity.WatchedFilePool{Files: []string{path}}
+	pool := &trustpool.WatchedFile{Files: []string{path}}
 	if err := pool.Provision(ctx); err != nil {
 		t.Fatal(err)
 	}
 	wantPool(t, pool, one, two)
 }
 
-func wantPool(t *testing.T, pool *kubeidentity.WatchedFilePool, certs ...*x509.Certificate) *x509.CertPool {
+func wantPool(t *testing.T, pool *trustpool.WatchedFile, certs ...*x509.Certificate) *x509.CertPool {
 	t.Helper()
 	want, got := x509.NewCertPool(), pool.CertPool()
 	for _, cert := range certs {
@@ -139,7 +138,7 @@ func TestWatchedFilePoolFollowsItsFiles(t *testing.T) {
 		a, b := filepath.Join(dir, "a.pem"), filepath.Join(dir, "b.pem")
 		writeAll(t, a, pemText(one))
 		writeAll(t, b, pemText(two))
-		pool := &kubeidentity.WatchedFilePool{Files: []string{a, b}}
+		pool := &trustpool.WatchedFile{Files: []string{a, b}}
 		if err := pool.Provision(ctx); err != nil {
 			t.Fatal(err)
 		}
@@ -180,7 +179,7 @@ func TestWatchedFilePoolKeepsTheLastGoodOne(t *testing.T) {
 			writeAll(t, logFile, "")
 			synctest.Test(t, func(t *testing.T) {
 				writeAll(t, path, pemText(one, two))
-				pool := &kubeidentity.WatchedFilePool{Files: []string{path}}
+				pool := &trustpool.WatchedFile{Files: []string{path}}
 				if err := pool.Provision(ctx); err != nil {
 					t.Fatal(err)
 				}

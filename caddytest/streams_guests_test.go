@@ -15,6 +15,7 @@ import (
 
 	kubeidentity "github.com/caddy-kube-identity/caddy-kube-identity"
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
+	kubeinjectors "github.com/caddy-kube-identity/caddy-kube-identity/injectors"
 )
 
 func init() {
@@ -140,7 +141,7 @@ func breakDown(how string) error {
 
 // brokenInjector breaks its contract likewise, after it has written half.
 type brokenInjector struct {
-	kubeidentity.Scope
+	kubeinjectors.Scope
 
 	How string `json:"how,omitempty"`
 }

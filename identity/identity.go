@@ -108,10 +108,10 @@ type Source interface {
 type Fallback interface {
 	Source
 
-	// OnFailure says whether it is asked after [ErrMalformed] and [ErrRejected] of
+	// AfterFailure says whether it is asked after [ErrMalformed] and [ErrRejected] of
 	// another source. It never is after [ErrForbidden], which is about a proven
 	// identity, and [ErrUnavailable], which proves nothing either way.
-	OnFailure() bool
+	AfterFailure() bool
 }
 
 // Injector writes an identity into the headers of a request that goes upstream.

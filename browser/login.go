@@ -1,0 +1,112 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package browser
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
+)
+
+// Login says what a request without an identity gets: where to log in, or how.
+type Login struct {
+	login     *redirect
+	challenge *redirect
+	scheme    string
+}
+
+// NewLogin reads the options login and challenge; both may be empty.
+func NewLogin(login, challenge string) (l Login, err error) {
+	l.scheme = "Bearer" // RFC 9110, section 15.5.2: a 401 has a challenge
+	if login != "" {
+		if l.login, err = newRedirect(login); err != nil {
+			return l, fmt.Errorf("login: %w", err)
+		}
+	}
+	first, _, _ := strings.Cut(challenge, " ") // a scheme's parameters may have a URL
+	switch {
+	case challenge == "":
+	case strings.Contains(first, "?"), strings.Contains(first, "://"), strings.HasPrefix(first, "/"):
+		if l.challenge, err = newRedirect(challenge); err != nil {
+			return l, fmt.Errorf("challenge: %w", err)
+		}
+	default:
+		if err = checkScheme(challenge); err != nil {
+			return l, fmt.Errorf("challenge: %w", err)
+		}
+		l.scheme = challenge
+	}
+	return l, nil
+}
+
+// checkScheme refuses what cannot be a challenge (RFC 9110, section 11.6.1): a scheme,
+// and parameters behind a blank.
+func checkScheme(challenge string) error {
+	scheme, _, _ := strings.Cut(challenge, " ")
+	if identity.CheckField(scheme) != nil {
+		return fmt.Errorf("%q is neither a URL nor a scheme such as Bearer or Basic", challenge)
+	}
+	for i := range len(challenge) {
+		if challenge[i] < ' ' || challenge[i] >= 0x7f {
+			return fmt.Errorf("%q has a character that no header field may have", challenge)
+		}
+	}
+	if strings.HasSuffix(challenge, " ") {
+		return fmt.Errorf("%q ends with a blank", challenge)
+	}
+	return nil
+}
+
+// Scheme is the value of WWW-Authenticate for a 401.
+func (l *Login) Scheme() string { return l.scheme }
+
+// Location returns where to send a refused request, or "" when it gets the 401 itself.
+// A browser that goes to a page is sent to the login. A page's own requests are not: they
+// would follow the redirect, and die of the other origin without a word. A client that is
+// no browser and sends a non-empty X-CSRF-Token, as oc does, is sent to the challenge.
+//
+// With a credential that is bad only what is a browser beyond doubt is sent to the login,
+// where its session is renewed. A command-line client would take the login page for an
+// answer. Nor is anybody sent away whose Host is none: where to come back to is not known.
+func (l *Login) Location(r Request, asked *url.URL, err error) string {
+	if r.Upgrade != "" || r.Method != http.MethodGet && r.Method != http.MethodHead {
+		return ""
+	}
+	site := r.site()
+	if !isHostAndPort(site.host) {
+		return ""
+	}
+	bad, browser := identity.Bad(err), len(r.Header["Sec-Fetch-Mode"]) > 0
+	switch {
+	case l.login != nil && isNavigation(r.Header) && (!bad || browser):
+		return l.login.to(asked, site)
+	case l.challenge != nil && !bad && !browser && single(r.Header["X-Csrf-Token"]) != "":
+		return l.challenge.to(asked, site)
+	}
+	return ""
+}
+
+// isNavigation says whether a browser goes to a page. Browsers say so in Sec-Fetch-Mode;
+// from those that do not, and over plain HTTP, one is told by what it accepts.
+func isNavigation(header http.Header) bool {
+	if mode := header["Sec-Fetch-Mode"]; len(mode) > 0 {
+		return slices.Equal(mode, []string{"navigate"})
+	}
+	if header.Get("X-Requested-With") != "" || header.Get("X-Csrf-Token") != "" {
+		return false
+	}
+	for _, line := range header["Accept"] {
+		for element := range strings.SplitSeq(line, ",") {
+			mediaType, _, _ := strings.Cut(element, ";")
+			if strings.EqualFold(strings.TrimSpace(mediaType), "text/html") {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -1,0 +1,80 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package browser
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
+)
+
+// Request is what this package needs to know of a request whose sender was stripped.
+type Request struct {
+	Method, Host string
+	TLS          bool // Caddy itself ended TLS
+	Header       http.Header
+	Upgrade      string // the protocol that the request switches to; empty for most
+	Peer         identity.Peer
+}
+
+// site is under which name the client knows this server.
+type site struct {
+	scheme, host string
+}
+
+// site says what the request was sent to. X-Forwarded-Proto and X-Forwarded-Host count
+// from a trusted peer only, and where each has one value.
+func (r *Request) site() site {
+	s := site{"http", r.Host}
+	if r.TLS {
+		s.scheme = "https"
+	}
+	if !r.Peer.Trusted {
+		return s
+	}
+	if proto := single(r.Header["X-Forwarded-Proto"]); proto == "http" || proto == "https" {
+		s.scheme = proto
+	}
+	if host := single(r.Header["X-Forwarded-Host"]); isHostAndPort(host) {
+		s.host = host
+	}
+	return s
+}
+
+// single returns the value of a field that has exactly one.
+func single(lines []string) string {
+	if len(lines) != 1 || strings.Contains(lines[0], ",") {
+		return ""
+	}
+	return lines[0]
+}
+
+// isHostAndPort says whether s is what may stand as the authority of a URL, without user
+// information.
+func isHostAndPort(s string) bool {
+	parsed, err := url.Parse("//" + s)
+	return err == nil && parsed.Hostname() != "" && parsed.Host == s && parsed.User == nil &&
+		strings.Trim(strings.ToLower(s), "abcdefghijklmnopqrstuvwxyz0123456789-._:[]") == ""
+}
+
+// is says whether an Origin names this site. A page over plain HTTP is another origin
+// than a site over HTTPS: anybody on the way to the browser can write it. The reverse is
+// let pass, since behind a proxy that ends TLS and does not say so the scheme is not known.
+func (s site) is(origin string) bool {
+	parsed, err := url.Parse(origin)
+	if err != nil || parsed.Scheme != "http" && parsed.Scheme != "https" || !isHostAndPort(parsed.Host) {
+		return false
+	}
+	page, here := withoutPort(parsed.Host, parsed.Scheme), withoutPort(s.host, parsed.Scheme)
+	return (s.scheme == "http" || parsed.Scheme == "https") && origin == parsed.Scheme+"://"+parsed.Host &&
+		len(page) == len(here) && strings.EqualFold(page, here) // of the same length: "ſ" is no "s"
+}
+
+// withoutPort leaves out the scheme's own port, as browsers do.
+func withoutPort(host, scheme string) string {
+	port := map[string]string{"http": ":80", "https": ":443"}[scheme]
+	return strings.TrimSuffix(host, port)
+}

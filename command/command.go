@@ -1,0 +1,136 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package command
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+)
+
+func init() {
+	caddycmd.RegisterCommand(caddycmd.Command{
+		Name:  "kube-identity",
+		Short: "Explains what kube_identity does with a request, and what it needs in the cluster",
+		Long: `
+check shows, step by step, what the configured kube_identity does with a request:
+what is taken off, which source decides and why, and what the upstream would receive.
+Nothing listens and nothing is sent to the upstream; issuers, revocation servers and
+the API server are asked as for a real request.
+
+rbac prints the RBAC manifest that the configuration needs, and no more.`,
+		CobraFunc: func(cmd *cobra.Command) {
+			cmd.AddCommand(checkCommand(), rbacCommand())
+		},
+	})
+}
+
+// Exit codes of check. 1 is Caddy's own for a configuration that does not load.
+const (
+	exitGoesOn      = 0
+	exitFailed      = 1
+	exitRefused     = 3 // 4xx, or sent to log in
+	exitUndecided   = 4 // 5xx
+	exitUnprotected = 5 // no kube_identity stands in the request's way
+)
+
+func checkCommand() *cobra.Command {
+	var config, adapter, certFile string
+	described := description{method: "GET", peer: "127.0.0.1"}
+	cmd := &cobra.Command{
+		Use:   "check --config <path> [--adapter <name>] [--peer <ip>] [--method <method>] [-H 'Name: value']... [--cert <file>] <url>",
+		Short: "Shows what becomes of a request, step by step",
+		Long: `
+Shows what becomes of a request, step by step. Credentials are shortened to a hash.
+
+Exit codes: 0 the request goes on, 1 the configuration or the command is no good,
+3 the request is refused or sent to log in, 4 it could not be decided, 5 no
+kube_identity stands in its way.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			described.url = args[0]
+			code, err := check(cmd.OutOrStdout(), config, adapter, certFile, &described)
+			return exit(cmd, code, err)
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVarP(&config, "config", "c", "", "Configuration file (required)")
+	flags.StringVarP(&adapter, "adapter", "a", "", "Name of config adapter to apply")
+	flags.StringVar(&described.peer, "peer", described.peer, "Address of the direct peer")
+	flags.StringVarP(&described.method, "method", "X", described.method, "Method of the request")
+	flags.StringArrayVarP(&described.headers, "header", "H", nil, "Header field of the request; may stand more than once")
+	flags.StringVar(&certFile, "cert", "", "PEM file with the peer's TLS client certificate, and its chain")
+	return cmd
+}
+
+func rbacCommand() *cobra.Command {
+	var config, adapter string
+	options := rbacOptions{subject: "caddy/caddy"}
+	cmd := &cobra.Command{
+		Use:   "rbac --config <path> [--adapter <name>] [--subject <namespace>/<name>] [--constrained]",
+		Short: "Prints the RBAC manifest that the configuration needs",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			content, err := loadConfig(config, adapter)
+			if err == nil {
+				err = rbac(cmd.OutOrStdout(), content, options)
+			}
+			return exit(cmd, exitGoesOn, err)
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVarP(&config, "config", "c", "", "Configuration file (required)")
+	flags.StringVarP(&adapter, "adapter", "a", "", "Name of config adapter to apply")
+	flags.StringVar(&options.subject, "subject", options.subject, "Service account that Caddy runs as")
+	flags.BoolVar(&options.constrained, "constrained", false,
+		"Use the verbs of constrained impersonation (KEP-5284), which Kubernetes has from 1.36")
+	return cmd
+}
+
+// exit ends a command. An error goes to stderr, by cobra, and is no reason to show how the
+// command is used; a refusal was printed already, and is an exit code alone.
+func exit(cmd *cobra.Command, code int, err error) error {
+	cmd.SilenceUsage = true
+	if err != nil || code == exitGoesOn {
+		return err
+	}
+	cmd.SilenceErrors = true
+	return caddycmd.WrapCommandFuncForCobra(func(caddycmd.Flags) (int, error) { return code, nil })(cmd, nil)
+}
+
+// loadConfig reads a configuration, adapted to JSON. Caddy's own way to do it tells its log,
+// which is stderr here, that it did.
+func loadConfig(path, name string) ([]byte, error) {
+	if path == "" {
+		return nil, errors.New("there is no --config")
+	}
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading the configuration: %w", err)
+	}
+	base := strings.ToLower(filepath.Base(path))
+	extension := filepath.Ext(base)
+	if name == "" && extension != ".json" && (strings.HasPrefix(base, "caddyfile") || extension == ".caddyfile") {
+		name = "caddyfile" // as Caddy has it
+	}
+	if name == "" {
+		return content, nil
+	}
+	adapter := caddyconfig.GetAdapter(name)
+	if adapter == nil {
+		return nil, fmt.Errorf("there is no config adapter named %q", name)
+	}
+	adapted, _, err := adapter.Adapt(content, map[string]any{"filename": path})
+	if err != nil {
+		return nil, fmt.Errorf("reading the configuration: %w", err)
+	}
+	return adapted, nil
+}

@@ -1,0 +1,211 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package command
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
+)
+
+// explain follows a request and prints what becomes of it.
+func explain(out io.Writer, server *caddyhttp.Server, r *http.Request) (exitCode int) {
+	p := &printer{out: out}
+	p.unseen(dropUnseen(server, r.Header))
+	repl := caddy.NewReplacer()
+	recorder := httptest.NewRecorder()
+	r.URL.Scheme, r.URL.Host = "", ""
+	r = caddyhttp.PrepareRequest(r, repl, recorder, server)
+	k := &walk{groups: make(map[string]bool)}
+	end := caddyhttp.HandlerFunc(func(http.ResponseWriter, *http.Request) error { return nil })
+	err := k.compile(server.Routes, end).ServeHTTP(recorder, r)
+	for _, note := range k.notes {
+		p.line("\nnote: %s", note)
+	}
+	if k.report == nil {
+		return p.unprotected(k, err)
+	}
+	p.peer(k.report)
+	p.taken(k.report, r.Header)
+	p.sources(k.report)
+	if err != nil || !k.report.Passed {
+		return p.refused(err, recorder, repl)
+	}
+	p.upstream(k)
+	return exitGoesOn
+}
+
+// printer writes the sections.
+type printer struct {
+	out io.Writer
+}
+
+func (p *printer) line(format string, args ...any) {
+	fmt.Fprintf(p.out, format+"\n", args...)
+}
+
+// unseen lists what no handler gets to see.
+func (p *printer) unseen(names []string) {
+	if len(names) == 0 {
+		return
+	}
+	p.line("\ndropped by Caddy before any handler")
+	for _, name := range names {
+		p.line("  %s: '_' and '.' in a name may be read as '-' (expected_underscore_headers, expected_dot_headers)", name)
+	}
+}
+
+func (p *printer) unprotected(k *walk, err error) int {
+	answers := k.answers
+	if answers == "" {
+		answers = "nothing"
+	}
+	p.line("\nno kube_identity stands in the way of this request: it is answered by %s as it came", answers)
+	if err != nil {
+		p.line("  error: %v", err)
+	}
+	return exitUnprotected
+}
+
+func (p *printer) peer(report *Report) {
+	p.line("\npeer")
+	switch {
+	case report.Peer.Trusted:
+		p.line("  %s is trusted to say who others are", report.Peer)
+	case report.PeerErr != nil:
+		p.line("  %s is not trusted: %v", report.Peer, report.PeerErr)
+	case report.NoneTrusted:
+		p.line("  %s is not trusted, as nobody is: there is no trusted_proxies", report.Peer)
+	default:
+		p.line("  %s is not trusted: what it says of others is dropped", report.Peer)
+	}
+}
+
+// taken lists the fields that were there before and are not any more, or have less.
+func (p *printer) taken(report *Report, after http.Header) {
+	p.line("\ntaken off")
+	none := true
+	for _, name := range slices.Sorted(maps.Keys(report.Before)) {
+		switch {
+		case len(after[name]) == 0:
+			p.line("  %s (%s): %s", name, count(len(report.Before[name]), "line"), report.reader(name))
+		case !slices.Equal(after[name], report.Before[name]):
+			p.line("  %s: part of it", name)
+		default:
+			continue
+		}
+		none = false
+	}
+	if none {
+		p.line("  nothing")
+	}
+}
+
+func (p *printer) sources(report *Report) {
+	p.line("\nsources")
+	for n := range report.Sources {
+		switch src := &report.Sources[n]; {
+		case !src.Asked:
+			p.line("  %s: not asked", src.Name)
+		case errors.Is(src.Err, identity.ErrAbsent):
+			p.line("  %s: %v; it reads %s", src.Name, src.Err, reads(src))
+		case src.Err != nil:
+			p.line("  %s: %v", src.Name, src.Err)
+		default:
+			p.identity(src)
+		}
+	}
+}
+
+func reads(src *Source) string {
+	if len(src.Reads) > 0 {
+		return strings.Join(src.Reads, ", ")
+	}
+	return "nothing of the header, but the TLS handshake or nothing at all"
+}
+
+// identity prints what a source said, which policy may have made less of.
+func (p *printer) identity(src *Source) {
+	p.line("  %s: user %q", src.Name, src.Said.Username)
+	if len(src.Said.Groups) > 0 {
+		p.line("    groups %q", src.Said.Groups)
+	}
+	left := slices.DeleteFunc(slices.Clone(src.Said.Groups), func(group string) bool { return slices.Contains(src.ID.Groups, group) })
+	if len(left) > 0 {
+		p.line("    left out, since allow_groups does not have them: %q", left)
+	}
+	for _, attribute := range []struct{ name, value string }{
+		{"uid", src.Said.UID}, {"email", src.Said.Email}, {"name", src.Said.Name}, {"preferred_username", src.Said.PreferredUsername},
+	} {
+		if attribute.value != "" {
+			p.line("    %s %q", attribute.name, attribute.value)
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(src.Said.Extra)) {
+		p.line("    extra %q: %q", key, src.Said.Extra[key])
+	}
+	if !src.Said.Expires.IsZero() {
+		p.line("    the credential expires, and streams end then")
+	}
+}
+
+// refused prints the answer that the client would get, and the reason that it would not.
+func (p *printer) refused(err error, recorder *httptest.ResponseRecorder, repl *caddy.Replacer) int {
+	p.line("\nrefused")
+	status := recorder.Code
+	if handled, ok := errors.AsType[caddyhttp.HandlerError](err); ok {
+		status = handled.StatusCode
+	} else if err != nil {
+		status = http.StatusInternalServerError
+		p.line("  error: %v", err)
+	}
+	if reason, ok := repl.GetString("http.kube_identity.reason"); ok {
+		p.line("  reason: %s", reason)
+	}
+	p.line("  the client gets %d %s", status, http.StatusText(status))
+	for _, name := range []string{"Location", "WWW-Authenticate", "Retry-After", "Allow"} {
+		if value := recorder.Header().Get(name); value != "" {
+			p.line("    %s: %s", name, value)
+		}
+	}
+	if status >= http.StatusInternalServerError {
+		return exitUndecided
+	}
+	return exitRefused
+}
+
+// upstream prints the fields that go on, as they are when the next handler that would
+// answer has its turn.
+func (p *printer) upstream(k *walk) {
+	if k.answers == "" {
+		p.line("\nnobody would answer: there is no handler behind kube_identity")
+		return
+	}
+	p.line("\nupstream receives, through %s", k.answers)
+	for _, name := range slices.Sorted(maps.Keys(k.sent)) {
+		for _, value := range k.sent[name] {
+			p.line("  %s: %s", name, k.report.shown(name, value))
+		}
+	}
+	if k.answers == "reverse_proxy" {
+		p.line("  and what reverse_proxy adds: X-Forwarded-For and the like, and its own header_up")
+	}
+}
+
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}

@@ -1,0 +1,244 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package command
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+
+	"sigs.k8s.io/yaml"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
+	"github.com/caddy-kube-identity/caddy-kube-identity/injectors"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/guest"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/option"
+	"github.com/caddyserver/caddy/v2"
+)
+
+// rbacOptions are what the configuration does not say.
+type rbacOptions struct {
+	subject     string // <namespace>/<name> of the service account that Caddy runs as
+	constrained bool   // the verbs of KEP-5284
+}
+
+// needs is what the handlers of one configuration do in the cluster.
+type needs struct {
+	reviews  bool
+	accounts []string                  // of which tokens are asked for, <namespace>/<name>
+	acting   map[string]*impersonating // by the account whose credential it is
+}
+
+// impersonating is whom a credential impersonates.
+type impersonating struct {
+	groups    []string // exact names
+	allGroups bool     // any, since some allow_groups does not say which
+	accounts  bool     // service accounts, out of TokenReviews
+	uid       bool
+	extra     []string
+	byCert    bool // a client certificate, and not a token, of the account
+}
+
+// rbac prints the manifest that a configuration needs.
+func rbac(out io.Writer, config []byte, options rbacOptions) error {
+	if err := injectors.CheckServiceAccount(options.subject); err != nil {
+		return fmt.Errorf("--subject: %w", err)
+	}
+	var document any
+	if err := json.Unmarshal(config, &document); err != nil {
+		return fmt.Errorf("reading the configuration: %w", err)
+	}
+	n := &needs{acting: make(map[string]*impersonating)}
+	handlers := 0
+	err := eachHandler(document, func(h *handler) error {
+		handlers++
+		return n.add(h, options.subject)
+	})
+	switch {
+	case err != nil:
+		return err
+	case handlers == 0:
+		return errors.New("there is no kube_identity in the configuration")
+	case !n.reviews && len(n.accounts) == 0 && len(n.acting) == 0:
+		_, err := fmt.Fprintln(out, "# This configuration needs nothing in the cluster.")
+		return err
+	}
+	for _, line := range n.remarks(options) {
+		if _, err := fmt.Fprintf(out, "# %s\n", line); err != nil {
+			return err
+		}
+	}
+	for _, object := range n.objects(options) {
+		encoded, err := yaml.Marshal(object)
+		if err != nil {
+			return err
+		}
+		if _, err := fmt.Fprintf(out, "---\n%s", encoded); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// handler is what rbac reads of a kube_identity.
+type handler struct {
+	Sources     []json.RawMessage `json:"sources"`
+	Injectors   []json.RawMessage `json:"injectors"`
+	AllowGroups []string          `json:"allow_groups"`
+}
+
+// eachHandler finds the handlers wherever they stand.
+func eachHandler(value any, visit func(*handler) error) error {
+	switch value := value.(type) {
+	case []any:
+		for _, element := range value {
+			if err := eachHandler(element, visit); err != nil {
+				return err
+			}
+		}
+	case map[string]any:
+		if value["handler"] == "kube_identity" {
+			h := new(handler)
+			encoded, err := json.Marshal(value)
+			if err == nil {
+				err = json.Unmarshal(encoded, h)
+			}
+			if err != nil {
+				return fmt.Errorf("reading a kube_identity: %w", err)
+			}
+			return visit(h)
+		}
+		for _, element := range value {
+			if err := eachHandler(element, visit); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// settings is a guest module's configuration: its name, whom it is for if it is an
+// injector, and what it needs of the cluster.
+type settings struct {
+	Source   string   `json:"source"`
+	Injector string   `json:"injector"`
+	Sources  []string `json:"sources"`
+
+	needs identity.ClusterNeeds
+}
+
+// readGuest asks a guest module what it needs. It is decoded, and not provisioned, since
+// that would already use the cluster.
+func readGuest(namespace string, raw json.RawMessage) (*settings, error) {
+	s := new(settings)
+	if err := json.Unmarshal(raw, s); err != nil {
+		return nil, err
+	}
+	info, err := caddy.GetModule(namespace + "." + s.Source + s.Injector)
+	if err != nil {
+		return nil, err
+	}
+	module := info.New()
+	if err := json.Unmarshal(raw, module); err != nil {
+		return nil, err
+	}
+	if user, ok := module.(identity.ClusterUser); ok {
+		s.needs = user.ClusterNeeds()
+	}
+	return s, nil
+}
+
+// add notes what one handler does.
+func (n *needs) add(h *handler, subject string) error {
+	var all []*settings
+	for _, raw := range h.Sources {
+		src, err := readGuest(guest.Sources, raw)
+		if err != nil {
+			return fmt.Errorf("reading a source: %w", err)
+		}
+		all = append(all, src)
+		n.reviews = n.reviews || src.needs.ReviewTokens
+	}
+	for _, raw := range h.Injectors {
+		injector, err := readGuest(guest.Injectors, raw)
+		if err != nil {
+			return fmt.Errorf("reading an injector: %w", err)
+		}
+		does := injector.needs.Impersonate
+		if does == nil {
+			continue
+		}
+		account := subject
+		if does.Account != "" {
+			account = does.Account
+			n.accounts = option.Union(n.accounts, []string{account})
+		}
+		covered := slices.DeleteFunc(slices.Clone(all), func(src *settings) bool {
+			return len(injector.Sources) > 0 && !slices.Contains(injector.Sources, src.Source)
+		})
+		n.act(account).add(h, does, covered)
+	}
+	return nil
+}
+
+func (n *needs) act(account string) *impersonating {
+	if n.acting[account] == nil {
+		n.acting[account] = new(impersonating)
+	}
+	return n.acting[account]
+}
+
+// add notes what one injector impersonates for the sources that it covers.
+func (i *impersonating) add(h *handler, does *identity.ImpersonationNeeds, covered []*settings) {
+	i.uid = i.uid || does.UID
+	i.byCert = i.byCert || does.Certificate
+	i.extra = option.Union(i.extra, does.Extra)
+	exact := len(h.AllowGroups) > 0 && !slices.ContainsFunc(h.AllowGroups, func(g string) bool { return strings.HasSuffix(g, "*") })
+	if exact {
+		i.groups = option.Union(i.groups, h.AllowGroups)
+	} else {
+		i.allGroups = true
+	}
+	for _, src := range covered {
+		i.groups = option.Union(i.groups, goOn(h.AllowGroups, src.needs.Groups))
+		i.accounts = i.accounts || src.needs.ServiceAccounts
+	}
+}
+
+// goOn returns the groups that allow_groups lets pass.
+func goOn(allowed, groups []string) []string {
+	if len(allowed) == 0 {
+		return groups
+	}
+	patterns := identity.Patterns(allowed)
+	return slices.DeleteFunc(slices.Clone(groups), func(group string) bool { return !patterns.Match(group) })
+}
+
+// remarks are what the manifest cannot say by itself.
+func (n *needs) remarks(options rbacOptions) []string {
+	var lines []string
+	for _, account := range slices.Sorted(maps.Keys(n.acting)) {
+		i := n.acting[account]
+		if i.byCert {
+			lines = append(lines, "no_credential: the subject is the user of reverse_proxy's client certificate, which is not known here. Put it in place of "+account+".")
+		}
+		if i.allGroups && !options.constrained {
+			lines = append(lines, "Without exact allow_groups "+account+" may impersonate every group, and so system:masters, which may do everything.")
+		}
+		if !options.constrained {
+			continue
+		}
+		if i.accounts && (i.allGroups || slices.ContainsFunc(i.groups, identity.IsReserved) || i.uid || len(i.extra) > 0) {
+			lines = append(lines, "With --constrained a service account can be impersonated by its name only, without groups, uid and extra. Let allow_groups leave its groups out: the API server adds them.")
+		}
+		if slices.ContainsFunc(i.extra, func(key string) bool { return !strings.Contains(key, "/") }) {
+			lines = append(lines, "With --constrained the API server refuses extra keys without a domain, such as example.com/tenant.")
+		}
+	}
+	return lines
+}

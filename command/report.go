@@ -1,0 +1,79 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package command
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
+)
+
+// Explainer is the handler, as check sees it: it serves a request as always, and reports
+// what it did with it.
+type Explainer interface {
+	Explain(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) (*Report, error)
+}
+
+// Report is what one kube_identity did with a request.
+type Report struct {
+	// Before is the header as it came.
+	Before http.Header
+
+	// Peer is the direct peer; PeerErr tells why its certificate did not make it trusted.
+	// NoneTrusted says that the configuration trusts no peer.
+	Peer        identity.Peer
+	PeerErr     error
+	NoneTrusted bool
+
+	// ProxyOnly are the fields that are dropped unless the peer is trusted; nil where
+	// there are none.
+	ProxyOnly *identity.Names
+
+	// Sources are all sources, in order, with their answers.
+	Sources []Source
+
+	// Passed says that the request was forwarded to the next handler.
+	Passed bool
+
+	// Token is the user's own, which is not to be shown.
+	Token string
+}
+
+// Source is one source of the handler, and what it answered.
+type Source struct {
+	Name  string
+	Reads []string
+	Asked bool
+	Err   error
+
+	// Said is the identity as the source returned it, ID the same after policy.
+	Said identity.Identity
+	ID   *identity.Identity
+}
+
+// reader says who reads a field that was stripped.
+func (r *Report) reader(name string) string {
+	if !r.Peer.Trusted && r.ProxyOnly != nil && r.ProxyOnly.Match(name) {
+		return "not believed, since the peer is not trusted"
+	}
+	for _, src := range r.Sources {
+		if slices.ContainsFunc(src.Reads, func(pattern string) bool { return matches(pattern, name) }) {
+			return "for the source " + src.Name
+		}
+	}
+	if name == "Connection" {
+		return "written anew, since it may name fields to delete"
+	}
+	return "no source reads it"
+}
+
+func matches(pattern, name string) bool {
+	prefix, isPrefix := strings.CutSuffix(pattern, "*")
+	return strings.EqualFold(pattern, name) ||
+		isPrefix && strings.HasPrefix(strings.ToLower(name), strings.ToLower(prefix))
+}

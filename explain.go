@@ -1,0 +1,58 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package kubeidentity
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/command"
+	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
+)
+
+// Explain serves a request as ServeHTTP does and reports what became of it, for the
+// command check. The sources are replaced by ones that remember what they answered, so a
+// handler that has explained a request is not for service.
+func (h *Handler) Explain(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) (*command.Report, error) {
+	report := &command.Report{
+		Before:      r.Header.Clone(),
+		NoneTrusted: !h.trust.configured(),
+		ProxyOnly:   h.proxyOnly,
+		Sources:     make([]command.Source, len(h.sources)),
+	}
+	report.Peer, report.PeerErr = h.trust.judge(r)
+	for n, src := range h.sources {
+		report.Sources[n] = command.Source{Name: src.name, Reads: src.Reads().Names}
+		src.Source = &explained{Source: src.Source, answer: &report.Sources[n], report: report}
+	}
+	err := h.ServeHTTP(w, r, caddyhttp.HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
+		report.Passed = true
+		return next.ServeHTTP(w, r)
+	}))
+	return report, err
+}
+
+// explained is a source that remembers what it answered.
+type explained struct {
+	identity.Source
+
+	answer *command.Source
+	report *command.Report
+}
+
+// Authenticate implements [identity.Source].
+func (e *explained) Authenticate(ctx context.Context, r *identity.Request) (*identity.Identity, error) {
+	id, err := e.Source.Authenticate(ctx, r)
+	e.answer.Asked, e.answer.ID, e.answer.Err = true, id, err
+	if id != nil {
+		e.answer.Said = *id
+		e.report.Token = id.Token.Reveal()
+	}
+	return id, err
+}
+
+// Interface guards
+var _ command.Explainer = (*Handler)(nil)

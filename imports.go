@@ -1,0 +1,23 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package kubeidentity
+
+import (
+	_ "github.com/caddy-kube-identity/caddy-kube-identity/command"
+	"github.com/caddy-kube-identity/caddy-kube-identity/injectors"
+	_ "github.com/caddy-kube-identity/caddy-kube-identity/sources"
+	_ "github.com/caddy-kube-identity/caddy-kube-identity/trustpool"
+)
+
+// One import of this package registers every module. What the handler asks of an injector
+// is declared here, where it is asked, so the guards stand here too.
+var (
+	_ Injector     = (*injectors.Token)(nil)
+	_ Injector     = (*injectors.Impersonation)(nil)
+	_ Injector     = (*injectors.Headers)(nil)
+	_ Injector     = (*injectors.FrontProxy)(nil)
+	_ CookieWriter = (*injectors.Token)(nil)
+	_ TokenSender  = (*injectors.Token)(nil)
+	_ TokenSender  = (*injectors.Headers)(nil)
+)

@@ -1,0 +1,68 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package injectors
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
+	"github.com/caddy-kube-identity/caddy-kube-identity/impersonation"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/guest"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/option"
+)
+
+func init() {
+	caddy.RegisterModule(new(FrontProxy))
+}
+
+// FrontProxy is the injector for an API server or OAuth server that believes the
+// X-Remote-* fields of a proxy which it knows by its TLS client certificate: give that
+// certificate to reverse_proxy's transport (tls_client_auth). Sent are X-Remote-User,
+// one X-Remote-Group line a group, X-Remote-Uid, and X-Remote-Extra-* for every extra
+// attribute.
+//
+// The upstream does not authorise what is claimed here, system:masters included: this
+// handler's own policy is all there is.
+type FrontProxy struct {
+	Scope
+}
+
+// CaddyModule returns the Caddy module information.
+func (*FrontProxy) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  guest.Injectors + ".front_proxy",
+		New: func() caddy.Module { return new(FrontProxy) },
+	}
+}
+
+// Writes implements [identity.Injector]: the whole family, whatever of it is sent.
+func (*FrontProxy) Writes() []string { return []string{"X-Remote-*"} }
+
+// Inject implements [identity.Injector].
+func (*FrontProxy) Inject(ctx context.Context, id *identity.Identity, header http.Header) error {
+	return impersonation.FrontProxy().Inject(ctx, id, header)
+}
+
+// UnmarshalCaddyfile sets up the injector from Caddyfile tokens. Syntax:
+//
+//	inject front_proxy [{
+//		sources <name>...
+//	}]
+func (i *FrontProxy) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // consume injector name
+	if d.NextArg() {
+		return d.ArgErr()
+	}
+	return option.Block(d, option.Options{"sources": i.ParseSources})
+}
+
+// Interface guards
+var (
+	_ caddyfile.Unmarshaler = (*FrontProxy)(nil)
+	_ identity.Injector     = (*FrontProxy)(nil)
+)

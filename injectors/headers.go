@@ -1,0 +1,174 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package injectors
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
+	"github.com/caddy-kube-identity/caddy-kube-identity/impersonation"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/guest"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/option"
+)
+
+func init() {
+	caddy.RegisterModule(new(Headers))
+}
+
+// Headers is the injector for upstreams that read an identity from plain header
+// fields. Only what is named is sent, and only where the identity has a value for it.
+type Headers struct {
+	Scope
+
+	// User, UID, Email, Name and PreferredUsername are the fields for these.
+	User              string `json:"user,omitempty"`
+	UID               string `json:"uid,omitempty"`
+	Email             string `json:"email,omitempty"`
+	Name              string `json:"name,omitempty"`
+	PreferredUsername string `json:"preferred_username,omitempty"`
+
+	// Token is the field for the user's own token, alone: the one that a source has
+	// verified. For Authorization there is the injector token.
+	Token string `json:"token,omitempty"`
+
+	// Groups is the field for the groups: one line each, or one line with
+	// GroupsSeparator between them. An identity with a group that contains the separator
+	// is refused with 403: the upstream would read two groups.
+	Groups          string `json:"groups,omitempty"`
+	GroupsSeparator string `json:"groups_separator,omitempty"`
+
+	// UserSyntax refuses, with 403, users whose name the upstream could not have: "openshift"
+	// names that are no path segment ("/", "%", "." and ".."), that have a ":" or are "~". It
+	// judges the preferred username too where that is sent: OpenShift names a new user by it.
+	// Default: any name.
+	UserSyntax string `json:"user_syntax,omitempty"`
+
+	// Extra is the prefix of the fields for extra attributes; the key follows,
+	// percent-encoded as client-go does.
+	Extra string `json:"extra,omitempty"`
+
+	headers impersonation.Headers
+}
+
+// CaddyModule returns the Caddy module information.
+func (*Headers) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: guest.Injectors + ".headers", New: func() caddy.Module { return new(Headers) }}
+}
+
+// Provision puts the names of fields into canonical spelling: a field that is written
+// in another stands beside the client's own in Go's map (CVE-2026-33433).
+func (i *Headers) Provision(caddy.Context) error {
+	i.headers = impersonation.Headers{
+		User:              http.CanonicalHeaderKey(i.User),
+		UID:               http.CanonicalHeaderKey(i.UID),
+		Email:             http.CanonicalHeaderKey(i.Email),
+		Name:              http.CanonicalHeaderKey(i.Name),
+		PreferredUsername: http.CanonicalHeaderKey(i.PreferredUsername),
+		Token:             http.CanonicalHeaderKey(i.Token),
+		Groups:            http.CanonicalHeaderKey(i.Groups),
+		Separator:         i.GroupsSeparator,
+		Extra:             http.CanonicalHeaderKey(i.Extra),
+	}
+	return nil
+}
+
+// Validate refuses fields that are no place for a name, and one field for two things.
+func (i *Headers) Validate() error {
+	fields := i.headers.Writes()
+	if len(fields) == 0 {
+		return errors.New("inject headers: no field is named")
+	}
+	for n, field := range fields {
+		check := option.CheckFieldName
+		if n == len(fields)-1 && i.Extra != "" {
+			check = identity.CheckIdentityField // the prefix, as a pattern
+		}
+		if err := check(field); err != nil {
+			return fmt.Errorf("inject headers: %w", err)
+		}
+		if again, found := identity.Overlap([]string{field}, slices.Delete(slices.Clone(fields), n, n+1)); found {
+			return fmt.Errorf("inject headers: %s is written twice", again)
+		}
+	}
+	if i.UserSyntax != "" {
+		if err := checkUserSyntax(i.UserSyntax); err != nil {
+			return fmt.Errorf("inject headers user_syntax: %w", err)
+		}
+	}
+	if err := option.CheckSeparator(i.GroupsSeparator); err != nil {
+		return fmt.Errorf("inject headers groups: %w", err)
+	}
+	return nil
+}
+
+// Writes implements [identity.Injector].
+func (i *Headers) Writes() []string { return i.headers.Writes() }
+
+// SendsToken says whether the user's own token is sent, and whether it is all.
+func (i *Headers) SendsToken() (sends, alone bool) {
+	return i.Token != "", i.Token != "" && len(i.Writes()) == 1
+}
+
+// Inject implements [identity.Injector].
+func (i *Headers) Inject(ctx context.Context, id *identity.Identity, header http.Header) error {
+	if i.UserSyntax == "openshift" {
+		if err := impersonation.CheckOpenShiftUser(id.Username); err != nil {
+			return err
+		}
+		if i.PreferredUsername != "" && id.PreferredUsername != "" {
+			if err := impersonation.CheckOpenShiftUser(id.PreferredUsername); err != nil {
+				return err
+			}
+		}
+	}
+	return i.headers.Inject(ctx, id, header)
+}
+
+func checkUserSyntax(syntax string) error { return option.OneOf([]string{"openshift"})(syntax) }
+
+// UnmarshalCaddyfile sets up the injector from Caddyfile tokens. Syntax:
+//
+//	inject headers {
+//		user|uid|email|name|preferred_username|token <field>
+//		groups  <field> [<separator>]
+//		extra   <prefix>
+//		user_syntax openshift
+//		sources <name>...
+//	}
+func (i *Headers) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // consume injector name
+	if d.NextArg() {
+		return d.ArgErr()
+	}
+	return option.Block(d, option.Options{
+		"user":               option.Word(&i.User, option.CheckFieldName),
+		"uid":                option.Word(&i.UID, option.CheckFieldName),
+		"email":              option.Word(&i.Email, option.CheckFieldName),
+		"name":               option.Word(&i.Name, option.CheckFieldName),
+		"preferred_username": option.Word(&i.PreferredUsername, option.CheckFieldName),
+		"token":              option.Word(&i.Token, option.CheckFieldName),
+		"groups": func(d *caddyfile.Dispenser) error {
+			i.GroupsSeparator = "" // of the preset
+			return option.OneAndSeparator(d, &i.Groups, &i.GroupsSeparator, option.CheckFieldName)
+		},
+		"extra":       option.Word(&i.Extra, option.CheckExtraPrefix),
+		"user_syntax": option.Word(&i.UserSyntax, checkUserSyntax),
+		"sources":     i.ParseSources,
+	})
+}
+
+// Interface guards
+var (
+	_ caddy.Provisioner     = (*Headers)(nil)
+	_ caddy.Validator       = (*Headers)(nil)
+	_ caddyfile.Unmarshaler = (*Headers)(nil)
+	_ identity.Injector     = (*Headers)(nil)
+)

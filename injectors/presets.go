@@ -1,0 +1,98 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package injectors
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
+)
+
+// Preset is what one upstream wants, as sugar of the Caddyfile: it expands into the
+// explicit options, so that an adapted configuration shows everything. Its block takes
+// the options of the injector that it specialises, each of which replaces what the preset
+// has for it.
+type Preset struct {
+	// StripHeaders and StripCookies are what the upstream reads besides, and
+	// ClientImpersonation is the value of that option where the operator sets none.
+	StripHeaders, StripCookies []string
+	ClientImpersonation        string
+
+	// checkLogin refuses a login that the upstream cannot use; may be nil.
+	checkLogin func(login string) error
+
+	// impersonation makes it a special case of inject impersonation. refuse tells of
+	// options that this upstream gets wrong; may be nil.
+	impersonation bool
+	sortGroups    bool
+	refuse        func(*Impersonation) error
+
+	// headers make it a special case of inject headers, or stand beside the others.
+	headers *Headers
+
+	// token sends the user's own token in Authorization and, where it is named, in a
+	// cookie.
+	token  bool
+	cookie string
+}
+
+// Presets are the upstreams that this project knows, by the word behind inject. The names
+// of fields are the upstreams' own defaults.
+func Presets() map[string]Preset {
+	headlamp := &Headers{
+		User: "X-Forwarded-User", Email: "X-Forwarded-Email", Groups: "X-Forwarded-Group", GroupsSeparator: ",",
+	}
+	headlampToken := *headlamp
+	headlampToken.Token = "X-Forwarded-Id-Token"
+	// Headlamp lets a client name another server (KUBECONFIG), sends what it got to other
+	// URLs (the two of /externalproxy), and prefers its own cookies to Authorization.
+	headlampFields := []string{"KUBECONFIG", "X-HEADLAMP-USER-ID", "Proxy-To", "Forward-To"}
+	headlampCookies := []string{"headlamp-auth-*"}
+	return map[string]Preset{
+		"kiali":                  {impersonation: true, sortGroups: true, refuse: plainExtraOnly, StripCookies: []string{"kiali-token*"}},
+		"kubernetes_dashboard":   {impersonation: true, refuse: plainExtraOnly},
+		"tekton_dashboard":       {impersonation: true},
+		"kube_apiserver":         {impersonation: true, ClientImpersonation: "reject"},
+		"headlamp":               {token: true, headers: &headlampToken, StripHeaders: headlampFields, StripCookies: headlampCookies},
+		"headlamp_impersonation": {impersonation: true, headers: headlamp, StripHeaders: headlampFields, StripCookies: headlampCookies},
+		"openshift_oauth": {headers: &Headers{
+			User: "X-Remote-User", Email: "X-Remote-User-Email", Name: "X-Remote-User-Display-Name",
+			PreferredUsername: "X-Remote-User-Login", UserSyntax: "openshift",
+		}, checkLogin: checkAuthorize},
+		"grafana": {
+			headers: &Headers{
+				User: "X-WEBAUTH-USER", Email: "X-WEBAUTH-EMAIL", Name: "X-WEBAUTH-NAME", Groups: "X-WEBAUTH-GROUPS", GroupsSeparator: ",",
+			},
+			StripHeaders: []string{"X-JWT-Assertion"},
+		},
+		"argo_cd":               {token: true, cookie: "argocd.token", StripCookies: []string{"argocd.token*"}},
+		"argo_workflows":        {token: true, StripCookies: []string{"authorization"}},
+		"kubeflow":              {headers: &Headers{User: "Kubeflow-Userid"}},
+		"kube_rbac_proxy":       {headers: &Headers{User: "X-Remote-User", Groups: "X-Remote-Groups", GroupsSeparator: "|"}},
+		"opensearch_dashboards": {headers: &Headers{User: "X-Proxy-User", Groups: "X-Proxy-Roles", GroupsSeparator: ","}},
+		"jenkins": {headers: &Headers{
+			User: "X-Forwarded-User", Email: "X-Forwarded-Mail", Name: "X-Forwarded-DisplayName",
+			Groups: "X-Forwarded-Groups", GroupsSeparator: "|",
+		}},
+		"mimir": {headers: &Headers{Groups: "X-Scope-OrgID", GroupsSeparator: "|"}},
+	}
+}
+
+// plainExtraOnly is for upstreams that read Impersonate-Extra-* and hand it on through
+// client-go, which escapes the key a second time, and that do not read Impersonate-Uid at
+// all.
+func plainExtraOnly(i *Impersonation) error {
+	if i.UID {
+		return errors.New("uid: this upstream does not read it")
+	}
+	for _, key := range i.Extra {
+		for n := range len(key) {
+			if key[n] == '%' || !identity.IsToken(key[n]) {
+				return fmt.Errorf("extra %q: this upstream would escape the key twice; it takes keys without '/' and the like", key)
+			}
+		}
+	}
+	return nil
+}

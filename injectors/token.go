@@ -1,0 +1,136 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package injectors
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
+	"github.com/caddy-kube-identity/caddy-kube-identity/impersonation"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/guest"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/option"
+)
+
+func init() {
+	caddy.RegisterModule(new(Token))
+}
+
+// Token is the injector for upstreams that verify the user's own token: an API
+// server that knows the issuer, or a dashboard that passes it on. Sent is the token that
+// a source has verified, never what the client merely sent, and nothing where there is
+// none, as for anonymous.
+//
+// For one source it cannot stand beside impersonation: the upstream would act with the
+// user's token as somebody else.
+type Token struct {
+	Scope
+
+	// Field receives the token alone. Default: Authorization, with "Bearer " before it.
+	Field string `json:"field,omitempty"`
+
+	// Cookie is the name of a cookie that receives the token too, for upstreams of which some
+	// parts read nothing else. The client's own of that name, and of that name with a suffix
+	// "-…", is taken off.
+	Cookie string `json:"cookie,omitempty"`
+
+	injector impersonation.Token
+}
+
+// CaddyModule returns the Caddy module information.
+func (*Token) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: guest.Injectors + ".token", New: func() caddy.Module { return new(Token) }}
+}
+
+// Provision puts the name of the field into canonical spelling.
+func (i *Token) Provision(caddy.Context) error {
+	i.injector.Field, i.injector.Cookie = http.CanonicalHeaderKey(i.Field), i.Cookie
+	if i.injector.Field == "" {
+		i.injector.Field = "Authorization"
+	}
+	return nil
+}
+
+// Validate refuses fields that are no place for a token.
+func (i *Token) Validate() error {
+	if i.Cookie != "" {
+		if err := checkCookie(i.Cookie); err != nil {
+			return fmt.Errorf("inject token cookie: %w", err)
+		}
+	}
+	if i.injector.Field == "Authorization" {
+		return nil
+	}
+	if err := option.CheckFieldName(i.Field); err != nil {
+		return fmt.Errorf("inject token: %w", err)
+	}
+	return nil
+}
+
+// checkCookie refuses what cannot be the name of a cookie, which is a token as that of a
+// field is (RFC 6265, section 4.1.1). With "*" the name would be a pattern, and the
+// cookies of others go with it.
+func checkCookie(name string) error {
+	if strings.Contains(name, "*") {
+		return fmt.Errorf("cookie %q: a name is wanted here, not a pattern", name)
+	}
+	return identity.CheckField(name)
+}
+
+// Writes implements [identity.Injector].
+func (i *Token) Writes() []string { return i.injector.Writes() }
+
+// SendsToken says that the user's own token is all that this injector sends.
+func (*Token) SendsToken() (sends, alone bool) { return true, true }
+
+// Cookies are the patterns of the client's own to take off.
+func (i *Token) Cookies() []string {
+	if i.Cookie == "" {
+		return nil
+	}
+	return []string{i.Cookie, i.Cookie + "-*"}
+}
+
+// Inject implements [identity.Injector].
+func (i *Token) Inject(ctx context.Context, id *identity.Identity, header http.Header) error {
+	return i.injector.Inject(ctx, id, header)
+}
+
+// UnmarshalCaddyfile sets up the injector from Caddyfile tokens. Syntax:
+//
+//	inject token [<field>] [{
+//		cookie  <name>
+//		sources <name>...
+//	}]
+func (i *Token) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // consume injector name
+	if d.NextArg() {
+		i.Field = d.Val()
+		if http.CanonicalHeaderKey(i.Field) != "Authorization" {
+			if err := option.CheckFieldName(i.Field); err != nil {
+				return d.Errf("parsing inject token: %v", err)
+			}
+		}
+	}
+	if d.NextArg() {
+		return d.ArgErr()
+	}
+	return option.Block(d, option.Options{
+		"cookie":  option.Word(&i.Cookie, checkCookie),
+		"sources": i.ParseSources,
+	})
+}
+
+// Interface guards
+var (
+	_ caddy.Provisioner     = (*Token)(nil)
+	_ caddy.Validator       = (*Token)(nil)
+	_ caddyfile.Unmarshaler = (*Token)(nil)
+	_ identity.Injector     = (*Token)(nil)
+)

@@ -1,0 +1,10 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package guest is what the handler and its guest modules share while they are
+// provisioned: the metrics of a configuration (metrics.go), state that outlives a reload
+// (reload.go), the client for the API server (apiserver.go), the names under which guests
+// register (namespace.go), and what a server's listeners prove of its peers (listen.go).
+// A file is here for one of these reasons only: what one source or injector needs is in
+// its own package.
+package guest

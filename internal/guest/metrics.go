@@ -1,0 +1,153 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package guest
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Metrics are shared by all handlers of one configuration, in Caddy's registry. Their
+// labels take values from closed sets: the names of source modules, and results.
+type Metrics struct {
+	Requests  *prometheus.CounterVec
+	seconds   *prometheus.HistogramVec
+	Untrusted prometheus.Counter
+	cache     *prometheus.CounterVec
+	Review    prometheus.Histogram
+	Expiry    *Expiries
+}
+
+// NewMetrics registers the metrics, or finds those that another handler registered.
+func NewMetrics(registry *prometheus.Registry) (*Metrics, error) {
+	const namespace, subsystem = "caddy", "kube_identity"
+	m := &Metrics{
+		Requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Namespace: namespace, Subsystem: subsystem, Name: "requests_total",
+			Help: "Requests by the source that decided and by what became of them.",
+		}, []string{"source", "result"}),
+		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Namespace: namespace, Subsystem: subsystem, Name: "authenticate_seconds",
+			Help:    "Time a source took to decide, or to find no credential of its own.",
+			Buckets: []float64{1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1, 10},
+		}, []string{"source"}),
+		Untrusted: prometheus.NewCounter(prometheus.CounterOpts{
+			Namespace: namespace, Subsystem: subsystem, Name: "untrusted_fields_total",
+			Help: "Header fields dropped because only a trusted proxy may set them.",
+		}),
+		cache: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Namespace: namespace, Subsystem: subsystem, Name: "cache_total",
+			Help: "Questions to a cache by whether it had the answer.",
+		}, []string{"cache", "result"}),
+		Review: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Namespace: namespace, Subsystem: subsystem, Name: "review_seconds",
+			Help:    "Time the API server took for a TokenReview.",
+			Buckets: []float64{1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 1e-1, 2.5e-1, 5e-1, 1, 2.5, 5, 10},
+		}),
+		Expiry: newExpiries(prometheus.BuildFQName(namespace, subsystem, "credential_expiry_timestamp_seconds")),
+	}
+	err := errors.Join(
+		register(registry, &m.Requests),
+		register(registry, &m.seconds),
+		register(registry, &m.Untrusted),
+		register(registry, &m.cache),
+		register(registry, &m.Review),
+		register(registry, &m.Expiry),
+	)
+	if err != nil {
+		return nil, fmt.Errorf("registering metrics: %w", err)
+	}
+	return m, nil
+}
+
+// register puts a collector into the registry, or replaces it by the one that is there.
+func register[C prometheus.Collector](registry *prometheus.Registry, collector *C) error {
+	err := registry.Register(*collector)
+	there, ok := errors.AsType[prometheus.AlreadyRegisteredError](err)
+	if !ok {
+		return err
+	}
+	existing, ok := there.ExistingCollector.(C)
+	if !ok {
+		return err
+	}
+	*collector = existing
+	return nil
+}
+
+// ForCache returns what counts the hits and misses of one kind of cache.
+func (m *Metrics) ForCache(name string) func(hit bool) {
+	hits, misses := m.cache.WithLabelValues(name, "hit"), m.cache.WithLabelValues(name, "miss")
+	return func(hit bool) {
+		if hit {
+			hits.Inc()
+		} else {
+			misses.Inc()
+		}
+	}
+}
+
+// SourceMetrics are the counters of one source, looked up once.
+type SourceMetrics struct {
+	OK      prometheus.Counter
+	Seconds prometheus.Observer
+}
+
+// ForSource returns the counters of one source.
+func (m *Metrics) ForSource(name string) SourceMetrics {
+	return SourceMetrics{
+		OK:      m.Requests.WithLabelValues(name, "ok"),
+		Seconds: m.seconds.WithLabelValues(name),
+	}
+}
+
+// Expiries says when the proxy's own credentials expire. They are asked when the metric
+// is, since a credential outlives the configuration whose registry this is.
+type Expiries struct {
+	desc *prometheus.Desc
+
+	mu    sync.Mutex
+	dates map[string][]func() time.Time
+}
+
+func newExpiries(name string) *Expiries {
+	return &Expiries{
+		desc: prometheus.NewDesc(name, "When the service-account token that the proxy impersonates with expires; "+
+			"0 while there is none.", []string{"service_account"}, nil),
+		dates: make(map[string][]func() time.Time),
+	}
+}
+
+// Watch adds a credential. If several have the same service account (other audiences, or
+// another cluster), the earliest expiry is shown.
+func (e *Expiries) Watch(serviceAccount string, date func() time.Time) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.dates[serviceAccount] = append(e.dates[serviceAccount], date)
+}
+
+// Describe implements prometheus.Collector.
+func (e *Expiries) Describe(descs chan<- *prometheus.Desc) { descs <- e.desc }
+
+// Collect implements prometheus.Collector.
+func (e *Expiries) Collect(values chan<- prometheus.Metric) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for serviceAccount, dates := range e.dates {
+		first := math.Inf(1)
+		for _, date := range dates {
+			seconds := 0.0
+			if at := date(); !at.IsZero() {
+				seconds = float64(at.Unix())
+			}
+			first = min(first, seconds)
+		}
+		values <- prometheus.MustNewConstMetric(e.desc, prometheus.GaugeValue, first, serviceAccount)
+	}
+}

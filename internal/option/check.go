@@ -1,0 +1,78 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package option
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
+)
+
+// Each makes a check of a list out of a check of its elements.
+func Each(check func(string) error) func([]string) error {
+	return func(values []string) error {
+		for _, value := range values {
+			if err := check(value); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+// NotEmpty refuses the empty string.
+func NotEmpty(s string) error {
+	if s == "" {
+		return errors.New("the value is empty")
+	}
+	return nil
+}
+
+// OneOf makes a check for one of some words.
+func OneOf[W ~string](words []W) func(string) error {
+	return func(s string) error {
+		if slices.Contains(words, W(s)) {
+			return nil
+		}
+		return fmt.Errorf("%q is none of %v", s, words)
+	}
+}
+
+// CheckFieldName refuses what is not the whole name of a field that may hold an identity
+// or a token: a pattern, and fields that belong to the message or the connection.
+func CheckFieldName(field string) error {
+	if strings.HasSuffix(field, "*") {
+		return fmt.Errorf("header field %q: a name is wanted here, not a pattern", field)
+	}
+	return identity.CheckIdentityField(field)
+}
+
+// CheckExtraPrefix refuses what is not the beginning of names that may hold values.
+func CheckExtraPrefix(prefix string) error {
+	if strings.HasSuffix(prefix, "*") {
+		return fmt.Errorf("header field %q: the beginning of a name is wanted here, without a pattern", prefix)
+	}
+	return identity.CheckIdentityField(prefix + "*")
+}
+
+// CheckPrefix refuses a prefix with which no identity could pass the check of names.
+func CheckPrefix(prefix string) error {
+	if identity.IsReserved(prefix) {
+		return fmt.Errorf("prefix %q makes every name a reserved one", prefix)
+	}
+	return nil
+}
+
+// Union adds to names what it lacks of others, in their order.
+func Union(names, others []string) []string {
+	for _, name := range others {
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}

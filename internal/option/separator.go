@@ -1,0 +1,64 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package option
+
+import (
+	"errors"
+	"unicode"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+)
+
+// ListAndSeparator parses a list of fields whose last element may be a separator.
+func ListAndSeparator(values *[]string, separator *string, check func([]string) error) Parser {
+	parse := List(values, func(args []string) error {
+		if last := len(args) - 1; last > 0 && isSeparator(args[last]) {
+			args = args[:last]
+		}
+		return check(args)
+	})
+	return func(d *caddyfile.Dispenser) error {
+		if err := parse(d); err != nil {
+			return err
+		}
+		if last := len(*values) - 1; last > 0 && isSeparator((*values)[last]) {
+			*values, *separator = (*values)[:last], (*values)[last]
+		}
+		return nil
+	}
+}
+
+// OneAndSeparator parses an option with one argument and an optional separator.
+func OneAndSeparator(d *caddyfile.Dispenser, value, separator *string, check func(string) error) error {
+	option := d.Val()
+	args := d.RemainingArgs()
+	if len(args) < 1 || len(args) > 2 {
+		return d.ArgErr()
+	}
+	if err := check(args[0]); err != nil {
+		return d.Errf("parsing %s: %v", option, err)
+	}
+	*value = args[0]
+	if len(args) == 2 {
+		if !isSeparator(args[1]) {
+			return d.Errf("parsing %s: %v", option, CheckSeparator(args[1]))
+		}
+		*separator = args[1]
+	}
+	return NoBlock(d)
+}
+
+// isSeparator says whether s is one printable ASCII character that is neither letter
+// nor digit.
+func isSeparator(s string) bool {
+	return len(s) == 1 && s[0] >= ' ' && s[0] < 0x7f && !unicode.IsLetter(rune(s[0])) && !unicode.IsDigit(rune(s[0]))
+}
+
+// CheckSeparator judges a separator that came as JSON.
+func CheckSeparator(s string) error {
+	if s != "" && !isSeparator(s) {
+		return errors.New("a separator is one character that is neither letter nor digit")
+	}
+	return nil
+}

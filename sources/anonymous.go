@@ -1,0 +1,123 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package sources
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/guest"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/option"
+)
+
+const (
+	anonymousUser  = "system:anonymous"
+	anonymousGroup = "system:unauthenticated"
+)
+
+func init() {
+	caddy.RegisterModule(new(Anonymous))
+}
+
+// Anonymous is the source for requests that have no credential: they go on under a
+// fixed name. It must be the last source. It goes through the same injectors as any
+// other: impersonation sends its user and groups, headers send the fields that are set.
+type Anonymous struct {
+	// User is the name. Default: system:anonymous.
+	User string `json:"user,omitempty"`
+
+	// Groups of the anonymous user. Default: system:unauthenticated, with which the API
+	// server does not add system:authenticated.
+	Groups []string `json:"groups,omitempty"`
+
+	// OnFailure makes a request anonymous also when it presents a credential that is bad
+	// (malformed or rejected), as Kong's anonymous consumer does. One that is proven but
+	// forbidden, or that could not be checked, is refused all the same.
+	OnFailure bool `json:"on_failure,omitempty"`
+}
+
+// CaddyModule returns the Caddy module information.
+func (*Anonymous) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: guest.Sources + ".anonymous", New: func() caddy.Module { return new(Anonymous) }}
+}
+
+// Provision sets the defaults.
+func (a *Anonymous) Provision(caddy.Context) error {
+	if a.User == "" {
+		a.User = anonymousUser
+	}
+	a.Groups = a.groups()
+	return nil
+}
+
+func (a *Anonymous) groups() []string {
+	if len(a.Groups) == 0 {
+		return []string{anonymousGroup}
+	}
+	return a.Groups
+}
+
+// Validate refuses groups without a name.
+func (a *Anonymous) Validate() error {
+	if err := option.Each(option.NotEmpty)(a.Groups); err != nil {
+		return fmt.Errorf("anonymous groups: %w", err)
+	}
+	return nil
+}
+
+// Reads implements [identity.Source]: nothing.
+func (*Anonymous) Reads() identity.Fields { return identity.Fields{} }
+
+// AfterFailure implements [identity.Fallback].
+func (a *Anonymous) AfterFailure() bool { return a.OnFailure }
+
+// Authenticate implements [identity.Source]: everybody is the same.
+func (a *Anonymous) Authenticate(context.Context, *identity.Request) (*identity.Identity, error) {
+	return &identity.Identity{
+		Explicit: true, // nobody's credential can be abused
+		User:     identity.User{Username: a.User, Groups: a.Groups},
+		Reserved: []string{anonymousUser, anonymousGroup},
+	}, nil
+}
+
+// ClusterNeeds implements [identity.ClusterUser].
+func (a *Anonymous) ClusterNeeds() identity.ClusterNeeds {
+	return identity.ClusterNeeds{Groups: a.groups()}
+}
+
+// UnmarshalCaddyfile sets up the source from Caddyfile tokens. Syntax:
+//
+//	anonymous [<user>] {
+//		groups <group>...
+//		on_failure
+//	}
+func (a *Anonymous) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // consume source name
+	if d.NextArg() {
+		a.User = d.Val()
+		if a.User == "" {
+			return d.Err("parsing anonymous: the value is empty")
+		}
+	}
+	if d.NextArg() {
+		return d.ArgErr()
+	}
+	return option.Block(d, option.Options{
+		"groups":     option.List(&a.Groups, option.Each(option.NotEmpty)),
+		"on_failure": option.Flag(&a.OnFailure),
+	})
+}
+
+// Interface guards
+var (
+	_ caddy.Provisioner     = (*Anonymous)(nil)
+	_ caddy.Validator       = (*Anonymous)(nil)
+	_ caddyfile.Unmarshaler = (*Anonymous)(nil)
+	_ identity.Fallback     = (*Anonymous)(nil)
+	_ identity.ClusterUser  = (*Anonymous)(nil)
+)

@@ -1,0 +1,120 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package sources
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/guest"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/option"
+)
+
+func init() {
+	caddy.RegisterModule(new(AuthenticationConfig))
+}
+
+// AuthenticationConfig is the source for tokens of the issuers in a Kubernetes
+// AuthenticationConfiguration file (apiserver.config.k8s.io/v1 or v1beta1): the same file
+// that kube-apiserver reads with --authentication-config, with its claim mappings,
+// validation rules and CEL expressions. A token is the same user here and there.
+//
+// Read are its jwt authenticators; "anonymous" is for the API server itself. The file is
+// read again when it changes. A file that cannot be read, or says something that the API
+// server would not accept, is an error at load, and later the last good one stays.
+type AuthenticationConfig struct {
+	// File is the path. Required.
+	File string `json:"file,omitempty"`
+
+	Bearer
+
+	state    *authenticationState
+	stateKey string
+	counted  func(hit bool)
+}
+
+// CaddyModule returns the Caddy module information.
+func (*AuthenticationConfig) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  guest.Sources + ".authentication_config",
+		New: func() caddy.Module { return new(AuthenticationConfig) },
+	}
+}
+
+// Provision reads the file, and takes up the keys and verdicts that an earlier
+// configuration left. It does not wait for the issuers.
+func (a *AuthenticationConfig) Provision(ctx caddy.Context) error {
+	a.provisionBearer()
+	if a.File == "" {
+		return errors.New("authentication_config: there is no file")
+	}
+	if err := a.acquireState(); err != nil {
+		return fmt.Errorf("authentication_config: %w", err)
+	}
+	metrics, err := guest.NewMetrics(ctx.GetMetricsRegistry())
+	if err != nil {
+		return err
+	}
+	a.counted = metrics.ForCache("authentication_config")
+	return nil
+}
+
+// Cleanup gives the state back; the last one to do so ends it.
+func (a *AuthenticationConfig) Cleanup() error {
+	return guest.Release(authenticationStates, &a.stateKey)
+}
+
+// Validate refuses fields that hold no token.
+func (a *AuthenticationConfig) Validate() error {
+	if err := a.validateBearer(); err != nil {
+		return fmt.Errorf("authentication_config: %w", err)
+	}
+	return nil
+}
+
+// Authenticate implements [identity.Source].
+func (a *AuthenticationConfig) Authenticate(ctx context.Context, r *identity.Request) (*identity.Identity, error) {
+	token, explicit, err := a.token(r)
+	if err != nil {
+		return nil, err
+	}
+	authenticator := *a.state.current()
+	authenticator.Counted = a.counted
+	id, err := authenticator.Authenticate(ctx, token)
+	if err != nil {
+		return nil, err
+	}
+	id.Explicit = explicit
+	return id, nil
+}
+
+// UnmarshalCaddyfile sets up the source from Caddyfile tokens. Syntax:
+//
+//	authentication_config <file> [{
+//		token_header <field>...
+//	}]
+func (a *AuthenticationConfig) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // consume source name
+	if !d.AllArgs(&a.File) {
+		return d.ArgErr()
+	}
+	if err := option.NotEmpty(a.File); err != nil {
+		return d.Errf("parsing authentication_config: %v", err)
+	}
+	return option.Block(d, option.Options{"token_header": a.parseTokenHeader})
+}
+
+// Interface guards
+var (
+	_ caddy.Provisioner     = (*AuthenticationConfig)(nil)
+	_ caddy.CleanerUpper    = (*AuthenticationConfig)(nil)
+	_ caddy.Validator       = (*AuthenticationConfig)(nil)
+	_ caddyfile.Unmarshaler = (*AuthenticationConfig)(nil)
+	_ identity.Source       = (*AuthenticationConfig)(nil)
+)

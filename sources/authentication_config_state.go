@@ -1,0 +1,210 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package sources
+
+import (
+	"bytes"
+	"crypto/x509"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/identity/oidc"
+	"github.com/caddy-kube-identity/caddy-kube-identity/identity/oidc/authenticationconfig"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/guest"
+	"github.com/caddy-kube-identity/caddy-kube-identity/tokencache"
+)
+
+// earlyTokens is for how long before its nbf a token counts, as with kube-apiserver
+// (go-oidc, oidc/verify.go). After exp none counts, as there.
+const earlyTokens = 5 * time.Minute
+
+// watchInterval is how often the file is looked at, at most.
+const watchInterval = time.Second
+
+// authenticationStates holds what outlives a configuration, by the path of the file.
+var authenticationStates = guest.NewPool() //nolint:gochecknoglobals // a UsagePool is what outlives a configuration
+
+// authenticationState follows one file.
+type authenticationState struct {
+	file string
+
+	now     atomic.Pointer[authenticationFile]
+	looked  atomic.Int64 // nanoseconds since 1970
+	reading sync.Mutex
+}
+
+// authenticationFile is what the file held.
+type authenticationFile struct {
+	content       []byte
+	authenticator *oidc.Authenticator
+	keys          []issuerKeys
+}
+
+// issuerKeys are the keys of an issuer, and what they depend on.
+type issuerKeys struct {
+	issuer, discovery string
+	authority         *x509.CertPool
+	keys              *oidc.RemoteKeys
+}
+
+// same says whether an issuer of a later file has these keys.
+func (k *issuerKeys) same(jwt *authenticationconfig.Authenticator) bool {
+	return k.issuer == jwt.IssuerURL && k.discovery == jwt.DiscoveryURL &&
+		(k.authority == nil) == (jwt.CertificateAuthority == nil) &&
+		(k.authority == nil || k.authority.Equal(jwt.CertificateAuthority))
+}
+
+// Destruct implements caddy.Destructor.
+func (s *authenticationState) Destruct() error {
+	guest.Retire(func() {
+		now := s.now.Load()
+		if now.authenticator != nil {
+			now.authenticator.Cache.Close()
+		}
+		for _, of := range now.keys {
+			of.keys.Close()
+		}
+	})
+	return nil
+}
+
+// acquireState finds or makes the state for this file. A file that is no good now is an
+// error, whatever an earlier configuration has of it.
+func (a *AuthenticationConfig) acquireState() error {
+	path, err := filepath.Abs(a.File)
+	if err != nil {
+		return err
+	}
+	content, config, err := readAuthenticationConfig(a.File)
+	if err != nil {
+		return err
+	}
+	value, _, err := authenticationStates.LoadOrNew(path, func() (caddy.Destructor, error) {
+		state := &authenticationState{file: path}
+		state.now.Store(&authenticationFile{})
+		return state, nil
+	})
+	if err != nil {
+		return err
+	}
+	a.stateKey, a.state = path, value.(*authenticationState)
+	a.state.reading.Lock()
+	defer a.state.reading.Unlock()
+	return a.state.use(content, config)
+}
+
+func readAuthenticationConfig(path string) ([]byte, *authenticationconfig.Config, error) {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return nil, nil, fmt.Errorf("reading the file: %w", err)
+	}
+	config, err := authenticationconfig.Parse(content)
+	if err != nil {
+		return nil, nil, fmt.Errorf("reading %s: %w", path, err)
+	}
+	return content, config, nil
+}
+
+// current returns what the file says, and looks at it again when it is time to.
+func (s *authenticationState) current() *oidc.Authenticator {
+	now := time.Now().UnixNano()
+	since := now - s.looked.Load() // below zero after the clock was set back
+	if (since < 0 || since >= int64(watchInterval)) && s.reading.TryLock() {
+		defer s.reading.Unlock()
+		s.refresh()
+		s.looked.Store(now)
+	}
+	return s.now.Load().authenticator
+}
+
+// refresh reads the file again. It keeps the last good one.
+func (s *authenticationState) refresh() {
+	logger := caddy.Log().Named(guest.Sources + ".authentication_config").With(zap.String("file", s.file))
+	content, err := os.ReadFile(s.file) //nolint:gosec // which file is read is the operator's to say
+	if err == nil && bytes.Equal(content, s.now.Load().content) {
+		return
+	}
+	var config *authenticationconfig.Config
+	if err == nil {
+		config, err = authenticationconfig.Parse(content)
+	}
+	if err == nil {
+		err = s.use(content, config)
+	}
+	if err != nil {
+		logger.Error("keeping the last good file", zap.Error(err))
+		return
+	}
+	logger.Info("the file has changed", zap.Int("issuers", len(config.Authenticators)))
+}
+
+// use puts a file in force: with the keys of issuers that stay, and without any verdict
+// that was reached under the last one.
+func (s *authenticationState) use(content []byte, config *authenticationconfig.Config) error {
+	last := s.now.Load()
+	if last.authenticator != nil && bytes.Equal(content, last.content) {
+		return nil
+	}
+	// a cache for each file: a request that found the last one in force, and reaches its
+	// verdict only now, must not leave that where it is found under this one
+	cache := tokencache.New(tokencache.Config{})
+	next := &authenticationFile{content: content, authenticator: &oidc.Authenticator{Cache: cache}}
+	for n := range config.Authenticators {
+		jwt := &config.Authenticators[n]
+		keys, err := next.keysOf(jwt, last)
+		if err != nil {
+			next.closeBut(last)
+			return err
+		}
+		next.authenticator.Issuers = append(next.authenticator.Issuers, &oidc.Issuer{
+			URL:       jwt.IssuerURL,
+			Audiences: jwt.Audiences,
+			Early:     earlyTokens,
+			Keys:      keys,
+			Mapper:    jwt.Mapper,
+		})
+	}
+	s.now.Store(next)
+	last.closeBut(next) // its cache stays for the requests that have it
+	return nil
+}
+
+// keysOf finds the keys of an issuer with the last file, or makes new ones.
+func (f *authenticationFile) keysOf(jwt *authenticationconfig.Authenticator, last *authenticationFile) (*oidc.RemoteKeys, error) {
+	if n := slices.IndexFunc(last.keys, func(k issuerKeys) bool { return k.same(jwt) }); n >= 0 {
+		f.keys = append(f.keys, last.keys[n])
+		return last.keys[n].keys, nil
+	}
+	authority := jwt.CertificateAuthority
+	keys, err := oidc.NewRemoteKeys(oidc.RemoteConfig{
+		Issuer:       jwt.IssuerURL,
+		DiscoveryURL: jwt.DiscoveryURL,
+		Roots:        func() *x509.CertPool { return authority },
+		Log:          logIssuer(jwt.IssuerURL),
+	})
+	if err != nil {
+		return nil, err
+	}
+	keys.Warm()
+	f.keys = append(f.keys, issuerKeys{jwt.IssuerURL, jwt.DiscoveryURL, authority, keys})
+	return keys, nil
+}
+
+// closeBut gives up the keys that another file does not use.
+func (f *authenticationFile) closeBut(other *authenticationFile) {
+	for _, of := range f.keys {
+		if !slices.ContainsFunc(other.keys, func(k issuerKeys) bool { return k.keys == of.keys }) {
+			of.keys.Close()
+		}
+	}
+}

@@ -1,0 +1,69 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package sources
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/option"
+)
+
+// Bearer is what sources of bearer tokens have in common: where a token stands.
+type Bearer struct {
+	// TokenHeader are fields that hold a token and nothing else, such as
+	// X-Forwarded-Id-Token, besides "Authorization: Bearer" and the websocket subprotocol
+	// of the API server. They are looked at in order, before Authorization; the first that
+	// is not empty counts. A token proves itself, so they are read from every peer.
+	TokenHeader []string `json:"token_header,omitempty"`
+
+	fields []string // canonical
+}
+
+func (b *Bearer) provisionBearer() {
+	b.fields = nil
+	for _, field := range b.TokenHeader {
+		b.fields = append(b.fields, http.CanonicalHeaderKey(field))
+	}
+}
+
+// Reads implements [identity.Source].
+func (b *Bearer) Reads() identity.Fields {
+	return identity.Fields{Names: append([]string{"Authorization"}, b.fields...), Credential: true}
+}
+
+// token finds the token of a request, and says whether the client itself put it there.
+// Other fields a proxy writes, for the session that the browser has with it, and so may a
+// trusted one have done with Authorization.
+func (b *Bearer) token(r *identity.Request) (token string, explicit bool, err error) {
+	for _, field := range b.fields {
+		token, err := identity.RawToken(field, r.Claims.Lines(field))
+		if !errors.Is(err, identity.ErrAbsent) {
+			return token, false, err
+		}
+	}
+	token, err = identity.Bearer(r.Claims.Lines("Authorization"))
+	return token, !r.Peer.Trusted, err
+}
+
+func (b *Bearer) parseTokenHeader(d *caddyfile.Dispenser) error {
+	return option.List(&b.TokenHeader, option.Each(option.CheckFieldName))(d)
+}
+
+// validateBearer refuses fields in which no token can stand alone.
+func (b *Bearer) validateBearer() error {
+	for n, field := range b.TokenHeader {
+		if err := option.CheckFieldName(field); err != nil {
+			return fmt.Errorf("token_header: %w", err)
+		}
+		if _, found := identity.Overlap([]string{field}, b.TokenHeader[:n]); found {
+			return fmt.Errorf("token_header: %s is there twice", field)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,252 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package sources
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/certauth"
+	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/guest"
+	"github.com/caddy-kube-identity/caddy-kube-identity/trustpool"
+)
+
+func init() {
+	caddy.RegisterModule(new(ClientCert))
+}
+
+// ClientCert is the source for a client certificate: one that a trusted proxy passed on
+// in a header field, or, with TLS, one that Caddy's own handshake received. Either way
+// it is verified here, for client authentication and against this source's own roots.
+//
+// Whether the sender of a request has the certificate's key, only the proxy that ended
+// TLS knows: from a peer that is not trusted the fields are dropped.
+type ClientCert struct {
+	// TLS takes the certificate of Caddy's own handshake. The listener must ask for one
+	// (tls client_auth, any mode). Not together with Header.
+	TLS bool `json:"tls,omitempty"`
+
+	// Header is the field with the certificate. It must come in one line, but for xfcc,
+	// which is a list that grows. Empty, "-" and "(null)" mean no certificate.
+	Header string `json:"header,omitempty"`
+
+	// Encoding is how Header and ChainHeader are written: "url_pem" (percent-encoded
+	// PEM), "pem" (PEM whose line breaks became blanks), "base64_der" (also in quotes, or
+	// a list with commas), "rfc9440" or "xfcc" (Envoy's X-Forwarded-Client-Cert, of which
+	// the last element counts, which the nearest proxy wrote).
+	Encoding string `json:"encoding,omitempty"`
+
+	// LeafOnly says that Header holds one certificate, so that a list is refused. Presets
+	// of proxies that send no chain there have it.
+	LeafOnly bool `json:"leaf_only,omitempty"`
+
+	// ChainHeader is the field with intermediate certificates. They help to build a chain
+	// and never become roots.
+	ChainHeader string `json:"chain_header,omitempty"`
+
+	// VerifyHeader is a field in which the proxy says how its own verification went. It
+	// is compared first and exactly: a certificate next to anything but VerifyValue is
+	// rejected.
+	VerifyHeader string `json:"verify_header,omitempty"`
+	VerifyValue  string `json:"verify_value,omitempty"`
+
+	// TrustPoolRaw is the CAs. Required; an empty pool is refused. What is self-signed in it
+	// ends chains; other certificates help to build them.
+	TrustPoolRaw json.RawMessage `json:"trust_pool,omitempty" caddy:"namespace=tls.ca_pool.source inline_key=provider"`
+
+	// AllowPartialChain accepts a chain that ends at a certificate of the pool which is not
+	// self-signed.
+	AllowPartialChain bool `json:"allow_partial_chain,omitempty"`
+
+	// MaxIntermediates is how many certificates may come with the leaf, and stand between
+	// it and the root. Default: 4.
+	MaxIntermediates int `json:"max_intermediates,omitempty"`
+
+	// Username are attributes: common_name, subject, dns, email, uri, serial, fingerprint.
+	// The first that the certificate has is the user; one that it has several of is
+	// rejected. Default: common_name.
+	Username []string `json:"username,omitempty"`
+
+	// Groups are attributes whose values are groups: organization, organizational_unit.
+	// Default: none.
+	Groups []string `json:"groups,omitempty"`
+
+	// UserPrefix and GroupPrefix go before names out of the certificate.
+	UserPrefix  string `json:"user_prefix,omitempty"`
+	GroupPrefix string `json:"group_prefix,omitempty"`
+
+	// AllowedNames are the only names, as Username finds them, that may pass.
+	AllowedNames []string `json:"allowed_names,omitempty"`
+
+	// Map gives names of certificates to users. A name is an alternative name (DNS, email,
+	// URI), or the common name of a certificate that has no alternative names.
+	Map []CertMapping `json:"map,omitempty"`
+
+	// MapOnly refuses a trusted certificate that is not in Map, with 403.
+	MapOnly bool `json:"map_only,omitempty"`
+
+	// DefaultUser is who a trusted certificate without a usable name is.
+	DefaultUser *CertUser `json:"default_user,omitempty"`
+
+	// Revocation asks whether a trusted certificate was revoked. Default: it is not asked.
+	Revocation *CertRevocation `json:"revocation,omitempty"`
+
+	// CacheTTL is for how long a good verdict is kept, at most: never longer than the
+	// certificates and the answers about revocation are valid. Default: 1m.
+	CacheTTL caddy.Duration `json:"cache_ttl,omitempty"`
+
+	authenticator                     *certauth.Authenticator
+	header, chainHeader, verifyHeader string // canonical
+	stateKey                          string // in certStates
+}
+
+// CaddyModule returns the Caddy module information.
+func (*ClientCert) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: guest.Sources + ".client_cert", New: func() caddy.Module { return new(ClientCert) }}
+}
+
+// Provision loads the CAs and takes up the state that an earlier configuration with
+// the same settings left.
+func (c *ClientCert) Provision(ctx caddy.Context) error {
+	c.setDefaults()
+	ca, err := trustpool.Load(ctx, c, c.TrustPoolRaw)
+	if err != nil {
+		return fmt.Errorf("client_cert: %w", err)
+	}
+	state, err := c.acquireState()
+	if err != nil {
+		return fmt.Errorf("client_cert: %w", err)
+	}
+	c.header = http.CanonicalHeaderKey(c.Header)
+	c.chainHeader = http.CanonicalHeaderKey(c.ChainHeader)
+	c.verifyHeader = http.CanonicalHeaderKey(c.VerifyHeader)
+	metrics, err := guest.NewMetrics(ctx.GetMetricsRegistry())
+	if err != nil {
+		return err
+	}
+	trusted := &trustedRoots{ca: ca, partial: c.AllowPartialChain}
+	c.authenticator = &certauth.Authenticator{
+		Encoding:      certauth.Encoding(c.Encoding),
+		LeafOnly:      c.LeafOnly,
+		Roots:         trusted.roots,
+		Intermediates: trusted.intermediates,
+		Verifier:      certauth.Verifier{AllowPartialChain: c.AllowPartialChain, MaxIntermediates: c.MaxIntermediates},
+		Revocation:    state.revocation,
+		Mapping:       c.mapping(),
+		Cache:         state.cache,
+		TTL:           time.Duration(c.CacheTTL),
+		Counted:       metrics.ForCache("client_cert"),
+	}
+	return nil
+}
+
+// Cleanup gives the state back; the last one to do so ends it.
+func (c *ClientCert) Cleanup() error { return guest.Release(certStates, &c.stateKey) }
+
+// setDefaults fills in what is not said.
+func (c *ClientCert) setDefaults() {
+	if len(c.Username) == 0 {
+		c.Username = []string{string(certauth.CommonName)}
+	}
+	if c.MaxIntermediates == 0 {
+		c.MaxIntermediates = certauth.DefaultMaxIntermediates
+	}
+	if c.CacheTTL == 0 {
+		c.CacheTTL = caddy.Duration(time.Minute)
+	}
+	if c.Revocation != nil && c.Revocation.Mode == "" {
+		c.Revocation.Mode = string(certauth.ModeStrict)
+	}
+}
+
+// mapping is what the options say of names.
+func (c *ClientCert) mapping() certauth.Mapping {
+	m := certauth.Mapping{
+		UserPrefix:   c.UserPrefix,
+		GroupPrefix:  c.GroupPrefix,
+		AllowedNames: c.AllowedNames,
+		MapOnly:      c.MapOnly,
+	}
+	for _, attribute := range c.Username {
+		m.Username = append(m.Username, certauth.Attribute(attribute))
+	}
+	for _, attribute := range c.Groups {
+		m.Groups = append(m.Groups, certauth.Attribute(attribute))
+	}
+	for _, entry := range c.Map {
+		m.Map = append(m.Map, certauth.Entry{
+			Name: entry.Name, Issuer: entry.Issuer, User: entry.User, Groups: entry.UserGroups,
+		})
+	}
+	if c.DefaultUser != nil {
+		m.Default = &certauth.Entry{User: c.DefaultUser.User, Groups: c.DefaultUser.UserGroups}
+	}
+	return m
+}
+
+// Reads implements [identity.Source]: a certificate in a field is the word of a proxy.
+func (c *ClientCert) Reads() identity.Fields {
+	names := []string{c.header, c.chainHeader, c.verifyHeader}
+	return identity.Fields{
+		Names: slices.DeleteFunc(names, func(name string) bool { return name == "" }),
+		Proxy: !c.TLS,
+	}
+}
+
+// Authenticate implements [identity.Source].
+func (c *ClientCert) Authenticate(ctx context.Context, r *identity.Request) (*identity.Identity, error) {
+	verdict, err := c.judge(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	return &identity.Identity{User: verdict.User, Expires: verdict.Expires}, nil
+}
+
+func (c *ClientCert) judge(ctx context.Context, r *identity.Request) (certauth.Verdict, error) {
+	if c.TLS {
+		return c.authenticator.Certificates(ctx, r.Certificates, time.Now())
+	}
+	leaf, chain := r.Claims.Lines(c.header), r.Claims.Lines(c.chainHeader)
+	if c.verifyHeader != "" && !c.authenticator.Absent(leaf) {
+		if err := c.checkVerified(r.Claims.Lines(c.verifyHeader)); err != nil {
+			return certauth.Verdict{}, err
+		}
+	}
+	return c.authenticator.Header(ctx, leaf, chain, time.Now())
+}
+
+// checkVerified compares what the proxy says of its own verification: a proxy that is
+// told to go on without one (optional_no_ca) passes the certificate all the same.
+func (c *ClientCert) checkVerified(verify []string) error {
+	switch {
+	case len(verify) > 1:
+		return fmt.Errorf("%w: %d lines of %s", identity.ErrMalformed, len(verify), c.verifyHeader)
+	case len(verify) == 0 || verify[0] != c.VerifyValue:
+		return fmt.Errorf("%w: the proxy does not say that it verified the certificate", identity.ErrRejected)
+	}
+	return nil
+}
+
+// logRevocation tells what happens in the background, to the log of the configuration
+// that is in force by then: the state that logs outlives the one it was made by.
+func logRevocation(message string, err error) {
+	caddy.Log().Named(guest.Sources+".client_cert").Warn(message, zap.Error(err))
+}
+
+// Interface guards
+var (
+	_ caddy.Provisioner  = (*ClientCert)(nil)
+	_ caddy.CleanerUpper = (*ClientCert)(nil)
+	_ caddy.Validator    = (*ClientCert)(nil)
+	_ identity.Source    = (*ClientCert)(nil)
+)

@@ -1,0 +1,50 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package sources
+
+import "github.com/caddyserver/caddy/v2"
+
+// CertMapping is who a certificate with a given name is.
+type CertMapping struct {
+	// Name of the certificate.
+	Name string `json:"name,omitempty"`
+
+	// Issuer is the SHA-256 fingerprint, in hexadecimal, of the CA's certificate that must
+	// have issued it. Entries with an issuer go before those without. Default: any CA.
+	Issuer string `json:"issuer,omitempty"`
+
+	CertUser
+}
+
+// CertUser is a user whom the configuration names. No prefix goes before it.
+type CertUser struct {
+	User       string   `json:"user,omitempty"`
+	UserGroups []string `json:"groups,omitempty"`
+}
+
+// CertRevocation says how to ask whether a certificate was revoked.
+type CertRevocation struct {
+	// Mode is "off", "soft_fail" (only an answer counts: what cannot be asked passes) or
+	// "strict" (without an answer the request is refused with 503). Default: strict.
+	Mode string `json:"mode,omitempty"`
+
+	// CRL are files, which are read again when they change, or URLs.
+	CRL []string `json:"crl,omitempty"`
+
+	// OCSP asks a responder.
+	OCSP *CertOCSP `json:"ocsp,omitempty"`
+
+	// AllowedHosts are the hosts, with a port where it is not the scheme's own, to which a
+	// URL out of a certificate may lead. Default: any whose address is public.
+	AllowedHosts []string `json:"allowed_hosts,omitempty"`
+
+	// Timeout of one question. Default: 5s.
+	Timeout caddy.Duration `json:"timeout,omitempty"`
+}
+
+// CertOCSP says whom to ask.
+type CertOCSP struct {
+	// Responder is the URL. Default: the one that the certificate names.
+	Responder string `json:"responder,omitempty"`
+}

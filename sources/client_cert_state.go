@@ -1,0 +1,151 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package sources
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/x509"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddytls"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/certauth"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/guest"
+)
+
+// certCacheSize is how many verdicts are kept for one configuration of the source.
+const certCacheSize = 4096
+
+// certStates holds what outlives a configuration, by a hash of what it depends on: a
+// reload that changes nothing about a source does not ask every responder again.
+var certStates = guest.NewPool() //nolint:gochecknoglobals // a UsagePool is what outlives a configuration
+
+// certState is what sources with the same settings share.
+type certState struct {
+	cache      *certauth.Cache
+	revocation *certauth.Revocation
+}
+
+// Destruct implements caddy.Destructor.
+func (s *certState) Destruct() error {
+	if s.revocation != nil {
+		s.revocation.Close()
+	}
+	return nil
+}
+
+// acquireState finds or makes the state for these settings.
+func (c *ClientCert) acquireState() (*certState, error) {
+	key, err := guest.StateKey("client_cert", c)
+	if err != nil {
+		return nil, err
+	}
+	value, _, err := certStates.LoadOrNew(key, func() (caddy.Destructor, error) {
+		return c.newState()
+	})
+	if err != nil {
+		return nil, err
+	}
+	c.stateKey = key
+	return value.(*certState), nil
+}
+
+func (c *ClientCert) newState() (caddy.Destructor, error) {
+	state := &certState{cache: certauth.NewCache(certCacheSize)}
+	if c.Revocation == nil || c.Revocation.Mode == string(certauth.ModeOff) {
+		return state, nil
+	}
+	state.revocation = &certauth.Revocation{
+		Mode:         certauth.Mode(c.Revocation.Mode),
+		CRLs:         c.Revocation.CRL,
+		OCSP:         c.Revocation.OCSP != nil,
+		AllowedHosts: c.Revocation.AllowedHosts,
+		Timeout:      time.Duration(c.Revocation.Timeout),
+		Log:          logRevocation,
+	}
+	if c.Revocation.OCSP != nil {
+		state.revocation.Responder = c.Revocation.OCSP.Responder
+	}
+	if err := state.revocation.Validate(); err != nil {
+		return nil, fmt.Errorf("revocation: %w", err)
+	}
+	state.revocation.Start(context.Background()) // not the configuration's context, which this state outlives
+	return state, nil
+}
+
+// trustedRoots watches a pool of CAs and gives it the key that verdicts are kept under.
+type trustedRoots struct {
+	ca      caddytls.CA
+	partial bool // every certificate of the pool may end a chain
+	last    atomic.Pointer[splitPool]
+}
+
+// splitPool is a pool of the operator's, as it is to be used.
+type splitPool struct {
+	pool          *x509.CertPool // as the guest gave it
+	roots         *x509.CertPool
+	intermediates []*x509.Certificate
+	key           certauth.Key
+}
+
+// roots returns the pool that ends chains, and its key. A pool that is another one than
+// before, since its file changed, has another key, and so none of its verdicts is found
+// again.
+func (t *trustedRoots) roots() (*x509.CertPool, certauth.Key) {
+	current := t.current()
+	return current.roots, current.key
+}
+
+func (t *trustedRoots) intermediates() []*x509.Certificate { return t.current().intermediates }
+
+func (t *trustedRoots) current() *splitPool {
+	pool := t.ca.CertPool()
+	if last := t.last.Load(); last != nil && last.pool == pool {
+		return last
+	}
+	next := t.split(pool)
+	t.last.Store(next)
+	return next
+}
+
+// split makes roots of the pool's self-signed certificates and intermediates of the
+// others, as OpenSSL does: Go ends a chain at the first certificate that is in the pool,
+// so with the usual bundle of both every chain would be a partial one. The key is a hash
+// of the certificates, so that the same ones after a reload find their verdicts again. A
+// pool that does not show what it has is used as it is, with a key of its own.
+func (t *trustedRoots) split(pool *x509.CertPool) *splitPool {
+	result := &splitPool{pool: pool, roots: pool}
+	provider, ok := t.ca.(caddytls.CertificateProvider)
+	if !ok {
+		_, _ = rand.Read(result.key[:])
+		return result
+	}
+	shown, roots, hash := x509.NewCertPool(), x509.NewCertPool(), sha256.New()
+	var others []*x509.Certificate
+	certs := provider.Certificates()
+	for _, cert := range certs {
+		shown.AddCert(cert)
+		sum := sha256.Sum256(cert.Raw)
+		hash.Write(sum[:])
+		if certauth.IsSelfSigned(cert) {
+			roots.AddCert(cert)
+		} else {
+			others = append(others, cert)
+		}
+	}
+	if !shown.Equal(pool) { // it changed in between, or shows less than it trusts
+		_, _ = rand.Read(result.key[:])
+		return result
+	}
+	hash.Sum(result.key[:0])
+	if !t.partial && len(others) < len(certs) {
+		result.roots, result.intermediates = roots, others
+	}
+	return result
+}

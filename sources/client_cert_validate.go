@@ -1,0 +1,95 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package sources
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/certauth"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/option"
+)
+
+// Validate judges what the Caddyfile judges where it stands, and what needs the whole.
+func (c *ClientCert) Validate() error {
+	err := errors.Join(
+		c.validateFields(),
+		option.Each(option.OneOf(certauth.UsernameAttributes()))(c.Username),
+		option.Each(option.OneOf(certauth.GroupAttributes()))(c.Groups),
+		option.Each(option.CheckPrefix)([]string{c.UserPrefix, c.GroupPrefix}),
+		c.validateMapping(),
+		c.validateRevocation(),
+	)
+	if err != nil {
+		return fmt.Errorf("client_cert: %w", err)
+	}
+	return nil
+}
+
+func (c *ClientCert) validateFields() error {
+	switch {
+	case c.MaxIntermediates < 0:
+		return fmt.Errorf("max_intermediates: %d is less than 1", c.MaxIntermediates)
+	case c.TLS && (c.Header != "" || c.ChainHeader != "" || c.VerifyHeader != "" || c.Encoding != "" || c.LeafOnly):
+		return errors.New("with tls there is no header")
+	case c.TLS:
+		return nil
+	case c.Header == "":
+		return errors.New("there is no header, no preset and no tls to take a certificate from")
+	case (c.VerifyHeader == "") != (c.VerifyValue == ""):
+		return errors.New("verify_header needs a field and a value")
+	case c.ChainHeader != "" && (c.Encoding == string(certauth.XFCC)):
+		return errors.New("the encoding xfcc has the chain in the same header")
+	}
+	for _, field := range []string{c.Header, c.ChainHeader, c.VerifyHeader} {
+		if field == "" {
+			continue
+		}
+		if err := option.CheckFieldName(field); err != nil {
+			return err
+		}
+	}
+	return checkEncoding(c.Encoding)
+}
+
+func (c *ClientCert) validateMapping() error {
+	for _, entry := range c.Map {
+		if entry.Name == "" || entry.User == "" {
+			return errors.New("map: an entry needs a name and a user")
+		}
+		if entry.Issuer != "" {
+			if err := checkFingerprint(entry.Issuer); err != nil {
+				return fmt.Errorf("map: issuer: %w", err)
+			}
+		}
+	}
+	switch {
+	case c.MapOnly && len(c.Map) == 0:
+		return errors.New("map_only without a map refuses everybody")
+	case c.MapOnly && c.DefaultUser != nil:
+		return errors.New("map_only leaves nothing for default_user")
+	case c.DefaultUser != nil && c.DefaultUser.User == "":
+		return errors.New("default_user: there is no user")
+	case c.CacheTTL < 0:
+		return errors.New("cache_ttl is below zero")
+	}
+	return nil
+}
+
+func (c *ClientCert) validateRevocation() error {
+	r := c.Revocation
+	if r == nil {
+		return nil
+	}
+	err := option.OneOf([]certauth.Mode{certauth.ModeOff, certauth.ModeSoftFail, certauth.ModeStrict})(r.Mode)
+	switch {
+	case err != nil:
+		return fmt.Errorf("revocation mode: %w", err)
+	case r.Mode != string(certauth.ModeOff) && len(r.CRL) == 0 && r.OCSP == nil:
+		return errors.New("revocation: there is neither crl nor ocsp to ask")
+	case r.Timeout < 0:
+		return errors.New("revocation timeout is below zero")
+	}
+	return nil
+}

@@ -1,0 +1,201 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package sources
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
+	"github.com/caddy-kube-identity/caddy-kube-identity/identity/oidc"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/guest"
+)
+
+func init() {
+	caddy.RegisterModule(new(OIDC))
+}
+
+// OIDC is the source for tokens of one OpenID Connect issuer (JWTs), which are verified
+// here. Its words and defaults are those of kube-apiserver's flags --oidc-*. There may be
+// several, one for each issuer: the token's iss selects who is asked, and proves nothing.
+//
+// Keys come from the issuer's discovery document, from JWKSURL or from JWKSFile. An
+// issuer that is out of reach is no reason not to load: until it is there, its tokens
+// get 503. What cannot be verified gets 401.
+type OIDC struct {
+	// Issuer is compared with the token's iss, byte for byte. With discovery it is an
+	// https URL (http for a loopback address). Required.
+	Issuer string `json:"issuer,omitempty"`
+
+	// Audience are the values of which the token's aud must have one: the client IDs that
+	// the issuer makes tokens for. Required.
+	Audience []string `json:"audience,omitempty"`
+
+	// AuthorizedParty are clients (azp) that may have been given a token for several
+	// audiences, besides those in Audience.
+	AuthorizedParty []string `json:"authorized_party,omitempty"`
+
+	Bearer
+
+	// JWKSURL is where the issuer's keys are, without discovery.
+	JWKSURL string `json:"jwks_url,omitempty"`
+
+	// JWKSFile is a file with the issuer's keys (RFC 7517), which is read again when it
+	// changes. The network is not asked then.
+	JWKSFile string `json:"jwks_file,omitempty"`
+
+	// UsernameClaim is the claim with the user's name. As "email" it needs the claim
+	// email_verified, and exactly one "@". Default: sub.
+	UsernameClaim string `json:"username_claim,omitempty"`
+
+	// UsernamePrefix goes before the name; "-" means none. Default: the issuer and "#",
+	// but for the claim email none.
+	UsernamePrefix string `json:"username_prefix,omitempty"`
+
+	// EmailVerifiedOptional takes an email for the name although the token has no
+	// email_verified, as kube-apiserver does: for issuers of which every email is verified.
+	EmailVerifiedOptional bool `json:"email_verified_optional,omitempty"`
+
+	// GroupsClaim is the claim with the groups: a string, or a list of strings. It may be
+	// absent from a token. Default: no groups.
+	GroupsClaim string `json:"groups_claim,omitempty"`
+
+	// GroupsPrefix goes before each group. Default: none.
+	GroupsPrefix string `json:"groups_prefix,omitempty"`
+
+	// UIDClaim is a claim with an identifier that is never used again. Default: none.
+	UIDClaim string `json:"uid_claim,omitempty"`
+
+	// RequiredClaims are claims that must be there as these very strings.
+	RequiredClaims map[string]string `json:"required_claims,omitempty"`
+
+	// SigningAlgs are the algorithms that the issuer signs with: RS256, RS384, RS512,
+	// ES256, ES384, ES512, PS256, PS384, PS512, EdDSA. Default: all of these; the keys
+	// say the rest.
+	SigningAlgs []string `json:"signing_algs,omitempty"`
+
+	// ClockSkew is for how long a token counts after its exp, and before its nbf, since
+	// the issuer's clock may differ. Default: 1m.
+	ClockSkew caddy.Duration `json:"clock_skew,omitempty"`
+
+	// TrustPoolRaw is the CAs of the issuer's certificate. Default: the system's.
+	TrustPoolRaw json.RawMessage `json:"trust_pool,omitempty" caddy:"namespace=tls.ca_pool.source inline_key=provider"`
+
+	authenticator oidc.Authenticator
+	hasPool       bool
+	stateKey      string // in issuerStates
+}
+
+// CaddyModule returns the Caddy module information.
+func (*OIDC) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: guest.Sources + ".oidc", New: func() caddy.Module { return new(OIDC) }}
+}
+
+// Provision takes up the keys and verdicts that an earlier configuration with the same
+// settings left. It does not wait for the issuer.
+func (o *OIDC) Provision(ctx caddy.Context) error {
+	if err := o.checkIssuer(); err != nil { // in the words of the options, before the keys' own
+		return err
+	}
+	o.setDefaults()
+	o.provisionBearer()
+	o.hasPool = o.TrustPoolRaw != nil // loading takes it away
+	state, err := o.acquireState(ctx)
+	if err != nil {
+		return fmt.Errorf("oidc %s: %w", o.Issuer, err)
+	}
+	metrics, err := guest.NewMetrics(ctx.GetMetricsRegistry())
+	if err != nil {
+		return err
+	}
+	o.authenticator = oidc.Authenticator{
+		Issuers: []*oidc.Issuer{{
+			URL:        o.Issuer,
+			Audiences:  o.Audience,
+			CheckParty: true,
+			Parties:    o.AuthorizedParty,
+			Algorithms: o.SigningAlgs,
+			Skew:       time.Duration(o.ClockSkew),
+			Early:      time.Duration(o.ClockSkew),
+			Keys:       state.keys,
+			Mapper:     o.mapping(),
+		}},
+		Skew:    time.Duration(o.ClockSkew),
+		Cache:   state.cache,
+		Counted: metrics.ForCache("oidc"),
+	}
+	return nil
+}
+
+// Cleanup gives the state back; the last one to do so ends it.
+func (o *OIDC) Cleanup() error { return guest.Release(issuerStates, &o.stateKey) }
+
+// setDefaults fills in what is not said.
+func (o *OIDC) setDefaults() {
+	if o.UsernameClaim == "" {
+		o.UsernameClaim = "sub"
+	}
+	if o.ClockSkew == 0 {
+		o.ClockSkew = caddy.Duration(time.Minute)
+	}
+	if len(o.SigningAlgs) == 0 {
+		o.SigningAlgs = oidc.Algorithms()
+	}
+}
+
+// mapping is what the options say of claims. The prefix is kube-apiserver's: with it two
+// issuers cannot name the same user (CVE-2025-41115).
+func (o *OIDC) mapping() *oidc.Mapping {
+	prefix := o.UsernamePrefix
+	switch {
+	case prefix == "-":
+		prefix = ""
+	case prefix == "" && o.UsernameClaim != "email":
+		prefix = o.Issuer + "#"
+	}
+	m := &oidc.Mapping{
+		Username:              o.UsernameClaim,
+		UsernamePrefix:        prefix,
+		Groups:                o.GroupsClaim,
+		GroupsPrefix:          o.GroupsPrefix,
+		UID:                   o.UIDClaim,
+		EmailVerifiedOptional: o.EmailVerifiedOptional,
+	}
+	if m.GroupsPrefix == "-" {
+		m.GroupsPrefix = ""
+	}
+	for claim, value := range o.RequiredClaims {
+		m.Required = append(m.Required, oidc.RequiredClaim{Claim: claim, Value: value})
+	}
+	slices.SortFunc(m.Required, func(a, b oidc.RequiredClaim) int { return strings.Compare(a.Claim, b.Claim) })
+	return m
+}
+
+// Authenticate implements [identity.Source].
+func (o *OIDC) Authenticate(ctx context.Context, r *identity.Request) (*identity.Identity, error) {
+	token, explicit, err := o.token(r)
+	if err != nil {
+		return nil, err
+	}
+	id, err := o.authenticator.Authenticate(ctx, token)
+	if err != nil {
+		return nil, err
+	}
+	id.Explicit = explicit
+	return id, nil
+}
+
+// Interface guards
+var (
+	_ caddy.Provisioner  = (*OIDC)(nil)
+	_ caddy.CleanerUpper = (*OIDC)(nil)
+	_ caddy.Validator    = (*OIDC)(nil)
+	_ identity.Source    = (*OIDC)(nil)
+)

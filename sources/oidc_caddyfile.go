@@ -1,0 +1,250 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package sources
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/identity/oidc"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/option"
+	"github.com/caddy-kube-identity/caddy-kube-identity/trustpool"
+)
+
+// oidcPresets are the identity-aware proxies that put a token of their own into a field,
+// as their documentation has it. A preset is sugar of the Caddyfile: it expands into the
+// explicit options. The issuer stands in for "<issuer>".
+func oidcPresets() map[string]OIDC {
+	return map[string]OIDC{
+		// https://docs.cloud.google.com/iap/docs/signed-headers-howto
+		"google_iap": {
+			Bearer:                Bearer{TokenHeader: []string{"X-Goog-IAP-JWT-Assertion"}},
+			JWKSURL:               "https://www.gstatic.com/iap/verify/public_key-jwk",
+			UsernameClaim:         "email",
+			EmailVerifiedOptional: true,
+			SigningAlgs:           []string{"ES256"},
+		},
+		// https://developers.cloudflare.com/cloudflare-one/access-controls/applications/http-apps/authorization-cookie/validating-json/
+		"cloudflare_access": {
+			Bearer:                Bearer{TokenHeader: []string{"Cf-Access-Jwt-Assertion"}},
+			JWKSURL:               "<issuer>/cdn-cgi/access/certs",
+			UsernameClaim:         "email",
+			EmailVerifiedOptional: true,
+			SigningAlgs:           []string{"RS256"},
+		},
+		// https://www.pomerium.com/docs/capabilities/getting-users-identity
+		"pomerium": {
+			Bearer:                Bearer{TokenHeader: []string{"X-Pomerium-Jwt-Assertion"}},
+			JWKSURL:               "<issuer>/.well-known/pomerium/jwks.json",
+			UsernameClaim:         "email",
+			EmailVerifiedOptional: true,
+			GroupsClaim:           "groups",
+			SigningAlgs:           []string{"ES256"},
+		},
+	}
+}
+
+// UnmarshalCaddyfile sets up the source from Caddyfile tokens. Syntax:
+//
+//	oidc <issuer> {
+//		preset             google_iap|cloudflare_access|pomerium
+//		audience           <value>...
+//		authorized_party   <value>...
+//		token_header       <field>...
+//		jwks_url           <url>
+//		jwks_file          <path>
+//		username_claim     <claim> [<prefix>]
+//		email_verified_optional
+//		groups_claim       <claim> [<prefix>]
+//		uid_claim          <claim>
+//		required_claim     <claim> <value>
+//		signing_algs       <alg>...
+//		clock_skew         <duration>
+//		trust_pool         <ca_pool_module> ...
+//	}
+//
+// An option in the block replaces what the preset has for it. required_claim may stand
+// more than once.
+func (o *OIDC) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // consume source name
+	if !d.AllArgs(&o.Issuer) {
+		return d.ArgErr()
+	}
+	if err := option.NotEmpty(o.Issuer); err != nil {
+		return d.Errf("parsing oidc: %v", err)
+	}
+	preset := ""
+	options := o.options()
+	options["preset"] = option.Word(&preset, option.OneOf(slices.Sorted(maps.Keys(oidcPresets()))))
+	if err := option.Block(d, options, "required_claim"); err != nil {
+		return err
+	}
+	if preset != "" {
+		o.fill(oidcPresets()[preset])
+	}
+	return nil
+}
+
+func (o *OIDC) options() option.Options {
+	return option.Options{
+		"audience":                option.List(&o.Audience, option.Each(option.NotEmpty)),
+		"authorized_party":        option.List(&o.AuthorizedParty, option.Each(option.NotEmpty)),
+		"token_header":            o.parseTokenHeader,
+		"jwks_url":                option.Word(&o.JWKSURL, option.NotEmpty),
+		"jwks_file":               option.Word(&o.JWKSFile, option.NotEmpty),
+		"username_claim":          claimAndPrefix(&o.UsernameClaim, &o.UsernamePrefix),
+		"email_verified_optional": option.Flag(&o.EmailVerifiedOptional),
+		"groups_claim":            claimAndPrefix(&o.GroupsClaim, &o.GroupsPrefix),
+		"uid_claim":               option.Word(&o.UIDClaim, option.NotEmpty),
+		"required_claim":          o.parseRequiredClaim,
+		"signing_algs":            option.List(&o.SigningAlgs, option.Each(option.OneOf(oidc.Algorithms()))),
+		"clock_skew":              option.Duration(&o.ClockSkew),
+		"trust_pool":              trustpool.Option(&o.TrustPoolRaw),
+	}
+}
+
+// fill takes from a preset what the block does not say.
+func (o *OIDC) fill(preset OIDC) {
+	if o.TokenHeader == nil {
+		o.TokenHeader = preset.TokenHeader
+	}
+	if o.JWKSURL == "" && o.JWKSFile == "" {
+		o.JWKSURL = presetURL(preset.JWKSURL, o.Issuer)
+	}
+	if o.UsernameClaim == "" {
+		o.UsernameClaim = preset.UsernameClaim
+	}
+	if o.UsernameClaim == preset.UsernameClaim { // perhaps with a prefix
+		o.EmailVerifiedOptional = o.EmailVerifiedOptional || preset.EmailVerifiedOptional
+	}
+	if o.GroupsClaim == "" {
+		o.GroupsClaim = preset.GroupsClaim
+	}
+	if o.SigningAlgs == nil {
+		o.SigningAlgs = preset.SigningAlgs
+	}
+}
+
+// presetURL puts the issuer into a URL. Pomerium's issuer is a host alone.
+func presetURL(template, issuer string) string {
+	if !strings.Contains(issuer, "://") {
+		issuer = "https://" + issuer
+	}
+	return strings.ReplaceAll(template, "<issuer>", strings.TrimSuffix(issuer, "/"))
+}
+
+// claimAndPrefix parses an option with a claim and an optional prefix.
+func claimAndPrefix(claim, prefix *string) func(*caddyfile.Dispenser) error {
+	return func(d *caddyfile.Dispenser) error {
+		word := d.Val()
+		args := d.RemainingArgs()
+		if len(args) < 1 || len(args) > 2 {
+			return d.ArgErr()
+		}
+		if err := option.NotEmpty(args[0]); err != nil {
+			return d.Errf("parsing %s: %v", word, err)
+		}
+		*claim = args[0]
+		if len(args) == 2 {
+			if err := checkClaimPrefix(args[1]); err != nil {
+				return d.Errf("parsing %s: %v", word, err)
+			}
+			*prefix = args[1]
+		}
+		return option.NoBlock(d)
+	}
+}
+
+// checkClaimPrefix is option.CheckPrefix, but for "-", which means none.
+func checkClaimPrefix(prefix string) error {
+	if prefix == "-" {
+		return nil
+	}
+	return option.CheckPrefix(prefix)
+}
+
+func (o *OIDC) parseRequiredClaim(d *caddyfile.Dispenser) error {
+	var args []string
+	if err := option.List(&args, option.Each(option.NotEmpty))(d); err != nil {
+		return err
+	}
+	if len(args) != 2 {
+		return d.ArgErr()
+	}
+	if _, there := o.RequiredClaims[args[0]]; there {
+		return d.Errf("parsing required_claim: %s is required twice", args[0])
+	}
+	if o.RequiredClaims == nil {
+		o.RequiredClaims = make(map[string]string)
+	}
+	o.RequiredClaims[args[0]] = args[1]
+	return nil
+}
+
+// Validate refuses what could verify nothing, or what could be meant in two ways.
+func (o *OIDC) Validate() error {
+	var errs []error
+	for _, wrong := range []struct {
+		is   bool
+		text string
+	}{
+		{len(o.Audience) == 0, "there is no audience: a token that was made for any other application would do"},
+		{slices.Contains(o.Audience, ""), "an audience is empty"},
+		{slices.Contains(o.AuthorizedParty, ""), "an authorized_party is empty: it would be that of a token without azp"},
+		{hasEmpty(o.RequiredClaims), "a required claim is empty, or its value is"},
+		{o.JWKSURL != "" && o.JWKSFile != "", "there are both jwks_url and jwks_file"},
+		{o.hasPool && o.JWKSFile != "", "trust_pool has no use beside jwks_file"},
+		{o.ClockSkew < 0, "clock_skew is less than zero"},
+		{o.EmailVerifiedOptional && o.UsernameClaim != "email", "email_verified_optional has no use without username_claim email"},
+		{o.GroupsPrefix != "" && o.GroupsClaim == "", "groups_prefix has no use without groups_claim"},
+	} {
+		if wrong.is {
+			errs = append(errs, errors.New(wrong.text))
+		}
+	}
+	errs = append(errs,
+		o.validateBearer(),
+		option.Each(option.OneOf(oidc.Algorithms()))(o.SigningAlgs),
+		checkClaimPrefix(o.UsernamePrefix),
+		checkClaimPrefix(o.GroupsPrefix),
+	)
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("oidc %s: %w", o.Issuer, err)
+	}
+	return nil
+}
+
+func hasEmpty(claims map[string]string) bool {
+	for claim, value := range claims {
+		if claim == "" || value == "" {
+			return true
+		}
+	}
+	return false
+}
+
+// checkIssuer refuses none, and what is no URL where it must be one, for discovery.
+func (o *OIDC) checkIssuer() error {
+	switch {
+	case o.Issuer == "":
+		return errors.New("oidc: there is no issuer")
+	case o.JWKSURL != "" || o.JWKSFile != "":
+		return nil
+	}
+	issuer, err := url.Parse(o.Issuer)
+	if err != nil || issuer.Host == "" || issuer.RawQuery != "" || issuer.Fragment != "" {
+		return fmt.Errorf("oidc %s: the issuer is not a URL without query and fragment, as discovery needs it: "+
+			"there may be a jwks_url instead", o.Issuer)
+	}
+	return nil
+}
+
+// Interface guards
+var _ caddyfile.Unmarshaler = (*OIDC)(nil)

@@ -1,0 +1,128 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package sources
+
+import (
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
+	"sync/atomic"
+
+	"go.uber.org/zap"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddytls"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/identity/oidc"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/guest"
+	"github.com/caddy-kube-identity/caddy-kube-identity/tokencache"
+	"github.com/caddy-kube-identity/caddy-kube-identity/trustpool"
+)
+
+// issuerStates holds what outlives a configuration, by a hash of what it depends on: a
+// reload neither asks an issuer for its keys again nor verifies every token anew.
+var issuerStates = guest.NewPool() //nolint:gochecknoglobals // a UsagePool is what outlives a configuration
+
+// issuerState is what sources with the same settings share.
+type issuerState struct {
+	keys  oidc.Keys
+	cache *tokencache.Cache
+	roots atomic.Pointer[caddytls.CA] // of the configuration that came last
+}
+
+// Destruct implements caddy.Destructor.
+func (s *issuerState) Destruct() error {
+	guest.Retire(func() {
+		s.cache.Close()
+		if keys, ok := s.keys.(*oidc.RemoteKeys); ok {
+			keys.Close()
+		}
+	})
+	return nil
+}
+
+// pool is what the issuer's certificate is verified by; nil means the system's CAs.
+func (s *issuerState) pool() *x509.CertPool {
+	if ca := s.roots.Load(); ca != nil {
+		return (*ca).CertPool()
+	}
+	return nil
+}
+
+// acquireState finds or makes the state for these settings.
+func (o *OIDC) acquireState(ctx caddy.Context) (*issuerState, error) {
+	settings := *o // with the pool's, which loading it takes away
+	var ca *caddytls.CA
+	fingerprint := ""
+	if o.TrustPoolRaw != nil {
+		loaded, err := trustpool.Load(ctx, o, o.TrustPoolRaw)
+		if err != nil {
+			return nil, err
+		}
+		ca, fingerprint = &loaded, poolFingerprint(loaded)
+	}
+	key, err := guest.StateKey("oidc", settings, fingerprint)
+	if err != nil {
+		return nil, err
+	}
+	if o.JWKSFile != "" { // also where an earlier configuration has a good one of it
+		if _, err := oidc.NewFileKeys(o.JWKSFile, nil); err != nil {
+			return nil, err
+		}
+	}
+	value, _, err := issuerStates.LoadOrNew(key, func() (caddy.Destructor, error) { return o.newState(ca) })
+	if err != nil {
+		return nil, err
+	}
+	o.stateKey = key
+	state := value.(*issuerState)
+	if ca != nil {
+		state.roots.Store(ca)
+	}
+	return state, nil
+}
+
+func (o *OIDC) newState(ca *caddytls.CA) (*issuerState, error) {
+	state := &issuerState{cache: tokencache.New(tokencache.Config{})}
+	state.roots.Store(ca)
+	if o.JWKSFile != "" {
+		keys, err := oidc.NewFileKeys(o.JWKSFile, logIssuer(o.Issuer))
+		state.keys = keys
+		return state, err
+	}
+	keys, err := oidc.NewRemoteKeys(oidc.RemoteConfig{
+		Issuer:  o.Issuer,
+		JWKSURL: o.JWKSURL,
+		Roots:   state.pool,
+		Log:     logIssuer(o.Issuer),
+	})
+	if err != nil {
+		return nil, err
+	}
+	keys.Warm()
+	state.keys = keys
+	return state, nil
+}
+
+// poolFingerprint names a pool by its certificates, where it shows them.
+func poolFingerprint(ca caddytls.CA) string {
+	provider, ok := ca.(caddytls.CertificateProvider)
+	if !ok {
+		return ""
+	}
+	hash := sha256.New()
+	for _, cert := range provider.Certificates() {
+		sum := sha256.Sum256(cert.Raw)
+		hash.Write(sum[:])
+	}
+	return hex.EncodeToString(hash.Sum(nil))
+}
+
+// logIssuer tells what happens in the background, to the log of the configuration that
+// is in force by then: the state that logs outlives the one it was made by.
+func logIssuer(issuer string) func(message string, err error) {
+	return func(message string, err error) {
+		caddy.Log().Named(guest.Sources+".oidc").Warn(message, zap.String("issuer", issuer), zap.Error(err))
+	}
+}

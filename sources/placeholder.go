@@ -1,0 +1,225 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package sources
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/guest"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/option"
+)
+
+func init() {
+	caddy.RegisterModule(new(Placeholder))
+}
+
+// Placeholder is the source for an identity that another Caddy handler before this one
+// has established: basic_auth or any other that sets {http.auth.user.id}, or
+// forward_auth, whose authentication server answers with {http.reverse_proxy.header.*}.
+//
+// Each option is one placeholder, which must be one that a client cannot write. What it
+// holds is data: a value that itself looks like a placeholder is not expanded. Of
+// forward_auth's answer only a success (2xx) is believed: one with another status that
+// names a user is a bad credential.
+type Placeholder struct {
+	// User is the name of the user. Required. Where it is unknown or empty there is no
+	// credential for this source.
+	User string `json:"user,omitempty"`
+
+	// Groups is a list, or a text that GroupsSeparator splits.
+	Groups string `json:"groups,omitempty"`
+
+	// GroupsSeparator splits the text of Groups: one character that is neither letter
+	// nor digit. forward_auth joins several lines of an answer with ",". Default: the
+	// text is one group.
+	GroupsSeparator string `json:"groups_separator,omitempty"`
+
+	// UID, Email, Name (for display) and PreferredUsername.
+	UID               string `json:"uid,omitempty"`
+	Email             string `json:"email,omitempty"`
+	Name              string `json:"name,omitempty"`
+	PreferredUsername string `json:"preferred_username,omitempty"`
+
+	user, groups, uid, email, name, preferredUsername string // keys in the replacer
+
+	fromAnswer bool // some key is of an authentication server's answer
+}
+
+// answerPrefix begins the keys of the header fields of the last answer that
+// reverse_proxy, and with it forward_auth, has had.
+const answerPrefix = "http.reverse_proxy.header."
+
+// CaddyModule returns the Caddy module information.
+func (*Placeholder) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: guest.Sources + ".placeholder", New: func() caddy.Module { return new(Placeholder) }}
+}
+
+// Provision derives the keys.
+func (p *Placeholder) Provision(caddy.Context) error {
+	p.user, p.groups = placeholderKey(p.User), placeholderKey(p.Groups)
+	p.uid, p.email = placeholderKey(p.UID), placeholderKey(p.Email)
+	p.name, p.preferredUsername = placeholderKey(p.Name), placeholderKey(p.PreferredUsername)
+	p.fromAnswer = slices.ContainsFunc(
+		[]string{p.user, p.groups, p.uid, p.email, p.name, p.preferredUsername},
+		func(key string) bool { return strings.HasPrefix(key, answerPrefix) })
+	return nil
+}
+
+// placeholderKey returns the key of {key}, with the name of a header field in the
+// spelling in which reverse_proxy stores it.
+func placeholderKey(text string) string {
+	key := strings.TrimSuffix(strings.TrimPrefix(text, "{"), "}")
+	if field, ok := strings.CutPrefix(key, answerPrefix); ok {
+		return answerPrefix + http.CanonicalHeaderKey(field)
+	}
+	return key
+}
+
+// Validate refuses placeholders that a client can write.
+func (p *Placeholder) Validate() error {
+	if p.User == "" {
+		return errors.New("placeholder: there is no user, so nobody could be found")
+	}
+	for _, text := range []string{p.User, p.Groups, p.UID, p.Email, p.Name, p.PreferredUsername} {
+		if text == "" {
+			continue
+		}
+		if err := checkPlaceholder(text); err != nil {
+			return fmt.Errorf("placeholder: %w", err)
+		}
+	}
+	if err := option.CheckSeparator(p.GroupsSeparator); err != nil {
+		return fmt.Errorf("placeholder groups: %w", err)
+	}
+	return nil
+}
+
+// checkPlaceholder accepts exactly one placeholder, and none that comes from the
+// request: headers, query, cookies and the unverified certificate of
+// {http.request.tls.client.*}, variables that other directives copy from there, parts
+// that a matcher cut out of it, and the message of an error.
+func checkPlaceholder(text string) error {
+	key, ok := strings.CutPrefix(text, "{")
+	key, closed := strings.CutSuffix(key, "}")
+	if !ok || !closed || key == "" || strings.ContainsAny(key, "{}") {
+		return fmt.Errorf("%q is not exactly one placeholder", text)
+	}
+	fromClient := []string{"http.request", "http.vars", "http.regexp", "http.matchers", "http.error"}
+	if slices.ContainsFunc(fromClient, func(p string) bool { return key == p || strings.HasPrefix(key, p+".") }) {
+		return fmt.Errorf("a client can write %s; "+
+			"for a header that a trusted proxy sets there is the source 'forwarded'", text)
+	}
+	return nil
+}
+
+// Reads implements [identity.Source]: no header field.
+func (*Placeholder) Reads() identity.Fields { return identity.Fields{} }
+
+// Authenticate implements [identity.Source].
+func (p *Placeholder) Authenticate(ctx context.Context, _ *identity.Request) (*identity.Identity, error) {
+	repl, ok := ctx.Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	if !ok {
+		return nil, fmt.Errorf("%w: the request has no placeholders", identity.ErrInternal)
+	}
+	id := new(identity.Identity)
+	if id.Username = lookUp(repl, p.user); id.Username == "" {
+		return nil, identity.ErrAbsent
+	}
+	if err := p.checkAnswer(repl); err != nil {
+		return nil, err
+	}
+	id.UID = lookUp(repl, p.uid)
+	id.Email = lookUp(repl, p.email)
+	id.Name = lookUp(repl, p.name)
+	id.PreferredUsername = lookUp(repl, p.preferredUsername)
+	id.Groups = p.lookUpGroups(repl)
+	return id, nil
+}
+
+// checkAnswer refuses what an authentication server said of somebody whom it did not
+// let in: an answer of 401 may well name the user whose session has expired.
+func (p *Placeholder) checkAnswer(repl *caddy.Replacer) error {
+	if !p.fromAnswer {
+		return nil
+	}
+	value, _ := repl.Get("http.reverse_proxy.status_code")
+	if status, _ := value.(int); status < 200 || status > 299 {
+		return fmt.Errorf("%w: the authentication server answered with status %d", identity.ErrRejected, status)
+	}
+	return nil
+}
+
+// lookUp gets a value and does not expand it: an identity that holds the text of a
+// placeholder, such as {env.SECRET}, would be replaced by what it names
+// (CVE-2026-30852).
+func lookUp(repl *caddy.Replacer, key string) string {
+	if key == "" {
+		return ""
+	}
+	value, ok := repl.Get(key)
+	if !ok {
+		return ""
+	}
+	return caddy.ToString(value)
+}
+
+// lookUpGroups takes a list as it is, so that a group may contain the separator.
+func (p *Placeholder) lookUpGroups(repl *caddy.Replacer) []string {
+	if p.groups == "" {
+		return nil
+	}
+	value, _ := repl.Get(p.groups)
+	switch groups := value.(type) {
+	case identity.Groups:
+		return identity.SplitGroups(groups, "")
+	case []string:
+		return identity.SplitGroups(groups, "")
+	default:
+		return identity.SplitGroups([]string{caddy.ToString(value)}, p.GroupsSeparator)
+	}
+}
+
+// UnmarshalCaddyfile sets up the source from Caddyfile tokens. Syntax:
+//
+//	placeholder {
+//		user               <placeholder>
+//		groups             <placeholder> [<separator>]
+//		uid                <placeholder>
+//		email              <placeholder>
+//		name               <placeholder>
+//		preferred_username <placeholder>
+//	}
+func (p *Placeholder) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // consume source name
+	if d.NextArg() {
+		return d.ArgErr()
+	}
+	return option.Block(d, option.Options{
+		"user": option.Word(&p.User, checkPlaceholder),
+		"groups": func(d *caddyfile.Dispenser) error {
+			return option.OneAndSeparator(d, &p.Groups, &p.GroupsSeparator, checkPlaceholder)
+		},
+		"uid":                option.Word(&p.UID, checkPlaceholder),
+		"email":              option.Word(&p.Email, checkPlaceholder),
+		"name":               option.Word(&p.Name, checkPlaceholder),
+		"preferred_username": option.Word(&p.PreferredUsername, checkPlaceholder),
+	})
+}
+
+// Interface guards
+var (
+	_ caddy.Provisioner     = (*Placeholder)(nil)
+	_ caddy.Validator       = (*Placeholder)(nil)
+	_ caddyfile.Unmarshaler = (*Placeholder)(nil)
+	_ identity.Source       = (*Placeholder)(nil)
+)

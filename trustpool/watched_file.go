@@ -1,0 +1,171 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package trustpool
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/option"
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddytls"
+)
+
+func init() {
+	caddy.RegisterModule(new(WatchedFile))
+}
+
+// watchInterval is how often a pool of files looks at them, at most.
+const watchInterval = time.Second
+
+// WatchedFile is a pool of CAs out of PEM files which are read again when they
+// change, as cert-manager's and trust-manager's bundles do. Caddy's own pool of files
+// reads them once. While the files cannot be read, or hold no certificate, the last good
+// ones stay; at load that is an error.
+type WatchedFile struct {
+	// Files are PEM files with one or more certificates each. Anything else in them is
+	// refused.
+	Files []string `json:"files,omitempty"`
+
+	logger  *zap.Logger
+	current atomic.Pointer[fileCAs]
+	looked  atomic.Int64 // nanoseconds since 1970
+	reading sync.Mutex
+}
+
+// fileCAs is what the files held.
+type fileCAs struct {
+	sum   [32]byte
+	pool  *x509.CertPool
+	certs []*x509.Certificate
+}
+
+// CaddyModule returns the Caddy module information.
+func (*WatchedFile) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "tls.ca_pool.source.watched_file",
+		New: func() caddy.Module { return new(WatchedFile) },
+	}
+}
+
+// Provision reads the files.
+func (p *WatchedFile) Provision(ctx caddy.Context) error {
+	p.logger = ctx.Logger()
+	if len(p.Files) == 0 {
+		return errors.New("watched_file: there is no file")
+	}
+	cas, err := readCAs(p.Files)
+	if err != nil {
+		return fmt.Errorf("watched_file: %w", err)
+	}
+	p.current.Store(cas)
+	p.looked.Store(time.Now().UnixNano())
+	return nil
+}
+
+// CertPool implements caddytls.CA. It is the same pointer as long as the certificates
+// are the same.
+func (p *WatchedFile) CertPool() *x509.CertPool {
+	p.refresh(time.Now().UnixNano())
+	return p.current.Load().pool
+}
+
+// Certificates implements caddytls.CertificateProvider.
+func (p *WatchedFile) Certificates() []*x509.Certificate { return p.current.Load().certs }
+
+// refresh reads the files again when it is time to. One request does it; others go on
+// with what there is.
+func (p *WatchedFile) refresh(now int64) {
+	since := now - p.looked.Load() // below zero after the clock was set back
+	if 0 <= since && since < int64(watchInterval) || !p.reading.TryLock() {
+		return
+	}
+	defer p.reading.Unlock()
+	defer p.looked.Store(now)
+	cas, err := readCAs(p.Files)
+	if err != nil {
+		p.logger.Error("keeping the last good certificates", zap.Error(err))
+		return
+	}
+	if cas.sum != p.current.Load().sum {
+		p.current.Store(cas)
+		p.logger.Info("certificates have changed", zap.Strings("files", p.Files), zap.Int("count", len(cas.certs)))
+	}
+}
+
+// readCAs reads all the files, or fails as a whole.
+func readCAs(files []string) (*fileCAs, error) {
+	cas, hash := &fileCAs{pool: x509.NewCertPool()}, sha256.New()
+	for _, file := range files {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			return nil, fmt.Errorf("reading certificates: %w", err)
+		}
+		certs, err := ParseCertificates(content)
+		if err != nil {
+			return nil, fmt.Errorf("reading certificates from %s: %w", file, err)
+		}
+		for _, cert := range certs {
+			cas.pool.AddCert(cert)
+			hash.Write(cert.Raw)
+		}
+		cas.certs = append(cas.certs, certs...)
+	}
+	hash.Sum(cas.sum[:0])
+	return cas, nil
+}
+
+// ParseCertificates reads every block there is. pem.Decode passes over a damaged one in silence,
+// so the markers are counted: a bundle that is being written must not lose a CA.
+func ParseCertificates(content []byte) ([]*x509.Certificate, error) {
+	var certs []*x509.Certificate
+	for rest := content; ; {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			break
+		}
+		if block.Type != "CERTIFICATE" {
+			return nil, fmt.Errorf("there is a block of type %q", block.Type)
+		}
+		cert, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, fmt.Errorf("certificate %d: %w", len(certs)+1, err)
+		}
+		certs = append(certs, cert)
+	}
+	switch begun := bytes.Count(content, []byte("-----BEGIN ")); {
+	case begun == 0:
+		return nil, errors.New("there is no PEM block")
+	case begun != len(certs):
+		return nil, fmt.Errorf("of %d PEM blocks %d can be read", begun, len(certs))
+	}
+	return certs, nil
+}
+
+// UnmarshalCaddyfile sets up the pool from Caddyfile tokens. Syntax:
+//
+//	trust_pool watched_file <pem_file>...
+func (p *WatchedFile) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // consume module name
+	return option.List(&p.Files, option.Each(option.NotEmpty))(d)
+}
+
+// Interface guards
+var (
+	_ caddy.Provisioner            = (*WatchedFile)(nil)
+	_ caddyfile.Unmarshaler        = (*WatchedFile)(nil)
+	_ caddytls.CA                  = (*WatchedFile)(nil)
+	_ caddytls.CertificateProvider = (*WatchedFile)(nil)
+)
