@@ -14,11 +14,11 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 )
 
-// announce tells the rest of Caddy who it is. It runs only after the final yes: a
-// placeholder that is set for a request which is then refused would let an error
-// route take the client for somebody (caddyserver/caddy#7688). All of them are set,
-// so that none is left from another handler's user.
-func (h *Handler) announce(r *http.Request, req *request, src *source, id *identity.Identity) {
+// announce tells the rest of Caddy who the client is. It runs only when nothing can refuse
+// the request any more: a placeholder that is set for a request which is then refused would
+// make an error route believe the identity (caddyserver/caddy#7688). Every placeholder is
+// set, so that none keeps a value about another handler's user.
+func (h *Handler) announce(r *http.Request, ex *exchange, src *configuredSource, id *identity.Identity) {
 	src.metrics.OK.Inc()
 	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
 		repl.Set("http.auth.user.id", id.Username)
@@ -32,7 +32,7 @@ func (h *Handler) announce(r *http.Request, req *request, src *source, id *ident
 	}
 	if extra, ok := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
 		extra.Set(zap.String("source", src.name))
-		extra.Set(zap.String("peer", req.Peer.String()))
+		extra.Set(zap.String("peer", ex.Peer.String()))
 		extra.Set(zap.String("user", id.Username))
 		extra.Set(zap.Strings("groups", id.Groups))
 	}

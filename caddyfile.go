@@ -41,7 +41,7 @@ func parseCaddyfile(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 // UnmarshalCaddyfile sets up the handler from Caddyfile tokens. Syntax:
 //
 //	kube_identity [<matcher>] {
-//		# who may assert identity on a client's behalf: the direct peers. Default: nobody
+//		# the direct peers that may assert a client's identity. Default: none
 //		trusted_proxies <ip_source_module> ...
 //		trusted_proxies_unix
 //		insecure_trust_all_peers
@@ -50,7 +50,7 @@ func parseCaddyfile(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 //			allowed_names <common_name>...
 //		}
 //
-//		# what is taken off besides the built-in list; a trailing * is a prefix
+//		# what is stripped besides the built-in list; a trailing * is a prefix
 //		strip_headers <field>...
 //		strip_cookies <name>...
 //		pass_authorization
@@ -93,7 +93,7 @@ func parseCaddyfile(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 //		keep_streams
 //	}
 //
-// Every option stands at most once; sources and inject as often as needed.
+// Every option may be given once; sources and inject as often as needed.
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // consume directive name
 	if d.NextArg() {

@@ -265,7 +265,7 @@ func TestDocsIssuerPresets(t *testing.T) {
 	slices.Sort(got)
 	text := fmt.Appendf(nil, docsPresetSite, "oidc x {\npreset no-such-preset\n}")
 	_, _, err := caddyconfig.GetAdapter("caddyfile").Adapt(text, nil)
-	if want := fmt.Sprintf(`"no-such-preset" is none of %v`, got); err == nil || !strings.Contains(err.Error(), want) {
+	if want := fmt.Sprintf(`"no-such-preset" is not one of %v`, got); err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("README.md has the presets %v, and the code says %v", got, err)
 	}
 }

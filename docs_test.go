@@ -280,7 +280,7 @@ func TestDocsRefusals(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pattern := regexp.MustCompile(`errors\.Is\(err, identity\.(Err\w+)\):\s+return result\{"(\w+)", http\.Status(\w+),`)
+	pattern := regexp.MustCompile(`\{identity\.(Err\w+), "(\w+)", http\.Status(\w+),`)
 	want := make(map[string]string)
 	for _, match := range pattern.FindAllStringSubmatch(string(source), -1) {
 		for status := range 600 {

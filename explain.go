@@ -23,7 +23,7 @@ func (h *Handler) Explain(w http.ResponseWriter, r *http.Request, next caddyhttp
 		ProxyOnly:   h.proxyOnly,
 		Sources:     make([]command.Source, len(h.sources)),
 	}
-	report.Peer, report.PeerErr = h.trust.judge(r)
+	report.Peer, report.PeerErr = h.trust.peer(r)
 	for n, src := range h.sources {
 		report.Sources[n] = command.Source{Name: src.name, Reads: src.Reads().Names}
 		src.Source = &explained{Source: src.Source, answer: &report.Sources[n], report: report}

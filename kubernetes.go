@@ -16,7 +16,7 @@ import (
 )
 
 // Kubernetes says how the plugin itself reaches the API server, for token_review and
-// service_account. Answers of the API server decide who somebody is: a kubeconfig that
+// service_account. The API server's answers decide who a client is, so a kubeconfig that
 // does not verify the server's certificate is refused.
 type Kubernetes struct {
 	// Kubeconfig is the path of a kubeconfig file. It is read when the configuration is

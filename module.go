@@ -5,22 +5,23 @@
 // the authenticating reverse proxy that Kubernetes dashboards and API servers expect
 // in front of them.
 //
-// It takes every field that speaks of the sender off a request, finds out who is
-// asking, and writes exactly one identity back, ahead of reverse_proxy. It promises:
+// It strips every field that says something about the sender, finds out who is asking,
+// and writes exactly one identity back, ahead of reverse_proxy. It promises:
 //
 //  1. After the first step the request says nothing about its sender; only the last
 //     step writes an identity.
 //  2. A credential and its subject are written together or not at all.
 //  3. A credential that is present but bad never becomes a weaker one, and is
 //     anonymous only where the operator asked for exactly that.
-//  4. What cannot be decided is refused: unknown is 401, unreachable is 503, and
-//     nothing is forwarded.
-//  5. The client learns the status, the log learns the reason, nobody learns a token.
+//  4. A request that cannot be decided is refused: 401 when the client is unknown, 503
+//     when the authority is unreachable, and nothing is forwarded.
+//  5. The client learns the status, the log learns the reason, and a token is never shown.
 //
-// This package is the part that knows Caddy: one file for each directive, with the
-// same word for directive, JSON value, file and log value. What is taken off, what is
-// trusted and what a name may look like is in package identity; what is written, in
-// package impersonation.
+// This package is one request, top to bottom: module.go has the list of steps in
+// ServeHTTP, serve.go and the files beside it have the steps. The rest is the lifecycle:
+// provision.go, validate.go and caddyfile.go. Guest modules are in the folders sources and
+// injectors, one file for each word of the grammar. Rules about identities are in package
+// identity: what is stripped, who is trusted, what a name may look like.
 package kubeidentity
 
 import (
@@ -41,57 +42,58 @@ func init() {
 	caddy.RegisterModule(new(Handler))
 }
 
-// Handler authenticates requests ahead of a reverse proxy. Whatever a client says
-// about its own identity is taken off every request. Sources are then asked in order
-// who is asking; the first that finds its credential decides. The identity that
-// results is written by the injectors into the request that goes on.
+// Handler authenticates requests ahead of a reverse proxy. It strips from every request
+// what the client says about its own identity. Then it asks the sources, in order, who the
+// client is; the first source that finds its credential decides. The injectors write the
+// identity into the request that is forwarded.
 //
-// Requests are refused with 400 (what was sent cannot be read, or in two ways), 401 (no
-// credential, or a bad one), 403 (proven, but policy says no), 405 (CONNECT, TRACE),
-// 425 (unfinished TLS handshake), 500 (a guest module broke) and 503 (it could not be
-// decided, or the proxy has no credential of its own). The reason is logged; the
-// client learns the status only. handle_errors routes work as for any handler.
+// Requests are refused with 400 (unreadable, or readable in two ways), 401 (no credential,
+// or a bad one), 403 (proven, but policy says no), 405 (CONNECT, TRACE), 425 (unfinished
+// TLS handshake), 500 (a guest module broke) and 503 (undecided, or the proxy has no
+// credential of its own). The reason is logged; the client learns the status only.
+// handle_errors routes work as for any handler.
 //
 // It sets the placeholders {http.auth.user.id}, {http.auth.user.groups},
-// {http.auth.user.email} and {http.kube_identity.source} for requests that go on, and
-// {http.kube_identity.reason} for those that are refused.
+// {http.auth.user.email} and {http.kube_identity.source} for requests that are forwarded,
+// and {http.kube_identity.reason} for those that are refused.
 type Handler struct {
-	// TrustedProxiesRaw is the ranges of addresses of proxies that may say who somebody
-	// else is. Judged is the direct peer of the connection, never X-Forwarded-For.
-	// Ranges that together cover an address family are refused. Default: nobody.
+	// TrustedProxiesRaw is the address ranges of the proxies that may assert another
+	// client's identity. The direct peer of the connection is compared, never
+	// X-Forwarded-For. Ranges that together cover an address family are refused. Default:
+	// no proxy is trusted.
 	TrustedProxiesRaw json.RawMessage `json:"trusted_proxies,omitempty" caddy:"namespace=http.ip_sources inline_key=source"`
 
-	// TrustedProxiesUnix trusts peers that come by a unix socket. It takes effect where
-	// every listener of the server is a unix socket, which proves it.
+	// TrustedProxiesUnix trusts peers that connect by a unix socket. It has an effect only
+	// if every listener of the server is a unix socket, which proves how the peer came.
 	TrustedProxiesUnix bool `json:"trusted_proxies_unix,omitempty"`
 
-	// InsecureTrustAllPeers allows TrustedProxies to cover a whole address family, so
-	// that anybody who reaches this server can claim to be anybody.
+	// InsecureTrustAllPeers allows TrustedProxies to cover a whole address family. Every
+	// client that reaches this server can then claim any identity.
 	InsecureTrustAllPeers bool `json:"insecure_trust_all_peers,omitempty"`
 
 	// TrustedProxyCert trusts peers by their own TLS client certificate. Where ranges
 	// are given too, both must hold.
 	TrustedProxyCert *TrustedProxyCert `json:"trusted_proxy_cert,omitempty"`
 
-	// StripHeaders are header fields to take off besides the built-in ones; a trailing
-	// "*" is a prefix. Names are compared without regard to case and to "_", "." and "-".
+	// StripHeaders are header fields to strip besides the built-in ones; a trailing "*" is
+	// a prefix. Case and the difference between "_", "." and "-" do not count.
 	StripHeaders []string `json:"strip_headers,omitempty"`
 
-	// StripCookies are cookies to remove from requests, and from responses as Set-Cookie; a
+	// StripCookies are cookies to strip from requests, and as Set-Cookie from responses; a
 	// trailing "*" is a prefix.
 	StripCookies []string `json:"strip_cookies,omitempty"`
 
-	// PassAuthorization lets the client's Authorization go on, for upstreams that have
-	// a login of their own. Refused where a source reads the field or an injector
-	// writes it.
+	// PassAuthorization forwards the client's own Authorization, for upstreams with their
+	// own login. It is refused if a source reads the field or an injector writes it.
 	PassAuthorization bool `json:"pass_authorization,omitempty"`
 
-	// ClientImpersonation says what becomes of a client's own Impersonate-* (kubectl
-	// --as): "drop" takes it off, so that the request goes on as the client itself,
-	// "reject" refuses the request with 403. Default: drop.
+	// ClientImpersonation decides about a client's own Impersonate-* fields (kubectl --as):
+	// "drop" forwards the request without them, as the client itself; "reject" refuses it
+	// with 403. Default: drop.
 	ClientImpersonation string `json:"client_impersonation,omitempty"`
 
-	// SourcesRaw find out who is asking, in order. At least one.
+	// SourcesRaw find out who the client is; they are asked in order. At least one is
+	// required.
 	SourcesRaw []json.RawMessage `json:"sources,omitempty" caddy:"namespace=http.kube_identity.sources inline_key=source"`
 
 	// DenyUsers and DenyGroups refuse an identity: exact names, or prefixes with a
@@ -99,14 +101,15 @@ type Handler struct {
 	DenyUsers  []string `json:"deny_users,omitempty"`
 	DenyGroups []string `json:"deny_groups,omitempty"`
 
-	// AllowGroups, when there are any, are the only groups that go on.
+	// AllowGroups are the only groups that are injected: exact names, or prefixes with a
+	// trailing "*". Default: all groups.
 	AllowGroups []string `json:"allow_groups,omitempty"`
 
-	// AllowReserved are exact user or group names beginning with "system:" that may
-	// pass. Without it such a name is refused with 403, whichever source it comes from.
+	// AllowReserved are user and group names beginning with "system:" that may pass; only
+	// exact names. Any other such name is refused with 403, whichever source it comes from.
 	AllowReserved []string `json:"allow_reserved,omitempty"`
 
-	// MaxGroups is how many groups may go on; an identity with more is refused.
+	// MaxGroups is how many groups an identity may have; one with more is refused.
 	// Default: 256.
 	MaxGroups int `json:"max_groups,omitempty"`
 
@@ -114,23 +117,23 @@ type Handler struct {
 	// service_account. Default: in-cluster.
 	Kubernetes *Kubernetes `json:"kubernetes,omitempty"`
 
-	// InjectorsRaw write the identity into the request that goes on. At least one, and
-	// every source must be covered by one.
+	// InjectorsRaw write the identity into the request that is forwarded. At least one is
+	// required, and every source must be covered by one.
 	InjectorsRaw []json.RawMessage `json:"injectors,omitempty" caddy:"namespace=http.kube_identity.injectors inline_key=injector"`
 
-	// Login is the URL, or the path on this site, that browsers without an identity are
-	// sent to when they go to a page, instead of 401. In its query "${url}" is the URL of the
-	// request, escaped, "${query}" its query as it came, "${server-relative-url}" its path and
-	// query, escaped: at least one must be there. Default: 401.
+	// Login is the URL, or the path on this site, to which a browser without an identity is
+	// redirected when it navigates to a page. Its query must contain at least one of
+	// "${url}" (the URL of the request, escaped), "${query}" (the query as it came) and
+	// "${server-relative-url}" (path and query, escaped). Default: no redirect, but 401.
 	Login string `json:"login,omitempty"`
 
-	// Challenge is for other clients: a URL like Login, which those that send a non-empty
-	// X-CSRF-Token are sent to (as oc does), or a value of WWW-Authenticate. Default: Bearer.
+	// Challenge is for other clients: a URL like Login, for those that send a non-empty
+	// X-CSRF-Token (as oc does), or a value of WWW-Authenticate. Default: Bearer.
 	Challenge string `json:"challenge,omitempty"`
 
-	// CrossOrigin are origins, such as https://portal.example.com, whose pages may change
-	// something here or open a websocket with what a browser sends by itself, or "off".
-	// Default: none but this site's own pages.
+	// CrossOrigin are origins, such as https://portal.example.com, whose pages may send
+	// state-changing requests and open websockets with credentials that the browser attaches
+	// by itself. "off" allows all. Default: only this site's own pages.
 	CrossOrigin []string `json:"cross_origin,omitempty"`
 
 	// KeepStreams lets a streaming or upgraded response outlive the credential that
@@ -144,8 +147,8 @@ type Handler struct {
 	login       browser.Login
 	crossOrigin *browser.CrossOrigin
 	policy      identity.Policy
-	sources     []*source
-	fallback    *source // the last source, where it is an identity.Fallback
+	sources     []*configuredSource
+	fallback    *configuredSource // the last source, where it is an identity.Fallback
 	injectors   []Injector
 	credentials []string        // canonical fields that hold credentials of clients
 	proxyOnly   *identity.Names // fields that are dropped unless the peer is trusted; nil where there are none
@@ -159,31 +162,31 @@ func (*Handler) CaddyModule() caddy.ModuleInfo {
 	}
 }
 
-// ServeHTTP takes the sender off the request, finds out who it is, and lets the
-// request go on with exactly that identity, or refuses it.
+// ServeHTTP strips what the request says about its sender, finds out who that is, and
+// forwards the request with exactly that identity, or refuses it.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) (err error) {
 	if r.Trailer != nil {
 		defer dropTrailers(r.Body, r.Trailer, &err)
 	}
 	upgrade, err := shapeOf(r).Check()
-	req := h.take(r, upgrade) // of refused shapes too: error routes must not see who the client claims to be
-	h.recognize(r, req)
+	ex := h.take(r, upgrade) // of refused shapes too: error routes must not see who the client claims to be
+	h.recognize(r, ex)
 	if err != nil {
-		return h.refuse(w, r, req, nil, err)
+		return h.refuse(w, r, ex, nil, err)
 	}
-	src, id, err := h.authenticate(r.Context(), req)
+	src, id, err := h.authenticate(r.Context(), ex)
 	if err == nil {
-		err = h.check(r, req, id)
+		err = h.check(r, ex, id)
 	}
 	if err != nil {
-		return h.refuse(w, r, req, src, err)
+		return h.refuse(w, r, ex, src, err)
 	}
 	inner, end, err := h.inject(r, src, id)
 	if err != nil {
-		return h.refuse(w, r, req, src, err)
+		return h.refuse(w, r, ex, src, err)
 	}
 	defer end()
-	h.announce(r, req, src, id)
+	h.announce(r, ex, src, id)
 	return h.forward(w, inner, next)
 }
 

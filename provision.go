@@ -52,7 +52,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 
 func (h *Handler) loadSources(ctx caddy.Context) error {
 	if len(h.SourcesRaw) == 0 {
-		return errors.New("there is no source: nothing could find out who is asking")
+		return errors.New("there is no source: the handler could not find out who a client is")
 	}
 	guests, err := ctx.LoadModule(h, "SourcesRaw")
 	if err != nil {
@@ -61,10 +61,10 @@ func (h *Handler) loadSources(ctx caddy.Context) error {
 	for _, module := range guests.([]any) {
 		src, ok := module.(identity.Source)
 		if !ok {
-			return fmt.Errorf("loading sources: %T is no source", module)
+			return fmt.Errorf("loading sources: %T is not a source", module)
 		}
 		name := module.(caddy.Module).CaddyModule().ID.Name()
-		h.sources = append(h.sources, &source{Source: src, name: name, nameValue: name, metrics: h.metrics.ForSource(name)})
+		h.sources = append(h.sources, &configuredSource{Source: src, name: name, nameValue: name, metrics: h.metrics.ForSource(name)})
 	}
 	last := h.sources[len(h.sources)-1]
 	if fallback, ok := last.Source.(identity.Fallback); ok {
@@ -76,7 +76,7 @@ func (h *Handler) loadSources(ctx caddy.Context) error {
 
 func (h *Handler) loadInjectors(ctx caddy.Context) error {
 	if len(h.InjectorsRaw) == 0 {
-		return errors.New("there is no inject: the upstream would not learn who is asking")
+		return errors.New("there is no inject: the upstream would not learn who the client is")
 	}
 	guests, err := ctx.LoadModule(h, "InjectorsRaw")
 	if err != nil {
@@ -85,7 +85,7 @@ func (h *Handler) loadInjectors(ctx caddy.Context) error {
 	for _, module := range guests.([]any) {
 		injector, ok := module.(Injector)
 		if !ok {
-			return fmt.Errorf("loading injectors: %T is no injector", module)
+			return fmt.Errorf("loading injectors: %T is not an injector", module)
 		}
 		h.injectors = append(h.injectors, injector)
 		for _, src := range h.sources {
@@ -97,9 +97,9 @@ func (h *Handler) loadInjectors(ctx caddy.Context) error {
 	return nil
 }
 
-// compileFields collects every name that is to be taken off: what any source or
-// injector may read or write, in use for this request or not, so that an identity
-// without groups leaves none of the client's.
+// compileFields collects every name that is stripped: all that any source may read and any
+// injector may write, whether a request needs it or not. So an identity without groups does
+// not leave the client's own groups in place.
 func (h *Handler) compileFields() error {
 	if err := option.Each(identity.CheckFieldPattern)(h.StripHeaders); err != nil {
 		return fmt.Errorf("strip_headers: %w", err)

@@ -4,6 +4,7 @@
 package kubeidentity
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"net/url"
@@ -17,100 +18,98 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 )
 
-// result is what becomes of a request: the value of the metric's label, the status
-// for the client and the level for the log.
+// result is how a refused request ends.
 type result struct {
-	label  string
-	status int
-	level  zapcore.Level
+	err    error         // the sentinel
+	label  string        // value of the metric's label
+	status int           // for the client
+	level  zapcore.Level // for the log
+
+	// header is a field of the response, and value its value; empty for what the option
+	// challenge says.
+	header, value string
 }
 
-// resultOf is the one place where a refusal becomes a status.
-func resultOf(err error) result {
-	switch {
-	case err == nil:
-		return result{"ok", http.StatusOK, zap.DebugLevel}
-	case errors.Is(err, identity.ErrInternal):
-		return result{"internal", http.StatusInternalServerError, zap.ErrorLevel}
-	case errors.Is(err, identity.ErrUnavailable):
-		return result{"unavailable", http.StatusServiceUnavailable, zap.ErrorLevel}
-	case errors.Is(err, identity.ErrMethod):
-		return result{"method", http.StatusMethodNotAllowed, zap.InfoLevel}
-	case errors.Is(err, identity.ErrTooEarly):
-		return result{"too_early", http.StatusTooEarly, zap.InfoLevel}
-	case errors.Is(err, identity.ErrMalformed):
-		return result{"malformed", http.StatusBadRequest, zap.WarnLevel}
-	case errors.Is(err, identity.ErrForbidden):
-		return result{"forbidden", http.StatusForbidden, zap.WarnLevel}
-	case errors.Is(err, identity.ErrRejected):
-		return result{"rejected", http.StatusUnauthorized, zap.WarnLevel}
-	case errors.Is(err, identity.ErrAbsent):
-		return result{"absent", http.StatusUnauthorized, zap.InfoLevel}
-	default:
-		return result{"internal", http.StatusInternalServerError, zap.ErrorLevel}
+// results is the one place where a refusal becomes a status. The first is also for an error
+// that wraps no sentinel.
+var results = [...]result{ //nolint:gochecknoglobals // a table
+	{identity.ErrInternal, "internal", http.StatusInternalServerError, zap.ErrorLevel, "", ""},
+	{identity.ErrUnavailable, "unavailable", http.StatusServiceUnavailable, zap.ErrorLevel, "Retry-After", "5"},
+	{identity.ErrMethod, "method", http.StatusMethodNotAllowed, zap.InfoLevel, "Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"},
+	{identity.ErrTooEarly, "too_early", http.StatusTooEarly, zap.InfoLevel, "", ""},
+	{identity.ErrMalformed, "malformed", http.StatusBadRequest, zap.WarnLevel, "", ""},
+	{identity.ErrForbidden, "forbidden", http.StatusForbidden, zap.WarnLevel, "", ""},
+	{identity.ErrRejected, "rejected", http.StatusUnauthorized, zap.WarnLevel, "WWW-Authenticate", ""},
+	{identity.ErrAbsent, "absent", http.StatusUnauthorized, zap.InfoLevel, "WWW-Authenticate", ""},
+}
+
+func resultOf(err error) *result {
+	for i := range results {
+		if errors.Is(err, results[i].err) {
+			return &results[i]
+		}
 	}
+	return &results[0]
 }
-
-// retryAfter is what a 503 tells the client, in seconds.
-const retryAfter = "5"
 
 // refuse ends a request: the status for the client, the reason for the log. src is nil
 // when no source decided.
-func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, req *request, src *source, err error) error {
+func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, ex *exchange, src *configuredSource, err error) error {
 	res := resultOf(err)
-	var location string
-	if res.status == http.StatusUnauthorized {
-		if location = h.login.Location(req.browser(r), askedFor(r), err); location != "" {
-			res.status = http.StatusFound
+	status, location := res.status, ""
+	if status == http.StatusUnauthorized {
+		if location = h.login.Location(ex.browser(r), askedFor(r), err); location != "" {
+			status = http.StatusFound
 		}
 	}
-	name := src.label()
-	h.metrics.Requests.WithLabelValues(name, res.label).Inc()
+	h.metrics.Requests.WithLabelValues(src.label(), res.label).Inc()
 	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
 		repl.Set("http.kube_identity.reason", err.Error())
-		repl.Set("http.kube_identity.source", name)
+		repl.Set("http.kube_identity.source", src.label())
 	}
-	if entry := h.logger.Check(res.level, "refused"); entry != nil {
-		fields := []zap.Field{
-			zap.String("source", name),
-			zap.String("peer", req.Peer.String()),
-			zap.String("reason", err.Error()),
-			zap.Int("status", res.status),
-		}
-		var broke interface{ Stack() []byte } // a panic, here or in a judgement on a token
-		if errors.As(err, &broke) {
-			fields = append(fields, zap.ByteString("stack", broke.Stack()))
-		}
-		entry.Write(fields...)
-	}
+	h.logRefusal(res.level, status, ex, src, err)
 	header := w.Header()
-	header.Set("Cache-Control", "no-store") // a cache may keep a 405, and worse, by itself
-	switch res.status {
-	case http.StatusFound:
+	header.Set("Cache-Control", "no-store") // without it a cache may keep a 405 (RFC 9110, section 15.5.6)
+	if location != "" {
 		header.Set("Location", location)
-		w.WriteHeader(http.StatusFound)
+		w.WriteHeader(status)
 		return nil
-	case http.StatusUnauthorized:
-		header.Set("WWW-Authenticate", h.login.Scheme())
-	case http.StatusMethodNotAllowed:
-		header.Set("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
-	case http.StatusServiceUnavailable:
-		header.Set("Retry-After", retryAfter)
 	}
-	return caddyhttp.Error(res.status, err)
+	if res.header != "" {
+		header.Set(res.header, cmp.Or(res.value, h.login.Scheme()))
+	}
+	return caddyhttp.Error(status, err)
 }
 
-// logFallback tells that a bad credential is about to become anonymous, which is the
-// operator's wish (on_failure) and should still be seen.
-func (h *Handler) logFallback(req *request, src *source, err error) {
+func (h *Handler) logRefusal(level zapcore.Level, status int, ex *exchange, src *configuredSource, err error) {
+	entry := h.logger.Check(level, "refused")
+	if entry == nil {
+		return
+	}
+	fields := []zap.Field{
+		zap.String("source", src.label()),
+		zap.String("peer", ex.Peer.String()),
+		zap.String("reason", err.Error()),
+		zap.Int("status", status),
+	}
+	var broke interface{ Stack() []byte } // a panic, in a guest or while a token was verified
+	if errors.As(err, &broke) {
+		fields = append(fields, zap.ByteString("stack", broke.Stack()))
+	}
+	entry.Write(fields...)
+}
+
+// logFallback logs that a bad credential is about to become anonymous. The operator wants
+// that (on_failure), and should still be able to see it.
+func (h *Handler) logFallback(ex *exchange, src *configuredSource, err error) {
 	h.logger.Info("falling back",
 		zap.String("source", src.label()),
-		zap.String("peer", req.Peer.String()),
+		zap.String("peer", ex.Peer.String()),
 		zap.String("reason", err.Error()))
 }
 
-// askedFor is the URL that the client asked for: rewrite, uri and handle_path may have
-// changed it before this handler, and the way back leads through them again.
+// askedFor is the URL that the client asked for. The handlers rewrite, uri and handle_path
+// may have changed it since, and will again when the client comes back from the login.
 func askedFor(r *http.Request) *url.URL {
 	if original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok && original.URL != nil {
 		return original.URL

@@ -21,8 +21,8 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 )
 
-// request is one request's state between take and announce.
-type request struct {
+// exchange is the state of one request between take and announce.
+type exchange struct {
 	identity.Request
 
 	upgrade string // the protocol that the request switches to; empty for most
@@ -31,19 +31,19 @@ type request struct {
 }
 
 // browser is what package browser needs to know of the request.
-func (req *request) browser(r *http.Request) browser.Request {
+func (ex *exchange) browser(r *http.Request) browser.Request {
 	return browser.Request{
 		Method:  r.Method,
 		Host:    r.Host,
 		TLS:     r.TLS != nil,
 		Header:  r.Header,
-		Upgrade: req.upgrade,
-		Peer:    req.Peer,
+		Upgrade: ex.upgrade,
+		Peer:    ex.Peer,
 	}
 }
 
-// shapeOf reads off r what [identity.Shape] judges. For an extended CONNECT net/http
-// leaves the protocol in a header field, quic-go in Proto; reverse_proxy looks there.
+// shapeOf reads from r what [identity.Shape] checks. For an extended CONNECT net/http
+// leaves the protocol in a header field and quic-go in Proto; reverse_proxy looks there.
 func shapeOf(r *http.Request) identity.Shape {
 	shape := identity.Shape{
 		Method:     r.Method,
@@ -62,67 +62,66 @@ func shapeOf(r *http.Request) identity.Shape {
 	return shape
 }
 
-// take removes from r, in place, everything that speaks of the sender. Trailers are
-// given up whole: net/http fills them at the end of the body with whatever the client
+// take strips from r, in place, everything that says something about the sender. Trailers
+// go as a whole: net/http fills them at the end of the body with all that the client
 // sends, announced or not, and reverse_proxy would forward them.
-func (h *Handler) take(r *http.Request, upgrade string) *request {
+func (h *Handler) take(r *http.Request, upgrade string) *exchange {
 	r.Trailer = nil
 	r.URL.User = nil
-	return &request{Request: identity.Request{Claims: h.taker.Take(r.Header, upgrade)}, upgrade: upgrade}
+	return &exchange{Request: identity.Request{Claims: h.taker.Take(r.Header, upgrade)}, upgrade: upgrade}
 }
 
-// dropTrailers keeps a client's trailers from error routes. A handler before this one
-// may have made a copy of the request (tracing does), and an error route runs on the
-// one before the copy, whose map of trailers is this one: net/http fills it when the
-// body ends, so the body ends here. An error route gets no body of a request that
-// announced trailers.
+// dropTrailers keeps a client's trailers from error routes. Error routes run on the
+// original request. If an earlier handler (tracing, for one) copied it, both share one
+// Trailer map, which net/http fills at the end of the body. So the body is closed here,
+// before anything can read to its end.
 func dropTrailers(body io.Closer, trailer http.Header, err *error) {
 	if *err == nil {
 		return
 	}
-	_ = body.Close() // it is the client's to have sent it well
+	_ = body.Close() // an error here is about the client's body, which is no longer wanted
 	clear(trailer)
 }
 
-// recognize finds out who is at the other end of the connection, and forgets what
-// that peer may not say.
-func (h *Handler) recognize(r *http.Request, req *request) {
+// recognize finds out who the direct peer is, and drops the fields that only a trusted
+// proxy may set when it is not one.
+func (h *Handler) recognize(r *http.Request, ex *exchange) {
 	if r.TLS != nil {
-		req.Certificates = r.TLS.PeerCertificates
+		ex.Certificates = r.TLS.PeerCertificates
 	}
-	req.Peer, req.peerErr = h.trust.judge(r)
-	if !req.Peer.Trusted && h.proxyOnly != nil {
-		if req.dropped = req.Claims.Drop(h.proxyOnly); req.dropped > 0 {
-			h.metrics.Untrusted.Add(float64(req.dropped))
+	ex.Peer, ex.peerErr = h.trust.peer(r)
+	if !ex.Peer.Trusted && h.proxyOnly != nil {
+		if ex.dropped = ex.Claims.Drop(h.proxyOnly); ex.dropped > 0 {
+			h.metrics.Untrusted.Add(float64(ex.dropped))
 		}
 	}
 }
 
-// authenticate asks the sources in order; the first that finds its credential decides.
-// The source is nil when none did.
-func (h *Handler) authenticate(ctx context.Context, req *request) (*source, *identity.Identity, error) {
-	src, id, err := h.prove(ctx, req)
+// authenticate asks the sources in order; the first that finds its credential decides. The
+// source is nil when none found one.
+func (h *Handler) authenticate(ctx context.Context, ex *exchange) (*configuredSource, *identity.Identity, error) {
+	src, id, err := h.prove(ctx, ex)
 	if h.fallback == nil || err == nil {
 		return src, id, err
 	}
 	if errors.Is(err, identity.ErrAbsent) {
-		return h.fallback.ask(ctx, req)
+		return h.fallback.ask(ctx, ex)
 	}
 	if h.fallback.onFailure && identity.Bad(err) {
-		h.logFallback(req, src, err)
-		return h.fallback.ask(ctx, req)
+		h.logFallback(ex, src, err)
+		return h.fallback.ask(ctx, ex)
 	}
 	return src, nil, err
 }
 
 // prove asks the sources that need a credential.
-func (h *Handler) prove(ctx context.Context, req *request) (*source, *identity.Identity, error) {
+func (h *Handler) prove(ctx context.Context, ex *exchange) (*configuredSource, *identity.Identity, error) {
 	var why []string
 	for _, src := range h.sources {
 		if src == h.fallback {
 			break
 		}
-		_, id, err := src.ask(ctx, req)
+		_, id, err := src.ask(ctx, ex)
 		if !errors.Is(err, identity.ErrAbsent) {
 			return src, id, err
 		}
@@ -130,23 +129,23 @@ func (h *Handler) prove(ctx context.Context, req *request) (*source, *identity.I
 			why = append(why, src.name+": "+err.Error())
 		}
 	}
-	if fields := h.unclaimed(req.Claims); fields != "" {
+	if fields := h.unclaimed(ex.Claims); fields != "" {
 		return nil, nil, fmt.Errorf("%w: no source accepts what is in %s%s", identity.ErrRejected, fields, reasons(why))
 	}
 	switch {
-	case req.dropped > 0 && req.peerErr != nil:
+	case ex.dropped > 0 && ex.peerErr != nil:
 		return nil, nil, fmt.Errorf("%w: fields dropped from a peer that is not trusted: %d: %w",
-			identity.ErrAbsent, req.dropped, req.peerErr)
-	case req.dropped > 0:
+			identity.ErrAbsent, ex.dropped, ex.peerErr)
+	case ex.dropped > 0:
 		return nil, nil, fmt.Errorf("%w: fields dropped from a peer that is not trusted: %d",
-			identity.ErrAbsent, req.dropped)
+			identity.ErrAbsent, ex.dropped)
 	}
 	return nil, nil, identity.ErrAbsent
 }
 
-// unclaimed returns the fields with a credential that no source took for its own: it is a
-// bad one, and not none. Authorization counts although it is empty; in other fields an
-// empty line is how proxies say that there is none.
+// unclaimed returns the fields with a credential that no source claimed: that is a bad
+// credential, and not an absent one. An empty Authorization counts; in other fields proxies
+// write an empty line when there is no credential.
 func (h *Handler) unclaimed(claims identity.Claims) string {
 	var fields []string
 	for _, field := range h.credentials {
@@ -158,7 +157,7 @@ func (h *Handler) unclaimed(claims identity.Claims) string {
 	return strings.Join(fields, ", ")
 }
 
-// reasons adds what sources said to why they did not take a credential.
+// reasons adds why sources did not claim a credential, where they said so.
 func reasons(why []string) string {
 	if len(why) == 0 {
 		return ""
@@ -166,25 +165,25 @@ func reasons(why []string) string {
 	return " (" + strings.Join(why, "; ") + ")"
 }
 
-// check judges the identity and what else the client asked for, whichever source
-// proved it.
-func (h *Handler) check(r *http.Request, req *request, id *identity.Identity) error {
+// check applies the policy to the identity and to what else the client asked for,
+// whichever source proved it.
+func (h *Handler) check(r *http.Request, ex *exchange, id *identity.Identity) error {
 	if !id.Expires.IsZero() && time.Now().After(id.Expires.Add(id.Skew)) {
 		return fmt.Errorf("%w: the credential has expired", identity.ErrRejected)
 	}
-	if h.ClientImpersonation == "reject" && req.Claims.HasImpersonation() {
-		return fmt.Errorf("%w: the client asks to impersonate somebody", identity.ErrForbidden)
+	if h.ClientImpersonation == "reject" && ex.Claims.HasImpersonation() {
+		return fmt.Errorf("%w: the client asks to impersonate another user", identity.ErrForbidden)
 	}
 	if err := h.policy.Check(id); err != nil {
 		return err
 	}
-	return h.crossOrigin.Check(req.browser(r), id)
+	return h.crossOrigin.Check(ex.browser(r), id)
 }
 
-// inject returns the request that goes on: a copy, so that error routes never see the
-// credential that was written. Its context ends when the identity's credential
-// expires, which closes a stream that is still open then; end frees it.
-func (h *Handler) inject(r *http.Request, src *source, id *identity.Identity) (
+// inject returns the request that is forwarded: a copy, so that error routes never see the
+// credential that was written. Its context ends when the identity's credential expires,
+// which closes a stream that is still open then; end frees it.
+func (h *Handler) inject(r *http.Request, src *configuredSource, id *identity.Identity) (
 	inner *http.Request, end context.CancelFunc, err error,
 ) {
 	ctx, end := r.Context(), func() {}
@@ -202,8 +201,8 @@ func (h *Handler) inject(r *http.Request, src *source, id *identity.Identity) (
 	return inner, end, nil
 }
 
-// forward lets the request go on. The response goes through the filter of cookies, where
-// there are any to take out of it.
+// forward calls the next handler. The response passes the filter of cookies if any are to
+// be stripped.
 func (h *Handler) forward(w http.ResponseWriter, inner *http.Request, next caddyhttp.Handler) error {
 	if len(h.taker.Cookies) == 0 {
 		return next.ServeHTTP(w, inner)
@@ -213,10 +212,10 @@ func (h *Handler) forward(w http.ResponseWriter, inner *http.Request, next caddy
 	return next.ServeHTTP(filter, inner)
 }
 
-// cloneHeader returns a map of its own, with room for what injectors write, since
-// growing it would cost as much as the copy. The lines of a field are shared, capped so
-// that appending to one copies it: injectors replace fields whole, and what is shared
-// is what the client sent that says nothing of its identity.
+// cloneHeader copies the map, with room for what injectors write, since growing it would
+// cost as much as the copy. The lines of a field are shared, and capped so that appending
+// to one copies it. Injectors replace whole fields, and the shared lines say nothing about
+// the client's identity.
 func cloneHeader(header http.Header) http.Header {
 	const room = 8
 	clone := make(http.Header, len(header)+room)
@@ -226,14 +225,15 @@ func cloneHeader(header http.Header) http.Header {
 	return clone
 }
 
-// write asks one injector, and makes an error of a panic.
+// write asks one injector, and turns a panic into an error.
 func write(ctx context.Context, injector Injector, id *identity.Identity, header http.Header) (err error) {
 	defer recovered(&err)
 	return classified(injector.Inject(ctx, id, header))
 }
 
-// classified makes an internal error of one that does not wrap exactly one sentinel: it
-// broke the contract, and says nothing about the client. What it wraps is cut off.
+// classified turns an error that does not wrap exactly one sentinel into an internal one:
+// the guest broke its contract, and the error says nothing about the client. What it wraps
+// is cut off.
 func classified(err error) error {
 	if err == nil || identity.Exact(err) {
 		return err
@@ -241,8 +241,8 @@ func classified(err error) error {
 	return fmt.Errorf("%w: %s", identity.ErrInternal, err.Error())
 }
 
-// recovered turns a panic of a guest module into an error. Of the value only what the
-// runtime itself says is kept, since a guest's own text may contain a credential.
+// recovered turns a panic of a guest module into an error. The value is kept only if it is
+// the runtime's own, since a guest's text may contain a credential.
 func recovered(err *error) {
 	value := recover()
 	if value == nil {

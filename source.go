@@ -35,30 +35,30 @@ type TokenSender interface {
 	SendsToken() (sends, alone bool)
 }
 
-// source is one configured source, with what is needed once it has decided.
-type source struct {
+// configuredSource is one source of the configuration, with what the handler needs when it has decided.
+type configuredSource struct {
 	identity.Source
 
 	name      string
 	nameValue any        // name, as a placeholder's value: boxed once
-	onFailure bool       // a fallback that is also asked after a bad credential
+	onFailure bool       // it is a fallback that is also asked after a bad credential
 	injectors []Injector // those that write its identities
 	metrics   guest.SourceMetrics
 }
 
 // label is the name for a log or a metric, also where no source decided.
-func (s *source) label() string {
+func (s *configuredSource) label() string {
 	if s == nil {
 		return "none"
 	}
 	return s.name
 }
 
-// ask has the source look at a request, and holds it to its contract: an identity or
-// an error that wraps a sentinel. A panic is an error too.
-func (s *source) ask(ctx context.Context, req *request) (decided *source, id *identity.Identity, err error) {
+// ask lets the source look at a request, and holds it to its contract: an identity, or an
+// error that wraps exactly one sentinel. A panic becomes an error.
+func (s *configuredSource) ask(ctx context.Context, ex *exchange) (decided *configuredSource, id *identity.Identity, err error) {
 	start := time.Now()
-	id, err = s.authenticate(ctx, &req.Request)
+	id, err = s.authenticate(ctx, &ex.Request)
 	s.metrics.Seconds.Observe(time.Since(start).Seconds())
 	if err != nil {
 		return s, nil, err
@@ -67,9 +67,9 @@ func (s *source) ask(ctx context.Context, req *request) (decided *source, id *id
 	return s, id, nil
 }
 
-func (s *source) authenticate(ctx context.Context, req *identity.Request) (id *identity.Identity, err error) {
+func (s *configuredSource) authenticate(ctx context.Context, r *identity.Request) (id *identity.Identity, err error) {
 	defer recovered(&err)
-	id, err = s.Authenticate(ctx, req)
+	id, err = s.Authenticate(ctx, r)
 	if err == nil && id == nil {
 		return nil, identity.ErrInternal
 	}

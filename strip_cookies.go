@@ -16,9 +16,9 @@ import (
 
 const setCookie = "Set-Cookie"
 
-// cookieFilter takes cookies by name out of a response, before its header is written:
-// Kiali puts the proxy's own token into one. Nothing is buffered, and a response that is
-// streamed or upgraded is otherwise as the upstream wrote it.
+// cookieFilter strips cookies by name from a response, before its header is written: Kiali
+// puts the proxy's own token into one. It buffers nothing, and leaves the rest of a
+// streamed or upgraded response as the upstream wrote it.
 type cookieFilter struct {
 	*caddyhttp.ResponseWriterWrapper
 
@@ -31,7 +31,7 @@ func newCookieFilter(w http.ResponseWriter, names identity.Patterns) *cookieFilt
 }
 
 // WriteHeader implements http.ResponseWriter. It filters each time, since informational
-// responses may come before the last one, and have fields too.
+// responses may precede the final one, and have fields too.
 func (f *cookieFilter) WriteHeader(status int) {
 	filterSetCookie(f.Header(), setCookie, f.names)
 	f.wrote = f.wrote || status >= http.StatusOK || status == http.StatusSwitchingProtocols
@@ -57,24 +57,24 @@ func (f *cookieFilter) FlushError() error {
 	return http.NewResponseController(f.ResponseWriter).Flush()
 }
 
-// begin filters where the header is about to be written without a status.
+// begin filters when the header is about to be written without an explicit status.
 func (f *cookieFilter) begin() {
 	if !f.wrote {
 		f.WriteHeader(http.StatusOK)
 	}
 }
 
-// end filters what was never written: the server writes it when the handlers are done, an
-// error route may before, and fields that were announced as trailers come last.
+// end filters a header that was never written explicitly: the server writes it when the
+// handlers are done, or an error route does. Fields announced as trailers come last.
 func (f *cookieFilter) end() {
 	filterSetCookie(f.Header(), setCookie, f.names)
 	filterSetCookie(f.Header(), http.TrailerPrefix+setCookie, f.names)
 }
 
 // filterSetCookie removes cookies by name. A cookie's name ends at the first "=", or is
-// empty where there is none (RFC 6265bis, section 5.6). A nameless one goes too when its
-// value begins with a name that is to go: a browser sends back the value alone, and the
-// server then reads a name.
+// empty where there is none (RFC 6265bis, section 5.6). A nameless cookie is stripped too
+// if its value begins with a name on the list: a browser sends back the value alone, and
+// the server then reads it as a name.
 func filterSetCookie(header http.Header, field string, names identity.Patterns) {
 	lines := header[field]
 	if len(lines) == 0 {

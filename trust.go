@@ -34,7 +34,7 @@ type TrustedProxyCert struct {
 	AllowedNames []string `json:"allowed_names,omitempty"`
 }
 
-// trust decides which peers may speak for others.
+// trust decides which peers may assert a client's identity.
 type trust struct {
 	ranges    caddyhttp.IPRangeSource
 	all       bool // the ranges may cover a whole address family
@@ -44,15 +44,15 @@ type trust struct {
 	certNames []string
 }
 
-// configured says whether anybody is trusted at all.
+// configured says whether the configuration can trust any peer.
 func (t *trust) configured() bool {
 	return t.ranges != nil || t.unix || t.ca != nil
 }
 
-// judge returns the direct peer of a request. X-Forwarded-For and Caddy's own
-// client_ip, which a configuration can derive from it, have no say in it. The error
-// tells why the peer's certificate was not enough.
-func (t *trust) judge(r *http.Request) (identity.Peer, error) {
+// peer returns the direct peer of a request, and whether it is trusted. X-Forwarded-For,
+// and Caddy's own client_ip, which a configuration can derive from it, have no influence.
+// The error tells why the peer's certificate was not enough.
+func (t *trust) peer(r *http.Request) (identity.Peer, error) {
 	peer := identity.Peer{Unix: t.unixOnly}
 	if !peer.Unix {
 		peer.Addr = identity.ParseAddr(r.RemoteAddr)
@@ -75,7 +75,7 @@ func (t *trust) judge(r *http.Request) (identity.Peer, error) {
 	return peer, nil
 }
 
-// verifyPeer judges the peer's certificate anew for each request: it may have expired
+// verifyPeer verifies the peer's certificate again for each request: it may have expired
 // since the handshake.
 func verifyPeer(r *http.Request, roots *x509.CertPool, names []string) error {
 	var chain []*x509.Certificate
@@ -85,7 +85,7 @@ func verifyPeer(r *http.Request, roots *x509.CertPool, names []string) error {
 	return identity.VerifyProxy(chain, roots, names, time.Now())
 }
 
-// provisionTrust loads the guests that say who is trusted.
+// provisionTrust loads the guest modules that decide which peers are trusted.
 func (h *Handler) provisionTrust(ctx caddy.Context) error {
 	h.trust.all = h.InsecureTrustAllPeers
 	h.trust.unix = h.TrustedProxiesUnix
@@ -102,7 +102,7 @@ func (h *Handler) provisionTrust(ctx caddy.Context) error {
 		}
 		ranges, ok := module.(caddyhttp.IPRangeSource)
 		if !ok {
-			return fmt.Errorf("loading trusted_proxies: %T is no source of ranges", module)
+			return fmt.Errorf("loading trusted_proxies: %T is not a source of ranges", module)
 		}
 		h.trust.ranges = ranges
 	}
@@ -117,7 +117,8 @@ func (h *Handler) provisionTrust(ctx caddy.Context) error {
 	return nil
 }
 
-// currentRanges asks the source of ranges as a request would, to judge them at load.
+// currentRanges asks the source of ranges as a request would, so that Validate can check
+// them.
 func (t *trust) currentRanges() []netip.Prefix {
 	if t.ranges == nil {
 		return nil

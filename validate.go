@@ -13,9 +13,9 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 )
 
-// Validate judges what needs the whole configuration, and again what the Caddyfile
-// judges where it stands, so that JSON which is posted to the admin API meets the same
-// conditions.
+// Validate checks what needs the whole configuration. It also checks again what the
+// Caddyfile parser has checked in its place, so that JSON which is posted to the admin API
+// meets the same conditions.
 func (h *Handler) Validate() error {
 	return errors.Join(
 		h.validateTrust(),
@@ -30,7 +30,7 @@ func (h *Handler) Validate() error {
 
 func (h *Handler) validateTrust() error {
 	if h.proxyOnly != nil && !h.trust.configured() {
-		return errors.New("a source believes header fields, but nobody is trusted to set them: " +
+		return errors.New("a source believes header fields, but no peer is trusted to set them: " +
 			"there is no trusted_proxies, trusted_proxies_unix or trusted_proxy_cert")
 	}
 	if static, ok := h.trust.ranges.(*caddyhttp.StaticIPRange); ok && len(static.Ranges) == 0 {
@@ -75,7 +75,8 @@ func (h *Handler) validateOptions() error {
 	return errors.Join(errs...)
 }
 
-// checkReserved refuses what allow_reserved has no use for: it takes exact names.
+// checkReserved refuses names that allow_reserved cannot allow: it takes exact names that
+// are reserved.
 func checkReserved(name string) error {
 	if !identity.IsReserved(name) {
 		return fmt.Errorf("%q is not reserved: it does not begin with 'system:'", name)
@@ -93,13 +94,13 @@ func checkClientImpersonation(word string) error {
 	return nil
 }
 
-// validateSources refuses sources that are never asked, and those whose identities no
+// validateSources refuses a source that is never asked, and one whose identities no
 // injector writes.
 func (h *Handler) validateSources() error {
 	var errs []error
 	for i, src := range h.sources {
 		if _, ok := src.Source.(identity.Fallback); ok && i < len(h.sources)-1 {
-			errs = append(errs, fmt.Errorf("source %s answers for everybody: it must be the last", src.name))
+			errs = append(errs, fmt.Errorf("source %s answers for every client: it must be the last", src.name))
 		}
 		if len(src.injectors) == 0 {
 			errs = append(errs, fmt.Errorf("no inject covers the source %s", src.name))
@@ -108,13 +109,13 @@ func (h *Handler) validateSources() error {
 	return errors.Join(errs...)
 }
 
-// validateInjectors refuses two injectors that write the same field for one source:
-// which of them the upstream believes would be chance.
+// validateInjectors refuses two injectors that write the same field for one source: it
+// would be chance which of them the upstream sees.
 func (h *Handler) validateInjectors() error {
 	var errs []error
 	for _, injector := range h.injectors {
 		for _, name := range injector.ForSources() {
-			if !slices.ContainsFunc(h.sources, func(s *source) bool { return s.name == name }) {
+			if !slices.ContainsFunc(h.sources, func(s *configuredSource) bool { return s.name == name }) {
 				errs = append(errs, fmt.Errorf("inject: there is no source %q", name))
 			}
 		}
@@ -136,7 +137,7 @@ func (h *Handler) validatePassAuthorization() error {
 		return nil
 	}
 	if slices.Contains(h.credentials, "Authorization") {
-		return errors.New("pass_authorization: a source reads Authorization, so it cannot go on as it came")
+		return errors.New("pass_authorization: a source reads Authorization, so it cannot be forwarded as it came")
 	}
 	for _, injector := range h.injectors {
 		if _, found := identity.Overlap(injector.Writes(), []string{"Authorization"}); found {
@@ -164,7 +165,7 @@ func (h *Handler) validateTokens() error {
 		switch {
 		case sendsToken && slices.ContainsFunc(src.injectors, writesImpersonation):
 			errs = append(errs, fmt.Errorf("inject token beside inject impersonation for the source %s: "+
-				"the upstream would act as somebody else with the user's own token", src.name))
+				"the upstream would act as another user with the user's own token", src.name))
 		case silent:
 			errs = append(errs, fmt.Errorf("inject: the source %s proves no token, and nothing else is injected for it", src.name))
 		}

@@ -14,9 +14,9 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 )
 
-// CrossOrigin refuses what another site's page makes a browser send with a credential
-// that the browser sends by itself. The dashboards behind check neither (Headlamp takes a
-// websocket of any origin, Kiali has no CSRF token).
+// CrossOrigin refuses requests that another site's page makes a browser send, with a
+// credential that the browser attaches by itself. The dashboards do not check that
+// themselves: Headlamp accepts a websocket of any origin, Kiali has no CSRF token.
 type CrossOrigin struct {
 	off        bool
 	protection *http.CrossOriginProtection
@@ -41,14 +41,14 @@ func NewCrossOrigin(words []string) (*CrossOrigin, error) {
 	return c, nil
 }
 
-// checkOrigin refuses what a browser never sends as Origin, for it would match nothing.
+// checkOrigin refuses what a browser never sends as Origin: it would match no request.
 func checkOrigin(origin string) error {
 	parsed, err := url.Parse(origin)
 	switch {
 	case origin == "off":
-		return errors.New("'off' stands alone")
+		return errors.New("'off' cannot be combined with origins")
 	case err != nil || parsed.Scheme != "http" && parsed.Scheme != "https" || parsed.Host == "":
-		return fmt.Errorf("%q is no origin such as https://dashboard.example.com", origin)
+		return fmt.Errorf("%q is not an origin such as https://dashboard.example.com", origin)
 	case !isHostAndPort(parsed.Host) || strings.HasSuffix(parsed.Host, ":"):
 		return fmt.Errorf("%q: browsers send an ASCII name without patterns, and a port only after ':'", origin)
 	case origin != parsed.Scheme+"://"+strings.ToLower(parsed.Host):
@@ -59,8 +59,9 @@ func checkOrigin(origin string) error {
 	return nil
 }
 
-// Check judges a request with an identity. Reading is not refused: what it returns, the
-// other site's page cannot see.
+// Check refuses, with [identity.ErrForbidden], a state-changing request or an upgrade of
+// another site's page. Reading is not refused: the other site's page cannot see the
+// response.
 func (c *CrossOrigin) Check(r Request, id *identity.Identity) error {
 	if c.off || id.Explicit {
 		return nil
@@ -80,8 +81,8 @@ func (c *CrossOrigin) Check(r Request, id *identity.Identity) error {
 	return nil
 }
 
-// mayChange judges methods that change something. CrossOriginProtection reads the first
-// line of a field, and takes the Origin "null" for this site where the site has no name.
+// mayChange decides about state-changing methods. CrossOriginProtection reads only the
+// first line of a field, and takes the Origin "null" for this site if the site has no name.
 func (c *CrossOrigin) mayChange(r Request) bool {
 	site, origins := r.site(), r.Header["Origin"]
 	if len(origins) > 1 || len(r.Header["Sec-Fetch-Site"]) > 1 || len(origins) == 1 && site.host == "" {
@@ -94,8 +95,9 @@ func (c *CrossOrigin) mayChange(r Request) bool {
 	return c.protection.Check(&http.Request{Method: r.Method, Host: host, Header: r.Header}) == nil
 }
 
-// mayOpen judges websockets, which other sites' pages may open and read. A browser always
-// says which page it is, if only in Origin; a client that says nothing is none.
+// mayOpen decides about websockets, which other sites' pages may open and read. A browser
+// always sends Origin on a websocket handshake; a client that sends neither Origin nor
+// Sec-Fetch-Site is not a browser.
 func (c *CrossOrigin) mayOpen(site site, origins, fetchSite []string) bool {
 	switch {
 	case len(origins) == 0 && len(fetchSite) == 0:

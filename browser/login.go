@@ -65,14 +65,16 @@ func checkScheme(challenge string) error {
 // Scheme is the value of WWW-Authenticate for a 401.
 func (l *Login) Scheme() string { return l.scheme }
 
-// Location returns where to send a refused request, or "" when it gets the 401 itself.
-// A browser that goes to a page is sent to the login. A page's own requests are not: they
-// would follow the redirect, and die of the other origin without a word. A client that is
-// no browser and sends a non-empty X-CSRF-Token, as oc does, is sent to the challenge.
+// Location returns where to redirect a refused request, or "" if it gets the 401 itself.
+// A browser that navigates to a page is redirected to the login. A page's own requests are
+// not: they would follow the redirect and fail silently at the other origin. A client that
+// is not a browser and sends a non-empty X-CSRF-Token, as oc does, is redirected to the
+// challenge.
 //
-// With a credential that is bad only what is a browser beyond doubt is sent to the login,
-// where its session is renewed. A command-line client would take the login page for an
-// answer. Nor is anybody sent away whose Host is none: where to come back to is not known.
+// After a bad credential only clients that are certainly browsers (they send
+// Sec-Fetch-Mode) are redirected, so that they can renew their session; a command-line
+// client would take the login page for its answer. A request without a usable Host is never
+// redirected: there would be no way back.
 func (l *Login) Location(r Request, asked *url.URL, err error) string {
 	if r.Upgrade != "" || r.Method != http.MethodGet && r.Method != http.MethodHead {
 		return ""
@@ -91,8 +93,8 @@ func (l *Login) Location(r Request, asked *url.URL, err error) string {
 	return ""
 }
 
-// isNavigation says whether a browser goes to a page. Browsers say so in Sec-Fetch-Mode;
-// from those that do not, and over plain HTTP, one is told by what it accepts.
+// isNavigation says whether a browser navigates to a page. Browsers say so in
+// Sec-Fetch-Mode; old ones, and all over plain HTTP, are recognised by what they accept.
 func isNavigation(header http.Header) bool {
 	if mode := header["Sec-Fetch-Mode"]; len(mode) > 0 {
 		return slices.Equal(mode, []string{"navigate"})

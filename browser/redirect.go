@@ -11,22 +11,21 @@ import (
 	"strings"
 )
 
-// redirect is where a request without an identity is sent: a URL of which some tokens in
-// the query are filled in. The words and their meaning are those of OpenShift's
-// RequestHeader identity provider (loginURL, challengeURL): "${url}" is the URL of the
-// request, escaped, "${query}" its query as it came, and "${server-relative-url}" its path
-// and query, escaped.
+// redirect is where a request without an identity is sent: a URL with tokens in its query
+// that are filled in. The tokens and their meaning are those of OpenShift's RequestHeader
+// identity provider (loginURL, challengeURL): "${url}" is the URL of the request, escaped,
+// "${query}" its query as it came, and "${server-relative-url}" its path and query, escaped.
 //
-// All are filled in at once: what a client wrote is not looked at for tokens again, as it
-// is in OpenShift. No token can stand before the "?", so where the redirect goes to is
-// the operator's to say alone.
+// All are filled in at once: unlike in OpenShift, what a client wrote is not searched for
+// tokens again. A token before the "?" is refused, so only the operator decides where the
+// redirect leads.
 type redirect struct {
 	before string   // up to the first token
 	parts  []string // token, text, token, text, …
 }
 
-// The tokens. Caddy's adapter expands its shorthand {query} in "${query}", so that is
-// the second spelling of the same.
+// The tokens. Caddy's adapter expands its shorthand {query} inside "${query}", so there is
+// a second spelling of that.
 const (
 	urlToken      = "${url}"
 	queryToken    = "${query}"
@@ -34,7 +33,8 @@ const (
 	adaptedQuery  = "${http.request.uri.query}"
 )
 
-// newRedirect reads a template, and refuses one that could lead astray or lead nowhere.
+// newRedirect reads a template. It refuses one whose target a client could change, and one
+// without a way back.
 func newRedirect(template string) (*redirect, error) {
 	template = strings.ReplaceAll(template, adaptedQuery, queryToken)
 	place, query, _ := strings.Cut(template, "?")
@@ -42,7 +42,7 @@ func newRedirect(template string) (*redirect, error) {
 		return nil, err
 	}
 	if strings.Contains(query, "#") {
-		return nil, errors.New("a fragment: it would swallow what is filled in")
+		return nil, errors.New("a fragment: it would hide what is filled in")
 	}
 	r := &redirect{before: place + "?"}
 	text := &r.before
@@ -63,7 +63,7 @@ func newRedirect(template string) (*redirect, error) {
 		query = query[at+len(token):]
 	}
 	if len(r.parts) == 0 {
-		return nil, fmt.Errorf("there is none of %s in its query: the way back would be lost", strings.Join(redirectTokens(), ", "))
+		return nil, fmt.Errorf("its query has none of %s: the way back would be lost", strings.Join(redirectTokens(), ", "))
 	}
 	if err := r.checkText(); err != nil {
 		return nil, err
@@ -71,8 +71,8 @@ func newRedirect(template string) (*redirect, error) {
 	return r, nil
 }
 
-// checkPlace judges what stands before the "?". Browsers take "//" and "///" for the
-// beginning of a host, and "\" for "/".
+// checkPlace checks what comes before the "?". Browsers read "//" and "///" as the
+// beginning of a host, and "\" as "/".
 func checkPlace(place string) error {
 	if strings.ContainsAny(place, "${}") {
 		return fmt.Errorf("%q: only the query can have ${url}, ${query} or ${server-relative-url}", place)
@@ -82,7 +82,7 @@ func checkPlace(place string) error {
 	case err != nil:
 		return fmt.Errorf("%q is not a URL", place)
 	case strings.Contains(place, "#"):
-		return errors.New("a fragment: it would swallow what is filled in")
+		return errors.New("a fragment: it would hide what is filled in")
 	case parsed.User != nil:
 		return errors.New("a URL with a user name")
 	case strings.HasPrefix(place, "/") && !strings.HasPrefix(place, "//"):
@@ -134,8 +134,8 @@ func (r *redirect) to(asked *url.URL, site site) string {
 	return b.String()
 }
 
-// rawQuery is a query as the client wrote it, but for what cannot stand in one: a "#"
-// would begin a fragment.
+// rawQuery is a query as the client wrote it, except that characters which a query cannot
+// have are escaped: a "#" would begin a fragment.
 func rawQuery(query string) string {
 	var b strings.Builder
 	for i := range len(query) {
@@ -148,7 +148,7 @@ func rawQuery(query string) string {
 	return b.String()
 }
 
-// notInURL says whether c can stand nowhere in a path or a query but percent-encoded.
+// notInURL says whether c must be percent-encoded in a path and in a query.
 func notInURL(c byte) bool {
 	return c <= ' ' || c >= 0x7f || strings.IndexByte("#\"<>\\^`{|}", c) >= 0
 }

@@ -20,13 +20,13 @@ type Request struct {
 	Peer         identity.Peer
 }
 
-// site is under which name the client knows this server.
+// site is the name under which the client knows this server.
 type site struct {
 	scheme, host string
 }
 
-// site says what the request was sent to. X-Forwarded-Proto and X-Forwarded-Host count
-// from a trusted peer only, and where each has one value.
+// site returns the site that the request was sent to. X-Forwarded-Proto and
+// X-Forwarded-Host are believed only from a trusted peer, and only if each has one value.
 func (r *Request) site() site {
 	s := site{"http", r.Host}
 	if r.TLS {
@@ -52,17 +52,16 @@ func single(lines []string) string {
 	return lines[0]
 }
 
-// isHostAndPort says whether s is what may stand as the authority of a URL, without user
-// information.
+// isHostAndPort says whether s can be the authority of a URL, without user information.
 func isHostAndPort(s string) bool {
 	parsed, err := url.Parse("//" + s)
 	return err == nil && parsed.Hostname() != "" && parsed.Host == s && parsed.User == nil &&
 		strings.Trim(strings.ToLower(s), "abcdefghijklmnopqrstuvwxyz0123456789-._:[]") == ""
 }
 
-// is says whether an Origin names this site. A page over plain HTTP is another origin
-// than a site over HTTPS: anybody on the way to the browser can write it. The reverse is
-// let pass, since behind a proxy that ends TLS and does not say so the scheme is not known.
+// is says whether an Origin names this site. A page over plain HTTP is not part of a site
+// over HTTPS: any party on the network path can write that page. The reverse passes, since
+// behind a proxy that ends TLS without saying so the scheme is unknown.
 func (s site) is(origin string) bool {
 	parsed, err := url.Parse(origin)
 	if err != nil || parsed.Scheme != "http" && parsed.Scheme != "https" || !isHostAndPort(parsed.Host) {
@@ -70,7 +69,7 @@ func (s site) is(origin string) bool {
 	}
 	page, here := withoutPort(parsed.Host, parsed.Scheme), withoutPort(s.host, parsed.Scheme)
 	return (s.scheme == "http" || parsed.Scheme == "https") && origin == parsed.Scheme+"://"+parsed.Host &&
-		len(page) == len(here) && strings.EqualFold(page, here) // of the same length: "ſ" is no "s"
+		len(page) == len(here) && strings.EqualFold(page, here) // of the same length: EqualFold takes "ſ" for "s"
 }
 
 // withoutPort leaves out the scheme's own port, as browsers do.

@@ -130,7 +130,7 @@ func TestClientImpersonation(t *testing.T) {
 			reject,
 			exchange{
 				name: field, fields: aliceAnd(field),
-				status: http.StatusForbidden, reason: "forbidden: the client asks to impersonate somebody",
+				status: http.StatusForbidden, reason: "forbidden: the client asks to impersonate another user",
 			},
 			exchange{
 				name: field + " without a credential", fields: []string{field},

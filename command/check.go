@@ -62,7 +62,7 @@ func check(out io.Writer, config, adapter, certFile string, described *descripti
 }
 
 // provisionHTTP sets a configuration up as for service, but does not begin to serve. Its
-// logs go nowhere: what they would say is printed.
+// logs are discarded: what they would say is printed.
 func provisionHTTP(content []byte) (*caddyhttp.App, error) {
 	config := new(caddy.Config)
 	if err := json.Unmarshal(content, config); err != nil {
@@ -90,7 +90,7 @@ func pickServer(app *caddyhttp.App, r *http.Request) (string, *caddyhttp.Server,
 	}
 	number, err := strconv.ParseUint(port, 10, 16)
 	if err != nil {
-		return "", nil, fmt.Errorf("port %q is no number", port)
+		return "", nil, fmt.Errorf("port %q is not a number", port)
 	}
 	var listening, sockets []string
 	for _, name := range slices.Sorted(maps.Keys(app.Servers)) {
@@ -116,7 +116,7 @@ func pickServer(app *caddyhttp.App, r *http.Request) (string, *caddyhttp.Server,
 func (d *description) request(certFile string) (*http.Request, error) {
 	target, err := url.Parse(d.url)
 	if err != nil || target.Scheme != "http" && target.Scheme != "https" || target.Host == "" {
-		return nil, fmt.Errorf("%q is no http or https URL", d.url)
+		return nil, fmt.Errorf("%q is not an http or https URL", d.url)
 	}
 	if target.User != nil {
 		return nil, errors.New("the URL has a user in it: write -H 'Authorization: Basic …' instead")

@@ -22,7 +22,7 @@ func init() {
 		Short: "Explains what kube_identity does with a request, and what it needs in the cluster",
 		Long: `
 check shows, step by step, what the configured kube_identity does with a request:
-what is taken off, which source decides and why, and what the upstream would receive.
+what is stripped, which source decides and why, and what the upstream would receive.
 Nothing listens and nothing is sent to the upstream; issuers, revocation servers and
 the API server are asked as for a real request.
 
@@ -35,11 +35,11 @@ rbac prints the RBAC manifest that the configuration needs, and no more.`,
 
 // Exit codes of check. 1 is Caddy's own for a configuration that does not load.
 const (
-	exitGoesOn      = 0
+	exitForwarded   = 0
 	exitFailed      = 1
-	exitRefused     = 3 // 4xx, or sent to log in
+	exitRefused     = 3 // 4xx, or redirected to the login
 	exitUndecided   = 4 // 5xx
-	exitUnprotected = 5 // no kube_identity stands in the request's way
+	exitUnprotected = 5 // no kube_identity guards the request's route
 )
 
 func checkCommand() *cobra.Command {
@@ -51,9 +51,9 @@ func checkCommand() *cobra.Command {
 		Long: `
 Shows what becomes of a request, step by step. Credentials are shortened to a hash.
 
-Exit codes: 0 the request goes on, 1 the configuration or the command is no good,
-3 the request is refused or sent to log in, 4 it could not be decided, 5 no
-kube_identity stands in its way.`,
+Exit codes: 0 the request is forwarded, 1 the configuration or the command is
+wrong, 3 the request is refused or redirected to the login, 4 it could not be
+decided, 5 no kube_identity guards its route.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			described.url = args[0]
@@ -66,7 +66,7 @@ kube_identity stands in its way.`,
 	flags.StringVarP(&adapter, "adapter", "a", "", "Name of config adapter to apply")
 	flags.StringVar(&described.peer, "peer", described.peer, "Address of the direct peer")
 	flags.StringVarP(&described.method, "method", "X", described.method, "Method of the request")
-	flags.StringArrayVarP(&described.headers, "header", "H", nil, "Header field of the request; may stand more than once")
+	flags.StringArrayVarP(&described.headers, "header", "H", nil, "Header field of the request; may be given more than once")
 	flags.StringVar(&certFile, "cert", "", "PEM file with the peer's TLS client certificate, and its chain")
 	return cmd
 }
@@ -83,7 +83,7 @@ func rbacCommand() *cobra.Command {
 			if err == nil {
 				err = rbac(cmd.OutOrStdout(), content, options)
 			}
-			return exit(cmd, exitGoesOn, err)
+			return exit(cmd, exitForwarded, err)
 		},
 	}
 	flags := cmd.Flags()
@@ -95,19 +95,19 @@ func rbacCommand() *cobra.Command {
 	return cmd
 }
 
-// exit ends a command. An error goes to stderr, by cobra, and is no reason to show how the
-// command is used; a refusal was printed already, and is an exit code alone.
+// exit ends a command. cobra writes an error to stderr; the usage is not shown with it. A
+// refusal has been printed already, and is only an exit code.
 func exit(cmd *cobra.Command, code int, err error) error {
 	cmd.SilenceUsage = true
-	if err != nil || code == exitGoesOn {
+	if err != nil || code == exitForwarded {
 		return err
 	}
 	cmd.SilenceErrors = true
 	return caddycmd.WrapCommandFuncForCobra(func(caddycmd.Flags) (int, error) { return code, nil })(cmd, nil)
 }
 
-// loadConfig reads a configuration, adapted to JSON. Caddy's own way to do it tells its log,
-// which is stderr here, that it did.
+// loadConfig reads a configuration and adapts it to JSON. Caddy's own function for it
+// writes lines about it to the log, which is stderr here.
 func loadConfig(path, name string) ([]byte, error) {
 	if path == "" {
 		return nil, errors.New("there is no --config")

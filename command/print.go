@@ -19,7 +19,7 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 )
 
-// explain follows a request and prints what becomes of it.
+// explain follows a request and prints what happens to it.
 func explain(out io.Writer, server *caddyhttp.Server, r *http.Request) (exitCode int) {
 	p := &printer{out: out}
 	p.unseen(dropUnseen(server, r.Header))
@@ -37,13 +37,13 @@ func explain(out io.Writer, server *caddyhttp.Server, r *http.Request) (exitCode
 		return p.unprotected(k, err)
 	}
 	p.peer(k.report)
-	p.taken(k.report, r.Header)
+	p.stripped(k.report, r.Header)
 	p.sources(k.report)
 	if err != nil || !k.report.Passed {
 		return p.refused(err, recorder, repl)
 	}
 	p.upstream(k)
-	return exitGoesOn
+	return exitForwarded
 }
 
 // printer writes the sections.
@@ -55,7 +55,7 @@ func (p *printer) line(format string, args ...any) {
 	fmt.Fprintf(p.out, format+"\n", args...)
 }
 
-// unseen lists what no handler gets to see.
+// unseen lists the fields that Caddy removes before any handler.
 func (p *printer) unseen(names []string) {
 	if len(names) == 0 {
 		return
@@ -71,7 +71,7 @@ func (p *printer) unprotected(k *walk, err error) int {
 	if answers == "" {
 		answers = "nothing"
 	}
-	p.line("\nno kube_identity stands in the way of this request: it is answered by %s as it came", answers)
+	p.line("\nno kube_identity guards the route of this request: it is answered by %s as it came", answers)
 	if err != nil {
 		p.line("  error: %v", err)
 	}
@@ -82,19 +82,19 @@ func (p *printer) peer(report *Report) {
 	p.line("\npeer")
 	switch {
 	case report.Peer.Trusted:
-		p.line("  %s is trusted to say who others are", report.Peer)
+		p.line("  %s is trusted to assert a client's identity", report.Peer)
 	case report.PeerErr != nil:
 		p.line("  %s is not trusted: %v", report.Peer, report.PeerErr)
 	case report.NoneTrusted:
-		p.line("  %s is not trusted, as nobody is: there is no trusted_proxies", report.Peer)
+		p.line("  %s is not trusted: the configuration trusts no peer (no trusted_proxies)", report.Peer)
 	default:
-		p.line("  %s is not trusted: what it says of others is dropped", report.Peer)
+		p.line("  %s is not trusted: what it asserts about a client is dropped", report.Peer)
 	}
 }
 
-// taken lists the fields that were there before and are not any more, or have less.
-func (p *printer) taken(report *Report, after http.Header) {
-	p.line("\ntaken off")
+// stripped lists the fields that were there before and are not any more, or have less.
+func (p *printer) stripped(report *Report, after http.Header) {
+	p.line("\nstripped")
 	none := true
 	for _, name := range slices.Sorted(maps.Keys(report.Before)) {
 		switch {
@@ -135,7 +135,7 @@ func reads(src *Source) string {
 	return "nothing of the header, but the TLS handshake or nothing at all"
 }
 
-// identity prints what a source said, which policy may have made less of.
+// identity prints what a source returned, and what policy left out of it.
 func (p *printer) identity(src *Source) {
 	p.line("  %s: user %q", src.Name, src.Said.Username)
 	if len(src.Said.Groups) > 0 {
@@ -160,7 +160,8 @@ func (p *printer) identity(src *Source) {
 	}
 }
 
-// refused prints the answer that the client would get, and the reason that it would not.
+// refused prints the response that the client would get, and the reason, which it would
+// not.
 func (p *printer) refused(err error, recorder *httptest.ResponseRecorder, repl *caddy.Replacer) int {
 	p.line("\nrefused")
 	status := recorder.Code
@@ -185,11 +186,11 @@ func (p *printer) refused(err error, recorder *httptest.ResponseRecorder, repl *
 	return exitRefused
 }
 
-// upstream prints the fields that go on, as they are when the next handler that would
-// answer has its turn.
+// upstream prints the fields that are forwarded, as they are when the handler that would
+// answer is called.
 func (p *printer) upstream(k *walk) {
 	if k.answers == "" {
-		p.line("\nnobody would answer: there is no handler behind kube_identity")
+		p.line("\nno handler would answer: there is none behind kube_identity")
 		return
 	}
 	p.line("\nupstream receives, through %s", k.answers)

@@ -21,7 +21,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 )
 
-// rbacOptions are what the configuration does not say.
+// rbacOptions are what the manifest needs besides the configuration.
 type rbacOptions struct {
 	subject     string // <namespace>/<name> of the service account that Caddy runs as
 	constrained bool   // the verbs of KEP-5284
@@ -34,7 +34,7 @@ type needs struct {
 	acting   map[string]*impersonating // by the account whose credential it is
 }
 
-// impersonating is whom a credential impersonates.
+// impersonating is what a credential impersonates.
 type impersonating struct {
 	groups    []string // exact names
 	allGroups bool     // any, since some allow_groups does not say which
@@ -92,7 +92,7 @@ type handler struct {
 	AllowGroups []string          `json:"allow_groups"`
 }
 
-// eachHandler finds the handlers wherever they stand.
+// eachHandler finds the handlers at any depth.
 func eachHandler(value any, visit func(*handler) error) error {
 	switch value := value.(type) {
 	case []any:
@@ -205,21 +205,20 @@ func (i *impersonating) add(h *handler, does *identity.ImpersonationNeeds, cover
 		i.allGroups = true
 	}
 	for _, src := range covered {
-		i.groups = option.Union(i.groups, goOn(h.AllowGroups, src.needs.Groups))
+		i.groups = option.Union(i.groups, allowed(h.AllowGroups, src.needs.Groups))
 		i.accounts = i.accounts || src.needs.ServiceAccounts
 	}
 }
 
-// goOn returns the groups that allow_groups lets pass.
-func goOn(allowed, groups []string) []string {
-	if len(allowed) == 0 {
+// allowed returns the groups that allow_groups lets pass.
+func allowed(patterns, groups []string) []string {
+	if len(patterns) == 0 {
 		return groups
 	}
-	patterns := identity.Patterns(allowed)
-	return slices.DeleteFunc(slices.Clone(groups), func(group string) bool { return !patterns.Match(group) })
+	return slices.DeleteFunc(slices.Clone(groups), func(group string) bool { return !identity.Patterns(patterns).Match(group) })
 }
 
-// remarks are what the manifest cannot say by itself.
+// remarks are what the operator must know and the manifest cannot express.
 func (n *needs) remarks(options rbacOptions) []string {
 	var lines []string
 	for _, account := range slices.Sorted(maps.Keys(n.acting)) {

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// object is a manifest of rbac.authorization.k8s.io/v1, with what is used of it.
+// object is a manifest of rbac.authorization.k8s.io/v1, with the fields used here.
 type object struct {
 	APIVersion string    `json:"apiVersion"`
 	Kind       string    `json:"kind"`
@@ -44,8 +44,8 @@ type subject struct {
 	Namespace string `json:"namespace"`
 }
 
-// authenticationGroup is the API group of TokenReview, and of what is impersonated but
-// for users, groups and service accounts under the verb "impersonate".
+// authenticationGroup is the API group of TokenReview, and of what is impersonated, except
+// users, groups and service accounts under the verb "impersonate".
 const authenticationGroup = "authentication.k8s.io"
 
 // objects are the roles and their bindings, in the order in which the proxy uses them.
@@ -130,8 +130,8 @@ func (i *impersonating) constrained() []rule {
 	)
 }
 
-// nameOf has the account in it, namespace and all: two Caddys in one cluster may need
-// different things. No name of an account or a namespace has a ":".
+// nameOf contains the account with its namespace: two Caddys in one cluster may need
+// different roles. The name of an account or a namespace cannot have a ":".
 func nameOf(what, account string) string {
 	return "caddy-kube-identity:" + what + ":" + strings.ReplaceAll(account, "/", ":")
 }

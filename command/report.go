@@ -67,7 +67,7 @@ func (r *Report) reader(name string) string {
 		}
 	}
 	if name == "Connection" {
-		return "written anew, since it may name fields to delete"
+		return "rewritten, since it may name fields to delete"
 	}
 	return "no source reads it"
 }

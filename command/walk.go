@@ -13,7 +13,7 @@ import (
 )
 
 // walk follows a request through a server's routes as Caddy would, up to the handler that
-// would answer it. What sends something elsewhere is not run.
+// would answer it. Handlers that send something elsewhere are not run.
 type walk struct {
 	report  *Report // of the kube_identity that was met last
 	sent    http.Header
@@ -56,7 +56,7 @@ func (k *walk) route(route *caddyhttp.Route, next caddyhttp.Handler) caddyhttp.H
 	})
 }
 
-// handler runs what only looks at a request or changes it, and stops at the rest.
+// handler runs handlers that only read or change a request, and stops at all others.
 func (k *walk) handler(handler caddyhttp.MiddlewareHandler, next caddyhttp.Handler) caddyhttp.Handler {
 	id := handler.(caddy.Module).CaddyModule().ID
 	return caddyhttp.HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {

@@ -22,12 +22,12 @@ func init() {
 
 // FrontProxy is the injector for an API server or OAuth server that believes the
 // X-Remote-* fields of a proxy which it knows by its TLS client certificate: give that
-// certificate to reverse_proxy's transport (tls_client_auth). Sent are X-Remote-User,
-// one X-Remote-Group line a group, X-Remote-Uid, and X-Remote-Extra-* for every extra
+// certificate to reverse_proxy's transport (tls_client_auth). It sends X-Remote-User, one
+// X-Remote-Group line a group, X-Remote-Uid, and X-Remote-Extra-* for every extra
 // attribute.
 //
-// The upstream does not authorise what is claimed here, system:masters included: this
-// handler's own policy is all there is.
+// The upstream accepts every identity that is sent, system:masters included: only this
+// handler's own policy limits it.
 type FrontProxy struct {
 	Scope
 }

@@ -23,8 +23,8 @@ func init() {
 	caddy.RegisterModule(new(Headers))
 }
 
-// Headers is the injector for upstreams that read an identity from plain header
-// fields. Only what is named is sent, and only where the identity has a value for it.
+// Headers is the injector for upstreams that read an identity from plain header fields. A
+// field is sent only if it is named here and the identity has a value for it.
 type Headers struct {
 	Scope
 
@@ -45,10 +45,10 @@ type Headers struct {
 	Groups          string `json:"groups,omitempty"`
 	GroupsSeparator string `json:"groups_separator,omitempty"`
 
-	// UserSyntax refuses, with 403, users whose name the upstream could not have: "openshift"
-	// names that are no path segment ("/", "%", "." and ".."), that have a ":" or are "~". It
-	// judges the preferred username too where that is sent: OpenShift names a new user by it.
-	// Default: any name.
+	// UserSyntax refuses, with 403, user names that the upstream cannot have. "openshift"
+	// refuses names that are not a path segment ("/", "%", "." and ".."), names with a ":"
+	// and "~". If the preferred username is sent, the same holds for it: OpenShift names a
+	// new user by it. Default: any name.
 	UserSyntax string `json:"user_syntax,omitempty"`
 
 	// Extra is the prefix of the fields for extra attributes; the key follows,
@@ -63,8 +63,8 @@ func (*Headers) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: guest.Injectors + ".headers", New: func() caddy.Module { return new(Headers) }}
 }
 
-// Provision puts the names of fields into canonical spelling: a field that is written
-// in another stands beside the client's own in Go's map (CVE-2026-33433).
+// Provision puts the names of fields into canonical spelling: in another spelling the field
+// would not replace the client's own in Go's map (CVE-2026-33433).
 func (i *Headers) Provision(caddy.Context) error {
 	i.headers = impersonation.Headers{
 		User:              http.CanonicalHeaderKey(i.User),
@@ -80,7 +80,7 @@ func (i *Headers) Provision(caddy.Context) error {
 	return nil
 }
 
-// Validate refuses fields that are no place for a name, and one field for two things.
+// Validate refuses fields that cannot hold an identity, and one field for two things.
 func (i *Headers) Validate() error {
 	fields := i.headers.Writes()
 	if len(fields) == 0 {

@@ -30,31 +30,32 @@ func init() {
 // proxy's own that RBAC allows to impersonate. Exactly one of TokenFile, ServiceAccount
 // and NoCredential must be given.
 //
-// Credential and subject go together or not at all: when the credential cannot be had,
-// the request is refused with 503, and nothing reaches the upstream.
+// Credential and subject are sent together or not at all: while there is no credential,
+// requests are refused with 503 and nothing reaches the upstream.
 type Impersonation struct {
 	Scope
 
 	// TokenFile is the path of a file with the proxy's own bearer token, such as a
 	// projected service-account token. It is looked at for every request and read again
-	// when it changed. While it is missing, empty or not one bearer token, requests are
-	// refused with 503. At most 64 KiB. Placeholders such as {env.TOKEN_FILE} are
-	// expanded when the configuration is loaded.
+	// when it has changed. While it is missing, empty or does not hold exactly one bearer
+	// token, requests are refused with 503. At most 64 KiB. Placeholders such as
+	// {env.TOKEN_FILE} are expanded when the configuration is loaded.
 	TokenFile string `json:"token_file,omitempty"`
 
 	// ServiceAccount asks the API server for short-lived tokens of a service account.
 	ServiceAccount *ServiceAccount `json:"service_account,omitempty"`
 
-	// NoCredential sends none: reverse_proxy's transport authenticates with a client
-	// certificate (tls_client_auth).
+	// NoCredential sends no credential: reverse_proxy's transport authenticates with a
+	// client certificate (tls_client_auth).
 	NoCredential bool `json:"no_credential,omitempty"`
 
-	// UID sends Impersonate-Uid where the identity has one. Most RBAC does not allow it,
-	// and the API server then refuses the whole request.
+	// UID sends Impersonate-Uid if the identity has one. Most RBAC does not allow it, and
+	// the API server then refuses the whole request.
 	UID bool `json:"uid,omitempty"`
 
-	// SortGroups sends the groups in the order of their names, each once: for upstreams that
-	// keep something for each list of groups, as Kiali keeps a client. Default: as they came.
+	// SortGroups sends the groups in the order of their names, each once. It is for upstreams
+	// that keep state for each list of groups, as Kiali keeps a client. Default: the order in
+	// which the source gave them.
 	SortGroups bool `json:"sort_groups,omitempty"`
 
 	// Extra are the keys, in lower case, that are sent as Impersonate-Extra-*. Each must
@@ -72,8 +73,8 @@ func (*Impersonation) CaddyModule() caddy.ModuleInfo {
 	}
 }
 
-// Provision sets up the credential. A token file that cannot be read is no reason not to
-// load, since it may appear later; requests are refused until then.
+// Provision sets up the credential. A token file that cannot be read does not keep the
+// configuration from loading, since it may appear later; requests are refused until then.
 func (i *Impersonation) Provision(ctx caddy.Context) error {
 	i.injector = impersonation.Impersonation{UID: i.UID, SortGroups: i.SortGroups, Extra: i.Extra}
 	if i.ServiceAccount != nil {
@@ -98,7 +99,7 @@ func (i *Impersonation) Provision(ctx caddy.Context) error {
 	return nil
 }
 
-// Cleanup gives back what is shared with other sites.
+// Cleanup releases the service-account token that is shared with other sites.
 func (i *Impersonation) Cleanup() error {
 	if i.ServiceAccount == nil {
 		return nil
@@ -106,8 +107,8 @@ func (i *Impersonation) Cleanup() error {
 	return i.ServiceAccount.cleanup()
 }
 
-// Validate refuses none or two credentials, and extra keys that the API server would
-// change.
+// Validate refuses a missing credential, two of them, and extra keys that the API server
+// would change.
 func (i *Impersonation) Validate() error {
 	given := 0
 	for _, credential := range []bool{i.TokenFile != "", i.ServiceAccount != nil, i.NoCredential} {

@@ -15,21 +15,21 @@ import (
 // the options of the injector that it specialises, each of which replaces what the preset
 // has for it.
 type Preset struct {
-	// StripHeaders and StripCookies are what the upstream reads besides, and
-	// ClientImpersonation is the value of that option where the operator sets none.
+	// StripHeaders and StripCookies are what else the upstream reads about the client.
+	// ClientImpersonation is the value of that option if the block does not have it.
 	StripHeaders, StripCookies []string
 	ClientImpersonation        string
 
 	// checkLogin refuses a login that the upstream cannot use; may be nil.
 	checkLogin func(login string) error
 
-	// impersonation makes it a special case of inject impersonation. refuse tells of
-	// options that this upstream gets wrong; may be nil.
+	// impersonation makes it a special case of inject impersonation. refuse refuses options
+	// that this upstream gets wrong; may be nil.
 	impersonation bool
 	sortGroups    bool
 	refuse        func(*Impersonation) error
 
-	// headers make it a special case of inject headers, or stand beside the others.
+	// headers make it a special case of inject headers, or are sent beside the others.
 	headers *Headers
 
 	// token sends the user's own token in Authorization and, where it is named, in a
@@ -46,8 +46,9 @@ func Presets() map[string]Preset {
 	}
 	headlampToken := *headlamp
 	headlampToken.Token = "X-Forwarded-Id-Token"
-	// Headlamp lets a client name another server (KUBECONFIG), sends what it got to other
-	// URLs (the two of /externalproxy), and prefers its own cookies to Authorization.
+	// Headlamp lets a client name another server (KUBECONFIG), forwards what it received to
+	// other URLs (the two fields of /externalproxy), and prefers its own cookies to
+	// Authorization.
 	headlampFields := []string{"KUBECONFIG", "X-HEADLAMP-USER-ID", "Proxy-To", "Forward-To"}
 	headlampCookies := []string{"headlamp-auth-*"}
 	return map[string]Preset{
@@ -80,9 +81,8 @@ func Presets() map[string]Preset {
 	}
 }
 
-// plainExtraOnly is for upstreams that read Impersonate-Extra-* and hand it on through
-// client-go, which escapes the key a second time, and that do not read Impersonate-Uid at
-// all.
+// plainExtraOnly is for upstreams that read Impersonate-Extra-* and send it on through
+// client-go, which escapes the key a second time. They do not read Impersonate-Uid.
 func plainExtraOnly(i *Impersonation) error {
 	if i.UID {
 		return errors.New("uid: this upstream does not read it")

@@ -14,7 +14,7 @@ import (
 )
 
 // Parse reads the block of a preset, whose name is the current token, and expands it into
-// the injectors that it stands for.
+// injectors.
 func (p *Preset) Parse(d *caddyfile.Dispenser) ([]json.RawMessage, error) {
 	segment := d.NewFromNextSegment()
 	expanded, err := p.expand(segment)
@@ -77,8 +77,8 @@ func (p *Preset) expand(d *caddyfile.Dispenser) ([]json.RawMessage, error) {
 	return raw, nil
 }
 
-// checkAuthorize refuses a login that OpenShift would: with another path its pages for
-// granting would not be found (openshift/api, config/v1/types_oauth.go: loginURL).
+// checkAuthorize refuses a login that OpenShift refuses: with another path its pages for
+// granting access are not found (openshift/api, config/v1/types_oauth.go: loginURL).
 func checkAuthorize(login string) error {
 	if login == "" {
 		return nil

@@ -24,7 +24,7 @@ import (
 )
 
 const (
-	// defaultExpiration is for how long a token is asked for when nothing is said.
+	// defaultExpiration is the lifetime that is requested by default.
 	defaultExpiration = time.Hour
 
 	// minExpiration and maxExpiration are what the API server accepts
@@ -36,20 +36,20 @@ const (
 // ServiceAccount is a service account whose short-lived tokens the proxy asks the API
 // server for (TokenRequest), and impersonates with. One token serves all sites and is
 // kept across reloads: upstreams such as Kiali keep a client for each token that they
-// see. It is renewed at about 80 % of its life. While none can be had the last one goes
-// on until it expires; then requests get 503.
+// see. It is renewed at about 80 % of its lifetime. If it cannot be renewed, it is used
+// until it expires; then requests get 503.
 //
-// The proxy needs the permission to create serviceaccounts/token of this very account.
+// The proxy needs the permission to create serviceaccounts/token of this one account.
 type ServiceAccount struct {
 	// Namespace and Name of the account. Required.
 	Namespace string `json:"namespace,omitempty"`
 	Name      string `json:"name,omitempty"`
 
-	// Audience is whom the token is for. Default: the API server.
+	// Audience is the token's audience. Default: the API server.
 	Audience []string `json:"audience,omitempty"`
 
-	// Expiration is how long a token is asked for: at least 10m. The API server may make
-	// it shorter. Default: 1h.
+	// Expiration is the lifetime that is requested for a token: at least 10m. The API server
+	// may shorten it. Default: 1h.
 	Expiration caddy.Duration `json:"expiration,omitempty"`
 
 	stateKey string
@@ -75,13 +75,13 @@ func (s *serviceAccountState) Destruct() error {
 	return nil
 }
 
-// String is how the account is called, as in a kubeconfig's subject.
+// String returns the account as <namespace>/<name>.
 func (s *ServiceAccount) String() string { return s.Namespace + "/" + s.Name }
 
-// provision takes up the token that an earlier configuration left, or begins to ask for
-// one. It does not wait.
+// provision shares the token of an earlier configuration, or begins to request one. It
+// does not wait.
 func (s *ServiceAccount) provision(ctx caddy.Context) (impersonation.Credential, error) {
-	if err := s.validate(); err != nil { // before anything is asked for in these names
+	if err := s.validate(); err != nil { // before these names become part of a request
 		return nil, err
 	}
 	if s.Expiration == 0 {
@@ -138,7 +138,7 @@ func (s *ServiceAccount) newState(client *kubernetes.Client) *serviceAccountStat
 
 func (s *ServiceAccount) cleanup() error { return guest.Release(serviceAccountStates, &s.stateKey) }
 
-// validate refuses names that are none, and times that the API server does not accept.
+// validate refuses names and lifetimes that the API server does not accept.
 func (s *ServiceAccount) validate() error {
 	if err := CheckServiceAccount(s.String()); err != nil {
 		return err

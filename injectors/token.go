@@ -22,22 +22,22 @@ func init() {
 	caddy.RegisterModule(new(Token))
 }
 
-// Token is the injector for upstreams that verify the user's own token: an API
-// server that knows the issuer, or a dashboard that passes it on. Sent is the token that
-// a source has verified, never what the client merely sent, and nothing where there is
-// none, as for anonymous.
+// Token is the injector for upstreams that verify the user's own token: an API server that
+// knows the issuer, or a dashboard that passes it on. It sends the token that a source has
+// verified, never what the client merely sent. It sends nothing for an identity without a
+// token, such as anonymous.
 //
-// For one source it cannot stand beside impersonation: the upstream would act with the
-// user's token as somebody else.
+// It cannot be combined with impersonation for one source: the upstream would act as another
+// user with the user's own token.
 type Token struct {
 	Scope
 
 	// Field receives the token alone. Default: Authorization, with "Bearer " before it.
 	Field string `json:"field,omitempty"`
 
-	// Cookie is the name of a cookie that receives the token too, for upstreams of which some
-	// parts read nothing else. The client's own of that name, and of that name with a suffix
-	// "-…", is taken off.
+	// Cookie is the name of a cookie that receives the token too, for upstreams with parts
+	// that read nothing else. The client's own cookies of that name, and of that name with a
+	// suffix "-…", are stripped.
 	Cookie string `json:"cookie,omitempty"`
 
 	injector impersonation.Token
@@ -57,7 +57,7 @@ func (i *Token) Provision(caddy.Context) error {
 	return nil
 }
 
-// Validate refuses fields that are no place for a token.
+// Validate refuses fields and cookies that cannot hold a token.
 func (i *Token) Validate() error {
 	if i.Cookie != "" {
 		if err := checkCookie(i.Cookie); err != nil {
@@ -73,12 +73,12 @@ func (i *Token) Validate() error {
 	return nil
 }
 
-// checkCookie refuses what cannot be the name of a cookie, which is a token as that of a
-// field is (RFC 6265, section 4.1.1). With "*" the name would be a pattern, and the
-// cookies of others go with it.
+// checkCookie refuses what cannot be the name of a cookie: like a field's it is a token
+// (RFC 6265, section 4.1.1). With "*" the name would be a pattern, and strip cookies that
+// it does not mean.
 func checkCookie(name string) error {
 	if strings.Contains(name, "*") {
-		return fmt.Errorf("cookie %q: a name is wanted here, not a pattern", name)
+		return fmt.Errorf("cookie %q: this must be a name, not a pattern", name)
 	}
 	return identity.CheckField(name)
 }
@@ -89,7 +89,7 @@ func (i *Token) Writes() []string { return i.injector.Writes() }
 // SendsToken says that the user's own token is all that this injector sends.
 func (*Token) SendsToken() (sends, alone bool) { return true, true }
 
-// Cookies are the patterns of the client's own to take off.
+// Cookies are patterns of the client's own cookies to strip.
 func (i *Token) Cookies() []string {
 	if i.Cookie == "" {
 		return nil

@@ -24,9 +24,9 @@ func init() {
 	caddy.RegisterModule(new(Anonymous))
 }
 
-// Anonymous is the source for requests that have no credential: they go on under a
-// fixed name. It must be the last source. It goes through the same injectors as any
-// other: impersonation sends its user and groups, headers send the fields that are set.
+// Anonymous is the source for requests without a credential: they are forwarded under a
+// fixed name. It must be the last source. Its identity goes through the same injectors as
+// any other: impersonation sends its user and groups, headers send the fields that are set.
 type Anonymous struct {
 	// User is the name. Default: system:anonymous.
 	User string `json:"user,omitempty"`
@@ -76,10 +76,10 @@ func (*Anonymous) Reads() identity.Fields { return identity.Fields{} }
 // AfterFailure implements [identity.Fallback].
 func (a *Anonymous) AfterFailure() bool { return a.OnFailure }
 
-// Authenticate implements [identity.Source]: everybody is the same.
+// Authenticate implements [identity.Source]: every client is the same user.
 func (a *Anonymous) Authenticate(context.Context, *identity.Request) (*identity.Identity, error) {
 	return &identity.Identity{
-		Explicit: true, // nobody's credential can be abused
+		Explicit: true, // there is no credential that another site's page could abuse
 		User:     identity.User{Username: a.User, Groups: a.Groups},
 		Reserved: []string{anonymousUser, anonymousGroup},
 	}, nil

@@ -24,8 +24,8 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/tokencache"
 )
 
-// earlyTokens is for how long before its nbf a token counts, as with kube-apiserver
-// (go-oidc, oidc/verify.go). After exp none counts, as there.
+// earlyTokens is how long before its nbf a token is valid, as with kube-apiserver (go-oidc,
+// oidc/verify.go). After its exp it is not valid, as there.
 const earlyTokens = 5 * time.Minute
 
 // watchInterval is how often the file is looked at, at most.
@@ -57,7 +57,7 @@ type issuerKeys struct {
 	keys              *oidc.RemoteKeys
 }
 
-// same says whether an issuer of a later file has these keys.
+// same says whether an issuer in a later file has these keys.
 func (k *issuerKeys) same(jwt *authenticationconfig.Authenticator) bool {
 	return k.issuer == jwt.IssuerURL && k.discovery == jwt.DiscoveryURL &&
 		(k.authority == nil) == (jwt.CertificateAuthority == nil) &&
@@ -78,8 +78,8 @@ func (s *authenticationState) Destruct() error {
 	return nil
 }
 
-// acquireState finds or makes the state for this file. A file that is no good now is an
-// error, whatever an earlier configuration has of it.
+// acquireState finds or makes the state for this file. A file that cannot be used now is an
+// error, even if an earlier configuration could use it.
 func (a *AuthenticationConfig) acquireState() error {
 	path, err := filepath.Abs(a.File)
 	if err != nil {
@@ -115,7 +115,7 @@ func readAuthenticationConfig(path string) ([]byte, *authenticationconfig.Config
 	return content, config, nil
 }
 
-// current returns what the file says, and looks at it again when it is time to.
+// current returns what the file says. It looks at the file again when the interval is over.
 func (s *authenticationState) current() *oidc.Authenticator {
 	now := time.Now().UnixNano()
 	since := now - s.looked.Load() // below zero after the clock was set back
@@ -148,15 +148,15 @@ func (s *authenticationState) refresh() {
 	logger.Info("the file has changed", zap.Int("issuers", len(config.Authenticators)))
 }
 
-// use puts a file in force: with the keys of issuers that stay, and without any verdict
-// that was reached under the last one.
+// use puts a file in force. It keeps the keys of issuers that stay, and no verdict that was
+// reached under the last file.
 func (s *authenticationState) use(content []byte, config *authenticationconfig.Config) error {
 	last := s.now.Load()
 	if last.authenticator != nil && bytes.Equal(content, last.content) {
 		return nil
 	}
-	// a cache for each file: a request that found the last one in force, and reaches its
-	// verdict only now, must not leave that where it is found under this one
+	// Each file has a cache of its own: a request that began under the last file may reach
+	// its verdict only now, and that must not be found under this file.
 	cache := tokencache.New(tokencache.Config{})
 	next := &authenticationFile{content: content, authenticator: &oidc.Authenticator{Cache: cache}}
 	for n := range config.Authenticators {
@@ -175,7 +175,7 @@ func (s *authenticationState) use(content []byte, config *authenticationconfig.C
 		})
 	}
 	s.now.Store(next)
-	last.closeBut(next) // its cache stays for the requests that have it
+	last.closeBut(next) // its cache stays open for the requests that still use it
 	return nil
 }
 
@@ -200,7 +200,7 @@ func (f *authenticationFile) keysOf(jwt *authenticationconfig.Authenticator, las
 	return keys, nil
 }
 
-// closeBut gives up the keys that another file does not use.
+// closeBut closes the keys that the other file does not use.
 func (f *authenticationFile) closeBut(other *authenticationFile) {
 	for _, of := range f.keys {
 		if !slices.ContainsFunc(other.keys, func(k issuerKeys) bool { return k.keys == of.keys }) {

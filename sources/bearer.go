@@ -14,12 +14,12 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/option"
 )
 
-// Bearer is what sources of bearer tokens have in common: where a token stands.
+// Bearer is what sources of bearer tokens have in common: the fields that hold a token.
 type Bearer struct {
 	// TokenHeader are fields that hold a token and nothing else, such as
 	// X-Forwarded-Id-Token, besides "Authorization: Bearer" and the websocket subprotocol
-	// of the API server. They are looked at in order, before Authorization; the first that
-	// is not empty counts. A token proves itself, so they are read from every peer.
+	// of the API server. They are read in order, before Authorization; the first that is not
+	// empty counts. A token proves itself, so every peer may send them.
 	TokenHeader []string `json:"token_header,omitempty"`
 
 	fields []string // canonical
@@ -37,9 +37,9 @@ func (b *Bearer) Reads() identity.Fields {
 	return identity.Fields{Names: append([]string{"Authorization"}, b.fields...), Credential: true}
 }
 
-// token finds the token of a request, and says whether the client itself put it there.
-// Other fields a proxy writes, for the session that the browser has with it, and so may a
-// trusted one have done with Authorization.
+// token finds the token of a request, and says whether the client itself put it there. The
+// fields of TokenHeader are written by a proxy, for the session that the browser has with
+// it. A trusted proxy may write Authorization for the same reason.
 func (b *Bearer) token(r *identity.Request) (token string, explicit bool, err error) {
 	for _, field := range b.fields {
 		token, err := identity.RawToken(field, r.Claims.Lines(field))
@@ -55,7 +55,7 @@ func (b *Bearer) parseTokenHeader(d *caddyfile.Dispenser) error {
 	return option.List(&b.TokenHeader, option.Each(option.CheckFieldName))(d)
 }
 
-// validateBearer refuses fields in which no token can stand alone.
+// validateBearer refuses fields that cannot hold a token alone.
 func (b *Bearer) validateBearer() error {
 	for n, field := range b.TokenHeader {
 		if err := option.CheckFieldName(field); err != nil {

@@ -29,21 +29,21 @@ func init() {
 // in a header field, or, with TLS, one that Caddy's own handshake received. Either way
 // it is verified here, for client authentication and against this source's own roots.
 //
-// Whether the sender of a request has the certificate's key, only the proxy that ended
-// TLS knows: from a peer that is not trusted the fields are dropped.
+// Only the proxy that ended TLS knows whether the client has the certificate's key. So the
+// fields are dropped if the peer is not trusted.
 type ClientCert struct {
 	// TLS takes the certificate of Caddy's own handshake. The listener must ask for one
 	// (tls client_auth, any mode). Not together with Header.
 	TLS bool `json:"tls,omitempty"`
 
-	// Header is the field with the certificate. It must come in one line, but for xfcc,
+	// Header is the field with the certificate. It must come in one line, except for xfcc,
 	// which is a list that grows. Empty, "-" and "(null)" mean no certificate.
 	Header string `json:"header,omitempty"`
 
 	// Encoding is how Header and ChainHeader are written: "url_pem" (percent-encoded
 	// PEM), "pem" (PEM whose line breaks became blanks), "base64_der" (also in quotes, or
-	// a list with commas), "rfc9440" or "xfcc" (Envoy's X-Forwarded-Client-Cert, of which
-	// the last element counts, which the nearest proxy wrote).
+	// a list with commas), "rfc9440" or "xfcc" (Envoy's X-Forwarded-Client-Cert; the last
+	// element counts, which the nearest proxy wrote).
 	Encoding string `json:"encoding,omitempty"`
 
 	// LeafOnly says that Header holds one certificate, so that a list is refused. Presets
@@ -54,34 +54,33 @@ type ClientCert struct {
 	// and never become roots.
 	ChainHeader string `json:"chain_header,omitempty"`
 
-	// VerifyHeader is a field in which the proxy says how its own verification went. It
-	// is compared first and exactly: a certificate next to anything but VerifyValue is
-	// rejected.
+	// VerifyHeader is a field in which the proxy says how its own verification went. It is
+	// compared first, and exactly: a certificate is refused unless the value is VerifyValue.
 	VerifyHeader string `json:"verify_header,omitempty"`
 	VerifyValue  string `json:"verify_value,omitempty"`
 
-	// TrustPoolRaw is the CAs. Required; an empty pool is refused. What is self-signed in it
-	// ends chains; other certificates help to build them.
+	// TrustPoolRaw is the CAs. Required; an empty pool is refused. A self-signed certificate
+	// in it ends a chain; the others help to build one.
 	TrustPoolRaw json.RawMessage `json:"trust_pool,omitempty" caddy:"namespace=tls.ca_pool.source inline_key=provider"`
 
 	// AllowPartialChain accepts a chain that ends at a certificate of the pool which is not
 	// self-signed.
 	AllowPartialChain bool `json:"allow_partial_chain,omitempty"`
 
-	// MaxIntermediates is how many certificates may come with the leaf, and stand between
-	// it and the root. Default: 4.
+	// MaxIntermediates is how many certificates may come with the leaf, and how many the
+	// chain may have between it and the root. Default: 4.
 	MaxIntermediates int `json:"max_intermediates,omitempty"`
 
 	// Username are attributes: common_name, subject, dns, email, uri, serial, fingerprint.
-	// The first that the certificate has is the user; one that it has several of is
-	// rejected. Default: common_name.
+	// The first that the certificate has is the user; a certificate with several values of
+	// it is refused. Default: common_name.
 	Username []string `json:"username,omitempty"`
 
 	// Groups are attributes whose values are groups: organization, organizational_unit.
 	// Default: none.
 	Groups []string `json:"groups,omitempty"`
 
-	// UserPrefix and GroupPrefix go before names out of the certificate.
+	// UserPrefix and GroupPrefix are put before names from the certificate.
 	UserPrefix  string `json:"user_prefix,omitempty"`
 	GroupPrefix string `json:"group_prefix,omitempty"`
 
@@ -98,10 +97,11 @@ type ClientCert struct {
 	// DefaultUser is who a trusted certificate without a usable name is.
 	DefaultUser *CertUser `json:"default_user,omitempty"`
 
-	// Revocation asks whether a trusted certificate was revoked. Default: it is not asked.
+	// Revocation says how to check that a trusted certificate was not revoked. Default: it is
+	// not checked.
 	Revocation *CertRevocation `json:"revocation,omitempty"`
 
-	// CacheTTL is for how long a good verdict is kept, at most: never longer than the
+	// CacheTTL is how long a good verdict is kept at most. It is never kept longer than the
 	// certificates and the answers about revocation are valid. Default: 1m.
 	CacheTTL caddy.Duration `json:"cache_ttl,omitempty"`
 
@@ -115,8 +115,8 @@ func (*ClientCert) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: guest.Sources + ".client_cert", New: func() caddy.Module { return new(ClientCert) }}
 }
 
-// Provision loads the CAs and takes up the state that an earlier configuration with
-// the same settings left.
+// Provision loads the CAs and shares the state of an earlier configuration with the same
+// settings.
 func (c *ClientCert) Provision(ctx caddy.Context) error {
 	c.setDefaults()
 	ca, err := trustpool.Load(ctx, c, c.TrustPoolRaw)
@@ -194,7 +194,7 @@ func (c *ClientCert) mapping() certauth.Mapping {
 	return m
 }
 
-// Reads implements [identity.Source]: a certificate in a field is the word of a proxy.
+// Reads implements [identity.Source]. A certificate in a field is a proxy's assertion.
 func (c *ClientCert) Reads() identity.Fields {
 	names := []string{c.header, c.chainHeader, c.verifyHeader}
 	return identity.Fields{
@@ -205,14 +205,14 @@ func (c *ClientCert) Reads() identity.Fields {
 
 // Authenticate implements [identity.Source].
 func (c *ClientCert) Authenticate(ctx context.Context, r *identity.Request) (*identity.Identity, error) {
-	verdict, err := c.judge(ctx, r)
+	verdict, err := c.verify(ctx, r)
 	if err != nil {
 		return nil, err
 	}
 	return &identity.Identity{User: verdict.User, Expires: verdict.Expires}, nil
 }
 
-func (c *ClientCert) judge(ctx context.Context, r *identity.Request) (certauth.Verdict, error) {
+func (c *ClientCert) verify(ctx context.Context, r *identity.Request) (certauth.Verdict, error) {
 	if c.TLS {
 		return c.authenticator.Certificates(ctx, r.Certificates, time.Now())
 	}
@@ -225,8 +225,8 @@ func (c *ClientCert) judge(ctx context.Context, r *identity.Request) (certauth.V
 	return c.authenticator.Header(ctx, leaf, chain, time.Now())
 }
 
-// checkVerified compares what the proxy says of its own verification: a proxy that is
-// told to go on without one (optional_no_ca) passes the certificate all the same.
+// checkVerified compares what the proxy says about its own verification: a proxy that does
+// not insist on one (nginx's optional_no_ca) passes on the certificate all the same.
 func (c *ClientCert) checkVerified(verify []string) error {
 	switch {
 	case len(verify) > 1:
@@ -237,8 +237,8 @@ func (c *ClientCert) checkVerified(verify []string) error {
 	return nil
 }
 
-// logRevocation tells what happens in the background, to the log of the configuration
-// that is in force by then: the state that logs outlives the one it was made by.
+// logRevocation logs what happens in the background, to the log of the configuration that
+// is then in force: the state outlives the configuration that made it.
 func logRevocation(message string, err error) {
 	caddy.Log().Named(guest.Sources+".client_cert").Warn(message, zap.Error(err))
 }

@@ -17,10 +17,10 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/trustpool"
 )
 
-// clientCertPresets are the fields in which the proxies and load balancers of the field
-// pass a certificate on, as their documentation has them. Where it leaves the name to
-// the operator, it is the name that their examples use. A preset is sugar of the
-// Caddyfile: it expands into the explicit options.
+// clientCertPresets are the fields in which well-known proxies and load balancers pass on
+// a certificate, as their documentation has them. If it leaves the name to the operator,
+// the name is that of their examples. A preset is sugar of the Caddyfile: it expands into
+// the explicit options.
 func clientCertPresets() map[string]ClientCert {
 	nginx := ClientCert{
 		Header: "Ssl-Client-Cert", Encoding: "url_pem", LeafOnly: true,
@@ -89,10 +89,8 @@ func clientCertPresets() map[string]ClientCert {
 //		cache_ttl     <duration>
 //	}
 //
-// Presets: aws_alb, aws_alb_verify, cloudfront, nginx, ingress_nginx, haproxy, apache,
-// traefik, envoy, rfc9440, cloudflare, azure_app_service, azure_app_gateway,
-// openshift_router, kong, caddy. An option in the block replaces what the preset has
-// for it. map may stand more than once.
+// The presets are those of the table in the README. An option in the block replaces the
+// preset's value. map may be given more than once.
 func (c *ClientCert) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // consume source name
 	if d.NextArg() {

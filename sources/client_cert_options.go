@@ -5,27 +5,27 @@ package sources
 
 import "github.com/caddyserver/caddy/v2"
 
-// CertMapping is who a certificate with a given name is.
+// CertMapping maps a certificate with a given name to a user.
 type CertMapping struct {
 	// Name of the certificate.
 	Name string `json:"name,omitempty"`
 
-	// Issuer is the SHA-256 fingerprint, in hexadecimal, of the CA's certificate that must
-	// have issued it. Entries with an issuer go before those without. Default: any CA.
+	// Issuer is the SHA-256 fingerprint, in hexadecimal, of the CA certificate that must have
+	// issued it. Entries with an issuer are tried before those without. Default: any CA.
 	Issuer string `json:"issuer,omitempty"`
 
 	CertUser
 }
 
-// CertUser is a user whom the configuration names. No prefix goes before it.
+// CertUser is a user whom the configuration names. No prefix is put before it.
 type CertUser struct {
 	User       string   `json:"user,omitempty"`
 	UserGroups []string `json:"groups,omitempty"`
 }
 
-// CertRevocation says how to ask whether a certificate was revoked.
+// CertRevocation says how to check that a certificate was not revoked.
 type CertRevocation struct {
-	// Mode is "off", "soft_fail" (only an answer counts: what cannot be asked passes) or
+	// Mode is "off", "soft_fail" (a certificate passes when there is no answer about it) or
 	// "strict" (without an answer the request is refused with 503). Default: strict.
 	Mode string `json:"mode,omitempty"`
 
@@ -35,15 +35,15 @@ type CertRevocation struct {
 	// OCSP asks a responder.
 	OCSP *CertOCSP `json:"ocsp,omitempty"`
 
-	// AllowedHosts are the hosts, with a port where it is not the scheme's own, to which a
-	// URL out of a certificate may lead. Default: any whose address is public.
+	// AllowedHosts are the hosts, with a port if it is not the scheme's own, to which a URL
+	// in a certificate may lead. Default: any host whose address is public.
 	AllowedHosts []string `json:"allowed_hosts,omitempty"`
 
-	// Timeout of one question. Default: 5s.
+	// Timeout of one query. Default: 5s.
 	Timeout caddy.Duration `json:"timeout,omitempty"`
 }
 
-// CertOCSP says whom to ask.
+// CertOCSP says which OCSP responder to ask.
 type CertOCSP struct {
 	// Responder is the URL. Default: the one that the certificate names.
 	Responder string `json:"responder,omitempty"`

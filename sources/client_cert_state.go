@@ -22,8 +22,8 @@ import (
 // certCacheSize is how many verdicts are kept for one configuration of the source.
 const certCacheSize = 4096
 
-// certStates holds what outlives a configuration, by a hash of what it depends on: a
-// reload that changes nothing about a source does not ask every responder again.
+// certStates holds what outlives a configuration, by a hash of what it depends on: after a
+// reload that does not change a source, its responders are not asked again.
 var certStates = guest.NewPool() //nolint:gochecknoglobals // a UsagePool is what outlives a configuration
 
 // certState is what sources with the same settings share.
@@ -86,7 +86,7 @@ type trustedRoots struct {
 	last    atomic.Pointer[splitPool]
 }
 
-// splitPool is a pool of the operator's, as it is to be used.
+// splitPool is the operator's pool, divided as it is used.
 type splitPool struct {
 	pool          *x509.CertPool // as the guest gave it
 	roots         *x509.CertPool
@@ -94,9 +94,8 @@ type splitPool struct {
 	key           certauth.Key
 }
 
-// roots returns the pool that ends chains, and its key. A pool that is another one than
-// before, since its file changed, has another key, and so none of its verdicts is found
-// again.
+// roots returns the pool that ends chains, and its key. When the pool changes, since its
+// file changed, the key changes with it, and the old verdicts are not found any more.
 func (t *trustedRoots) roots() (*x509.CertPool, certauth.Key) {
 	current := t.current()
 	return current.roots, current.key

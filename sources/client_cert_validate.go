@@ -11,7 +11,8 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/option"
 )
 
-// Validate judges what the Caddyfile judges where it stands, and what needs the whole.
+// Validate checks again what the Caddyfile parser has checked, and what needs the whole
+// configuration.
 func (c *ClientCert) Validate() error {
 	err := errors.Join(
 		c.validateFields(),
@@ -66,7 +67,7 @@ func (c *ClientCert) validateMapping() error {
 	}
 	switch {
 	case c.MapOnly && len(c.Map) == 0:
-		return errors.New("map_only without a map refuses everybody")
+		return errors.New("map_only without a map refuses every client")
 	case c.MapOnly && c.DefaultUser != nil:
 		return errors.New("map_only leaves nothing for default_user")
 	case c.DefaultUser != nil && c.DefaultUser.User == "":

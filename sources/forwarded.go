@@ -26,23 +26,23 @@ func init() {
 
 // Forwarded is the source for an identity that a trusted proxy wrote into header
 // fields. Each option is a list of fields, in order: the first with a value wins. Names
-// are compared without regard to case; no variant spelling is believed. A field with a
+// are compared without regard to case; no other spelling is believed. A field with a
 // single value that comes in more than one line is refused with 400.
 //
-// From a peer that is not trusted the fields are dropped, and the source finds nothing.
+// If the peer is not trusted, the fields are dropped and the source finds no credential.
 type Forwarded struct {
-	// User is where the name of the user is. Required. A request without it has no
-	// credential for this source, whatever else it has.
+	// User are the fields with the name of the user. Required. A request without a value
+	// there has no credential for this source, whatever else it has.
 	User []string `json:"user,omitempty"`
 
-	// Groups is where the groups are: one a line.
+	// Groups are the fields with the groups, one a line.
 	Groups []string `json:"groups,omitempty"`
 
 	// GroupsSeparator splits each line of Groups: one character that is neither letter
-	// nor digit. Empty elements are dropped. Default: a line is a group.
+	// nor digit. Empty elements are ignored. Default: a line is one group.
 	GroupsSeparator string `json:"groups_separator,omitempty"`
 
-	// UID, Email, Name (for display) and PreferredUsername are where these are.
+	// UID, Email, Name (for display) and PreferredUsername are the fields with these.
 	UID               []string `json:"uid,omitempty"`
 	Email             []string `json:"email,omitempty"`
 	Name              []string `json:"name,omitempty"`
@@ -52,8 +52,8 @@ type Forwarded struct {
 	// is the key; two fields with the same key are refused with 400.
 	Extra []string `json:"extra,omitempty"`
 
-	// UserPrefix and GroupPrefix go before every user and group of this source, so that
-	// another source's cannot have the same name.
+	// UserPrefix and GroupPrefix are put before every user and group of this source, so that
+	// those of another source cannot have the same name.
 	UserPrefix  string `json:"user_prefix,omitempty"`
 	GroupPrefix string `json:"group_prefix,omitempty"`
 
@@ -125,10 +125,11 @@ func canonical(fields []string) []string {
 	return names
 }
 
-// Validate refuses names that no field has or that are no place for a name.
+// Validate refuses names that cannot be those of a field, and fields that cannot hold an
+// identity.
 func (f *Forwarded) Validate() error {
 	if len(f.User) == 0 {
-		return errors.New("forwarded: there is no user, so nobody could be found")
+		return errors.New("forwarded: there is no user, so no identity could be found")
 	}
 	fields := slices.Concat(f.User, f.Groups, f.UID, f.Email, f.Name, f.PreferredUsername)
 	if err := option.Each(option.CheckFieldName)(fields); err != nil {
@@ -168,8 +169,8 @@ func (f *Forwarded) Authenticate(ctx context.Context, r *identity.Request) (*ide
 //		group_prefix       <prefix>
 //	}
 //
-// Presets: oauth2_proxy, auth_request, openshift, kube_front_proxy, headlamp, authelia,
-// authentik. An option in the block replaces what the preset has for it.
+// The presets are those of the table in the README. An option in the block replaces the
+// preset's value.
 func (f *Forwarded) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // consume source name
 	if d.NextArg() {

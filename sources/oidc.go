@@ -24,22 +24,21 @@ func init() {
 
 // OIDC is the source for tokens of one OpenID Connect issuer (JWTs), which are verified
 // here. Its words and defaults are those of kube-apiserver's flags --oidc-*. There may be
-// several, one for each issuer: the token's iss selects who is asked, and proves nothing.
+// several, one for each issuer: the token's iss only selects which one is asked.
 //
-// Keys come from the issuer's discovery document, from JWKSURL or from JWKSFile. An
-// issuer that is out of reach is no reason not to load: until it is there, its tokens
-// get 503. What cannot be verified gets 401.
+// Keys come from the issuer's discovery document, from JWKSURL or from JWKSFile. The
+// configuration loads even if the issuer is unreachable: until it is reachable, its tokens
+// get 503. A token that cannot be verified gets 401.
 type OIDC struct {
 	// Issuer is compared with the token's iss, byte for byte. With discovery it is an
 	// https URL (http for a loopback address). Required.
 	Issuer string `json:"issuer,omitempty"`
 
-	// Audience are the values of which the token's aud must have one: the client IDs that
-	// the issuer makes tokens for. Required.
+	// Audience are client IDs. The token's aud must contain at least one of them. Required.
 	Audience []string `json:"audience,omitempty"`
 
-	// AuthorizedParty are clients (azp) that may have been given a token for several
-	// audiences, besides those in Audience.
+	// AuthorizedParty are clients (azp), besides those in Audience, to which a token with
+	// several audiences may have been issued.
 	AuthorizedParty []string `json:"authorized_party,omitempty"`
 
 	Bearer
@@ -48,41 +47,42 @@ type OIDC struct {
 	JWKSURL string `json:"jwks_url,omitempty"`
 
 	// JWKSFile is a file with the issuer's keys (RFC 7517), which is read again when it
-	// changes. The network is not asked then.
+	// changes. With it the issuer is never asked over the network.
 	JWKSFile string `json:"jwks_file,omitempty"`
 
 	// UsernameClaim is the claim with the user's name. As "email" it needs the claim
 	// email_verified, and exactly one "@". Default: sub.
 	UsernameClaim string `json:"username_claim,omitempty"`
 
-	// UsernamePrefix goes before the name; "-" means none. Default: the issuer and "#",
-	// but for the claim email none.
+	// UsernamePrefix is put before the name; "-" means none. Default: the issuer and "#";
+	// none for the claim email.
 	UsernamePrefix string `json:"username_prefix,omitempty"`
 
-	// EmailVerifiedOptional takes an email for the name although the token has no
-	// email_verified, as kube-apiserver does: for issuers of which every email is verified.
+	// EmailVerifiedOptional accepts a token without email_verified, as kube-apiserver does.
+	// Use it only if the issuer verifies every email.
 	EmailVerifiedOptional bool `json:"email_verified_optional,omitempty"`
 
 	// GroupsClaim is the claim with the groups: a string, or a list of strings. It may be
 	// absent from a token. Default: no groups.
 	GroupsClaim string `json:"groups_claim,omitempty"`
 
-	// GroupsPrefix goes before each group. Default: none.
+	// GroupsPrefix is put before each group. Default: none.
 	GroupsPrefix string `json:"groups_prefix,omitempty"`
 
-	// UIDClaim is a claim with an identifier that is never used again. Default: none.
+	// UIDClaim is a claim with an identifier that is never given to another user. Default:
+	// none.
 	UIDClaim string `json:"uid_claim,omitempty"`
 
-	// RequiredClaims are claims that must be there as these very strings.
+	// RequiredClaims are claims that must be present with exactly these strings.
 	RequiredClaims map[string]string `json:"required_claims,omitempty"`
 
 	// SigningAlgs are the algorithms that the issuer signs with: RS256, RS384, RS512,
-	// ES256, ES384, ES512, PS256, PS384, PS512, EdDSA. Default: all of these; the keys
-	// say the rest.
+	// ES256, ES384, ES512, PS256, PS384, PS512, EdDSA. Default: all of these that fit the
+	// type of the key.
 	SigningAlgs []string `json:"signing_algs,omitempty"`
 
-	// ClockSkew is for how long a token counts after its exp, and before its nbf, since
-	// the issuer's clock may differ. Default: 1m.
+	// ClockSkew is how long a token is valid after its exp and before its nbf, since the
+	// issuer's clock may differ. Default: 1m.
 	ClockSkew caddy.Duration `json:"clock_skew,omitempty"`
 
 	// TrustPoolRaw is the CAs of the issuer's certificate. Default: the system's.
@@ -98,15 +98,15 @@ func (*OIDC) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: guest.Sources + ".oidc", New: func() caddy.Module { return new(OIDC) }}
 }
 
-// Provision takes up the keys and verdicts that an earlier configuration with the same
-// settings left. It does not wait for the issuer.
+// Provision shares the keys and verdicts of an earlier configuration with the same
+// settings. It does not wait for the issuer.
 func (o *OIDC) Provision(ctx caddy.Context) error {
-	if err := o.checkIssuer(); err != nil { // in the words of the options, before the keys' own
+	if err := o.checkIssuer(); err != nil { // names the option, where the keys' own check could not
 		return err
 	}
 	o.setDefaults()
 	o.provisionBearer()
-	o.hasPool = o.TrustPoolRaw != nil // loading takes it away
+	o.hasPool = o.TrustPoolRaw != nil // loading a guest module clears its field
 	state, err := o.acquireState(ctx)
 	if err != nil {
 		return fmt.Errorf("oidc %s: %w", o.Issuer, err)

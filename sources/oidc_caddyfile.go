@@ -20,7 +20,7 @@ import (
 
 // oidcPresets are the identity-aware proxies that put a token of their own into a field,
 // as their documentation has it. A preset is sugar of the Caddyfile: it expands into the
-// explicit options. The issuer stands in for "<issuer>".
+// explicit options. "<issuer>" is replaced by the issuer.
 func oidcPresets() map[string]OIDC {
 	return map[string]OIDC{
 		// https://docs.cloud.google.com/iap/docs/signed-headers-howto
@@ -70,8 +70,8 @@ func oidcPresets() map[string]OIDC {
 //		trust_pool         <ca_pool_module> ...
 //	}
 //
-// An option in the block replaces what the preset has for it. required_claim may stand
-// more than once.
+// An option in the block replaces the preset's value. required_claim may be given more
+// than once.
 func (o *OIDC) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // consume source name
 	if !d.AllArgs(&o.Issuer) {
@@ -110,7 +110,7 @@ func (o *OIDC) options() option.Options {
 	}
 }
 
-// fill takes from a preset what the block does not say.
+// fill takes from a preset the options that the block does not have.
 func (o *OIDC) fill(preset OIDC) {
 	if o.TokenHeader == nil {
 		o.TokenHeader = preset.TokenHeader
@@ -162,7 +162,7 @@ func claimAndPrefix(claim, prefix *string) func(*caddyfile.Dispenser) error {
 	}
 }
 
-// checkClaimPrefix is option.CheckPrefix, but for "-", which means none.
+// checkClaimPrefix accepts "-", which means none, besides what option.CheckPrefix accepts.
 func checkClaimPrefix(prefix string) error {
 	if prefix == "-" {
 		return nil
@@ -188,14 +188,15 @@ func (o *OIDC) parseRequiredClaim(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-// Validate refuses what could verify nothing, or what could be meant in two ways.
+// Validate refuses settings that could not verify a token, or that could be meant in two
+// ways.
 func (o *OIDC) Validate() error {
 	var errs []error
 	for _, wrong := range []struct {
 		is   bool
 		text string
 	}{
-		{len(o.Audience) == 0, "there is no audience: a token that was made for any other application would do"},
+		{len(o.Audience) == 0, "there is no audience: a token that was issued to any other application would be accepted"},
 		{slices.Contains(o.Audience, ""), "an audience is empty"},
 		{slices.Contains(o.AuthorizedParty, ""), "an authorized_party is empty: it would be that of a token without azp"},
 		{hasEmpty(o.RequiredClaims), "a required claim is empty, or its value is"},
@@ -230,7 +231,7 @@ func hasEmpty(claims map[string]string) bool {
 	return false
 }
 
-// checkIssuer refuses none, and what is no URL where it must be one, for discovery.
+// checkIssuer refuses an empty issuer, and one that is not a URL if discovery needs it.
 func (o *OIDC) checkIssuer() error {
 	switch {
 	case o.Issuer == "":

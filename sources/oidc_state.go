@@ -20,8 +20,8 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/trustpool"
 )
 
-// issuerStates holds what outlives a configuration, by a hash of what it depends on: a
-// reload neither asks an issuer for its keys again nor verifies every token anew.
+// issuerStates holds what outlives a configuration, by a hash of what it depends on: after
+// a reload the issuer is not asked for its keys again, and no token is verified again.
 var issuerStates = guest.NewPool() //nolint:gochecknoglobals // a UsagePool is what outlives a configuration
 
 // issuerState is what sources with the same settings share.
@@ -42,7 +42,7 @@ func (s *issuerState) Destruct() error {
 	return nil
 }
 
-// pool is what the issuer's certificate is verified by; nil means the system's CAs.
+// pool is the CAs by which the issuer's certificate is verified; nil means the system's.
 func (s *issuerState) pool() *x509.CertPool {
 	if ca := s.roots.Load(); ca != nil {
 		return (*ca).CertPool()
@@ -52,7 +52,7 @@ func (s *issuerState) pool() *x509.CertPool {
 
 // acquireState finds or makes the state for these settings.
 func (o *OIDC) acquireState(ctx caddy.Context) (*issuerState, error) {
-	settings := *o // with the pool's, which loading it takes away
+	settings := *o // with the pool's settings, which loading the pool clears
 	var ca *caddytls.CA
 	fingerprint := ""
 	if o.TrustPoolRaw != nil {
@@ -66,7 +66,7 @@ func (o *OIDC) acquireState(ctx caddy.Context) (*issuerState, error) {
 	if err != nil {
 		return nil, err
 	}
-	if o.JWKSFile != "" { // also where an earlier configuration has a good one of it
+	if o.JWKSFile != "" { // checked even if an earlier configuration has read it well
 		if _, err := oidc.NewFileKeys(o.JWKSFile, nil); err != nil {
 			return nil, err
 		}
@@ -119,8 +119,8 @@ func poolFingerprint(ca caddytls.CA) string {
 	return hex.EncodeToString(hash.Sum(nil))
 }
 
-// logIssuer tells what happens in the background, to the log of the configuration that
-// is in force by then: the state that logs outlives the one it was made by.
+// logIssuer logs what happens in the background, to the log of the configuration that is
+// then in force: the state outlives the configuration that made it.
 func logIssuer(issuer string) func(message string, err error) {
 	return func(message string, err error) {
 		caddy.Log().Named(guest.Sources+".oidc").Warn(message, zap.String("issuer", issuer), zap.Error(err))

@@ -23,17 +23,17 @@ func init() {
 	caddy.RegisterModule(new(Placeholder))
 }
 
-// Placeholder is the source for an identity that another Caddy handler before this one
-// has established: basic_auth or any other that sets {http.auth.user.id}, or
-// forward_auth, whose authentication server answers with {http.reverse_proxy.header.*}.
+// Placeholder is the source for an identity that an earlier Caddy handler has
+// established: basic_auth or any other that sets {http.auth.user.id}, or forward_auth,
+// whose authentication server's answer is in {http.reverse_proxy.header.*}.
 //
-// Each option is one placeholder, which must be one that a client cannot write. What it
-// holds is data: a value that itself looks like a placeholder is not expanded. Of
-// forward_auth's answer only a success (2xx) is believed: one with another status that
-// names a user is a bad credential.
+// Each option is one placeholder, and must be one that a client cannot write. Its value is
+// data: a value that itself looks like a placeholder is not expanded. An answer to
+// forward_auth is believed only if its status is 2xx; one with another status that names a
+// user is a bad credential.
 type Placeholder struct {
-	// User is the name of the user. Required. Where it is unknown or empty there is no
-	// credential for this source.
+	// User is the name of the user. Required. A request for which it is unknown or empty has
+	// no credential for this source.
 	User string `json:"user,omitempty"`
 
 	// Groups is a list, or a text that GroupsSeparator splits.
@@ -52,11 +52,11 @@ type Placeholder struct {
 
 	user, groups, uid, email, name, preferredUsername string // keys in the replacer
 
-	fromAnswer bool // some key is of an authentication server's answer
+	fromAnswer bool // at least one key belongs to an authentication server's answer
 }
 
-// answerPrefix begins the keys of the header fields of the last answer that
-// reverse_proxy, and with it forward_auth, has had.
+// answerPrefix begins the keys of the header fields in the last answer that reverse_proxy,
+// and with it forward_auth, has received.
 const answerPrefix = "http.reverse_proxy.header."
 
 // CaddyModule returns the Caddy module information.
@@ -88,7 +88,7 @@ func placeholderKey(text string) string {
 // Validate refuses placeholders that a client can write.
 func (p *Placeholder) Validate() error {
 	if p.User == "" {
-		return errors.New("placeholder: there is no user, so nobody could be found")
+		return errors.New("placeholder: there is no user, so no identity could be found")
 	}
 	for _, text := range []string{p.User, p.Groups, p.UID, p.Email, p.Name, p.PreferredUsername} {
 		if text == "" {
@@ -146,8 +146,8 @@ func (p *Placeholder) Authenticate(ctx context.Context, _ *identity.Request) (*i
 	return id, nil
 }
 
-// checkAnswer refuses what an authentication server said of somebody whom it did not
-// let in: an answer of 401 may well name the user whose session has expired.
+// checkAnswer refuses an answer with which the authentication server did not let the
+// client in: a 401 may well name the user whose session has expired.
 func (p *Placeholder) checkAnswer(repl *caddy.Replacer) error {
 	if !p.fromAnswer {
 		return nil

@@ -23,14 +23,13 @@ func init() {
 	caddy.RegisterModule(new(TokenReview))
 }
 
-// TokenReview is the source for bearer tokens of which only the API server knows whose
-// they are: tokens of service accounts, and whatever else the cluster accepts. It is
-// asked once by TokenReview when a token is first seen; then its verdict is kept for a
-// short while.
+// TokenReview is the source for bearer tokens that only the API server can verify: tokens
+// of service accounts, and whatever else the cluster accepts. The API server is asked by a
+// TokenReview when a token is first seen; then its verdict is kept for a short while.
 //
-// While the API server is out of reach verdicts that are kept go on, and requests with
-// other tokens are refused with 503. The proxy needs the permission to create
-// tokenreviews (ClusterRole system:auth-delegator, or examples/rbac.yaml).
+// While the API server is unreachable, kept verdicts stay valid and requests with other
+// tokens are refused with 503. The proxy needs the permission to create tokenreviews
+// (ClusterRole system:auth-delegator, or examples/rbac.yaml).
 type TokenReview struct {
 	Bearer
 
@@ -38,25 +37,25 @@ type TokenReview struct {
 	// those of the API server.
 	Audience []string `json:"audience,omitempty"`
 
-	// CacheTTL is for how long a good verdict is kept, at most: never past the token's
-	// exp. A token that is revoked counts for as long. Default: 10s.
+	// CacheTTL is how long a good verdict is kept at most, and never past the token's exp. A
+	// revoked token is accepted for as long. Default: 10s.
 	CacheTTL caddy.Duration `json:"cache_ttl,omitempty"`
 
-	// NegativeCacheTTL is the same for a bad one. Default: 10s.
+	// NegativeCacheTTL is the same for a bad verdict. Default: 10s.
 	NegativeCacheTTL caddy.Duration `json:"negative_cache_ttl,omitempty"`
 
 	// CacheSize is how many good verdicts are kept, and how many bad ones. Default: 4096.
 	CacheSize int `json:"cache_size,omitempty"`
 
-	// Timeout of a review, with the time that it waits for its turn. Default: 10s.
+	// Timeout of a review, including the time that it waits for its turn. Default: 10s.
 	Timeout caddy.Duration `json:"timeout,omitempty"`
 
-	// QPS is how many reviews there may be in a second. Half of them are kept for tokens
-	// that were good before. Default: 100.
+	// QPS is how many reviews may begin in a second. Half of them are reserved for tokens
+	// that were good within the last hour. Default: 100.
 	QPS int `json:"qps,omitempty"`
 
-	// MaxInFlight is how many reviews may be under way at once; half of them are kept for
-	// tokens that were good before. Default: 32.
+	// MaxInFlight is how many reviews may be under way at once. Half of them are reserved for
+	// tokens that were good within the last hour. Default: 32.
 	MaxInFlight int `json:"max_in_flight,omitempty"`
 
 	state    *reviewState
@@ -70,9 +69,9 @@ func (*TokenReview) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: guest.Sources + ".token_review", New: func() caddy.Module { return new(TokenReview) }}
 }
 
-// maxUnknownReviews is how many tokens that nobody knows yet may wait for their review at
-// once. Each of them is a request under way, of about 0.1 MiB: a flood is refused here
-// before it takes much memory.
+// maxUnknownReviews is how many tokens that were never good may wait for their review at
+// once. Each is a request under way, of about 0.1 MiB: a flood is refused here before it
+// takes much memory.
 const maxUnknownReviews = 256
 
 // reviewStates holds what outlives a configuration, by a hash of what it depends on.
@@ -94,8 +93,8 @@ func (s *reviewState) Destruct() error {
 	return nil
 }
 
-// Provision takes up the state that an earlier configuration with the same settings
-// left. The API server need not be there yet.
+// Provision shares the state of an earlier configuration with the same settings. The API
+// server need not be reachable yet.
 func (t *TokenReview) Provision(ctx caddy.Context) error {
 	t.provisionBearer()
 	client, key, err := guest.NewKubernetesClient(ctx)

@@ -30,10 +30,10 @@ func init() {
 // watchInterval is how often a pool of files looks at them, at most.
 const watchInterval = time.Second
 
-// WatchedFile is a pool of CAs out of PEM files which are read again when they
-// change, as cert-manager's and trust-manager's bundles do. Caddy's own pool of files
-// reads them once. While the files cannot be read, or hold no certificate, the last good
-// ones stay; at load that is an error.
+// WatchedFile is a pool of CAs from PEM files that are read again when they change, as
+// cert-manager's and trust-manager's bundles do. Caddy's own pool of files reads them once.
+// While the files cannot be read, or hold no certificate, the last good certificates are
+// kept; at load that is an error.
 type WatchedFile struct {
 	// Files are PEM files with one or more certificates each. Anything else in them is
 	// refused.
@@ -85,8 +85,8 @@ func (p *WatchedFile) CertPool() *x509.CertPool {
 // Certificates implements caddytls.CertificateProvider.
 func (p *WatchedFile) Certificates() []*x509.Certificate { return p.current.Load().certs }
 
-// refresh reads the files again when it is time to. One request does it; others go on
-// with what there is.
+// refresh reads the files again when the interval is over. One request does it; others use
+// the current certificates meanwhile.
 func (p *WatchedFile) refresh(now int64) {
 	since := now - p.looked.Load() // below zero after the clock was set back
 	if 0 <= since && since < int64(watchInterval) || !p.reading.TryLock() {
@@ -127,8 +127,8 @@ func readCAs(files []string) (*fileCAs, error) {
 	return cas, nil
 }
 
-// ParseCertificates reads every block there is. pem.Decode passes over a damaged one in silence,
-// so the markers are counted: a bundle that is being written must not lose a CA.
+// ParseCertificates reads every block of a PEM file. pem.Decode silently skips a damaged
+// one, so the markers are counted: a bundle that is being written must not lose a CA.
 func ParseCertificates(content []byte) ([]*x509.Certificate, error) {
 	var certs []*x509.Certificate
 	for rest := content; ; {
@@ -149,7 +149,7 @@ func ParseCertificates(content []byte) ([]*x509.Certificate, error) {
 	case begun == 0:
 		return nil, errors.New("there is no PEM block")
 	case begun != len(certs):
-		return nil, fmt.Errorf("of %d PEM blocks %d can be read", begun, len(certs))
+		return nil, fmt.Errorf("only %[2]d of %[1]d PEM blocks can be read", begun, len(certs))
 	}
 	return certs, nil
 }

@@ -30,7 +30,7 @@ func NewMetrics(registry *prometheus.Registry) (*Metrics, error) {
 	m := &Metrics{
 		Requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Namespace: namespace, Subsystem: subsystem, Name: "requests_total",
-			Help: "Requests by the source that decided and by what became of them.",
+			Help: "Requests by the source that decided and by result.",
 		}, []string{"source", "result"}),
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Namespace: namespace, Subsystem: subsystem, Name: "authenticate_seconds",
@@ -43,7 +43,7 @@ func NewMetrics(registry *prometheus.Registry) (*Metrics, error) {
 		}),
 		cache: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Namespace: namespace, Subsystem: subsystem, Name: "cache_total",
-			Help: "Questions to a cache by whether it had the answer.",
+			Help: "Lookups in a cache by whether it had the answer.",
 		}, []string{"cache", "result"}),
 		Review: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Namespace: namespace, Subsystem: subsystem, Name: "review_seconds",
@@ -107,8 +107,8 @@ func (m *Metrics) ForSource(name string) SourceMetrics {
 	}
 }
 
-// Expiries says when the proxy's own credentials expire. They are asked when the metric
-// is, since a credential outlives the configuration whose registry this is.
+// Expiries says when the proxy's own credentials expire. A credential is asked when the
+// metric is collected, since it outlives the configuration whose registry this is.
 type Expiries struct {
 	desc *prometheus.Desc
 

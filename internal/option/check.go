@@ -12,7 +12,7 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 )
 
-// Each makes a check of a list out of a check of its elements.
+// Each turns a check of one value into a check of a list.
 func Each(check func(string) error) func([]string) error {
 	return func(values []string) error {
 		for _, value := range values {
@@ -38,15 +38,15 @@ func OneOf[W ~string](words []W) func(string) error {
 		if slices.Contains(words, W(s)) {
 			return nil
 		}
-		return fmt.Errorf("%q is none of %v", s, words)
+		return fmt.Errorf("%q is not one of %v", s, words)
 	}
 }
 
-// CheckFieldName refuses what is not the whole name of a field that may hold an identity
-// or a token: a pattern, and fields that belong to the message or the connection.
+// CheckFieldName refuses a pattern, and the name of a field that cannot hold an identity or
+// a token because it belongs to the message or the connection.
 func CheckFieldName(field string) error {
 	if strings.HasSuffix(field, "*") {
-		return fmt.Errorf("header field %q: a name is wanted here, not a pattern", field)
+		return fmt.Errorf("header field %q: this must be a name, not a pattern", field)
 	}
 	return identity.CheckIdentityField(field)
 }
@@ -54,7 +54,7 @@ func CheckFieldName(field string) error {
 // CheckExtraPrefix refuses what is not the beginning of names that may hold values.
 func CheckExtraPrefix(prefix string) error {
 	if strings.HasSuffix(prefix, "*") {
-		return fmt.Errorf("header field %q: the beginning of a name is wanted here, without a pattern", prefix)
+		return fmt.Errorf("header field %q: this must be the beginning of a name, without a pattern", prefix)
 	}
 	return identity.CheckIdentityField(prefix + "*")
 }

@@ -55,7 +55,7 @@ func isSeparator(s string) bool {
 	return len(s) == 1 && s[0] >= ' ' && s[0] < 0x7f && !unicode.IsLetter(rune(s[0])) && !unicode.IsDigit(rune(s[0]))
 }
 
-// CheckSeparator judges a separator that came as JSON.
+// CheckSeparator checks a separator that came as JSON.
 func CheckSeparator(s string) error {
 	if s != "" && !isSeparator(s) {
 		return errors.New("a separator is one character that is neither letter nor digit")
