@@ -133,8 +133,8 @@ func TestItIsTheVersionItSays(t *testing.T) {
 	if err != nil || status != http.StatusOK {
 		t.Fatalf("GET /version = %d, %v", status, err)
 	}
-	if version.GitVersion != "v1.37.1" || version.Major != "1" || version.Minor != "37" {
-		t.Errorf("version = %+v, want v1.37.1, 1 and 37", version)
+	if version.GitVersion != "v1.37.2" || version.Major != "1" || version.Minor != "37" {
+		t.Errorf("version = %+v, want v1.37.2, 1 and 37", version)
 	}
 }
 

@@ -124,7 +124,7 @@ func buildArgs(output, pkg string) []string {
 	const version = " -X k8s.io/component-base/version.git"
 	return []string{
 		"build", "-trimpath", "-buildvcs=false",
-		"-ldflags=-s -w" + version + "Version=v1.37.1" + version + "Major=1" + version + "Minor=37",
+		"-ldflags=-s -w" + version + "Version=v1.37.2" + version + "Major=1" + version + "Minor=37",
 		"-o", output, pkg,
 	}
 }
