@@ -4,6 +4,8 @@
 package identity_test
 
 import (
+	"crypto/rand"
+	"encoding/base64"
 	"maps"
 	"net/http"
 	"testing"
@@ -72,6 +74,21 @@ func BenchmarkNamesMatch(b *testing.B) {
 				_ = set.Match(name)
 			}
 		})
+	}
+}
+
+// BenchmarkIsBearerToken reads a token of 1.5 kB, as identity providers issue them.
+func BenchmarkIsBearerToken(b *testing.B) {
+	random := make([]byte, 1125)
+	if _, err := rand.Read(random); err != nil {
+		b.Fatal(err)
+	}
+	token := base64.RawURLEncoding.EncodeToString(random)
+	b.ReportAllocs()
+	for b.Loop() {
+		if !identity.IsBearerToken(token) {
+			b.Fatal("not a token")
+		}
 	}
 }
 

@@ -55,13 +55,8 @@ func (c *Claims) Drop(names *Names) int {
 // HasImpersonation says whether the client itself asked to act as somebody else, as
 // kubectl --as does.
 func (c Claims) HasImpersonation() bool {
-	var buf [MaxFieldName]byte
-	for i := range c {
-		if strings.HasPrefix(string(fold(&buf, c[i].Field)), "impersonate-") {
-			return true
-		}
-	}
-	return false
+	impersonate := fieldPattern{folded: "impersonate-", isPrefix: true}
+	return slices.ContainsFunc(c, func(claim Claim) bool { return impersonate.match(claim.Field) })
 }
 
 // HasAuthorization says whether the client presented a credential in Authorization,

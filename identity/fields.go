@@ -10,40 +10,34 @@ import (
 )
 
 // MaxFieldName is the longest name of a header field that can be configured, in
-// bytes. It bounds the buffer in which names are folded.
+// bytes.
 const MaxFieldName = 128
 
-// Names is a set of header field names and prefixes that is compared folded: lower
+// Names is a set of header field names and prefixes that are compared folded: lower
 // case, and every byte that is neither letter nor digit as "-". Upstreams fold too
 // (CGI and WSGI turn "-" into "_", PHP also "."), so a client's Remote_User or
 // Remote.User must not get past a set that has Remote-User (CVE-2025-64484,
 // CVE-2026-52845).
 type Names struct {
-	exact map[string]struct{}
+	// by the first byte, so that most names are compared with few patterns
+	patterns [256][]fieldPattern
+}
 
-	// By first byte, so that most names are settled by one look: the lengths of the
-	// exact names, a bit each, and the prefixes.
-	lengths  [256][MaxFieldName/64 + 1]uint64
-	prefixes [256][]string
+type fieldPattern struct {
+	folded   string
+	isPrefix bool
 }
 
 // NewNames makes a set of patterns: names, or prefixes with a trailing "*".
 func NewNames(patterns ...string) (*Names, error) {
-	n := &Names{exact: make(map[string]struct{}, len(patterns))}
+	n := new(Names)
 	for _, pattern := range patterns {
 		if err := CheckFieldPattern(pattern); err != nil {
 			return nil, err
 		}
-		name, isPrefix := strings.CutSuffix(pattern, "*")
-		var buf [MaxFieldName]byte
-		folded := string(fold(&buf, name))
-		first := folded[0]
-		if isPrefix {
-			n.prefixes[first] = append(n.prefixes[first], folded)
-		} else {
-			n.exact[folded] = struct{}{}
-			n.lengths[first][len(folded)/64] |= 1 << (len(folded) % 64)
-		}
+		folded := foldPattern(pattern)
+		first := folded.folded[0]
+		n.patterns[first] = append(n.patterns[first], folded)
 	}
 	return n, nil
 }
@@ -53,25 +47,33 @@ func (n *Names) Match(name string) bool {
 	if name == "" {
 		return false
 	}
-	first := foldByte(name[0])
-	size := len(name)
-	exact := size <= MaxFieldName && n.lengths[first][size/64]&(1<<(size%64)) != 0
-	if !exact && n.prefixes[first] == nil {
-		return false
-	}
-	var buf [MaxFieldName]byte
-	folded := fold(&buf, name)
-	if exact {
-		if _, ok := n.exact[string(folded)]; ok {
-			return true
-		}
-	}
-	for _, prefix := range n.prefixes[first] {
-		if len(folded) >= len(prefix) && string(folded[:len(prefix)]) == prefix {
+	for _, pattern := range n.patterns[foldByte(name[0])] {
+		if pattern.match(name) {
 			return true
 		}
 	}
 	return false
+}
+
+func foldPattern(pattern string) fieldPattern {
+	name, isPrefix := strings.CutSuffix(pattern, "*")
+	folded := make([]byte, len(name))
+	for i := range folded {
+		folded[i] = foldByte(name[i])
+	}
+	return fieldPattern{string(folded), isPrefix}
+}
+
+func (p fieldPattern) match(name string) bool {
+	if len(name) < len(p.folded) || len(name) > len(p.folded) && !p.isPrefix {
+		return false
+	}
+	for i := range len(p.folded) {
+		if foldByte(name[i]) != p.folded[i] {
+			return false
+		}
+	}
+	return true
 }
 
 // CheckFieldPattern refuses what cannot be the name of a header field (RFC 9110,
@@ -127,33 +129,18 @@ func notForNames() []string {
 	}
 }
 
-// Overlap returns the first pattern of a that names a field which b names too.
+// Overlap returns the first pattern of a that can name the same field as one of b.
 func Overlap(a, b []string) (pattern string, found bool) {
-	var bufA, bufB [MaxFieldName]byte
 	for _, x := range a {
-		nameX, prefixX := strings.CutSuffix(x, "*")
-		foldedX := string(fold(&bufA, nameX))
+		patternX := foldPattern(x)
 		for _, y := range b {
-			nameY, prefixY := strings.CutSuffix(y, "*")
-			foldedY := string(fold(&bufB, nameY))
-			if foldedX == foldedY ||
-				prefixX && strings.HasPrefix(foldedY, foldedX) ||
-				prefixY && strings.HasPrefix(foldedX, foldedY) {
+			patternY := foldPattern(y)
+			if patternX.match(patternY.folded) || patternY.match(patternX.folded) {
 				return x, true
 			}
 		}
 	}
 	return "", false
-}
-
-// fold writes the folded start of name into buf. Names longer than buf keep only
-// their start, which is all that a prefix needs.
-func fold(buf *[MaxFieldName]byte, name string) []byte {
-	n := min(len(name), MaxFieldName)
-	for i := range n {
-		buf[i] = foldByte(name[i])
-	}
-	return buf[:n]
 }
 
 func foldByte(c byte) byte {

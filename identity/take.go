@@ -97,27 +97,12 @@ func (t *Taker) Take(header http.Header, upgrade string) Claims {
 // reverse_proxy sends every spelling that stands in the map, and the upstream sees one
 // field.
 func canonicalSpecial(name string) string {
-	canonical := ""
-	switch len(name) { // most names differ in length from all of these
-	case len("Cookie"):
-		canonical = "Cookie"
-	case len("Trailer"): // and Upgrade
-		canonical = "Trailer"
-		if lowerASCII(name[0]) == 'u' {
-			canonical = "Upgrade"
+	for _, canonical := range [...]string{
+		"Connection", "Cookie", "Keep-Alive", "Proxy-Connection", subprotocolField, "Trailer", "Upgrade",
+	} {
+		if name != canonical && equalFoldASCII(name, canonical) {
+			return canonical
 		}
-	case len("Connection"): // and Keep-Alive
-		canonical = "Connection"
-		if lowerASCII(name[0]) == 'k' {
-			canonical = "Keep-Alive"
-		}
-	case len("Proxy-Connection"):
-		canonical = "Proxy-Connection"
-	case len(subprotocolField):
-		canonical = subprotocolField
-	}
-	if canonical != "" && name != canonical && equalFoldASCII(name, canonical) {
-		return canonical
 	}
 	return ""
 }
