@@ -38,13 +38,18 @@ var (
 	ErrInternal = errors.New("internal error")
 )
 
+// Sentinels returns all of them.
+func Sentinels() []error {
+	return []error{
+		ErrAbsent, ErrMalformed, ErrRejected, ErrForbidden, ErrUnavailable, ErrMethod, ErrTooEarly, ErrInternal,
+	}
+}
+
 // Exact says whether err wraps exactly one of the sentinels. One that wraps two could be
-// taken for the milder: a bad credential that is absent too would be nobody's.
+// taken for the milder: a bad credential that is absent too would be ignored.
 func Exact(err error) bool {
 	wrapped := 0
-	for _, sentinel := range [...]error{
-		ErrAbsent, ErrMalformed, ErrRejected, ErrForbidden, ErrUnavailable, ErrMethod, ErrTooEarly, ErrInternal,
-	} {
+	for _, sentinel := range Sentinels() {
 		if errors.Is(err, sentinel) {
 			wrapped++
 		}

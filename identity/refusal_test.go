@@ -6,24 +6,14 @@ package identity_test
 import (
 	"errors"
 	"fmt"
+	"os"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 )
-
-func sentinels() map[error]string {
-	return map[error]string{
-		identity.ErrAbsent:      "ErrAbsent",
-		identity.ErrMalformed:   "ErrMalformed",
-		identity.ErrRejected:    "ErrRejected",
-		identity.ErrForbidden:   "ErrForbidden",
-		identity.ErrUnavailable: "ErrUnavailable",
-		identity.ErrMethod:      "ErrMethod",
-		identity.ErrTooEarly:    "ErrTooEarly",
-		identity.ErrInternal:    "ErrInternal",
-	}
-}
 
 // wrapped lists the sentinels in the whole tree of err, one as often as it is there:
 // an error with two of them would have two statuses.
@@ -31,7 +21,7 @@ func wrapped(err error) []error {
 	if err == nil {
 		return nil
 	}
-	if _, found := sentinels()[err]; found {
+	if slices.Contains(identity.Sentinels(), err) {
 		return []error{err}
 	}
 	var found []error
@@ -55,39 +45,67 @@ func wantOnly(tb testing.TB, err, want error) {
 	case want == nil:
 		tb.Errorf("refused: %v", err)
 	case err == nil:
-		tb.Errorf("not refused, want %s", sentinels()[want])
+		tb.Errorf("not refused, want %v", want)
 	case len(found) != 1:
 		tb.Errorf("%q wraps %d sentinels, want exactly one", err, len(found))
 	case found[0] != want: //nolint:errorlint // sentinels themselves
-		tb.Errorf("%q wraps %s, want %s", err, sentinels()[found[0]], sentinels()[want])
+		tb.Errorf("%q wraps %q, want %q", err, found[0], want)
 	}
 }
 
-func TestBadIsACredentialThatWasPresentedAndProvesNothing(t *testing.T) {
-	for sentinel, name := range sentinels() {
-		want := name == "ErrMalformed" || name == "ErrRejected"
+// An error that wraps a sentinel which the list forgot would count as no refusal.
+func TestSentinelsAreComplete(t *testing.T) {
+	source, err := os.ReadFile("refusal.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	declared := regexp.MustCompile(`(?m)^\tErr\w+ += errors\.New`).FindAll(source, -1)
+	if got := len(identity.Sentinels()); got != len(declared) {
+		t.Errorf("%d sentinels, %d are declared", got, len(declared))
+	}
+}
+
+func TestSentinelsAreDistinct(t *testing.T) {
+	sentinels := identity.Sentinels()
+	for i, sentinel := range sentinels {
+		if slices.Contains(sentinels[:i], sentinel) || slices.ContainsFunc(sentinels[:i], func(other error) bool {
+			return other.Error() == sentinel.Error()
+		}) {
+			t.Errorf("%q is in the list twice", sentinel)
+		}
+	}
+	sentinels[0] = nil
+	if identity.Sentinels()[0] == nil {
+		t.Error("the list can be changed from outside")
+	}
+}
+
+func TestABadCredentialWasPresentedAndProvesNothing(t *testing.T) {
+	for _, sentinel := range identity.Sentinels() {
+		want := errors.Is(sentinel, identity.ErrMalformed) || errors.Is(sentinel, identity.ErrRejected)
 		if got := identity.Bad(fmt.Errorf("%w: because", sentinel)); got != want {
-			t.Errorf("Bad(%s) is %v", name, got)
+			t.Errorf("%q: %v, want %v", sentinel, got, want)
 		}
 	}
 	if identity.Bad(nil) || identity.Bad(errors.New("else")) {
-		t.Error("what is no refusal is bad")
+		t.Error("an error that is not a refusal is a bad credential")
 	}
 }
 
-func TestExactIsOneSentinelAndNoMore(t *testing.T) {
-	for sentinel, name := range sentinels() {
+func TestARefusalWrapsExactlyOneSentinel(t *testing.T) {
+	sentinels := identity.Sentinels()
+	for i, sentinel := range sentinels {
 		if !identity.Exact(fmt.Errorf("%w: because", sentinel)) {
-			t.Errorf("Exact(%s) is false", name)
+			t.Errorf("%q is not a refusal", sentinel)
 		}
-		for other, otherName := range sentinels() {
-			if otherName != name && identity.Exact(fmt.Errorf("%w: %w", sentinel, other)) {
-				t.Errorf("Exact(%s and %s) is true", name, otherName)
+		for _, other := range slices.Delete(slices.Clone(sentinels), i, i+1) {
+			if identity.Exact(fmt.Errorf("%w: %w", sentinel, other)) {
+				t.Errorf("%q and %q together are a refusal", sentinel, other)
 			}
 		}
 	}
 	if identity.Exact(nil) || identity.Exact(errors.New("else")) {
-		t.Error("what wraps none is exact")
+		t.Error("an error without a sentinel is a refusal")
 	}
 }
 
