@@ -207,7 +207,7 @@ func matrixOf(t *testing.T, source oneSource, injector oneInjector) []exchange {
 		},
 		{
 			name: "a websocket whose subprotocol is not base64url", fields: websocketBy(who.token[:0]),
-			status: 400, reason: "malformed: what stands for a bearer token is not one",
+			status: 400, reason: "malformed: the value after Bearer is not a token",
 		},
 		{
 			name: "the token as subprotocol without an upgrade", fields: websocketBy(who.token)[4:],
@@ -295,7 +295,7 @@ func (g *guarded) runTokensHTTP2(t *testing.T, source oneSource, injector oneInj
 		},
 		{
 			name: "a token with a blank after", fields: []field{{"authorization", "Bearer " + who.token + " "}},
-			status: 400, reason: "malformed: what stands for a bearer token is not one",
+			status: 400, reason: "malformed: the value after Bearer is not a token",
 		},
 	} {
 		t.Run("over HTTP2, "+e.name, func(t *testing.T) {

@@ -241,5 +241,5 @@ func TestTokenThatIsNobodysBesideAnotherCredential(t *testing.T) {
 		})
 	}
 	g.exchange(t, &exchange{fields: aliceAnd(bearer(issuer.token(t, map[string]any{"exp": 1}))), status: 401, reason: "rejected: the token has expired…"})
-	g.exchange(t, &exchange{fields: slices.Concat(aliceAnd("Authorization: Bearer a b")), status: 400, reason: "malformed: what stands for a bearer token is not one"})
+	g.exchange(t, &exchange{fields: slices.Concat(aliceAnd("Authorization: Bearer a b")), status: 400, reason: "malformed: the value after Bearer is not a token"})
 }

@@ -102,7 +102,7 @@ func checkToken(token string) error {
 		return fmt.Errorf("%w: the bearer token has %d bytes, more than %d", ErrMalformed, len(token), MaxToken)
 	}
 	if !IsBearerToken(token) {
-		return fmt.Errorf("%w: what stands for a bearer token is not one", ErrMalformed)
+		return fmt.Errorf("%w: the value after Bearer is not a token", ErrMalformed)
 	}
 	return nil
 }

@@ -55,7 +55,7 @@ func (h *Headers) Writes() []string {
 func (h *Headers) Inject(ctx context.Context, id *identity.Identity, header http.Header) error {
 	if id.Username == "" {
 		// groups without a user: an API server would take them for the proxy's own
-		return fmt.Errorf("%w: speaking for nobody", identity.ErrForbidden)
+		return fmt.Errorf("%w: the identity has no user", identity.ErrForbidden)
 	}
 	groups, err := h.groups(id.Groups)
 	if err != nil {
