@@ -9,19 +9,19 @@ import (
 	"strings"
 )
 
-// Claim is one header field that was taken off a request.
+// Claim is one header field that was stripped off a request.
 type Claim struct {
 	// Field is the name in canonical form (textproto.CanonicalMIMEHeaderKey).
 	Field string
 
-	// Values are its lines, in the order in which they came.
+	// Values are its lines, in the order of the request.
 	Values []string
 }
 
-// Claims are all the fields that were taken off one request. They are looked up by
-// exact name, without regard to case: a variant spelling such as X_Forwarded_User is
-// taken off too, but it is never believed, since the proxy that may set
-// X-Forwarded-User may have passed a client's X_Forwarded_User on unseen.
+// Claims are all fields that were stripped off one request. They are looked up by exact
+// name, in any case. A variant spelling such as X_Forwarded_User is stripped too, but
+// never believed: the proxy that sets X-Forwarded-User may forward a client's
+// X_Forwarded_User without noticing it.
 type Claims []Claim
 
 // Lines returns the lines of a field, by its canonical name.
@@ -45,14 +45,14 @@ func (c Claims) WithPrefix(prefix string) iter.Seq2[string, []string] {
 	}
 }
 
-// Drop forgets the fields that names has, and returns how many they were.
+// Drop removes the fields that names has, and returns how many there were.
 func (c *Claims) Drop(names *Names) int {
 	before := len(*c)
 	*c = slices.DeleteFunc(*c, func(claim Claim) bool { return names.Match(claim.Field) })
 	return before - len(*c)
 }
 
-// HasImpersonation says whether the client itself asked to act as somebody else, as
+// HasImpersonation says whether the client itself asked to act as another user, as
 // kubectl --as does.
 func (c Claims) HasImpersonation() bool {
 	impersonate := fieldPattern{folded: "impersonate-", isPrefix: true}
@@ -65,7 +65,7 @@ func (c Claims) HasAuthorization() bool {
 	return len(c.Lines("Authorization")) > 0
 }
 
-// merge puts lines under a canonical name that may be there already.
+// merge adds lines to the field of a canonical name, which may be there already.
 func (c *Claims) merge(field string, values []string) {
 	for i := range *c {
 		if (*c)[i].Field == field {

@@ -9,17 +9,15 @@ import (
 	"strings"
 )
 
-// MaxFieldName is the longest name of a header field that can be configured, in
-// bytes.
+// MaxFieldName is the longest name of a header field that can be configured, in bytes.
 const MaxFieldName = 128
 
-// Names is a set of header field names and prefixes that are compared folded: lower
-// case, and every byte that is neither letter nor digit as "-". Upstreams fold too
-// (CGI and WSGI turn "-" into "_", PHP also "."), so a client's Remote_User or
-// Remote.User must not get past a set that has Remote-User (CVE-2025-64484,
-// CVE-2026-52845).
+// Names is a set of header field names and prefixes. Names are compared folded: in lower
+// case, with every byte except letters and digits as "-". Upstreams fold too (CGI and WSGI
+// turn "-" into "_", PHP also "."), so a client's Remote_User or Remote.User must not get
+// past a set that has Remote-User (CVE-2025-64484, CVE-2026-52845).
 type Names struct {
-	// by the first byte, so that most names are compared with few patterns
+	// by first byte, so that a name is compared with few patterns
 	patterns [256][]fieldPattern
 }
 
@@ -76,8 +74,8 @@ func (p fieldPattern) match(name string) bool {
 	return true
 }
 
-// CheckFieldPattern refuses what cannot be the name of a header field (RFC 9110,
-// section 5.1), or a prefix of one with a trailing "*".
+// CheckFieldPattern refuses a pattern that is neither the name of a header field (RFC
+// 9110, section 5.1) nor a prefix of one with a trailing "*".
 func CheckFieldPattern(pattern string) error {
 	name := strings.TrimSuffix(pattern, "*")
 	switch {
@@ -89,7 +87,7 @@ func CheckFieldPattern(pattern string) error {
 	return CheckField(name)
 }
 
-// CheckField refuses what cannot be the name of a header field.
+// CheckField refuses a name that no header field can have.
 func CheckField(name string) error {
 	switch {
 	case name == "":
@@ -105,10 +103,10 @@ func CheckField(name string) error {
 	return nil
 }
 
-// CheckIdentityField is CheckFieldPattern for a field that is to carry a name, in or
-// out. Refused are the fields that frame or route the message or belong to the
-// connection, since reverse_proxy removes or rewrites them, and those that carry
-// credentials: a name that is read from there would be written into the log.
+// CheckIdentityField is CheckFieldPattern for a field from which a name is read, or into
+// which one is written. It also refuses fields that frame or route the message or belong
+// to the connection, which reverse_proxy removes or rewrites, and fields of credentials,
+// since a name that is read from one would be logged.
 func CheckIdentityField(name string) error {
 	if err := CheckFieldPattern(name); err != nil {
 		return err
@@ -119,7 +117,7 @@ func CheckIdentityField(name string) error {
 	return nil
 }
 
-// notForNames lists the fields that are no place for a name.
+// notForNames lists the fields that cannot carry a name.
 func notForNames() []string {
 	return []string{
 		"authorization", "proxy-authorization",

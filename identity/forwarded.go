@@ -11,21 +11,21 @@ import (
 )
 
 // Forwarded is the [Source] for an identity that a trusted proxy wrote into header
-// fields. The names of fields are canonical, in order: the first with a value wins, as
-// with OpenShift's RequestHeader identity provider and kube-apiserver's
+// fields. Names of fields are canonical, and the first field with a value wins, as in
+// OpenShift's RequestHeader identity provider and kube-apiserver's
 // --requestheader-username-headers.
 type Forwarded struct {
 	User, Groups, UID, Email, Name, PreferredUsername []string
 
-	// Separator splits the lines of Groups; empty: each line is one group.
+	// Separator splits the lines of Groups. If it is empty, each line is one group.
 	Separator string
 
-	// Extra are prefixes: the rest of a field's name, in lower case and percent-decoded,
-	// is the key.
+	// Extra are prefixes of names. The rest of a name, in lower case and percent-decoded, is
+	// the key of an extra attribute.
 	Extra []string
 
-	// UserPrefix and GroupPrefix go before every user and group, so that no other
-	// source's names can be the same.
+	// UserPrefix and GroupPrefix are put before every user and group, so that they differ
+	// from the names of other sources.
 	UserPrefix, GroupPrefix string
 }
 
@@ -41,9 +41,9 @@ func (f *Forwarded) Reads() Fields {
 	return fields
 }
 
-// Authenticate implements [Source]. Without a user it is [ErrAbsent], whatever else is
-// there; a single-valued field in two lines is [ErrMalformed], for a proxy sets such a
-// field and does not add to it: one of the two lines is somebody else's.
+// Authenticate implements [Source]. It returns [ErrAbsent] if there is no user, whatever
+// other fields there are, and [ErrMalformed] for a single-valued field in two lines: a
+// proxy sets such a field and does not add to it, so one of the lines is the client's.
 func (f *Forwarded) Authenticate(_ context.Context, r *Request) (*Identity, error) {
 	id := new(Identity)
 	for _, field := range [...]struct {
@@ -74,8 +74,8 @@ func (f *Forwarded) Authenticate(_ context.Context, r *Request) (*Identity, erro
 	return id, nil
 }
 
-// first returns the value of the first field that has one, and refuses any of them
-// that comes in more than one line.
+// first returns the value of the first field that has one. It refuses every field that
+// has more than one line.
 func first(claims Claims, fields []string) (string, error) {
 	value := ""
 	for _, field := range fields {
@@ -107,9 +107,10 @@ func (f *Forwarded) groups(claims Claims) []string {
 	return nil
 }
 
-// SplitGroups returns one group a line, or several where there is a separator. Empty
-// elements are dropped, and the blanks around an element are not part of it (RFC 9110,
-// section 5.6.1). Without a separator a line is taken as it is. The result is new.
+// SplitGroups returns the groups in lines: each line is one group or, with a separator, a
+// list of them. Empty groups are left out. Blanks around an element of a list are not part
+// of it (RFC 9110, section 5.6.1); a line without a separator stays as it is. The result
+// is a new slice.
 func SplitGroups(lines []string, separator string) []string {
 	groups := make([]string, 0, len(lines))
 	for _, line := range lines {
@@ -128,8 +129,8 @@ func SplitGroups(lines []string, separator string) []string {
 	return groups
 }
 
-// extra collects the extra attributes. Two fields whose names become the same key are
-// refused: only one of them is the proxy's.
+// extra collects the extra attributes. It refuses two fields whose names become the same
+// key: only one of them is the proxy's.
 func (f *Forwarded) extra(claims Claims) (map[string][]string, error) {
 	var extra map[string][]string
 	for _, prefix := range f.Extra {

@@ -1,22 +1,6 @@
 // Copyright 2026 The caddy-kube-identity authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package identity holds what the whole plugin agrees on: who somebody is, what
-// a request claims about its sender, what a source and an injector are, and why
-// a request is refused. It knows neither Caddy nor a log, and imports only the
-// standard library, so that the part on which everything depends can be read,
-// tested and fuzzed alone.
-//
-// A request goes through it in this order:
-//
-//   - [Shape.Check] refuses the forms of request that nobody needs;
-//   - [Taker.Take] moves every field that speaks of the sender off the request
-//     and into [Claims], so that whatever follows sees a request without a sender;
-//   - [Peer] says who is at the other end of the connection, and whether that
-//     proxy may speak for others; [Claims.Drop] forgets what it may not say;
-//   - each [Source] looks at the claims and says who it is, or why not;
-//   - [Policy.Check] judges the identity, whichever source it came from;
-//   - each [Injector] writes it into the headers of the request that goes on.
 package identity
 
 import (
@@ -26,102 +10,100 @@ import (
 	"time"
 )
 
-// User is somebody's name and attributes, in the words of Kubernetes' UserInfo
-// (authentication.k8s.io/v1) and of the display fields that dashboards want.
+// User is a name and its attributes, in the words of Kubernetes' UserInfo
+// (authentication.k8s.io/v1) and of the display fields that dashboards read.
 type User struct {
-	// Username is how Kubernetes calls them. Never empty after [Policy.Check].
+	// Username is the user's name in Kubernetes. Never empty after [Policy.Check].
 	Username string
 
-	// UID is an identifier that is not used again when a name is. May be empty.
+	// UID identifies the user even if the name is later given to another. May be empty.
 	UID string
 
-	// Groups, in the order in which the source gave them. The order is kept, since
-	// upstreams such as Kiali cache by it.
+	// Groups, in the source's order: upstreams such as Kiali use the list as a cache key.
 	Groups []string
 
 	// Extra attributes. Keys are lower case and not empty.
 	Extra map[string][]string
 
-	// Email, Name (for display) and PreferredUsername authorise nothing.
+	// Email, Name and PreferredUsername are for display and authorize nothing.
 	Email             string
 	Name              string
 	PreferredUsername string
 }
 
-// Identity is a user, and what is known of how they were proven.
+// Identity is a user, and how the user was proven.
 type Identity struct {
 	User
 
-	// Source is the name of the source that proved it. The handler sets it: a
-	// source cannot give itself another's name.
+	// Source is the name of the source that proved it. The handler sets it, so that a
+	// source cannot pass as another.
 	Source string
 
-	// Reserved are the exact reserved names, users or groups, which this source may
-	// yield without the operator's allow_reserved, because they are what it is for:
-	// anonymous has system:anonymous and system:unauthenticated.
+	// Reserved are exact reserved names, users or groups, that this identity may have
+	// without the operator's allow_reserved. Source anonymous needs system:anonymous
+	// and system:unauthenticated, for example.
 	Reserved []string
 
-	// Expires is when the credential stops proving anything; zero means never.
-	// A stream that was opened with it ends then, Skew later.
+	// Expires is when the credential expires; zero means never. Streams that were opened
+	// with it end then, Skew later.
 	Expires time.Time
 
-	// Skew is how far the clock of whoever set Expires may be from ours.
+	// Skew is how far the clock of the issuer, which set Expires, may be from ours.
 	Skew time.Duration
 
-	// Explicit says that whoever made the request put the credential into it. Others a
-	// browser sends by itself, whichever page makes it ask: a client certificate, the session
-	// behind a proxy's field, a password. With these, what other sites' pages ask for is
-	// refused.
+	// Explicit says that the client attached the credential itself. Ambient credentials
+	// (client certificates, proxy sessions, passwords) are sent by a browser for any page,
+	// so cross-origin requests that carry one are refused.
 	Explicit bool
 
-	// Token is the bearer token that proved it, where one did: what the source verified,
-	// never what the client merely sent.
+	// Token is the bearer token that proved it, if one did. The source has verified it; a
+	// token that the client merely sent is never here.
 	Token Token
 }
 
 // Request is what a [Source] may look at.
 type Request struct {
-	// Claims are the fields that were taken off the request.
+	// Claims are the fields that were stripped off the request.
 	Claims Claims
 
-	// Peer is who is at the other end of the connection.
+	// Peer is the other end of the connection.
 	Peer Peer
 
-	// Certificates are what the peer sent in the TLS handshake with this server, the
-	// peer's own first. That it has the key is proven; nothing else is.
+	// Certificates are the peer's, from the TLS handshake with this server, its own first.
+	// Only that the peer has the key of the first is proven; the chain is not verified.
 	Certificates []*x509.Certificate
 }
 
-// Source finds out who is asking.
+// Source is one way to authenticate a request.
 type Source interface {
-	// Reads says which fields this source believes. They are taken off every request.
+	// Reads returns the fields that this source reads. They are stripped off every request.
 	Reads() Fields
 
-	// Authenticate returns who is asking, or an error that wraps exactly one of the
-	// sentinels: [ErrAbsent] when the request has no credential for this source,
-	// another one when it has, but a bad one. The identity is the caller's to change;
-	// its slices and maps are not.
+	// Authenticate returns the identity, or an error that wraps exactly one of the
+	// [Sentinels]: [ErrAbsent] if the request has no credential for this source, another
+	// one if it has a credential that proves nothing. The caller may change the identity,
+	// but not its slices and maps.
 	Authenticate(ctx context.Context, r *Request) (*Identity, error)
 }
 
-// Fallback is a [Source] that also answers for requests whose credential was bad.
+// Fallback is a [Source] that can also be asked after a bad credential.
 type Fallback interface {
 	Source
 
-	// AfterFailure says whether it is asked after [ErrMalformed] and [ErrRejected] of
-	// another source. It never is after [ErrForbidden], which is about a proven
-	// identity, and [ErrUnavailable], which proves nothing either way.
+	// AfterFailure says whether it is asked after another source's [ErrMalformed] or
+	// [ErrRejected]. It is never asked after [ErrForbidden], which refuses a proven
+	// identity, or [ErrUnavailable], which decides nothing.
 	AfterFailure() bool
 }
 
-// Injector writes an identity into the headers of a request that goes upstream.
+// Injector writes an identity into the header of a request that is forwarded.
 type Injector interface {
-	// Writes names the header fields it may write; a trailing "*" is a prefix. They
-	// are taken off every request, also when a given identity leaves them unwritten.
+	// Writes returns the header fields that it may write; a trailing "*" is a prefix. They
+	// are stripped off every request, even if it writes nothing for an identity.
 	Writes() []string
 
-	// Inject sets fields, all or none: an error means that nothing goes upstream. It
-	// replaces what stands there and never adds to it.
+	// Inject sets fields, all or none: after an error the request is not forwarded. It
+	// replaces a field's lines and never adds to them.
 	Inject(ctx context.Context, id *Identity, header http.Header) error
 }
 
@@ -129,11 +111,11 @@ type Injector interface {
 type Fields struct {
 	Names []string
 
-	// Proxy says that only a trusted proxy may set them: they are a statement about
-	// somebody else, with no proof of their own. From any other peer they are dropped.
+	// Proxy says that only a trusted proxy may set them: they describe its client and
+	// prove nothing by themselves. From any other peer they are dropped.
 	Proxy bool
 
-	// Credential says that they hold credentials of clients: one that no source accepts
-	// is a bad credential, and never nobody's.
+	// Credential says that they hold credentials of clients: one that no source accepts is
+	// a bad credential, never an absent one.
 	Credential bool
 }

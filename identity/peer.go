@@ -13,22 +13,22 @@ import (
 	"time"
 )
 
-// Peer is who is at the other end of the connection: the proxy in front of this one,
-// or the client itself.
+// Peer is the other end of the connection: the proxy in front of this one, or the client
+// itself.
 type Peer struct {
-	// Addr is the direct peer's address: IPv4 where it came mapped into IPv6, without
-	// a zone. It is invalid for a unix socket.
+	// Addr is the direct peer's address, without a zone; IPv4 that came mapped into IPv6 is
+	// IPv4. It is invalid for a unix socket.
 	Addr netip.Addr
 
-	// Unix says that the connection came by a unix socket, as the configuration of the
-	// listener proves. An address of "@" proves nothing: a PROXY header can write it.
+	// Unix says that the connection came by a unix socket. The configuration of the
+	// listener proves it; the address "@" does not, since a PROXY header can contain it.
 	Unix bool
 
-	// Trusted says that this peer may speak for others.
+	// Trusted says that this peer is a proxy that may speak for clients.
 	Trusted bool
 }
 
-// String is the peer as the log shows it.
+// String returns the peer as the log shows it.
 func (p Peer) String() string {
 	switch {
 	case p.Unix:
@@ -40,8 +40,8 @@ func (p Peer) String() string {
 	}
 }
 
-// ParseAddr reads the address of a direct peer, as http.Request.RemoteAddr has it.
-// What is no address and port gives the zero Addr, which no range contains.
+// ParseAddr reads http.Request.RemoteAddr, the address of the direct peer. For anything
+// but an address and a port it returns the zero Addr, which is in no range.
 func ParseAddr(remote string) netip.Addr {
 	peer, err := netip.ParseAddrPort(remote)
 	if err != nil {
@@ -50,9 +50,9 @@ func ParseAddr(remote string) netip.Addr {
 	return peer.Addr().Unmap().WithZone("")
 }
 
-// InRanges says whether one of the ranges contains addr. A range that is a whole
-// address family counts only when all is set: a source of ranges may change while
-// the server runs, and an empty answer that became 0.0.0.0/0 must not trust everyone.
+// InRanges says whether one of the ranges contains addr. A range that covers a whole
+// address family counts only if all is set: a module that provides ranges may change them
+// while the server runs, and must not make every peer a trusted proxy by 0.0.0.0/0.
 func InRanges(addr netip.Addr, ranges []netip.Prefix, all bool) bool {
 	for _, r := range ranges {
 		if (r.Bits() > 0 || all) && r.Contains(addr) {
@@ -62,8 +62,8 @@ func InRanges(addr netip.Addr, ranges []netip.Prefix, all bool) bool {
 	return false
 }
 
-// CheckRanges refuses ranges that together cover a whole address family, unless all
-// is set, and those that are written as IPv4 mapped into IPv6, which match nothing.
+// CheckRanges refuses ranges that together cover a whole address family, unless all is
+// set, and ranges of IPv4 mapped into IPv6, which match nothing.
 func CheckRanges(ranges []netip.Prefix, all bool) error {
 	for _, r := range ranges {
 		if r.Addr().Is4In6() {
@@ -82,8 +82,8 @@ func CheckRanges(ranges []netip.Prefix, all bool) error {
 	return nil
 }
 
-// covers says whether ranges leave nothing of whole out: a range contains it, or
-// they cover both of its halves.
+// covers says whether ranges together contain all of whole: one range does, or they
+// cover both of its halves.
 func covers(whole netip.Prefix, ranges []netip.Prefix) bool {
 	var inside []netip.Prefix
 	for _, r := range ranges {
@@ -107,23 +107,23 @@ func otherHalf(p netip.Prefix) netip.Prefix {
 	bytes := p.Addr().AsSlice()
 	bit := p.Bits() - 1
 	bytes[bit/8] ^= 0x80 >> (bit % 8)
-	addr, _ := netip.AddrFromSlice(bytes) // as long as it was
+	addr, _ := netip.AddrFromSlice(bytes) // has the length of an address
 	return netip.PrefixFrom(addr, p.Bits())
 }
 
-// VerifyProxy checks a peer's own TLS client certificate as OpenShift's RequestHeader
-// identity provider and kube-apiserver's --requestheader-client-ca-file do: a chain to
-// roots and no others, usage clientAuth, and, where names are given, a common name
-// that equals one of them. Certificates after the first are intermediates only.
+// VerifyProxy verifies a peer's own TLS client certificate as OpenShift's RequestHeader
+// identity provider and kube-apiserver's --requestheader-client-ca-file do. It must have
+// a chain to one of roots, usage clientAuth and, if names are given, one of them as its
+// common name. Certificates after the first are used as intermediates only.
 //
-// The chain is verified here whatever the TLS policy of the listener says, since
-// client_auth modes request and require verify nothing.
+// It does not rely on the TLS policy of the listener: client_auth modes request and
+// require verify nothing.
 func VerifyProxy(chain []*x509.Certificate, roots *x509.CertPool, names []string, now time.Time) error {
 	if len(chain) == 0 {
 		return errors.New("the peer has no TLS client certificate")
 	}
 	if roots == nil {
-		return errors.New("no roots to verify the peer with") // nil would mean the system's
+		return errors.New("no roots to verify the peer with") // x509 takes nil for the system's roots
 	}
 	intermediates := x509.NewCertPool()
 	for _, cert := range chain[1:] {
@@ -136,7 +136,7 @@ func VerifyProxy(chain []*x509.Certificate, roots *x509.CertPool, names []string
 		KeyUsages:     []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	})
 	if err != nil {
-		// quoted and bounded: x509's errors contain names out of the certificate
+		// quoted and bounded: errors of x509 contain names from the certificate
 		return fmt.Errorf("verifying the peer's TLS client certificate: %s", Quote(err.Error()))
 	}
 	if len(names) == 0 {
@@ -152,8 +152,8 @@ func VerifyProxy(chain []*x509.Certificate, roots *x509.CertPool, names []string
 	return nil
 }
 
-// commonName returns the only common name. Where there are several, pkix.Name has the
-// last one and others the first (CVE-2026-47838): there is no right one.
+// commonName returns the only common name. With several of them pkix.Name takes the last
+// and other libraries the first (CVE-2026-47838), so such a certificate is refused.
 func commonName(cert *x509.Certificate) (string, error) {
 	var names []string
 	for _, attribute := range cert.Subject.Names {

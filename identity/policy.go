@@ -13,38 +13,38 @@ import (
 )
 
 const (
-	// DefaultMaxGroups is how many groups an identity may have when nothing is said.
+	// DefaultMaxGroups is how many groups an identity may have by default.
 	DefaultMaxGroups = 256
 
-	// MaxBytes is how long all the names and values of an identity may be together.
-	// The API server takes about 1 MB of header, most other upstreams 8 to 64 KiB.
+	// MaxBytes is how long all names and values of an identity may be together. The API
+	// server accepts about 1 MB of header, most other upstreams 8 to 64 KiB.
 	MaxBytes = 32 << 10
 )
 
-// Policy says what an identity may look like, whichever source it came from. What it
-// does not like it refuses: a name is never trimmed, cut or cleaned, since the upstream
-// would then see another name than the one that was judged.
+// Policy says what an identity may look like, whichever source it came from. It refuses
+// an identity and never trims, cuts or cleans a name: the upstream would then see a name
+// that was not checked.
 type Policy struct {
 	// DenyUsers and DenyGroups refuse the whole identity.
 	DenyUsers, DenyGroups Patterns
 
-	// AllowGroups, when there are any, are the only groups that go on; others are left
-	// out without a word.
+	// AllowGroups, if there are any, are the only groups that are injected. Other groups
+	// are removed silently.
 	AllowGroups Patterns
 
-	// AllowReserved are exact names that begin with "system:" and may pass all the same.
+	// AllowReserved are the exact names beginning with "system:" that may pass.
 	AllowReserved []string
 
-	// MaxGroups is how many groups may go on. Default: [DefaultMaxGroups].
+	// MaxGroups is how many groups may be injected. Default: [DefaultMaxGroups].
 	MaxGroups int
 }
 
-// Check judges id, and leaves out the groups that may not go on. The error wraps
-// [ErrForbidden].
+// Check refuses an identity that the policy does not allow, with an error that wraps
+// [ErrForbidden], and removes the groups that AllowGroups does not have.
 func (p *Policy) Check(id *Identity) error {
 	if id.Username == "" {
-		// the API server takes an empty Impersonate-User for none at all, and the
-		// request would run as the proxy itself
+		// the API server ignores an empty Impersonate-User, so the request would run as
+		// the proxy itself
 		return fmt.Errorf("%w: the identity has no user", ErrForbidden)
 	}
 	if err := checkStrings(id); err != nil {
@@ -69,7 +69,7 @@ func (p *Policy) Check(id *Identity) error {
 	return nil
 }
 
-// checkNames judges who the user and the groups say they are.
+// checkNames refuses reserved and denied names.
 func (p *Policy) checkNames(id *Identity) error {
 	if p.reserved(id, id.Username) {
 		return fmt.Errorf("user %s is reserved", Quote(id.Username))
@@ -88,12 +88,13 @@ func (p *Policy) checkNames(id *Identity) error {
 	return nil
 }
 
-// reserved says whether name is one of Kubernetes' own and nobody allowed it.
+// reserved says whether name is one of Kubernetes' own that neither the operator nor the
+// source allows.
 func (p *Policy) reserved(id *Identity, name string) bool {
 	return IsReserved(name) && !slices.Contains(p.AllowReserved, name) && !slices.Contains(id.Reserved, name)
 }
 
-// IsReserved says whether name begins with "system:", in any case and any folding:
+// IsReserved says whether name begins with "system:", in any case that Unicode folds:
 // Kubernetes compares exactly, but an upstream or a directory behind it may not.
 func IsReserved(name string) bool {
 	prefix, _, found := strings.Cut(name, ":")
@@ -101,7 +102,7 @@ func IsReserved(name string) bool {
 }
 
 func (p *Policy) allowed(groups []string) []string {
-	var kept []string // a new slice: the source may share its own
+	var kept []string // a new slice: the source may share its slice between requests
 	for _, group := range groups {
 		if p.AllowGroups.Match(group) {
 			kept = append(kept, group)
@@ -110,8 +111,8 @@ func (p *Policy) allowed(groups []string) []string {
 	return kept
 }
 
-// checkStrings refuses every string that an upstream, a log or a terminal could read
-// as something else than it is. Its errors do not show the string.
+// checkStrings refuses every string that an upstream, a log or a terminal could read as
+// another string. Its errors do not show the string.
 func checkStrings(id *Identity) error {
 	for _, field := range [...]struct{ what, value string }{
 		{"user", id.Username},
@@ -135,8 +136,8 @@ func checkStrings(id *Identity) error {
 	return checkExtra(id.Extra)
 }
 
-// checkExtra also judges keys: the API server lower-cases and unescapes them, so that
-// two keys that differ in case would become one.
+// checkExtra also checks the keys: the API server lower-cases and unescapes them, so two
+// keys that differ in case would become one.
 func checkExtra(extra map[string][]string) error {
 	for key, values := range extra {
 		if err := checkString("key of an extra", key); err != nil {
@@ -175,7 +176,7 @@ func checkString(what, s string) error {
 	return nil
 }
 
-// isPlain settles the usual case, printable ASCII without blanks, in one pass.
+// isPlain recognizes the usual case, printable ASCII without blanks, in one pass.
 func isPlain(s string) bool {
 	for i := range len(s) {
 		if s[i] <= ' ' || s[i] >= 0x7f {
@@ -185,7 +186,7 @@ func isPlain(s string) bool {
 	return true
 }
 
-// size is how long all names and values are together.
+// size returns how long all names and values are together.
 func size(u *User) int {
 	n := len(u.Username) + len(u.UID) + len(u.Email) + len(u.Name) + len(u.PreferredUsername)
 	for _, group := range u.Groups {

@@ -8,30 +8,30 @@ import (
 	"fmt"
 )
 
-// Every refusal wraps exactly one of these with %w. What they mean for the client
-// (a status) is decided in one place, on Caddy's side.
+// Every refusal wraps exactly one of these sentinels with %w. The status that the client
+// gets for each is decided in one place, on Caddy's side.
 var (
-	// ErrAbsent: this source found no credential; the next one is asked.
+	// ErrAbsent: this source found no credential; the next source is asked.
 	ErrAbsent = errors.New("no credential")
 
-	// ErrMalformed: what was sent cannot be read, or can be read in two ways.
+	// ErrMalformed: the request cannot be read, or can be read in two ways.
 	ErrMalformed = errors.New("malformed")
 
-	// ErrRejected: a readable credential that does not prove anything.
+	// ErrRejected: a readable credential that proves nothing.
 	ErrRejected = errors.New("rejected")
 
-	// ErrForbidden: proven, but policy says no.
+	// ErrForbidden: a proven identity that the policy refuses.
 	ErrForbidden = errors.New("forbidden")
 
-	// ErrUnavailable: it could not be decided, or the proxy has no credential of its
-	// own to send. Trying again later may help.
+	// ErrUnavailable: the credential could not be verified now, or the proxy has no
+	// credential of its own to send. Trying again later may help.
 	ErrUnavailable = errors.New("unavailable")
 
-	// ErrMethod: a method that has no business here, CONNECT or TRACE.
+	// ErrMethod: CONNECT or TRACE.
 	ErrMethod = errors.New("method not allowed")
 
 	// ErrTooEarly: the TLS handshake is not finished (0-RTT), so the request may be a
-	// replay and its peer address is not verified (RFC 8470).
+	// replay, and the address of the peer is not verified (RFC 8470).
 	ErrTooEarly = errors.New("too early")
 
 	// ErrInternal: a source or an injector broke its contract or panicked.
@@ -45,8 +45,8 @@ func Sentinels() []error {
 	}
 }
 
-// Exact says whether err wraps exactly one of the sentinels. One that wraps two could be
-// taken for the milder: a bad credential that is absent too would be ignored.
+// Exact says whether err wraps exactly one of the [Sentinels]. An error with two of them
+// has no single meaning: a bad credential could pass as an absent one.
 func Exact(err error) bool {
 	wrapped := 0
 	for _, sentinel := range Sentinels() {
@@ -57,17 +57,17 @@ func Exact(err error) bool {
 	return wrapped == 1
 }
 
-// Bad says whether err is about a credential that was presented and is bad, which is
-// when a [Fallback] may be asked.
+// Bad says whether err refuses a credential that was presented and proves nothing. Only
+// then may a [Fallback] be asked.
 func Bad(err error) bool {
 	return errors.Is(err, ErrMalformed) || errors.Is(err, ErrRejected)
 }
 
-// maxQuote is how much of a name from the wire an error shows, in bytes.
+// maxQuote is how many bytes of a name from the wire an error shows.
 const maxQuote = 64
 
-// Quote prepares a name from the wire for an error: quoted, so that it cannot forge
-// a line of the log, and bounded. It is for names only, never for credentials.
+// Quote prepares a name from the wire for an error: quoted, so that it cannot forge a
+// line of the log, and bounded. It is for names, never for credentials.
 func Quote(name string) string {
 	if len(name) > maxQuote {
 		return fmt.Sprintf("%q… (%d bytes)", name[:maxQuote], len(name))

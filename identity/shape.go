@@ -10,28 +10,28 @@ import (
 	"strings"
 )
 
-// Shape is the form of a request, before anybody looks at who sent it.
+// Shape is the form of a request, which is checked before its sender.
 type Shape struct {
-	// Method as sent.
+	// Method is the method as the client sent it.
 	Method string
 
-	// Protocol is the :protocol of an extended CONNECT (RFC 8441, RFC 9220), else "".
+	// Protocol is the :protocol of an extended CONNECT (RFC 8441, RFC 9220), otherwise "".
 	Protocol string
 
-	// Upgrade and Connection are the lines of these fields.
+	// Upgrade and Connection are the lines of the fields of these names.
 	Upgrade, Connection []string
 
 	// Early says that the TLS handshake is not finished (0-RTT).
 	Early bool
 }
 
-// Check refuses the shapes that nobody needs in front of a dashboard or an API
-// server, and returns the value of Upgrade for a request that asks for one of the
-// two that they do need, websocket and SPDY/3.1.
+// Check refuses the shapes that dashboards and API servers do not need, and returns the
+// value of Upgrade if the request asks for one of the two upgrades that they need,
+// websocket and SPDY/3.1.
 //
-// CONNECT would be forwarded together with the injected credential, and any other
-// upgrade makes a raw tunnel of the connection to the upstream, in which a client can
-// send requests that this handler never sees.
+// CONNECT would be forwarded with the injected credential. Any other upgrade would turn
+// the connection to the upstream into a tunnel, through which a client can send requests
+// that the handler never sees.
 func (s Shape) Check() (upgrade string, err error) {
 	switch {
 	case s.Early:
@@ -45,7 +45,7 @@ func (s Shape) Check() (upgrade string, err error) {
 	case len(s.Upgrade) > 1:
 		return "", fmt.Errorf("%w: %d lines of Upgrade", ErrMalformed, len(s.Upgrade))
 	}
-	// ASCII only: Unicode folding takes "webſocket" for websocket.
+	// ASCII only: under Unicode folding "webſocket" equals websocket.
 	if !equalFoldASCII(s.Upgrade[0], "websocket") && !equalFoldASCII(s.Upgrade[0], "SPDY/3.1") {
 		return "", fmt.Errorf("%w: upgrade to %s", ErrMalformed, Quote(s.Upgrade[0]))
 	}
@@ -56,7 +56,7 @@ func (s Shape) Check() (upgrade string, err error) {
 			}
 		}
 	}
-	return "", nil // without Connection: Upgrade the field means nothing (RFC 9110, section 7.8)
+	return "", nil // without Connection: Upgrade the field has no effect (RFC 9110, section 7.8)
 }
 
 func equalFoldASCII(a, b string) bool {

@@ -21,10 +21,10 @@ const (
 	subprotocolField  = "Sec-Websocket-Protocol"
 )
 
-// BuiltinFields are taken off every request, whatever is configured: the fields in
-// which proxies, load balancers and upstreams that are known to this project carry
-// an identity or a credential. It is one list for input and output, since an output
-// name that is not configured here may be read by the upstream all the same.
+// BuiltinFields are stripped off every request, whatever is configured: the fields in
+// which the proxies, load balancers and upstreams that this project knows carry an
+// identity or a credential. Fields that an injector can write are among them, since the
+// upstream may read such a field even if no injector is configured to write it.
 func BuiltinFields() []string {
 	return []string{
 		"Authorization", "Proxy-Authorization",
@@ -40,25 +40,25 @@ func BuiltinFields() []string {
 	}
 }
 
-// Taker takes everything that speaks of the sender off a request.
+// Taker strips everything that speaks about the sender off a request.
 type Taker struct {
-	// Fields are the names to take: the built-in ones, those of every source and
+	// Fields are the names to strip: the built-in ones, those of every source and
 	// injector, and the operator's own.
 	Fields *Names
 
-	// Cookies are the names of cookies to remove; a trailing "*" is a prefix.
+	// Cookies are the names of cookies to strip; a trailing "*" is a prefix.
 	Cookies Patterns
 
-	// PassAuthorization leaves the field Authorization where it is, for upstreams that
-	// have a login of their own. Variant spellings of the name go all the same.
+	// PassAuthorization leaves the field Authorization in the request, for upstreams with
+	// a login of their own. Variant spellings of the name are stripped nevertheless.
 	PassAuthorization bool
 }
 
-// Take moves the sender's fields out of header, in place, so that routes which handle
-// an error do not see them either. Connection is not filtered but built anew, from
-// upgrade alone (empty, or the protocol that [Shape.Check] returned): a client that
-// sends "Connection: Impersonate-User" would otherwise have reverse_proxy delete what
-// an injector writes (CVE-2021-31999, CVE-2022-23652).
+// Take strips the sender's fields off header, in place, so that error routes do not see
+// them either, and returns them. Connection is not filtered but rebuilt from upgrade alone
+// (empty, or the protocol that [Shape.Check] returned): a client could otherwise send
+// "Connection: Impersonate-User" and make reverse_proxy delete the field that an injector
+// writes (CVE-2021-31999, CVE-2022-23652).
 func (t *Taker) Take(header http.Header, upgrade string) Claims {
 	claims := make(Claims, 0, 4)
 	var raw []string // not canonical: set by another middleware, never by net/http
@@ -92,10 +92,9 @@ func (t *Taker) Take(header http.Header, upgrade string) Claims {
 	return claims
 }
 
-// canonicalSpecial returns the canonical spelling of a field that is dealt with by
-// name, where name is a different spelling of it, and "" for all other names.
-// reverse_proxy sends every spelling that stands in the map, and the upstream sees one
-// field.
+// canonicalSpecial returns the canonical spelling of a field that has rules of its own, if
+// name is another spelling of it, and "" for all other names. reverse_proxy sends every
+// spelling that is in the map, and the upstream sees one field.
 func canonicalSpecial(name string) string {
 	for _, canonical := range [...]string{
 		"Connection", "Cookie", "Keep-Alive", "Proxy-Connection", subprotocolField, "Trailer", "Upgrade",
@@ -107,14 +106,14 @@ func canonicalSpecial(name string) string {
 	return ""
 }
 
-// takeSubprotocol removes bearer tokens from Sec-WebSocket-Protocol, and puts each
-// among the claims as what it is: one more line of Authorization. The prefix is
-// compared without regard to case, to leave nothing that some upstream might read.
+// takeSubprotocol strips bearer tokens off Sec-WebSocket-Protocol. Each becomes one more
+// line of Authorization among the stripped fields. The prefix is compared in any case, so
+// that no token is left which an upstream might read.
 func takeSubprotocol(header http.Header, claims *Claims) {
 	var rest, tokens []string
 	for _, line := range header[subprotocolField] {
 		for element := range strings.SplitSeq(line, ",") {
-			element = strings.TrimSpace(element) // of Unicode's blanks too, as the API server does
+			element = strings.TrimSpace(element) // also trims Unicode's blanks, as the API server does
 			if n := len(bearerSubprotocol); len(element) >= n && equalFoldASCII(element[:n], bearerSubprotocol) {
 				tokens = append(tokens, "Bearer "+decodeSubprotocol(element[n:]))
 			} else if element != "" {
@@ -123,7 +122,7 @@ func takeSubprotocol(header http.Header, claims *Claims) {
 		}
 	}
 	if len(tokens) == 0 {
-		return // nothing of ours: the lines stay as they came
+		return // without a token the lines stay as they are
 	}
 	claims.merge("Authorization", tokens)
 	if len(rest) == 0 {
@@ -133,8 +132,8 @@ func takeSubprotocol(header http.Header, claims *Claims) {
 	header[subprotocolField] = []string{strings.Join(rest, ", ")}
 }
 
-// decodeSubprotocol returns the token, or "" when there is none to be read, which
-// makes a bearer credential that is present and bad.
+// decodeSubprotocol returns the token, or "" if it cannot be read: the result is then a
+// bearer credential that is present and bad.
 func decodeSubprotocol(encoded string) string {
 	token, err := base64.RawURLEncoding.DecodeString(encoded)
 	if err != nil || !utf8.Valid(token) {
@@ -143,7 +142,7 @@ func decodeSubprotocol(encoded string) string {
 	return string(token)
 }
 
-// takeCookies removes cookies by name and leaves the others byte for byte.
+// takeCookies strips cookies by name and leaves the others byte for byte.
 func (t *Taker) takeCookies(header http.Header) {
 	var lines []string
 	for _, line := range header["Cookie"] {
@@ -165,8 +164,8 @@ func (t *Taker) takeCookies(header http.Header) {
 	header["Cookie"] = lines
 }
 
-// rebuildConnection leaves of the fields that belong to the connection nothing, or
-// exactly what the upgrade needs.
+// rebuildConnection removes the fields that belong to the connection, and writes exactly
+// those that the upgrade needs.
 func rebuildConnection(header http.Header, upgrade string) {
 	delete(header, "Connection")
 	delete(header, "Proxy-Connection")
@@ -182,7 +181,7 @@ func rebuildConnection(header http.Header, upgrade string) {
 // Patterns are exact names, or prefixes with a trailing "*".
 type Patterns []string
 
-// Match says whether name is one of them. Case matters.
+// Match says whether name matches one of them. Case matters.
 func (p Patterns) Match(name string) bool {
 	for _, pattern := range p {
 		if prefix, ok := strings.CutSuffix(pattern, "*"); ok && strings.HasPrefix(name, prefix) || pattern == name {
@@ -192,7 +191,7 @@ func (p Patterns) Match(name string) bool {
 	return false
 }
 
-// CheckPattern refuses what is neither an exact name nor a prefix.
+// CheckPattern refuses a pattern that is neither an exact name nor a prefix.
 func CheckPattern(pattern string) error {
 	name := strings.TrimSuffix(pattern, "*")
 	if name == "" {

@@ -8,25 +8,25 @@ import (
 	"strings"
 )
 
-// MaxToken is how long a bearer token may be, in bytes. Tokens with hundreds of groups
-// are about as long; what is longer is refused before anything parses it.
+// MaxToken is how long a bearer token may be, in bytes. Tokens with hundreds of groups are
+// about as long. A longer one is refused before it is parsed.
 const MaxToken = 16 << 10
 
 // token68 are the characters of a bearer token, except the trailing "=".
 const token68 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/"
 
-// Token is a bearer token that a source has verified. It does not print: neither fmt
-// nor a JSON encoder shows it, so that no log line can.
+// Token is a bearer token that a source has verified. Neither fmt nor a JSON encoder
+// prints it, so it cannot appear in the log by accident.
 type Token struct {
-	// A pointer, since fmt asks no method of what an unexported field of some struct
-	// holds, nor for a verb such as %d, and prints what is there.
+	// A pointer, since fmt calls no method for a value in an unexported field of another
+	// struct, nor for a verb such as %d, and would print a string.
 	raw *string
 }
 
-// NewToken wraps a token. Only a source that has verified it has reason to.
+// NewToken wraps a token that a source has verified.
 func NewToken(raw string) Token { return Token{&raw} }
 
-// Reveal returns the token itself, for the header field that it goes into.
+// Reveal returns the token itself, for the header field into which it is written.
 func (t Token) Reveal() string {
 	if t.raw == nil {
 		return ""
@@ -34,7 +34,7 @@ func (t Token) Reveal() string {
 	return *t.raw
 }
 
-// IsZero says whether there is none.
+// IsZero says whether there is no token.
 func (t Token) IsZero() bool { return t.Reveal() == "" }
 
 // String implements fmt.Stringer.
@@ -46,12 +46,12 @@ func (t Token) GoString() string { return "[token]" }
 // MarshalText implements encoding.TextMarshaler.
 func (t Token) MarshalText() ([]byte, error) { return []byte("[token]"), nil }
 
-// Bearer reads the bearer token (RFC 6750, section 2.1) out of the lines of an
-// Authorization field. The error wraps [ErrAbsent] when there is no line or one of
-// another scheme, and [ErrMalformed] when there are two lines, which two readers may
-// understand in two ways, or when what follows "Bearer" is not exactly one blank and one
-// token: the API server takes "Bearer  x" for an anonymous request and ignores a third
-// word (k8s.io/apiserver, pkg/authentication/request/bearertoken).
+// Bearer reads the bearer token (RFC 6750, section 2.1) from the lines of an Authorization
+// field. The error wraps [ErrAbsent] if there is no line, or one with another scheme. It
+// wraps [ErrMalformed] if there are two lines, which two readers may understand in two
+// ways, or if "Bearer" is not followed by exactly one blank and one token: the API server
+// takes "Bearer  x" for an anonymous request and ignores a third word (k8s.io/apiserver,
+// pkg/authentication/request/bearertoken).
 func Bearer(lines []string) (string, error) {
 	const scheme = "bearer"
 	switch len(lines) {
@@ -80,8 +80,8 @@ func Bearer(lines []string) (string, error) {
 	return rest[1:], nil
 }
 
-// RawToken reads a token out of the lines of a field that holds nothing else, such as
-// X-Forwarded-Id-Token. An empty line means that there is none, as proxies send it.
+// RawToken reads a token from the lines of a field that contains nothing else, such as
+// X-Forwarded-Id-Token. Proxies send an empty line if there is no token.
 func RawToken(field string, lines []string) (string, error) {
 	switch {
 	case len(lines) == 0 || len(lines) == 1 && lines[0] == "":
@@ -95,8 +95,8 @@ func RawToken(field string, lines []string) (string, error) {
 	return lines[0], nil
 }
 
-// checkToken refuses what is not one token68 (RFC 9110, section 11.2). Nothing of it
-// appears in the error.
+// checkToken refuses anything but one token68 (RFC 9110, section 11.2). Its error shows no
+// part of the value.
 func checkToken(token string) error {
 	if len(token) > MaxToken {
 		return fmt.Errorf("%w: the bearer token has %d bytes, more than %d", ErrMalformed, len(token), MaxToken)
@@ -114,8 +114,8 @@ func IsBearerToken(s string) bool {
 	return value != "" && strings.TrimLeft(value, token68) == ""
 }
 
-// Repeats says whether text has a token, or twelve characters in a row out of it. What
-// others say about a token goes into the log only if it does not.
+// Repeats says whether text contains a token, or twelve characters in a row of it. Another
+// server's message about a token is logged only if it does not.
 func Repeats(text, token string) bool {
 	const piece = 12
 	if token != "" && strings.Contains(text, token) {
