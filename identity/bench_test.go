@@ -13,8 +13,8 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 )
 
-// browserHeader is what a dashboard's page sends through oauth2-proxy: 15 fields, of
-// which three say who it is.
+// browserHeader is the request of a dashboard's page behind oauth2-proxy: 15 fields, three
+// of them identity fields.
 func browserHeader() http.Header {
 	return http.Header{
 		"Accept":             {"application/json, text/plain, */*"},
@@ -35,7 +35,7 @@ func browserHeader() http.Header {
 	}
 }
 
-// Copying the header is not part of Take; clone is its cost, to be taken off.
+// Copying the header is not part of Take: clone measures it alone.
 func BenchmarkTake(b *testing.B) {
 	header, work := browserHeader(), make(http.Header)
 	reset := func() {

@@ -59,12 +59,6 @@ func (c Claims) HasImpersonation() bool {
 	return slices.ContainsFunc(c, func(claim Claim) bool { return impersonate.match(claim.Field) })
 }
 
-// HasAuthorization says whether the client presented a credential in Authorization,
-// or a bearer token as a websocket subprotocol, which counts as the same.
-func (c Claims) HasAuthorization() bool {
-	return len(c.Lines("Authorization")) > 0
-}
-
 // merge adds lines to the field of a canonical name, which may be there already.
 func (c *Claims) merge(field string, values []string) {
 	for i := range *c {

@@ -20,8 +20,8 @@ func names(tb testing.TB, patterns ...string) *identity.Names {
 	return n
 }
 
-// CGI, WSGI and PHP fold names, so every spelling that folds to a taken name must be
-// taken (CVE-2025-64484, CVE-2026-52845).
+// CGI, WSGI and PHP fold names, so every spelling that folds to a name of the set must be
+// in it (CVE-2025-64484, CVE-2026-52845).
 func TestNamesMatch(t *testing.T) {
 	long := strings.Repeat("x", identity.MaxFieldName)
 	tests := []struct {
@@ -58,7 +58,7 @@ func TestNamesMatch(t *testing.T) {
 			[]string{"Y", "-x", ""},
 		},
 		{
-			"_secret", // folds to a first byte that is no letter
+			"_secret", // folds to a first byte that is not a letter
 			[]string{"-secret", "_Secret", "!SECRET", ".secret", "\xc5secret"},
 			[]string{"secret", "--secret"},
 		},
@@ -82,7 +82,7 @@ func TestNamesMatch(t *testing.T) {
 		}
 		for _, name := range test.no {
 			if set.Match(name) {
-				t.Errorf("%.40q is taken by %.40q", name, test.pattern)
+				t.Errorf("%.40q matches %.40q", name, test.pattern)
 			}
 		}
 	}
@@ -183,10 +183,10 @@ func TestCheckField(t *testing.T) {
 	}
 }
 
-// A prefix that takes in a field which frames the message or holds a credential is
-// that field: extra attributes under "Auth" would write the client's Authorization
-// into the log as the name of a key, and under "Co" take Content-Length away.
-func TestAPrefixThatTakesInAForbiddenFieldCarriesNoIdentity(t *testing.T) {
+// A prefix must not include a field that frames the message or carries a credential: extra
+// attributes under "Auth" would log the client's Authorization as the name of a key, and
+// those under "Co" would strip Content-Length.
+func TestAPrefixOfAForbiddenFieldCannotCarryAnIdentity(t *testing.T) {
 	for _, prefix := range []string{"Auth*", "A*", "co*", "Transfer_*", "Hos*", "Proxy-*", "Sec-*", "X*"} {
 		wanted := prefix == "X*"
 		if err := identity.CheckIdentityField(prefix); (err == nil) != wanted {

@@ -38,54 +38,54 @@ func TestForwardedAuthenticate(t *testing.T) {
 		want   identity.User
 		err    error
 	}{
-		{"nothing is no credential", proxy, nil, identity.User{}, identity.ErrAbsent},
-		{"groups without a user are none either", proxy, claims("X-Groups", "a"), identity.User{}, identity.ErrAbsent},
-		{"an empty user is none either", proxy, claims("X-User", "", "X-Groups", "a"), identity.User{}, identity.ErrAbsent},
-		{"a user", proxy, claims("X-User", "alice"), identity.User{Username: "alice"}, nil},
-		// X-Forwarded-User's proxy may have passed on a client's X_Forwarded_User unseen
+		{"without fields there is no credential", proxy, nil, identity.User{}, identity.ErrAbsent},
+		{"groups without a user are not a credential", proxy, claims("X-Groups", "a"), identity.User{}, identity.ErrAbsent},
+		{"an empty user is not a credential", proxy, claims("X-User", "", "X-Groups", "a"), identity.User{}, identity.ErrAbsent},
+		{"a user is enough", proxy, claims("X-User", "alice"), identity.User{Username: "alice"}, nil},
+		// the proxy that sets X-Forwarded-User may forward a client's X_Forwarded_User unseen
 		{"a variant spelling is not believed", proxy, claims("X_user", "eve", "X-User2", "eve"), identity.User{}, identity.ErrAbsent},
 		{"a value is never repaired", proxy, claims("X-User", " alice\t"), identity.User{Username: " alice\t"}, nil},
 
 		{"the first field with a value wins", order, claims("X-User", "alice", "X-Login", "eve"), identity.User{Username: "alice"}, nil},
-		{"an empty one has none", order, claims("X-User", "", "X-Login", "bob"), identity.User{Username: "bob"}, nil},
-		{"a missing one neither", order, claims("X-Login", "bob"), identity.User{Username: "bob"}, nil},
+		{"an empty field has no value", order, claims("X-User", "", "X-Login", "bob"), identity.User{Username: "bob"}, nil},
+		{"nor does a missing field", order, claims("X-Login", "bob"), identity.User{Username: "bob"}, nil},
 		{
-			"of each kind", order, claims("X-User", "alice", "X-Mail", "a@b", "X-Teams", "ops", "X-Groups", " , "),
+			"the first field wins for each attribute", order, claims("X-User", "alice", "X-Mail", "a@b", "X-Teams", "ops", "X-Groups", " , "),
 			identity.User{Username: "alice", Email: "a@b", Groups: []string{"ops"}},
 			nil,
 		},
 		{
-			"groups are not collected from several", order, claims("X-User", "alice", "X-Groups", "dev", "X-Teams", "ops"),
+			"groups are not collected from several fields", order, claims("X-User", "alice", "X-Groups", "dev", "X-Teams", "ops"),
 			identity.User{Username: "alice", Groups: []string{"dev"}},
 			nil,
 		},
 
 		// one of the two lines is the client's
-		{"two lines of a user", proxy, claims("X-User", "alice", "X-User", "eve"), identity.User{}, identity.ErrMalformed},
-		{"even the same twice", proxy, claims("X-User", "alice", "X-User", "alice"), identity.User{}, identity.ErrMalformed},
-		{"even empty ones", proxy, claims("X-User", "alice", "X-User", ""), identity.User{}, identity.ErrMalformed},
+		{"two lines of a user are refused", proxy, claims("X-User", "alice", "X-User", "eve"), identity.User{}, identity.ErrMalformed},
+		{"even if they are equal", proxy, claims("X-User", "alice", "X-User", "alice"), identity.User{}, identity.ErrMalformed},
+		{"even if one is empty", proxy, claims("X-User", "alice", "X-User", ""), identity.User{}, identity.ErrMalformed},
 		{
-			"even in a field that is not asked any more", order,
+			"even in a field whose value is not needed", order,
 			claims("X-User", "alice", "X-Login", "a", "X-Login", "b"),
 			identity.User{},
 			identity.ErrMalformed,
 		},
-		{"two lines of an e-mail", full, claims("X-User", "alice", "X-Email", "a", "X-Email", "b"), identity.User{}, identity.ErrMalformed},
-		{"without a user too", full, claims("X-Uid", "1", "X-Uid", "2"), identity.User{}, identity.ErrMalformed},
+		{"two lines of an email are refused", full, claims("X-User", "alice", "X-Email", "a", "X-Email", "b"), identity.User{}, identity.ErrMalformed},
+		{"even without a user", full, claims("X-Uid", "1", "X-Uid", "2"), identity.User{}, identity.ErrMalformed},
 
-		{"groups, one a line", lines, claims("X-User", "alice", "X-Group", "b", "X-Group", "a"), identity.User{Username: "alice", Groups: []string{"b", "a"}}, nil},
-		{"a line is taken as it is", lines, claims("X-User", "alice", "X-Group", "a, b", "X-Group", ""), identity.User{Username: "alice", Groups: []string{"a, b"}}, nil},
+		{"each line is one group", lines, claims("X-User", "alice", "X-Group", "b", "X-Group", "a"), identity.User{Username: "alice", Groups: []string{"b", "a"}}, nil},
+		{"a line is not split without a separator", lines, claims("X-User", "alice", "X-Group", "a, b", "X-Group", ""), identity.User{Username: "alice", Groups: []string{"a, b"}}, nil},
 		{
-			"groups with a separator, in several lines", proxy,
+			"a separator splits several lines", proxy,
 			claims("X-User", "alice", "X-Groups", "a,b , c", "X-Groups", ",d\t,,", "X-Groups", ""),
 			identity.User{Username: "alice", Groups: []string{"a", "b", "c", "d"}},
 			nil,
 		},
-		{"another separator", piped, claims("X-User", "alice", "X-Groups", "a,b|c||d e"), identity.User{Username: "alice", Groups: []string{"a,b", "c", "d e"}}, nil},
+		{"the separator may be another character", piped, claims("X-User", "alice", "X-Groups", "a,b|c||d e"), identity.User{Username: "alice", Groups: []string{"a,b", "c", "d e"}}, nil},
 		{"the same group twice stays", proxy, claims("X-User", "alice", "X-Groups", "a,a"), identity.User{Username: "alice", Groups: []string{"a", "a"}}, nil},
 
 		{
-			"everything, with prefixes", full,
+			"all attributes are read, and prefixes added", full,
 			claims("X-User", "alice", "X-Group", "dev", "X-Uid", "1", "X-Email", "a@b", "X-Name", "Alice A", "X-Login", "al",
 				"X-Extra-Scopes", "x", "X-Extra-Scopes", "", "X-Extra-Example.com%2ftenant", "acme"),
 			identity.User{
@@ -94,7 +94,7 @@ func TestForwardedAuthenticate(t *testing.T) {
 			},
 			nil,
 		},
-		{"a prefix alone is no user", full, claims("X-User", ""), identity.User{}, identity.ErrAbsent},
+		{"a prefix alone is not a user", full, claims("X-User", ""), identity.User{}, identity.ErrAbsent},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -102,7 +102,7 @@ func TestForwardedAuthenticate(t *testing.T) {
 			wantOnly(t, err, test.err)
 			if err != nil {
 				if id != nil {
-					t.Error("there is an identity as well")
+					t.Error("an identity is returned with the error")
 				}
 				return
 			}
@@ -124,20 +124,20 @@ func TestForwardedExtra(t *testing.T) {
 		want   map[string][]string
 		err    error
 	}{
-		{"none", nil, nil, nil},
-		{"a key in lower case", []string{"X-Extra-Scopes", "1"}, map[string][]string{"scopes": {"1"}}, nil},
-		{"escapes of any case", []string{"X-Extra-A%2fb%2Fc", "1"}, map[string][]string{"a/b/c": {"1"}}, nil},
-		{"a percent", []string{"X-Extra-A%25b", "1"}, map[string][]string{"a%b": {"1"}}, nil},
-		{"a plus is no blank", []string{"X-Extra-A+b", "1"}, map[string][]string{"a+b": {"1"}}, nil},
-		{"from two prefixes", []string{"X-Extra-A", "1", "X-More-B", "2"}, map[string][]string{"a": {"1"}, "b": {"2"}}, nil},
-		{"no key", []string{"X-Extra-", "1"}, nil, identity.ErrMalformed},
-		{"half an escape", []string{"X-Extra-A%2", "1"}, nil, identity.ErrMalformed},
-		{"no escape", []string{"X-Extra-%zz", "1"}, nil, identity.ErrMalformed},
-		// to the API server, which lower-cases first, it would be another key
-		{"an upper-case letter in an escape", []string{"X-Extra-%41dmin", "1"}, nil, identity.ErrMalformed},
-		{"two spellings of a key", []string{"X-Extra-A%2fb", "1", "X-Extra-A/b", "2"}, nil, identity.ErrMalformed},
-		{"the same key under two prefixes", []string{"X-Extra-A", "1", "X-More-A", "2"}, nil, identity.ErrMalformed},
-		{"another prefix is none of ours", []string{"X-Extr-A", "1"}, nil, nil},
+		{"there may be none", nil, nil, nil},
+		{"a key is in lower case", []string{"X-Extra-Scopes", "1"}, map[string][]string{"scopes": {"1"}}, nil},
+		{"an escape may be in any case", []string{"X-Extra-A%2fb%2Fc", "1"}, map[string][]string{"a/b/c": {"1"}}, nil},
+		{"an escaped percent is decoded", []string{"X-Extra-A%25b", "1"}, map[string][]string{"a%b": {"1"}}, nil},
+		{"a plus is not a blank", []string{"X-Extra-A+b", "1"}, map[string][]string{"a+b": {"1"}}, nil},
+		{"two prefixes are read", []string{"X-Extra-A", "1", "X-More-B", "2"}, map[string][]string{"a": {"1"}, "b": {"2"}}, nil},
+		{"an empty key is refused", []string{"X-Extra-", "1"}, nil, identity.ErrMalformed},
+		{"half an escape is refused", []string{"X-Extra-A%2", "1"}, nil, identity.ErrMalformed},
+		{"an invalid escape is refused", []string{"X-Extra-%zz", "1"}, nil, identity.ErrMalformed},
+		// the API server lower-cases first, so it would read another key
+		{"an escaped upper-case letter is refused", []string{"X-Extra-%41dmin", "1"}, nil, identity.ErrMalformed},
+		{"two spellings of a key are refused", []string{"X-Extra-A%2fb", "1", "X-Extra-A/b", "2"}, nil, identity.ErrMalformed},
+		{"the same key under two prefixes is refused", []string{"X-Extra-A", "1", "X-More-A", "2"}, nil, identity.ErrMalformed},
+		{"a field without the prefix is ignored", []string{"X-Extr-A", "1"}, nil, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			request := &identity.Request{Claims: claims(append(test.fields, "X-User", "alice")...)}
@@ -150,7 +150,8 @@ func TestForwardedExtra(t *testing.T) {
 	}
 }
 
-// What a source reads is taken off every request, and believed of trusted proxies only.
+// Fields that a source reads are stripped off every request, and believed only if a trusted
+// proxy sent them.
 func TestForwardedReads(t *testing.T) {
 	source := identity.Forwarded{
 		User: []string{"X-User", "X-Login"}, Groups: []string{"X-Groups"}, UID: []string{"X-Uid"}, Email: []string{"X-Email"},
@@ -169,6 +170,6 @@ func TestSplitGroupsMakesANewSlice(t *testing.T) {
 	groups := identity.SplitGroups(lines, "")
 	groups[0] = "changed"
 	if lines[0] != "a" {
-		t.Error("the claim was changed")
+		t.Error("the lines of the request were changed")
 	}
 }

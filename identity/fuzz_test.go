@@ -14,7 +14,7 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 )
 
-// foldedName folds a name byte by byte, as the documentation has it.
+// foldedName folds a name byte by byte, as the documentation of Names describes it.
 func foldedName(name string) string {
 	folded := []byte(name)
 	for i, c := range folded {
@@ -72,7 +72,7 @@ func FuzzNames(f *testing.F) {
 	})
 }
 
-// FuzzTake puts two fields of any name beside those of a usual request.
+// FuzzTake adds two fields of any name to a usual request.
 func FuzzTake(f *testing.F) {
 	f.Add("Impersonate-User", "eve", "Connection", "close, Impersonate-User", "", false)
 	f.Add("X_Forwarded_User", "eve", "x-forwarded-user", "mallory", "", true)
@@ -118,15 +118,15 @@ func FuzzTake(f *testing.F) {
 			left, there := header[name]
 			switch {
 			case isTaken && there:
-				t.Errorf("%q goes on", name)
+				t.Errorf("%q is still in the request", name)
 			case isTaken:
 				for _, value := range values {
 					if !slices.Contains(claims[textproto.CanonicalMIMEHeaderKey(name)], value) {
-						t.Errorf("%q of %q is no claim", value, name)
+						t.Errorf("%q of %q is not among the stripped fields", value, name)
 					}
 				}
 			case onlyConnection(name) && name != "Connection" && name != "Upgrade" && there:
-				t.Errorf("%q goes on", name)
+				t.Errorf("%q is still in the request", name)
 			case onlyConnection(name):
 			case name == "Cookie":
 				checkCookies(t, values, left)
@@ -139,7 +139,7 @@ func FuzzTake(f *testing.F) {
 		}
 		for name := range header {
 			if canonical := textproto.CanonicalMIMEHeaderKey(name); onlyConnection(canonical) && canonical != name {
-				t.Errorf("%q goes on", name)
+				t.Errorf("%q is still in the request", name)
 			}
 			if _, found := before[name]; !found && upgrade == "" {
 				t.Errorf("%q is new", name)
@@ -148,8 +148,8 @@ func FuzzTake(f *testing.F) {
 	})
 }
 
-// respelled is a copy in which the fields that are dealt with by name have their
-// canonical spelling.
+// respelled returns a copy in which the fields with rules of their own have their canonical
+// spelling.
 func respelled(header http.Header) http.Header {
 	respelled := make(http.Header)
 	for name, values := range header {
@@ -166,20 +166,20 @@ func onlyConnection(name string) bool {
 	return slices.Contains([]string{"Connection", "Upgrade", "Keep-Alive", "Proxy-Connection", "Trailer"}, name)
 }
 
-// checkProtocols looks for a token as the API server does.
+// checkProtocols fails if the API server would find a token.
 func checkProtocols(t *testing.T, lines []string) {
 	t.Helper()
 	for _, line := range lines {
 		for element := range strings.SplitSeq(line, ",") {
 			if strings.HasPrefix(strings.TrimSpace(element), bearerElement) {
-				t.Errorf("a token goes on in %q", line)
+				t.Errorf("a token is left in %q", line)
 			}
 		}
 	}
 }
 
-// checkCookies wants exactly the cookies whose name does not begin with "session". Their
-// order is the map's where several keys were merged.
+// checkCookies wants exactly the cookies whose name does not begin with "session", in any
+// order: keys that were merged came in the order of the map.
 func checkCookies(t *testing.T, before, after []string) {
 	t.Helper()
 	split := func(lines []string, all bool) (cookies []string) {
@@ -202,7 +202,7 @@ func checkCookies(t *testing.T, before, after []string) {
 	}
 }
 
-// FuzzForwarded has every field once more under a prefix of its own.
+// FuzzForwarded adds a second line to one of the fields, if twice is the number of one.
 func FuzzForwarded(f *testing.F) {
 	f.Add("alice", "a, b,,c", ",", "Scopes", "x", "", uint8(0))
 	f.Add("alice", "a,b", "", "Example.com%2ftenant", "acme", "oidc:", uint8(1))
@@ -234,7 +234,7 @@ func FuzzForwarded(f *testing.F) {
 			after[claim.Field] = claim.Values
 		}
 		if !reflect.DeepEqual(before, after) {
-			t.Errorf("the claims %q became %q", before, after)
+			t.Errorf("the stripped fields %q became %q", before, after)
 		}
 		if err != nil {
 			if id != nil || len(wrapped(err)) != 1 {
@@ -257,7 +257,7 @@ func FuzzForwarded(f *testing.F) {
 	})
 }
 
-// checkGroups wants every element in its place, and no other.
+// checkGroups wants every element in its place, and no others.
 func checkGroups(t *testing.T, lines []string, separator, prefix string, groups []string) {
 	t.Helper()
 	var want []string

@@ -21,9 +21,8 @@ func apiServerToken(line string) string {
 	return parts[1]
 }
 
-// FuzzBearer wants every token that is accepted to be the one that the API server reads,
-// and every line in which the API server reads one, but which is not accepted, to be a
-// refusal or another scheme.
+// FuzzBearer wants an accepted token to be the one that the API server reads. A line that
+// begins with Bearer, and in which only the API server finds a token, must be malformed.
 func FuzzBearer(f *testing.F) {
 	for _, line := range []string{
 		"", "Bearer", "Bearer ", "Bearer x", "bearer  x", "BEARER x y", "Bearer\tx", "Bearer x ", " Bearer x", "Bearerx y",
@@ -57,7 +56,7 @@ func FuzzBearer(f *testing.F) {
 	})
 }
 
-// FuzzRawToken wants a token to be the line itself or nothing.
+// FuzzRawToken wants a token to be the whole line, or a refusal.
 func FuzzRawToken(f *testing.F) {
 	for _, line := range []string{"", "a", "=", "a=", "a=b", "Bearer a", "a,b", "ü", strings.Repeat("x", identity.MaxToken+1)} {
 		f.Add(line)

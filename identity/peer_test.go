@@ -22,7 +22,7 @@ func TestParseAddr(t *testing.T) {
 		"[::ffff:192.0.2.1%eth0]:4711":      "192.0.2.1",
 		"[::1]:0":                           "::1",
 		"192.0.2.1:":                        "",
-		"@":                                 "", // a PROXY header can write it: no proof of a unix socket
+		"@":                                 "", // a PROXY header can contain it, so it does not prove a unix socket
 		"":                                  "",
 		":4711":                             "",
 		"192.0.2.1":                         "",
@@ -78,24 +78,24 @@ func TestInRanges(t *testing.T) {
 		all    bool
 		want   bool
 	}{
-		{"nobody is in no range", "192.0.2.1:1", nil, false, false},
-		{"nor with all", "192.0.2.1:1", nil, true, false},
-		{"inside", "192.0.2.1:1", prefixes("10.0.0.0/8", "192.0.2.0/24"), false, true},
-		{"outside", "192.0.3.1:1", prefixes("10.0.0.0/8", "192.0.2.0/24"), false, false},
-		{"an address of its own", "192.0.2.1:1", prefixes("192.0.2.1/32"), false, true},
-		{"the next one", "192.0.2.2:1", prefixes("192.0.2.1/32"), false, false},
-		{"mapped into IPv6", "[::ffff:192.0.2.1]:1", prefixes("192.0.2.0/24"), false, true},
-		{"with a zone", "[fe80::1%eth0]:1", prefixes("fe80::/10"), false, true},
+		{"without ranges no peer is in one", "192.0.2.1:1", nil, false, false},
+		{"even if all is set", "192.0.2.1:1", nil, true, false},
+		{"an address inside a range", "192.0.2.1:1", prefixes("10.0.0.0/8", "192.0.2.0/24"), false, true},
+		{"an address outside all ranges", "192.0.3.1:1", prefixes("10.0.0.0/8", "192.0.2.0/24"), false, false},
+		{"a range of one address", "192.0.2.1:1", prefixes("192.0.2.1/32"), false, true},
+		{"the address after a range of one", "192.0.2.2:1", prefixes("192.0.2.1/32"), false, false},
+		{"an address mapped into IPv6", "[::ffff:192.0.2.1]:1", prefixes("192.0.2.0/24"), false, true},
+		{"an address with a zone", "[fe80::1%eth0]:1", prefixes("fe80::/10"), false, true},
 		{"a range with host bits", "192.0.2.1:1", prefixes("192.0.2.77/24"), false, true},
-		{"IPv6", "[2001:db8::1]:1", prefixes("2001:db8::/32"), false, true},
-		{"not an address", "@", prefixes("0.0.0.0/0", "::/0"), true, false},
-		{"a range that grew to everything trusts nobody", "192.0.2.1:1", prefixes("0.0.0.0/0"), false, false},
-		{"in IPv6 as well", "[2001:db8::1]:1", prefixes("::/0"), false, false},
-		{"unless all is said", "192.0.2.1:1", prefixes("0.0.0.0/0"), true, true},
-		{"all is of one family", "[2001:db8::1]:1", prefixes("0.0.0.0/0"), true, false},
+		{"an address of IPv6", "[2001:db8::1]:1", prefixes("2001:db8::/32"), false, true},
+		{"a text that is not an address", "@", prefixes("0.0.0.0/0", "::/0"), true, false},
+		{"a range that grew to a whole family trusts no peer", "192.0.2.1:1", prefixes("0.0.0.0/0"), false, false},
+		{"the same for IPv6", "[2001:db8::1]:1", prefixes("::/0"), false, false},
+		{"a whole family counts if all is set", "192.0.2.1:1", prefixes("0.0.0.0/0"), true, true},
+		{"the other family is still outside", "[2001:db8::1]:1", prefixes("0.0.0.0/0"), true, false},
 		{"IPv4 is not in ::/0", "192.0.2.1:1", prefixes("::/0"), true, false},
-		{"no range at all", "192.0.2.1:1", []netip.Prefix{{}}, true, false},
-		{"loopback is like any other", "127.0.0.1:1", prefixes("10.0.0.0/8"), false, false},
+		{"an invalid range", "192.0.2.1:1", []netip.Prefix{{}}, true, false},
+		{"loopback is not trusted by itself", "127.0.0.1:1", prefixes("10.0.0.0/8"), false, false},
 	} {
 		if got := identity.InRanges(identity.ParseAddr(test.remote), test.ranges, test.all); got != test.want {
 			t.Errorf("%s: %v", test.name, got)
@@ -103,38 +103,38 @@ func TestInRanges(t *testing.T) {
 	}
 }
 
-// A list of ranges that trusts everybody lets anybody claim to be anybody, in however
-// many pieces it is written (CVE-2026-20896, CVE-2026-40575).
+// With ranges that cover a whole address family every client can pass as any user, in
+// however many pieces the ranges are written (CVE-2026-20896, CVE-2026-40575).
 func TestCheckRanges(t *testing.T) {
 	for _, test := range []struct {
 		name    string
 		ranges  []netip.Prefix
 		refused string // part of the error
 	}{
-		{"none", nil, ""},
-		{"the usual", prefixes("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fd00::/8", "::1/128"), ""},
+		{"no ranges", nil, ""},
+		{"the usual private ranges", prefixes("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fd00::/8", "::1/128"), ""},
 		{"everything", prefixes("0.0.0.0/0"), "all of 0.0.0.0/0"},
 		{"everything of IPv6", prefixes("10.0.0.0/8", "::/0"), "all of ::/0"},
 		{"everything, with host bits", prefixes("192.0.2.1/0"), "all of 0.0.0.0/0"},
-		{"halves", prefixes("0.0.0.0/1", "128.0.0.0/1"), "all of 0.0.0.0/0"},
-		{"halves of IPv6", prefixes("::/1", "8000::/1"), "all of ::/0"},
-		{"halves with host bits", prefixes("1.2.3.4/1", "200.0.0.1/1"), "all of 0.0.0.0/0"},
+		{"both halves", prefixes("0.0.0.0/1", "128.0.0.0/1"), "all of 0.0.0.0/0"},
+		{"both halves of IPv6", prefixes("::/1", "8000::/1"), "all of ::/0"},
+		{"both halves with host bits", prefixes("1.2.3.4/1", "200.0.0.1/1"), "all of 0.0.0.0/0"},
 		{"quarters in any order", prefixes("192.0.0.0/2", "64.0.0.0/2", "0.0.0.0/2", "128.0.0.0/2"), "all of 0.0.0.0/0"},
-		{"pieces of all sizes", append(everythingBut(0), netip.MustParsePrefix("0.0.0.0/32")), "all of 0.0.0.0/0"},
+		{"pieces of all sizes", append(everythingExcept(0), netip.MustParsePrefix("0.0.0.0/32")), "all of 0.0.0.0/0"},
 		{
-			"among others, and over one another",
+			"pieces among other ranges, and overlapping",
 			prefixes("10.0.0.0/8", "0.0.0.0/1", "2001:db8::/32", "192.0.0.0/2", "128.0.0.0/2", "200.0.0.0/5"), "all of 0.0.0.0/0",
 		},
 		{"one half", prefixes("0.0.0.0/1"), ""},
 		{"the same half twice", prefixes("0.0.0.0/1", "0.0.0.0/1", "64.0.0.0/2"), ""},
 		{"a half of each family", prefixes("0.0.0.0/1", "8000::/1"), ""},
 		{"three quarters", prefixes("0.0.0.0/2", "64.0.0.0/2", "192.0.0.0/2"), ""},
-		{"everything but the first address", everythingBut(0), ""},
-		{"everything but one in the middle", everythingBut(0x7f000001), ""},
-		{"everything but the last address", everythingBut(0xffffffff), ""},
-		{"mapped", prefixes("10.0.0.0/8", "::ffff:10.0.0.0/104"), "mapped into IPv6"},
-		{"all of the mapped ones", prefixes("::ffff:0:0/96"), "mapped into IPv6"},
-		{"around the mapped ones", prefixes("::/64"), ""},
+		{"everything except the first address", everythingExcept(0), ""},
+		{"everything except one in the middle", everythingExcept(0x7f000001), ""},
+		{"everything except the last address", everythingExcept(0xffffffff), ""},
+		{"a range mapped into IPv6", prefixes("10.0.0.0/8", "::ffff:10.0.0.0/104"), "mapped into IPv6"},
+		{"all of IPv4 mapped into IPv6", prefixes("::ffff:0:0/96"), "mapped into IPv6"},
+		{"a range around the mapped ones", prefixes("::/64"), ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			err := identity.CheckRanges(test.ranges, false)
@@ -146,7 +146,7 @@ func TestCheckRanges(t *testing.T) {
 			case test.refused != "" && !strings.Contains(err.Error(), test.refused):
 				t.Errorf("%v does not say %q", err, test.refused)
 			}
-			// with all, only what matches nothing is still refused
+			// with all, only ranges that match nothing are refused
 			mapped := strings.Contains(test.refused, "mapped")
 			if err := identity.CheckRanges(test.ranges, true); (err != nil) != mapped {
 				t.Errorf("with insecure_trust_all_peers: %v", err)
@@ -155,8 +155,8 @@ func TestCheckRanges(t *testing.T) {
 	}
 }
 
-// everythingBut covers all of IPv4 except one address.
-func everythingBut(hole uint32) []netip.Prefix {
+// everythingExcept covers all of IPv4 except one address.
+func everythingExcept(hole uint32) []netip.Prefix {
 	ranges := make([]netip.Prefix, 0, 32)
 	for bits := 1; bits <= 32; bits++ {
 		var addr [4]byte
@@ -166,8 +166,8 @@ func everythingBut(hole uint32) []netip.Prefix {
 	return ranges
 }
 
-func TestEverythingButOneIsWhatItSays(t *testing.T) {
-	ranges := everythingBut(0x0a010203)
+func TestEverythingExceptOneContainsAllOthers(t *testing.T) {
+	ranges := everythingExcept(0x0a010203)
 	for remote, want := range map[string]bool{
 		"10.1.2.3:1": false, "10.1.2.2:1": true, "10.1.2.4:1": true, "0.0.0.0:1": true, "255.255.255.255:1": true,
 	} {

@@ -41,51 +41,51 @@ func checkPolicy(t *testing.T, p identity.Policy, id *identity.Identity, reason 
 	}
 }
 
-func TestPolicyJudgesNames(t *testing.T) {
+func TestPolicyChecksNames(t *testing.T) {
 	tests := []struct {
 		name   string
 		policy identity.Policy
 		id     *identity.Identity
 		reason string
 	}{
-		{"a user", identity.Policy{}, user("alice"), ""},
-		{"a user with groups", identity.Policy{}, user("alice@example.com", "dev", "ops"), ""},
+		{"a user passes", identity.Policy{}, user("alice"), ""},
+		{"a user with groups passes", identity.Policy{}, user("alice@example.com", "dev", "ops"), ""},
 		{"inner blanks are part of a name", identity.Policy{}, user("Alice Example", "my team"), ""},
 		{"names of any script", identity.Policy{}, user("józef żółw", "開発", "🚀"), ""},
 		{"percent, comma, slash and colon", identity.Policy{}, user("a%b,c/d:e", "g,h", "oidc:x"), ""},
 
-		// the API server takes an empty Impersonate-User for none at all
-		{"nobody", identity.Policy{}, user(""), "no user"},
-		{"nobody, with a group", identity.Policy{}, user("", "system:masters"), "no user"},
-		{"an empty group", identity.Policy{}, user("alice", "dev", ""), "a group is empty"},
+		// the API server ignores an empty Impersonate-User
+		{"an empty user is refused", identity.Policy{}, user(""), "no user"},
+		{"an empty user with a group is refused", identity.Policy{}, user("", "system:masters"), "no user"},
+		{"an empty group is refused", identity.Policy{}, user("alice", "dev", ""), "a group is empty"},
 
-		{"system:masters", identity.Policy{}, user("alice", "system:masters"), `group "system:masters" is reserved`},
-		{"a system user", identity.Policy{}, user("system:admin"), `user "system:admin" is reserved`},
-		{"a service account", identity.Policy{}, user("system:serviceaccount:default:builder"), "is reserved"},
-		{"in any case", identity.Policy{}, user("SYSTEM:admin"), "is reserved"},
-		{"in mixed case, as a group", identity.Policy{}, user("alice", "SyStEm:masters"), "is reserved"},
-		{"with the long s, which Unicode folds", identity.Policy{}, user("\u017fy\u017ftem:admin"), "is reserved"},
-		{"as the last group", identity.Policy{}, user("alice", append(manyGroups(9), "system:nodes")...), "is reserved"},
-		{"system alone is a word", identity.Policy{}, user("system", "systems:x", "my:system:x", "system"), ""},
-		{"the empty rest is reserved too", identity.Policy{}, user("system:"), "is reserved"},
+		{"system:masters is reserved", identity.Policy{}, user("alice", "system:masters"), `group "system:masters" is reserved`},
+		{"a system user is reserved", identity.Policy{}, user("system:admin"), `user "system:admin" is reserved`},
+		{"a service account is reserved", identity.Policy{}, user("system:serviceaccount:default:builder"), "is reserved"},
+		{"a user is reserved in any case", identity.Policy{}, user("SYSTEM:admin"), "is reserved"},
+		{"a group is reserved in any case", identity.Policy{}, user("alice", "SyStEm:masters"), "is reserved"},
+		{"the long s, which Unicode folds, is reserved", identity.Policy{}, user("\u017fy\u017ftem:admin"), "is reserved"},
+		{"the last of many groups is checked", identity.Policy{}, user("alice", append(manyGroups(9), "system:nodes")...), "is reserved"},
+		{"system without a colon is not reserved", identity.Policy{}, user("system", "systems:x", "my:system:x", "system"), ""},
+		{"system: with nothing behind it is reserved", identity.Policy{}, user("system:"), "is reserved"},
 
 		{
-			"allowed exactly",
+			"an allowed name passes",
 			identity.Policy{AllowReserved: []string{"system:masters", "system:admin"}},
 			user("system:admin", "system:masters"), "",
 		},
 		{
-			"in no other case",
+			"an allowed name does not pass in another case",
 			identity.Policy{AllowReserved: []string{"system:masters"}},
 			user("alice", "System:masters"), "is reserved",
 		},
 		{
-			"not as a prefix",
+			"an allowed name is not a prefix",
 			identity.Policy{AllowReserved: []string{"system:serviceaccount:", "system:*"}},
 			user("system:serviceaccount:a:b"), "is reserved",
 		},
 		{
-			"by the source itself",
+			"the source may allow names",
 			identity.Policy{},
 			&identity.Identity{
 				User:     identity.User{Username: "system:anonymous", Groups: []string{"system:unauthenticated"}},
@@ -93,7 +93,7 @@ func TestPolicyJudgesNames(t *testing.T) {
 			}, "",
 		},
 		{
-			"but nothing else",
+			"the source allows no other names",
 			identity.Policy{},
 			&identity.Identity{
 				User:     identity.User{Username: "system:anonymous", Groups: []string{"system:masters"}},
@@ -101,25 +101,25 @@ func TestPolicyJudgesNames(t *testing.T) {
 			}, `group "system:masters" is reserved`,
 		},
 
-		{"a denied user", identity.Policy{DenyUsers: identity.Patterns{"root"}}, user("root"), `user "root" is denied`},
-		{"case matters there", identity.Policy{DenyUsers: identity.Patterns{"root"}}, user("Root"), ""},
-		{"by prefix", identity.Policy{DenyUsers: identity.Patterns{"svc-*"}}, user("svc-ci"), "is denied"},
-		{"not in the middle", identity.Policy{DenyUsers: identity.Patterns{"svc-*"}}, user("my-svc-ci"), ""},
-		{"users are no groups", identity.Policy{DenyUsers: identity.Patterns{"dev"}}, user("alice", "dev"), ""},
-		{"a denied group", identity.Policy{DenyGroups: identity.Patterns{"bots*"}}, user("alice", "dev", "bots-x"), "is denied"},
-		{"groups are no users", identity.Policy{DenyGroups: identity.Patterns{"alice"}}, user("alice", "dev"), ""},
+		{"a denied user is refused", identity.Policy{DenyUsers: identity.Patterns{"root"}}, user("root"), `user "root" is denied`},
+		{"a denied user is compared with case", identity.Policy{DenyUsers: identity.Patterns{"root"}}, user("Root"), ""},
+		{"users may be denied by prefix", identity.Policy{DenyUsers: identity.Patterns{"svc-*"}}, user("svc-ci"), "is denied"},
+		{"a prefix does not match in the middle", identity.Policy{DenyUsers: identity.Patterns{"svc-*"}}, user("my-svc-ci"), ""},
+		{"deny_users does not match groups", identity.Policy{DenyUsers: identity.Patterns{"dev"}}, user("alice", "dev"), ""},
+		{"a denied group is refused", identity.Policy{DenyGroups: identity.Patterns{"bots*"}}, user("alice", "dev", "bots-x"), "is denied"},
+		{"deny_groups does not match users", identity.Policy{DenyGroups: identity.Patterns{"alice"}}, user("alice", "dev"), ""},
 		{
 			"deny comes before allow_reserved",
 			identity.Policy{DenyGroups: identity.Patterns{"system:*"}, AllowReserved: []string{"system:masters"}},
 			user("alice", "system:masters"), "is denied",
 		},
 		{
-			"deny_groups refuses also what allow_groups leaves out",
+			"deny_groups also refuses groups that allow_groups removes",
 			identity.Policy{DenyGroups: identity.Patterns{"bots"}, AllowGroups: identity.Patterns{"dev"}},
 			user("alice", "dev", "bots"), "is denied",
 		},
 		{
-			"so does a reserved name",
+			"a reserved group is refused even if allow_groups removes it",
 			identity.Policy{AllowGroups: identity.Patterns{"dev"}},
 			user("alice", "system:masters"), "is reserved",
 		},
@@ -130,8 +130,9 @@ func TestPolicyJudgesNames(t *testing.T) {
 	}
 }
 
-// What an upstream, a log or a terminal reads differently is refused and never cleaned:
-// " system:masters" passes a check here and means system:masters where it is trimmed.
+// A string that an upstream, a log or a terminal reads differently is refused and never
+// cleaned: " system:masters" would pass a check here and become system:masters where it is
+// trimmed.
 func TestPolicyRefusesStringsThatReadDifferently(t *testing.T) {
 	bad := map[string]string{
 		" alice":           "begins or ends with a blank",
@@ -179,7 +180,7 @@ func TestPolicyRefusesStringsThatReadDifferently(t *testing.T) {
 				want = "the " + what + " has a " + reason
 			}
 			if what == "key of an extra" {
-				want = what // a key has more reasons to be refused for
+				want = what // a key can be refused for other reasons
 			}
 			if err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("%q as %s: %v, want %q", text, what, err, want)
@@ -191,7 +192,7 @@ func TestPolicyRefusesStringsThatReadDifferently(t *testing.T) {
 	}
 }
 
-func TestPolicyJudgesKeysOfExtra(t *testing.T) {
+func TestPolicyChecksKeysOfExtra(t *testing.T) {
 	for key, ok := range map[string]bool{
 		"scopes": true, "example.com/tenant": true, "a b": true, "ü": true, "%2f": true, "a%b": true,
 		"": false, "Scopes": false, "Ü": false, "İ": false, "example.com/Tenant": false,
@@ -207,8 +208,8 @@ func TestPolicyJudgesKeysOfExtra(t *testing.T) {
 	}
 }
 
-// The source may share its slice between requests: a filter in place would take
-// groups away from everybody.
+// The source may share its slice between requests: filtering in place would remove groups
+// from other requests.
 func TestPolicyFiltersGroupsAndLeavesTheSourcesSlice(t *testing.T) {
 	shared := []string{"bots", "dev", "team-a", "ops", "team-b", "Dev"}
 	before := slices.Clone(shared)
@@ -217,7 +218,7 @@ func TestPolicyFiltersGroupsAndLeavesTheSourcesSlice(t *testing.T) {
 	p := identity.Policy{AllowGroups: identity.Patterns{"team-*", "dev"}}
 	checkPolicy(t, p, id, "")
 	if want := []string{"dev", "team-a", "team-b"}; !slices.Equal(id.Groups, want) {
-		t.Errorf("%q go on, want %q", id.Groups, want)
+		t.Errorf("the groups are %q, want %q", id.Groups, want)
 	}
 	if !slices.Equal(shared, before) {
 		t.Errorf("the source's slice is now %q", shared)
@@ -225,11 +226,11 @@ func TestPolicyFiltersGroupsAndLeavesTheSourcesSlice(t *testing.T) {
 	none := user("bob", "bots")
 	checkPolicy(t, p, none, "")
 	if len(none.Groups) != 0 {
-		t.Errorf("%q go on, want none", none.Groups)
+		t.Errorf("the groups are %q, want none", none.Groups)
 	}
 }
 
-// Nothing is cut off: an upstream's deny rule may be about the very group that is.
+// Nothing is cut off: the group that is cut could be the one that an upstream denies.
 func TestPolicyRefusesTooMuch(t *testing.T) {
 	sized := func(total int) *identity.Identity {
 		id := user("alice", "dev")
@@ -245,20 +246,20 @@ func TestPolicyRefusesTooMuch(t *testing.T) {
 		id     *identity.Identity
 		reason string
 	}{
-		{"256 groups", identity.Policy{}, user("alice", manyGroups(256)...), ""},
-		{"257 groups", identity.Policy{}, user("alice", manyGroups(257)...), "257 groups, more than max_groups 256"},
-		{"as many as max_groups", identity.Policy{MaxGroups: 2}, user("alice", "a", "b"), ""},
-		{"one more", identity.Policy{MaxGroups: 2}, user("alice", "a", "b", "c"), "3 groups, more than max_groups 2"},
-		{"more than the default where that is said", identity.Policy{MaxGroups: 1000}, user("alice", manyGroups(1000)...), ""},
+		{"256 groups pass", identity.Policy{}, user("alice", manyGroups(256)...), ""},
+		{"257 groups are refused", identity.Policy{}, user("alice", manyGroups(257)...), "257 groups, more than max_groups 256"},
+		{"as many groups as max_groups pass", identity.Policy{MaxGroups: 2}, user("alice", "a", "b"), ""},
+		{"one group more is refused", identity.Policy{MaxGroups: 2}, user("alice", "a", "b", "c"), "3 groups, more than max_groups 2"},
+		{"max_groups may be more than the default", identity.Policy{MaxGroups: 1000}, user("alice", manyGroups(1000)...), ""},
 		{
-			"counted is what goes on",
+			"only the groups that are injected are counted",
 			identity.Policy{MaxGroups: 1, AllowGroups: identity.Patterns{"group-7"}},
 			user("alice", manyGroups(300)...), "",
 		},
-		{"32 KiB", identity.Policy{}, sized(32 << 10), ""},
-		{"and one byte", identity.Policy{}, sized(32<<10 + 1), "32769 bytes, more than 32768"},
-		{"in the name alone", identity.Policy{}, user(strings.Repeat("x", 32<<10)), ""},
-		{"and one byte there", identity.Policy{}, user(strings.Repeat("x", 32<<10+1)), "32769 bytes"},
+		{"32 KiB pass", identity.Policy{}, sized(32 << 10), ""},
+		{"one byte more is refused", identity.Policy{}, sized(32<<10 + 1), "32769 bytes, more than 32768"},
+		{"a name of 32 KiB passes", identity.Policy{}, user(strings.Repeat("x", 32<<10)), ""},
+		{"a name of one byte more is refused", identity.Policy{}, user(strings.Repeat("x", 32<<10+1)), "32769 bytes"},
 	} {
 		t.Run(test.name, func(t *testing.T) { checkPolicy(t, test.policy, test.id, test.reason) })
 	}

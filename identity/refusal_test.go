@@ -15,8 +15,8 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 )
 
-// wrapped lists the sentinels in the whole tree of err, one as often as it is there:
-// an error with two of them would have two statuses.
+// wrapped lists the sentinels in the whole tree of err, as often as each is there: an error
+// with two of them would have two statuses.
 func wrapped(err error) []error {
 	if err == nil {
 		return nil
@@ -109,8 +109,8 @@ func TestARefusalWrapsExactlyOneSentinel(t *testing.T) {
 	}
 }
 
-// A name out of a request goes into the log: it must neither fill it nor forge a line
-// of it (CVE-2026-42507).
+// A name from a request is logged: it must neither fill the log nor forge a line of it
+// (CVE-2026-42507).
 func TestQuoteIsBoundedAndOnOneLine(t *testing.T) {
 	for _, name := range []string{
 		"", "alice", strings.Repeat("x", 64), strings.Repeat("x", 65), strings.Repeat("ü", 5000),
@@ -122,7 +122,7 @@ func TestQuoteIsBoundedAndOnOneLine(t *testing.T) {
 			t.Errorf("%d bytes become %d", len(name), len(got))
 		}
 		if strings.ContainsAny(got, "\n\r\x00\x1b\u2028\u2029") {
-			t.Errorf("%s is more than a line", got)
+			t.Errorf("%s is more than one line", got)
 		}
 		if strings.Count(strings.ReplaceAll(strings.ReplaceAll(got, `\\`, ""), `\"`, ""), `"`) != 2 {
 			t.Errorf("%s is not quoted", got)

@@ -15,13 +15,13 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 )
 
-// claimed makes a map of claims, whose order means nothing.
+// claimed makes a map of stripped fields, which have no order.
 func claimed(tb testing.TB, claims identity.Claims) http.Header {
 	tb.Helper()
 	header := make(http.Header)
 	for _, claim := range claims {
 		if _, twice := header[claim.Field]; twice {
-			tb.Errorf("%s is claimed twice", claim.Field)
+			tb.Errorf("%s is there twice", claim.Field)
 		}
 		if claim.Field != textproto.CanonicalMIMEHeaderKey(claim.Field) {
 			tb.Errorf("%q is not canonical", claim.Field)
@@ -31,7 +31,7 @@ func claimed(tb testing.TB, claims identity.Claims) http.Header {
 	return header
 }
 
-// h is a header whose fields have one line each.
+// h makes a header of names and lines.
 func h(pairs ...string) http.Header {
 	header := make(http.Header)
 	for i := 0; i < len(pairs); i += 2 {
@@ -60,13 +60,13 @@ func runTake(t *testing.T, tests []takeTest) {
 			header := maps.Clone(test.in)
 			claims := test.taker.Take(header, test.upgrade)
 			if !reflect.DeepEqual(header, test.out) {
-				t.Errorf("the request goes on with\n%q, want\n%q", header, test.out)
+				t.Errorf("the header is\n%q, want\n%q", header, test.out)
 			}
 			if test.claims == nil {
 				test.claims = http.Header{}
 			}
 			if got := claimed(t, claims); !reflect.DeepEqual(got, test.claims) {
-				t.Errorf("claimed is\n%q, want\n%q", got, test.claims)
+				t.Errorf("stripped is\n%q, want\n%q", got, test.claims)
 			}
 		})
 	}
@@ -76,13 +76,13 @@ func TestTakeMovesTheSender(t *testing.T) {
 	long := strings.Repeat("a", 2*identity.MaxFieldName)
 	runTake(t, []takeTest{
 		{
-			name: "a request without a sender goes on as it came",
+			name: "a request without a sender stays as it is",
 			in:   http.Header{"Accept": {"*/*"}, "Cookie": {"a=b"}, "X-Forwarded-For": {"1.2.3.4", "5.6.7.8"}},
 			out:  http.Header{"Accept": {"*/*"}, "Cookie": {"a=b"}, "X-Forwarded-For": {"1.2.3.4", "5.6.7.8"}},
 		},
 		{name: "an empty header stays empty", in: h(), out: h()},
 		{
-			name: "identity and credentials go, the rest stays",
+			name: "identity and credentials are stripped, the rest stays",
 			in: http.Header{
 				"Authorization": {"Bearer t"}, "Impersonate-Group": {"a", "b"}, "X-Forwarded-User": {"eve"},
 				"Accept": {"*/*"}, "X-Request-Id": {"1"},
@@ -94,7 +94,7 @@ func TestTakeMovesTheSender(t *testing.T) {
 		},
 		{
 			// CVE-2025-64484, CVE-2026-52845: upstreams fold them to the same variable
-			name:   "spellings that fold to the same go, each under its own name",
+			name:   "spellings that fold to the same name are stripped, each under its own",
 			in:     h("X_forwarded_user", "eve", "X.forwarded.User", "eve", "X-Forwarded-User", "alice", "Remote_user", "eve"),
 			out:    h(),
 			claims: h("X_forwarded_user", "eve", "X.forwarded.user", "eve", "X-Forwarded-User", "alice", "Remote_user", "eve"),
@@ -107,33 +107,33 @@ func TestTakeMovesTheSender(t *testing.T) {
 			claims: http.Header{"X-Forwarded-User": {"alice", "eve", "mallory"}, "Remote-User": {"eve"}},
 		},
 		{
-			name:   "empty lines and no lines are claims as well",
+			name:   "fields with an empty line or without lines are stripped",
 			in:     http.Header{"Impersonate-User": {""}, "X-Remote-Group": {}, "X-Remote-User": nil, "Empty": {""}},
 			out:    h("Empty", ""),
 			claims: http.Header{"Impersonate-User": {""}, "X-Remote-Group": {}, "X-Remote-User": nil},
 		},
 		{
-			name:   "names of any length",
+			name:   "names may have any length",
 			in:     h("Impersonate-Extra-A"+long, "1", "Accept-A"+long, "2"),
 			out:    h("Accept-A"+long, "2"),
 			claims: h("Impersonate-Extra-A"+long, "1"),
 		},
 		{
-			name:   "what is not in the set stays, whatever it says",
+			name:   "a field that is not in the set stays",
 			taker:  identity.Taker{Fields: names(t, "X-Only")},
 			in:     h("Authorization", "Bearer t", "X-Only", "1", "X_Only", "2"),
 			out:    h("Authorization", "Bearer t"),
 			claims: h("X-Only", "1", "X_only", "2"),
 		},
 		{
-			name:   "Authorization may pass, for an upstream with a login of its own",
+			name:   "Authorization stays for an upstream with a login of its own",
 			taker:  identity.Taker{PassAuthorization: true},
 			in:     http.Header{"Authorization": {"Basic x", "Basic y"}, "Proxy-Authorization": {"Basic z"}, "X-Forwarded-User": {"eve"}},
 			out:    http.Header{"Authorization": {"Basic x", "Basic y"}},
 			claims: h("Proxy-Authorization", "Basic z", "X-Forwarded-User", "eve"),
 		},
 		{
-			name:   "but in no other spelling",
+			name:   "Authorization in another spelling does not stay",
 			taker:  identity.Taker{PassAuthorization: true},
 			in:     h("Authorization", "Basic x", "authorization", "Basic y", "AUTHORIZATION", "Basic y"),
 			out:    h("Authorization", "Basic x"),
@@ -142,12 +142,12 @@ func TestTakeMovesTheSender(t *testing.T) {
 	})
 }
 
-// A client that names a field in Connection has reverse_proxy delete what an injector
-// writes there, and the request runs as the proxy (CVE-2021-31999, CVE-2022-23652).
+// A client that names a field in Connection makes reverse_proxy delete what an injector
+// writes there, so that the request runs as the proxy (CVE-2021-31999, CVE-2022-23652).
 func TestTakeRebuildsConnection(t *testing.T) {
 	runTake(t, []takeTest{
 		{
-			name: "without an upgrade nothing of it is left",
+			name: "without an upgrade all of it is removed",
 			in: http.Header{
 				"Connection": {"close, Impersonate-User", "impersonate-group, Authorization"}, "Keep-Alive": {"Impersonate-User"},
 				"Proxy-Connection": {"Impersonate-User"}, "Upgrade": {"websocket"}, "Trailer": {"Impersonate-User"},
@@ -155,7 +155,7 @@ func TestTakeRebuildsConnection(t *testing.T) {
 			out: h(),
 		},
 		{
-			name:    "with one exactly what it needs",
+			name:    "with an upgrade exactly its fields are written",
 			upgrade: "websocket",
 			in: http.Header{
 				"Connection": {"Upgrade, Impersonate-User", "X-Remote-User"}, "Upgrade": {"websocket"}, "Trailer": {"X"},
@@ -170,19 +170,19 @@ func TestTakeRebuildsConnection(t *testing.T) {
 			out:     h("Connection", "Upgrade", "Upgrade", "SPDY/3.1"),
 		},
 		{
-			name: "what frames the message is not ours",
+			name: "fields that frame the message stay",
 			in:   h("Te", "trailers", "Transfer-Encoding", "chunked", "Content-Length", "3", "Expect", "100-continue"),
 			out:  h("Te", "trailers", "Transfer-Encoding", "chunked", "Content-Length", "3", "Expect", "100-continue"),
 		},
 	})
 }
 
-// As with the fields that are taken, a key that is not canonical comes from another
-// middleware. reverse_proxy does not know it for a hop-by-hop field and sends it on: a
-// second proxy then drops what it names.
+// A key that is not canonical comes from another middleware. reverse_proxy does not
+// recognize it as a hop-by-hop field and forwards it: a second proxy then removes the
+// fields that it names.
 func TestTakeRemovesConnectionFieldsThatAreNotCanonical(t *testing.T) {
 	runTake(t, []takeTest{{
-		name: "in any case",
+		name: "they are removed in any case",
 		in:   h("connection", "Impersonate-User", "CONNECTION", "X-Remote-User", "keep-alive", "X", "upgrade", "h2c", "trailer", "X"),
 		out:  h(),
 	}})
@@ -192,26 +192,26 @@ func TestTakeRemovesCookiesByName(t *testing.T) {
 	taker := identity.Taker{Cookies: identity.Patterns{"session", "_oauth2_proxy*"}}
 	cookies := func(lines ...string) http.Header { return http.Header{"Cookie": lines} }
 	runTake(t, []takeTest{
-		{name: "the only one, and the field with it", taker: taker, in: cookies("session=1"), out: h()},
-		{name: "the first", taker: taker, in: cookies("session=1; a=2; b=3"), out: cookies("a=2; b=3")},
-		{name: "one in the middle", taker: taker, in: cookies("a=2; session=1; b=3"), out: cookies("a=2; b=3")},
-		{name: "the last", taker: taker, in: cookies("a=2; b=3; session=1"), out: cookies("a=2; b=3")},
-		{name: "all of the name", taker: taker, in: cookies("session=1; a=2; session=3", "session=4"), out: cookies("a=2")},
-		{name: "by prefix", taker: taker, in: cookies("_oauth2_proxy=1; _oauth2_proxy_csrf=2; _oauth=3"), out: cookies("_oauth=3")},
-		{name: "without a value", taker: taker, in: cookies("session; a=2"), out: cookies("a=2")},
-		{name: "with blanks around the name", taker: taker, in: cookies("a=2;session\t =1;  session=x"), out: cookies("a=2")},
-		{name: "without a blank after the semicolon", taker: taker, in: cookies("a=2;session=1;b=3"), out: cookies("a=2;b=3")},
+		{name: "the only cookie is removed with the field", taker: taker, in: cookies("session=1"), out: h()},
+		{name: "the first cookie is removed", taker: taker, in: cookies("session=1; a=2; b=3"), out: cookies("a=2; b=3")},
+		{name: "one in the middle is removed", taker: taker, in: cookies("a=2; session=1; b=3"), out: cookies("a=2; b=3")},
+		{name: "the last cookie is removed", taker: taker, in: cookies("a=2; b=3; session=1"), out: cookies("a=2; b=3")},
+		{name: "all cookies of the name are removed", taker: taker, in: cookies("session=1; a=2; session=3", "session=4"), out: cookies("a=2")},
+		{name: "cookies are removed by prefix", taker: taker, in: cookies("_oauth2_proxy=1; _oauth2_proxy_csrf=2; _oauth=3"), out: cookies("_oauth=3")},
+		{name: "a cookie may have no value", taker: taker, in: cookies("session; a=2"), out: cookies("a=2")},
+		{name: "blanks may surround the name", taker: taker, in: cookies("a=2;session\t =1;  session=x"), out: cookies("a=2")},
+		{name: "the blank after a semicolon may be missing", taker: taker, in: cookies("a=2;session=1;b=3"), out: cookies("a=2;b=3")},
 		{
 			name: "names are compared with case, as a user agent does", taker: taker,
 			in: cookies("Session=1; sessions=2; xsession=3"), out: cookies("Session=1; sessions=2; xsession=3"),
 		},
 		{
-			name: "the others stay byte for byte", taker: taker,
+			name: "other cookies stay byte for byte", taker: taker,
 			in:  cookies(`a="x, y";b==; ;c=%20;é=ü;;  d = 1 ;=e`, "f=g"),
 			out: cookies(`a="x, y";b==; ;c=%20;é=ü;;  d = 1 ;=e`, "f=g"),
 		},
-		{name: "no cookie, no field", taker: taker, in: h("Accept", "*/*"), out: h("Accept", "*/*")},
-		{name: "none is configured", in: cookies("session=1", ""), out: cookies("session=1", "")},
+		{name: "without cookies there is no field", taker: taker, in: h("Accept", "*/*"), out: h("Accept", "*/*")},
+		{name: "cookies stay if no name is configured", in: cookies("session=1", ""), out: cookies("session=1", "")},
 	})
 }
 
@@ -228,14 +228,14 @@ func TestTakeLeavesNoBuiltinFieldInAnySpelling(t *testing.T) {
 			header := h(name, "eve", "Accept", "*/*")
 			claims := taker.Take(header, "")
 			if !reflect.DeepEqual(header, h("Accept", "*/*")) || len(claims) != 1 {
-				t.Errorf("%s: the request goes on with %q, claimed %q", name, header, claims)
+				t.Errorf("%s: the header is %q, stripped %q", name, header, claims)
 			}
 		}
 	}
 }
 
-// A field that is gone from the list is one that clients can set.
-func TestBuiltinFieldsLoseNone(t *testing.T) {
+// Clients could set a field that is removed from the list.
+func TestBuiltinFieldsAreComplete(t *testing.T) {
 	const want = `
 		Authorization Proxy-Authorization Impersonate-* X-Remote-* Remote-*
 		X-Forwarded-User X-Forwarded-Group X-Forwarded-Groups X-Forwarded-Email X-Forwarded-Id-Token
@@ -246,7 +246,7 @@ func TestBuiltinFieldsLoseNone(t *testing.T) {
 		Cf-Client-Cert-* CloudFront-Viewer-Cert-* X-Scope-OrgID Kubeflow-* X-Proxy-User X-Proxy-Roles Kiali-User`
 	for field := range strings.FieldsSeq(want) {
 		if !slices.Contains(identity.BuiltinFields(), field) {
-			t.Errorf("%s is not taken any more", field)
+			t.Errorf("%s is missing", field)
 		}
 	}
 }

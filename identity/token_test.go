@@ -47,21 +47,21 @@ func TestBearerReadsOneTokenBehindOneBlank(t *testing.T) {
 		{"a shorter scheme", []string{"Beare " + jwt}, "", identity.ErrAbsent},
 		{"a token without a scheme", []string{jwt}, "", identity.ErrAbsent},
 		{"a blank before it", []string{" Bearer " + jwt}, "", identity.ErrAbsent},
-		// Unicode folds neither of them into the word
-		{"a long s is no part of it", []string{"Bearer\u017f " + jwt}, "", identity.ErrMalformed},
+		// neither letter is folded into the word
+		{"a long s is not part of it", []string{"Bearer\u017f " + jwt}, "", identity.ErrMalformed},
 		{"a Cyrillic letter in it", []string{"B\u0435arer " + jwt}, "", identity.ErrAbsent},
 
-		// of two lines the API server reads the first, others the last
+		// the API server reads the first of two lines, other readers the last
 		{"two lines", []string{"Bearer " + jwt, "Bearer " + jwt}, "", identity.ErrMalformed},
 		{"two lines, one of them empty", []string{"", "Bearer " + jwt}, "", identity.ErrMalformed},
 		{"two lines of other schemes", []string{"Basic x", "Negotiate y"}, "", identity.ErrMalformed},
 		{"two tokens in a line", []string{"Bearer " + jwt + ", Bearer " + jwt}, "", identity.ErrMalformed},
 		{"two tokens with a comma", []string{"Bearer a,b"}, "", identity.ErrMalformed},
-		// which the API server ignores
+		// the API server ignores it
 		{"a third word", []string{"Bearer " + jwt + " x"}, "", identity.ErrMalformed},
 		{"a trailing blank", []string{"Bearer " + jwt + " "}, "", identity.ErrMalformed},
 		{"a trailing tab", []string{"Bearer " + jwt + "\t"}, "", identity.ErrMalformed},
-		// which the API server takes for an anonymous request
+		// the API server takes it for an anonymous request
 		{"two blanks", []string{"Bearer  " + jwt}, "", identity.ErrMalformed},
 		{"no token", []string{"Bearer"}, "", identity.ErrMalformed},
 		{"no token behind a blank", []string{"Bearer "}, "", identity.ErrMalformed},
@@ -95,7 +95,7 @@ func TestBearerReadsOneTokenBehindOneBlank(t *testing.T) {
 	}
 }
 
-// wantNothingOf fails when an error shows what was sent.
+// wantNothingOf fails if an error shows a part of the lines.
 func wantNothingOf(tb testing.TB, err error, lines []string) {
 	tb.Helper()
 	if err == nil {
@@ -122,7 +122,7 @@ func TestRawTokenIsTheWholeLine(t *testing.T) {
 	}{
 		{"a JWT", []string{jwt}, jwt, nil},
 		{"no line", nil, "", identity.ErrAbsent},
-		// as proxies send it for nobody
+		// as proxies send it if there is no user
 		{"an empty line", []string{""}, "", identity.ErrAbsent},
 		{"two empty lines", []string{"", ""}, "", identity.ErrMalformed},
 		{"an empty line and a token", []string{"", jwt}, "", identity.ErrMalformed},
@@ -150,7 +150,7 @@ func TestRawTokenIsTheWholeLine(t *testing.T) {
 	}
 }
 
-func TestTokenRevealsItselfToWhoAsks(t *testing.T) {
+func TestTokenRevealsItselfOnlyWhenAsked(t *testing.T) {
 	token := identity.NewToken(jwt)
 	if token.Reveal() != jwt || token.IsZero() {
 		t.Errorf("%d bytes, zero %v", len(token.Reveal()), token.IsZero())
@@ -162,11 +162,11 @@ func TestTokenRevealsItselfToWhoAsks(t *testing.T) {
 	}
 }
 
-// CVE-2019-11250 of client-go and its like: a token in a log line, since something that
-// holds it was printed.
+// CVE-2019-11250 of client-go is of this kind: a value that contained a token was printed
+// into the log.
 func TestTokenDoesNotPrint(t *testing.T) {
 	id := identity.Identity{User: identity.User{Username: "alice"}, Token: identity.NewToken(jwt)}
-	// fmt asks no method of what is behind an unexported field
+	// fmt calls no method of a value in an unexported field
 	type hidden struct {
 		token identity.Token
 		id    identity.Identity

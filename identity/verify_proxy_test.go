@@ -24,7 +24,7 @@ type issuer struct {
 	key  *ecdsa.PrivateKey
 }
 
-// issue makes a certificate that i signed, or a self-signed one where i is nil.
+// issue makes a certificate signed by i, or a self-signed one if i is nil.
 func (i *issuer) issue(tb testing.TB, template x509.Certificate) *issuer {
 	tb.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -78,9 +78,9 @@ func TestVerifyProxy(t *testing.T) {
 		}
 		return subject
 	}
-	var nobody *issuer
-	root := nobody.issue(t, authority("proxies"))
-	other := nobody.issue(t, authority("proxies")) // same name, other key
+	var self *issuer
+	root := self.issue(t, authority("proxies"))
+	other := self.issue(t, authority("proxies")) // same name, other key
 	intermediate := root.issue(t, authority("intermediate"))
 	old := leaf(pkix.Name{CommonName: "front"}, client)
 	old.NotBefore, old.NotAfter = now().Add(-2*time.Hour), now().Add(-time.Second)
@@ -99,21 +99,21 @@ func TestVerifyProxy(t *testing.T) {
 		allowed []string
 		err     string // part of it
 	}{
-		{"a certificate of the pool's is good", []*x509.Certificate{front}, pool(root.cert), nil, ""},
-		{"with its name as well", []*x509.Certificate{front}, pool(root.cert), []string{"back", "front"}, ""},
-		{"for both usages", []*x509.Certificate{root.issue(t, leaf(named("x"), server, client)).cert}, pool(root.cert), nil, ""},
-		{"for any usage", []*x509.Certificate{root.issue(t, leaf(named("x"), x509.ExtKeyUsageAny)).cert}, pool(root.cert), nil, ""},
-		{"by an intermediate that the peer sends", []*x509.Certificate{fromIntermediate, intermediate.cert}, pool(root.cert), nil, ""},
-		{"one of several pools' CAs", []*x509.Certificate{fromOther}, pool(root.cert, other.cert), nil, ""},
+		{"a certificate of the CA is good", []*x509.Certificate{front}, pool(root.cert), nil, ""},
+		{"an allowed name is good", []*x509.Certificate{front}, pool(root.cert), []string{"back", "front"}, ""},
+		{"both usages are good", []*x509.Certificate{root.issue(t, leaf(named("x"), server, client)).cert}, pool(root.cert), nil, ""},
+		{"any usage is good", []*x509.Certificate{root.issue(t, leaf(named("x"), x509.ExtKeyUsageAny)).cert}, pool(root.cert), nil, ""},
+		{"the peer may send an intermediate", []*x509.Certificate{fromIntermediate, intermediate.cert}, pool(root.cert), nil, ""},
+		{"the pool may have several CAs", []*x509.Certificate{fromOther}, pool(root.cert, other.cert), nil, ""},
 
 		{"no certificate", nil, pool(root.cert), nil, "no TLS client certificate"},
 		{"an empty chain", []*x509.Certificate{}, pool(root.cert), nil, "no TLS client certificate"},
-		// x509 takes nil for the system's roots: any public CA would make a proxy (CVE-2026-27586)
+		// x509 takes nil for the system's roots: every public CA could make a proxy (CVE-2026-27586)
 		{"no roots", []*x509.Certificate{front}, nil, nil, "no roots"},
 		{"an empty pool", []*x509.Certificate{front}, pool(), nil, "unknown authority"},
 		{"another CA of the same name", []*x509.Certificate{fromOther}, pool(root.cert), nil, "unknown authority"},
 		{
-			"a root that the peer sends is no root",
+			"a root that the peer sends is not trusted",
 			[]*x509.Certificate{fromOther, other.cert},
 			pool(root.cert), nil, "unknown authority",
 		},
@@ -124,7 +124,7 @@ func TestVerifyProxy(t *testing.T) {
 			pool(root.cert), nil, "unknown authority",
 		},
 		{
-			"a leaf is no CA",
+			"a leaf is not a CA",
 			[]*x509.Certificate{frontKey.issue(t, leaf(named("x"), client)).cert, front},
 			pool(root.cert), nil, "unknown authority",
 		},
@@ -140,7 +140,7 @@ func TestVerifyProxy(t *testing.T) {
 		{"case matters", []*x509.Certificate{front}, pool(root.cert), []string{"Front"}, "not allowed"},
 		{"a longer name", []*x509.Certificate{front}, pool(root.cert), []string{"fron", "front2", "front*"}, "not allowed"},
 		{
-			// Go has the last one, others the first (CVE-2026-47838)
+			// Go takes the last one, other libraries the first (CVE-2026-47838)
 			"two common names, the last of which is allowed",
 			[]*x509.Certificate{root.issue(t, leaf(named("eve", "front"), client)).cert},
 			pool(root.cert),
@@ -162,7 +162,7 @@ func TestVerifyProxy(t *testing.T) {
 			"0 common names",
 		},
 		{
-			"two names do where none is asked for",
+			"two names are good if none is asked for",
 			[]*x509.Certificate{root.issue(t, leaf(named("eve", "front"), client)).cert},
 			pool(root.cert), nil, "",
 		},
@@ -179,7 +179,7 @@ func TestVerifyProxy(t *testing.T) {
 			case test.err != "" && !strings.Contains(err.Error(), test.err):
 				t.Errorf("%v does not say %q", err, test.err)
 			case err != nil && (len(err.Error()) > 400 || strings.ContainsAny(err.Error(), "\r\n")):
-				t.Errorf("%q is no line of a log", err)
+				t.Errorf("%q is not one line of a log", err)
 			}
 		})
 	}
