@@ -237,3 +237,15 @@ func TestIsToken(t *testing.T) {
 		}
 	}
 }
+
+func BenchmarkNamesMatch(b *testing.B) {
+	set := names(b, identity.BuiltinFields()...)
+	for _, name := range []string{"Accept", "X-Forwarded-For", "X-Forwarded-User", "x_forwarded_user", "Impersonate-Extra-Scopes"} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				_ = set.Match(name)
+			}
+		})
+	}
+}

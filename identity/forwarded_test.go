@@ -173,3 +173,19 @@ func TestSplitGroupsMakesANewSlice(t *testing.T) {
 		t.Error("the lines of the request were changed")
 	}
 }
+
+func BenchmarkForwarded(b *testing.B) {
+	source := identity.Forwarded{
+		User: []string{"X-Forwarded-User"}, Groups: []string{"X-Forwarded-Groups"}, Separator: ",",
+		Email: []string{"X-Forwarded-Email"}, PreferredUsername: []string{"X-Forwarded-Preferred-Username"},
+	}
+	taker := identity.Taker{Fields: names(b, identity.BuiltinFields()...)}
+	request := &identity.Request{Claims: taker.Take(browserHeader(), "")}
+	ctx := b.Context()
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := source.Authenticate(ctx, request); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

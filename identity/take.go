@@ -5,7 +5,6 @@ package identity
 
 import (
 	"encoding/base64"
-	"fmt"
 	"net/http"
 	"net/textproto"
 	"slices"
@@ -176,29 +175,4 @@ func rebuildConnection(header http.Header, upgrade string) {
 		header["Connection"] = []string{"Upgrade"}
 		header["Upgrade"] = []string{upgrade}
 	}
-}
-
-// Patterns are exact names, or prefixes with a trailing "*".
-type Patterns []string
-
-// Match says whether name matches one of them. Case matters.
-func (p Patterns) Match(name string) bool {
-	for _, pattern := range p {
-		if prefix, ok := strings.CutSuffix(pattern, "*"); ok && strings.HasPrefix(name, prefix) || pattern == name {
-			return true
-		}
-	}
-	return false
-}
-
-// CheckPattern refuses a pattern that is neither an exact name nor a prefix.
-func CheckPattern(pattern string) error {
-	name := strings.TrimSuffix(pattern, "*")
-	if name == "" {
-		return fmt.Errorf("pattern %q matches nothing or everything", pattern)
-	}
-	if strings.Contains(name, "*") {
-		return fmt.Errorf("pattern %q: only a trailing '*' makes a prefix", pattern)
-	}
-	return nil
 }

@@ -4,6 +4,8 @@
 package identity_test
 
 import (
+	"crypto/rand"
+	"encoding/base64"
 	"encoding/json"
 	"encoding/xml"
 	"fmt"
@@ -211,6 +213,21 @@ func wantHidden(tb testing.TB, how, text string) {
 	for _, form := range []string{jwt[:12], fmt.Sprintf("%x", jwt[:12]), fmt.Sprintf("%X", jwt[:12]), fmt.Sprintf("% x", jwt[:12])} {
 		if strings.Contains(text, form) {
 			tb.Errorf("%s shows the token: %.200s", how, text)
+		}
+	}
+}
+
+// BenchmarkIsBearerToken reads a token of 1.5 kB, as identity providers issue them.
+func BenchmarkIsBearerToken(b *testing.B) {
+	random := make([]byte, 1125)
+	if _, err := rand.Read(random); err != nil {
+		b.Fatal(err)
+	}
+	token := base64.RawURLEncoding.EncodeToString(random)
+	b.ReportAllocs()
+	for b.Loop() {
+		if !identity.IsBearerToken(token) {
+			b.Fatal("not a token")
 		}
 	}
 }

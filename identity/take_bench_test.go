@@ -4,8 +4,6 @@
 package identity_test
 
 import (
-	"crypto/rand"
-	"encoding/base64"
 	"maps"
 	"net/http"
 	"testing"
@@ -62,67 +60,5 @@ func BenchmarkTake(b *testing.B) {
 				}
 			}
 		})
-	}
-}
-
-func BenchmarkNamesMatch(b *testing.B) {
-	set := names(b, identity.BuiltinFields()...)
-	for _, name := range []string{"Accept", "X-Forwarded-For", "X-Forwarded-User", "x_forwarded_user", "Impersonate-Extra-Scopes"} {
-		b.Run(name, func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				_ = set.Match(name)
-			}
-		})
-	}
-}
-
-// BenchmarkIsBearerToken reads a token of 1.5 kB, as identity providers issue them.
-func BenchmarkIsBearerToken(b *testing.B) {
-	random := make([]byte, 1125)
-	if _, err := rand.Read(random); err != nil {
-		b.Fatal(err)
-	}
-	token := base64.RawURLEncoding.EncodeToString(random)
-	b.ReportAllocs()
-	for b.Loop() {
-		if !identity.IsBearerToken(token) {
-			b.Fatal("not a token")
-		}
-	}
-}
-
-func BenchmarkPolicy(b *testing.B) {
-	for name, groups := range map[string][]string{"4_groups": manyGroups(4), "256_groups": manyGroups(256)} {
-		for kind, policy := range map[string]identity.Policy{
-			"default":  {},
-			"filtered": {AllowGroups: identity.Patterns{"group-1*", "dev"}, DenyGroups: identity.Patterns{"bots-*", "guests"}},
-		} {
-			b.Run(name+"/"+kind, func(b *testing.B) {
-				b.ReportAllocs()
-				for b.Loop() {
-					id := identity.Identity{User: identity.User{Username: "alice@example.com", Groups: groups}}
-					if err := policy.Check(&id); err != nil {
-						b.Fatal(err)
-					}
-				}
-			})
-		}
-	}
-}
-
-func BenchmarkForwarded(b *testing.B) {
-	source := identity.Forwarded{
-		User: []string{"X-Forwarded-User"}, Groups: []string{"X-Forwarded-Groups"}, Separator: ",",
-		Email: []string{"X-Forwarded-Email"}, PreferredUsername: []string{"X-Forwarded-Preferred-Username"},
-	}
-	taker := identity.Taker{Fields: names(b, identity.BuiltinFields()...)}
-	request := &identity.Request{Claims: taker.Take(browserHeader(), "")}
-	ctx := b.Context()
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := source.Authenticate(ctx, request); err != nil {
-			b.Fatal(err)
-		}
 	}
 }

@@ -1,0 +1,93 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package identity_test
+
+import (
+	"net/http"
+	"net/textproto"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
+)
+
+// FuzzForwarded adds a second line to one of the fields, if twice is the number of one.
+func FuzzForwarded(f *testing.F) {
+	f.Add("alice", "a, b,,c", ",", "Scopes", "x", "", uint8(0))
+	f.Add("alice", "a,b", "", "Example.com%2ftenant", "acme", "oidc:", uint8(1))
+	f.Add("", "system:masters", "|", "A%2", "x", "", uint8(2))
+	f.Add(" alice ", ",", ",", "%41", "", "p", uint8(3))
+	f.Add("alice\xff", "\u00a0", " ", "", "\x00", "", uint8(4))
+	f.Fuzz(func(t *testing.T, user, groups, separator, key, value, prefix string, twice uint8) {
+		extra := textproto.CanonicalMIMEHeaderKey("X-Extra-" + key)
+		claims := identity.Claims{
+			{Field: "X-User", Values: []string{user}},
+			{Field: "X-Groups", Values: []string{groups, "last"}},
+			{Field: "X-Email", Values: []string{value}},
+			{Field: extra, Values: []string{value, user}},
+		}
+		if int(twice) < len(claims) {
+			claims[twice].Values = append(claims[twice].Values, value)
+		}
+		before := make(http.Header)
+		for _, claim := range claims {
+			before[claim.Field] = slices.Clone(claim.Values)
+		}
+		source := identity.Forwarded{
+			User: []string{"X-User"}, Groups: []string{"X-Groups"}, Email: []string{"X-Email"}, Extra: []string{"X-Extra-"},
+			Separator: separator, UserPrefix: prefix, GroupPrefix: prefix,
+		}
+		id, err := source.Authenticate(t.Context(), &identity.Request{Claims: claims})
+		after := make(http.Header)
+		for _, claim := range claims {
+			after[claim.Field] = claim.Values
+		}
+		if !reflect.DeepEqual(before, after) {
+			t.Errorf("the stripped fields %q became %q", before, after)
+		}
+		if err != nil {
+			if id != nil || len(wrapped(err)) != 1 {
+				t.Errorf("%v wraps %d sentinels", err, len(wrapped(err)))
+			}
+			return
+		}
+		if user == "" || id.Username != prefix+user || id.Email != value || twice == 0 || twice == 2 {
+			t.Errorf("user %q, e-mail %q of %q", id.Username, id.Email, before)
+		}
+		checkGroups(t, before["X-Groups"], separator, prefix, id.Groups)
+		if len(id.Extra) != 1 {
+			t.Errorf("extra is %q of %q", id.Extra, extra)
+		}
+		for decoded, values := range id.Extra {
+			if decoded == "" || decoded != strings.ToLower(decoded) || !slices.Equal(values, before[extra]) {
+				t.Errorf("extra %q is %q of %q", decoded, values, before[extra])
+			}
+		}
+	})
+}
+
+// checkGroups wants every element in its place, and no others.
+func checkGroups(t *testing.T, lines []string, separator, prefix string, groups []string) {
+	t.Helper()
+	var want []string
+	for _, line := range lines {
+		elements := []string{line}
+		if separator != "" {
+			elements = strings.Split(line, separator)
+		}
+		for _, element := range elements {
+			if separator != "" {
+				element = strings.Trim(element, " \t")
+			}
+			if element != "" {
+				want = append(want, prefix+element)
+			}
+		}
+	}
+	if !slices.Equal(groups, want) {
+		t.Errorf("the groups are %q, want %q", groups, want)
+	}
+}

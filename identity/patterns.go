@@ -1,0 +1,34 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package identity
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Patterns are exact names, or prefixes with a trailing "*".
+type Patterns []string
+
+// Match says whether name matches one of them. Case matters.
+func (p Patterns) Match(name string) bool {
+	for _, pattern := range p {
+		if prefix, ok := strings.CutSuffix(pattern, "*"); ok && strings.HasPrefix(name, prefix) || pattern == name {
+			return true
+		}
+	}
+	return false
+}
+
+// CheckPattern refuses a pattern that is neither an exact name nor a prefix.
+func CheckPattern(pattern string) error {
+	name := strings.TrimSuffix(pattern, "*")
+	if name == "" {
+		return fmt.Errorf("pattern %q matches nothing or everything", pattern)
+	}
+	if strings.Contains(name, "*") {
+		return fmt.Errorf("pattern %q: only a trailing '*' makes a prefix", pattern)
+	}
+	return nil
+}
