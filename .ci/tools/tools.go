@@ -1,0 +1,16 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build tools
+
+// Package tools imports the tools of this module, so that they are direct requirements:
+// Dependabot does not renew indirect ones.
+package tools
+
+import (
+	_ "github.com/caddyserver/xcaddy/cmd/xcaddy"
+	_ "github.com/daixiang0/gci"
+	_ "github.com/golangci/golangci-lint/v2/cmd/golangci-lint"
+	_ "golang.org/x/perf/cmd/benchstat"
+	_ "mvdan.cc/gofumpt"
+)
