@@ -4,6 +4,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -62,9 +63,6 @@ func startCaddy(ctx context.Context, dir, binary string, c config) (*server, err
 			return nil, err
 		}
 	}
-	if c.log == "" {
-		c.log = "level ERROR"
-	}
 	path := filepath.Join(dir, c.name+".caddyfile")
 	text := fmt.Sprintf(`{
 	admin %s
@@ -79,7 +77,7 @@ http://:%s {
 	bind 127.0.0.1
 	%s
 }
-`, s.admin, dir, c.log, port, c.site)
+`, s.admin, dir, cmp.Or(c.log, "level ERROR"), port, c.site)
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		return nil, err
 	}
