@@ -1,0 +1,65 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package lru
+
+import "container/list"
+
+// Cache keeps the latest used values, size of them. It is not safe for concurrent use. Make
+// one with [New].
+type Cache[K comparable, V any] struct {
+	size    int
+	entries map[K]*list.Element
+	used    *list.List // of *entry[K, V], the latest used first
+}
+
+type entry[K comparable, V any] struct {
+	key   K
+	value V
+}
+
+// New makes a cache of at most size values, which is one at least.
+func New[K comparable, V any](size int) *Cache[K, V] {
+	c := &Cache[K, V]{size: max(size, 1)}
+	c.Clear()
+	return c
+}
+
+// Get returns the value of a key, to be changed in place, and marks it as used. It is nil
+// where there is none.
+func (c *Cache[K, V]) Get(key K) *V {
+	element, ok := c.entries[key]
+	if !ok {
+		return nil
+	}
+	c.used.MoveToFront(element)
+	return &element.Value.(*entry[K, V]).value
+}
+
+// Put sets the value of a key. The value that was unused for longest makes room.
+func (c *Cache[K, V]) Put(key K, value V) {
+	if there := c.Get(key); there != nil {
+		*there = value
+		return
+	}
+	for c.used.Len() >= c.size {
+		c.Remove(c.used.Back().Value.(*entry[K, V]).key)
+	}
+	c.entries[key] = c.used.PushFront(&entry[K, V]{key, value})
+}
+
+// Remove removes a key, if it is there.
+func (c *Cache[K, V]) Remove(key K) {
+	if element, ok := c.entries[key]; ok {
+		delete(c.entries, key)
+		c.used.Remove(element)
+	}
+}
+
+// Len returns how many values there are.
+func (c *Cache[K, V]) Len() int { return len(c.entries) }
+
+// Clear removes all values.
+func (c *Cache[K, V]) Clear() {
+	c.entries, c.used = make(map[K]*list.Element), list.New()
+}
