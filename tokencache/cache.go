@@ -1,22 +1,6 @@
 // Copyright 2026 The caddy-kube-identity authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package tokencache stands in front of every verification of a bearer token, be it local
-// (OIDC) or remote (TokenReview). It remembers verdicts for a short while, has each token
-// judged once however many requests bring it, and bounds what a flood of invented tokens
-// can cost: in memory, in questions to the API server, and for users who were there before.
-// The design is that of the API server's own cache (k8s.io/apiserver,
-// pkg/authentication/token/cache).
-//
-// A request goes through it in this order:
-//
-//   - [Cache.Key] hashes the token, and whatever else its verdict rests on;
-//   - [Cache.Get] looks for a verdict;
-//   - [Cache.Judge] finds one out where there is none.
-//
-// Memory: at most Size good verdicts of 64 KiB each, which would be 256 MiB by default; a
-// user with a dozen groups takes about 1 kB, which makes 4 MiB. To this come Size bad
-// verdicts of at most 1 KiB of text each.
 package tokencache
 
 import (
@@ -24,10 +8,12 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
-	"encoding/binary"
 	"hash"
 	"sync"
 	"time"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/lru"
 )
 
 // Key names a verdict: a keyed hash over all that it rests on. It says nothing of the token
@@ -67,8 +53,8 @@ type Cache struct {
 	mu sync.Mutex
 
 	// Good and bad verdicts are apart, so that no flood of bad tokens pushes a good one out.
-	good *lru[accepted]
-	bad  *lru[rejected]
+	good *lru.Cache[Key, accepted]
+	bad  *lru.Cache[Key, rejected]
 
 	flights map[Key]*flight
 	unknown int // flights under way, of keys that were not known at their start
@@ -83,8 +69,8 @@ func New(config Config) *Cache {
 	positive(&config.MaxUnknown, 1024)
 	c := &Cache{
 		config:  config,
-		good:    newLRU[accepted](config.Size),
-		bad:     newLRU[rejected](config.Size),
+		good:    lru.New[Key, accepted](config.Size),
+		bad:     lru.New[Key, rejected](config.Size),
 		flights: make(map[Key]*flight),
 	}
 	c.base, c.cancel = context.WithCancel(context.Background())
@@ -114,7 +100,7 @@ type hasher struct {
 // cache has other keys.
 func (c *Cache) Key(parts ...string) Key {
 	h := c.hashers.Get().(*hasher)
-	h.text = frame(h.text[:0], parts)
+	h.text = identity.AppendFramed(h.text[:0], parts...)
 	h.mac.Reset()
 	h.mac.Write(h.text)
 	clear(h.text) // the pool outlives the request, and keeps no token
@@ -122,16 +108,6 @@ func (c *Cache) Key(parts ...string) Key {
 	key := Key(h.sum)
 	c.hashers.Put(h)
 	return key
-}
-
-// frame appends the parts, each behind its length, so that the bytes can be read back in one
-// way only.
-func frame(text []byte, parts []string) []byte {
-	for _, part := range parts {
-		text = binary.BigEndian.AppendUint64(text, uint64(len(part)))
-		text = append(text, part...)
-	}
-	return text
 }
 
 // Get returns what is known of a key at now, and whether anything is: a good verdict, or the
@@ -144,30 +120,13 @@ func (c *Cache) Get(key Key, now time.Time) (verdict Verdict, found bool, err er
 	return c.lookLocked(key, now)
 }
 
-// Flush forgets all verdicts, for when what they rest on has changed: first change it, then
-// flush. Judgements under way go on for those who wait, but what they find is not kept, and
-// nobody joins them any more. Which keys are known is remembered: a change of trust must not
-// put everybody in line behind a flood.
-func (c *Cache) Flush() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.flushLocked()
-}
-
 // Close ends the judgements under way, without waiting until they have ended, and forgets
 // everything. [Cache.Judge] fails from then on with [identity.ErrUnavailable].
 func (c *Cache) Close() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.cancel()
-	c.flushLocked()
-	c.good.clear()
-}
-
-func (c *Cache) flushLocked() {
-	for found := range c.good.all() {
-		found.forget()
-	}
-	c.bad.clear()
+	c.good.Clear()
+	c.bad.Clear()
 	c.flights = make(map[Key]*flight)
 }

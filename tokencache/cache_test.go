@@ -180,43 +180,6 @@ func TestDefaultsStandInForWhatIsNotPositive(t *testing.T) {
 	}
 }
 
-// Where the trust changes, no verdict of before counts, neither one that is there nor one
-// that is about to come.
-func TestFlushForgetsVerdictsAndThoseUnderWay(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		cache := newCache(t, tokencache.Config{MaxUnknown: 2})
-		good, bad, late := cache.Key("good"), cache.Key("bad"), cache.Key("late")
-		put(t, cache, good, verdictOf("alice"), nil)
-		put(t, cache, bad, tokencache.Verdict{}, refused(identity.ErrRejected))
-		go func() {
-			verdict, err := cache.Judge(t.Context(), late, func(context.Context, bool) (tokencache.Verdict, error) {
-				time.Sleep(2 * time.Second)
-				return verdictOf("mallory"), nil
-			})
-			if verdict.User.Username != "mallory" || err != nil {
-				t.Errorf("who waited got %q, %v", verdict.User.Username, err)
-			}
-		}()
-		time.Sleep(time.Second)
-		cache.Flush()
-		wantGood(t, cache, good, "")
-		wantGood(t, cache, bad, "")
-		put(t, cache, late, tokencache.Verdict{}, refused(identity.ErrRejected)) // joins nothing of before
-		time.Sleep(2 * time.Second)
-		wantBad(t, cache, late, identity.ErrRejected) // and is not overwritten
-	})
-}
-
-// A change of trust puts everybody in line again, but not behind a flood.
-func TestFlushLeavesWhoIsKnown(t *testing.T) {
-	cache := newCache(t, tokencache.Config{})
-	key := cache.Key("token")
-	put(t, cache, key, verdictOf("alice"), nil)
-	cache.Flush()
-	wantKnown(t, cache, key, true)
-	wantKnown(t, cache, cache.Key("another"), false)
-}
-
 func TestCloseEndsJudgementsAndForgetsEverything(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cache := newCache(t, tokencache.Config{})

@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"time"
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
@@ -20,7 +19,13 @@ const grace = 100 * time.Millisecond
 // judgement finds out about a token.
 type judgement = func(ctx context.Context, known bool) (Verdict, error)
 
-// flight is one judgement under way, for all who wait for it.
+// flight is one judgement under way, for all requests that wait for it. Two other packages
+// have flights of their own, since the rules differ. Here there is one for each key, their
+// number is bounded for keys that are not known, and each ends at its Timeout, also for a
+// judge that does not heed its context. The keys of an OIDC issuer (identity/oidc) are one
+// thing to fetch, and whether a fetch may begin depends on when the last one ended. An
+// answer about a certificate (certauth) is also fetched while the last one still counts, and
+// no request waits for that.
 type flight struct {
 	key    Key
 	known  bool
@@ -37,15 +42,15 @@ type flight struct {
 // under way, or else what judge finds out. It returns as soon as ctx ends, while the
 // judgement goes on for the others, under a context that has nothing of any caller's.
 //
-// judge must itself read what it rests on (keys, CAs), not be handed what was read before,
-// or a [Cache.Flush] in between would be without effect. It is told whether the key is
-// known: whether a verdict on it was good within the last hour, and none was bad since. A
-// judge that limits itself has reason to let known ones pass first, as this method does: it
-// takes no more than MaxUnknown of the others at once.
+// judge must itself read what it rests on (keys, CAs): what was read before the call may have
+// been replaced since. It is told whether the key is known: whether a verdict on it was good
+// within the last hour, and none was bad since. A judge that limits itself has reason to let
+// known ones pass first, as this method does: it takes no more than MaxUnknown of the others
+// at once.
 //
 // An error of judge is returned as it is. It is kept if it wraps exactly one sentinel, which
 // is [identity.ErrRejected], [identity.ErrMalformed] or [identity.ErrForbidden], and no
-// context's error. A panic of judge is a [PanicError]. The error wraps
+// context's error. A panic of judge is an [identity.PanicError]. The error wraps
 // [identity.ErrUnavailable] when ctx ends, when the judgement takes longer than Timeout, when
 // too many are under way, and after [Cache.Close].
 func (c *Cache) Judge(
@@ -76,7 +81,7 @@ func (c *Cache) join(key Key, judge judgement) (*flight, Verdict, error) {
 	if under := c.flights[key]; under != nil {
 		return under, Verdict{}, nil
 	}
-	known := c.good.get(key) != nil // lookLocked has removed those that no longer are
+	known := c.good.Get(key) != nil // lookLocked has removed those that no longer are
 	if !known {
 		if c.unknown >= c.config.MaxUnknown {
 			return nil, Verdict{}, fmt.Errorf("%w: judging a token: %d are being judged already",
@@ -96,11 +101,7 @@ func (c *Cache) join(key Key, judge judgement) (*flight, Verdict, error) {
 func (c *Cache) run(f *flight, judge judgement) {
 	defer f.cancel()
 	defer c.land(f)
-	defer func() {
-		if value := recover(); value != nil {
-			f.verdict, f.err = Verdict{}, &PanicError{what: fmt.Sprintf("%T", value), stack: debug.Stack()}
-		}
-	}()
+	defer identity.Recovered(&f.err, identity.ErrInternal, "judging a token")
 	// what is left by runtime.Goexit, which no recover sees
 	f.err = fmt.Errorf("%w: judging a token: it ended without a verdict", identity.ErrInternal)
 	verdict, err := judge(f.ctx, f.known)
@@ -114,8 +115,7 @@ func (c *Cache) run(f *flight, judge judgement) {
 	f.err, f.kept = err, lasting(err)
 }
 
-// land ends a flight. What it found is not kept if that came too late, or if a flush has
-// taken the flight out of the map: it rests on what no longer counts.
+// land ends a flight. What it found is not kept if that came too late, or after [Cache.Close].
 func (c *Cache) land(f *flight) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -170,20 +170,3 @@ func errClosed() error {
 func gaveUp(err error) error {
 	return fmt.Errorf("%w: waiting for the verdict on a token: %w", identity.ErrUnavailable, err)
 }
-
-// PanicError is a panic in a judgement. It wraps [identity.ErrInternal].
-type PanicError struct {
-	what  string
-	stack []byte
-}
-
-// Error says which type the value had, and not its text, which may contain the token.
-func (e *PanicError) Error() string {
-	return fmt.Sprintf("%v: judging a token: panic: %s", identity.ErrInternal, identity.Quote(e.what))
-}
-
-// Unwrap returns the sentinel.
-func (e *PanicError) Unwrap() error { return identity.ErrInternal }
-
-// Stack returns where it happened, for the log.
-func (e *PanicError) Stack() []byte { return e.stack }

@@ -132,31 +132,31 @@ func interrupted(err error) bool {
 
 // lookLocked returns what is known of a key, and lets go of what has ended.
 func (c *Cache) lookLocked(key Key, now time.Time) (verdict Verdict, found bool, err error) {
-	if good := c.good.get(key); good != nil {
+	if good := c.good.Get(key); good != nil {
 		if good.fresh(now) {
 			return good.verdict, true, nil
 		}
 		good.forget()
 		if !now.Before(good.known) {
-			c.good.remove(key)
+			c.good.Remove(key)
 		}
 	}
-	if bad := c.bad.get(key); bad != nil {
+	if bad := c.bad.Get(key); bad != nil {
 		if now.Before(bad.until) {
 			return Verdict{}, true, bad.reason
 		}
-		c.bad.remove(key)
+		c.bad.Remove(key)
 	}
 	return Verdict{}, false, nil
 }
 
 // acceptLocked keeps a good verdict. There is no bad one: the key would not have been judged.
 func (c *Cache) acceptLocked(key Key, verdict *Verdict, now time.Time) {
-	c.good.put(key, accept(verdict, now, c.config.TTL))
+	c.good.Put(key, accept(verdict, now, c.config.TTL))
 }
 
 // rejectLocked keeps a bad one, which also ends being known.
 func (c *Cache) rejectLocked(key Key, reason *refusal, now time.Time) {
-	c.good.remove(key)
-	c.bad.put(key, rejected{reason, now.Add(c.config.NegativeTTL)})
+	c.good.Remove(key)
+	c.bad.Put(key, rejected{reason, now.Add(c.config.NegativeTTL)})
 }
