@@ -8,12 +8,12 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
+	"github.com/caddy-kube-identity/caddy-kube-identity/outage"
 )
 
 const (
@@ -135,7 +135,7 @@ func (s *ServiceAccount) run(ctx context.Context) {
 	answer := sync.OnceFunc(func() { close(s.answered) })
 	defer answer()
 	defer func() { s.current.Store(&serviceToken{err: noServiceToken(errClosed)}) }()
-	outage := serviceOutage{log: s.Log}
+	down := outage.Outage{Log: s.Log, Over: "the service account token is renewed again"}
 	for again := time.Now(); waitUntil(ctx, again); {
 		token, expires, err := s.ask(ctx)
 		if ctx.Err() != nil {
@@ -149,8 +149,12 @@ func (s *ServiceAccount) run(ctx context.Context) {
 		if err != nil {
 			kept := s.failed(err)
 			answer()
-			outage.failed(err, now.Before(kept.until))
-			again = now.Add(outage.retry())
+			message := "there is no service account token"
+			if now.Before(kept.until) {
+				message = "keeping the last good service account token"
+			}
+			down.Failed(message, err)
+			again = now.Add(down.Retry())
 			continue
 		}
 		s.current.Store(next)
@@ -158,7 +162,7 @@ func (s *ServiceAccount) run(ctx context.Context) {
 		if s.Renewed != nil {
 			s.Renewed(expires)
 		}
-		outage.over()
+		down.End()
 		again = now.Add(renewal(expires.Sub(now), s.timeout()))
 	}
 }
@@ -170,18 +174,9 @@ func (s *ServiceAccount) timeout() time.Duration {
 	return s.Timeout
 }
 
-// ask makes one request. What panics is not shown, as it may hold the token; what the
-// runtime found is.
+// ask makes one request.
 func (s *ServiceAccount) ask(ctx context.Context) (token string, expires time.Time, err error) {
-	defer func() {
-		switch cause := recover().(type) {
-		case nil:
-		case runtime.Error:
-			err = fmt.Errorf("request panicked: %s", cause.Error())
-		default:
-			err = fmt.Errorf("request panicked with %T", cause)
-		}
-	}()
+	defer identity.Recovered(&err, nil, "asking for a token")
 	ctx, cancel := context.WithTimeout(ctx, s.timeout())
 	defer cancel()
 	return s.Request(ctx)

@@ -468,12 +468,12 @@ func TestServiceAccountBadAnswers(t *testing.T) {
 		{"an error with the same sentinel", func(context.Context) (string, time.Time, error) {
 			return "", time.Time{}, fmt.Errorf("%w: answered 500", identity.ErrUnavailable)
 		}, "answered 500"},
-		{"a panic", func(context.Context) (string, time.Time, error) { panic("token " + secret) }, "panicked with string"},
-		{"a panic with an error", func(context.Context) (string, time.Time, error) { panic(errors.New(secret)) }, "panicked with *errors.errorString"},
+		{"a panic", func(context.Context) (string, time.Time, error) { panic("token " + secret) }, `asking for a token: panic: "string"`},
+		{"a panic with an error", func(context.Context) (string, time.Time, error) { panic(errors.New(secret)) }, `asking for a token: panic: "*errors.errorString"`},
 		{"a fault", func(context.Context) (string, time.Time, error) {
 			none := make([]string, 0)
 			return none[len(secret)], time.Time{}, nil
-		}, "request panicked: runtime error: index out of range"},
+		}, `asking for a token: panic: "runtime error: index out of range`},
 		{"no way to ask", nil, "nil pointer"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -16,9 +16,6 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 )
 
-// maxExpiry is the end of the year 9999, in seconds: what is later has no date.
-const maxExpiry = 253402300799
-
 // userOf is the user of an answer, in slices and maps of its own. Names that no upstream
 // should see are left for [identity.Policy] to refuse.
 func userOf(info *authenticationv1.UserInfo) identity.User {
@@ -70,7 +67,7 @@ func expiry(token string) time.Time {
 	var claims struct {
 		Expires *float64 `json:"exp"`
 	}
-	if err := json.Unmarshal(decoded, &claims); err != nil || claims.Expires == nil || *claims.Expires > maxExpiry {
+	if err := json.Unmarshal(decoded, &claims); err != nil || claims.Expires == nil || *claims.Expires > identity.MaxUnixTime {
 		return time.Time{}
 	}
 	return time.Unix(int64(max(*claims.Expires, 0)), 0)
