@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/caddy-kube-identity/caddy-kube-identity/filewatch"
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 )
 
@@ -82,7 +83,7 @@ func TestFileThatChanges(t *testing.T) {
 		keys := mustFileKeys(t, path, logged.log)
 		generation := keys.Generation()
 		keyFile(t, path, jwks(t, "ed25519-2"))
-		time.Sleep(fileLook - 1)
+		time.Sleep(filewatch.Interval - 1)
 		wantToken(t, keys, "ed25519-1")
 		time.Sleep(time.Nanosecond)
 		wantToken(t, keys, "ed25519-2")
@@ -95,7 +96,7 @@ func TestFileThatChanges(t *testing.T) {
 		if err := os.Rename(path+".new", path); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(fileLook)
+		time.Sleep(filewatch.Interval)
 		if keys.Generation() != generation {
 			t.Error("another generation of the same keys")
 		}
@@ -132,7 +133,7 @@ func TestLastGoodFileIsKept(t *testing.T) {
 				generation := keys.Generation()
 				spoil(t, path)
 				for range 70 { // logged at first, and after a minute
-					time.Sleep(fileLook)
+					time.Sleep(filewatch.Interval)
 					wantToken(t, keys, "ed25519-1")
 				}
 				if keys.Generation() != generation {
@@ -140,11 +141,11 @@ func TestLastGoodFileIsKept(t *testing.T) {
 				}
 				logged.want(t, "keeping the last good keys of an issuer: reading keys", "keeping the last good keys of an issuer: reading keys")
 				keyFile(t, path, jwks(t, "ed25519-2"))
-				time.Sleep(fileLook)
+				time.Sleep(filewatch.Interval)
 				wantToken(t, keys, "ed25519-2")
 				logged.want(t, "the keys of an issuer can be read again")
 				keyFile(t, path, jwks(t, "ed25519-1"))
-				time.Sleep(fileLook)
+				time.Sleep(filewatch.Interval)
 				wantToken(t, keys, "ed25519-1")
 				logged.want(t)
 			})
@@ -165,7 +166,7 @@ func TestFileThatDoesNotChange(t *testing.T) {
 	before := keys.current.Load()
 	look := func() {
 		t.Helper()
-		keys.looked.Store(time.Now().Add(-fileLook).UnixNano())
+		keys.pace.Looked(time.Now().Add(-filewatch.Interval))
 		wantToken(t, keys, "ed25519-1")
 	}
 	look()
@@ -212,7 +213,7 @@ func TestFileThatDoesNotChange(t *testing.T) {
 	look()
 	logged.want(t, "keeping the last good keys", "the keys of an issuer can be read again")
 	// a clock that was set back by an hour
-	keys.looked.Store(time.Now().Add(time.Hour).UnixNano())
+	keys.pace.Looked(time.Now().Add(time.Hour))
 	keyFile(t, path, jwks(t, "ed25519-2"))
 	wantToken(t, keys, "ed25519-2")
 }
@@ -237,7 +238,7 @@ func TestFileThatChangesUnderLoad(t *testing.T) {
 			if err := os.Rename(path+".new", path); err != nil {
 				t.Fatal(err)
 			}
-			time.Sleep(2 * fileLook)
+			time.Sleep(2 * filewatch.Interval)
 			wantToken(t, keys, name)
 		}
 		callers.Wait()

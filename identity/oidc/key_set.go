@@ -6,7 +6,6 @@ package oidc
 import (
 	"errors"
 	"fmt"
-	"runtime"
 	"slices"
 
 	"github.com/go-jose/go-jose/v4"
@@ -46,11 +45,8 @@ type publicKey struct {
 // where the token has no kid. The error wraps [identity.ErrRejected], and errUnknownKey
 // or errSignature where other keys could still verify the token.
 func (s *keySet) verify(token string, header Header) (payload []byte, err error) {
-	defer func() {
-		if recover() != nil { // parsers of tokens have had such faults (CVE-2025-27144 and others)
-			payload, err = nil, fmt.Errorf("%w: panic while reading the token", identity.ErrRejected)
-		}
-	}()
+	// parsers of tokens have had such faults (CVE-2025-27144 and others)
+	defer identity.Recovered(&err, identity.ErrRejected, "reading the token")
 	signed, err := parseSigned(token, header)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", identity.ErrRejected, err)
@@ -106,18 +102,4 @@ func parseSigned(token string, header Header) (*jose.JSONWebSignature, error) {
 		}
 	}
 	return signed, nil
-}
-
-// noPanic makes an error of a panic, of which it keeps what the runtime itself says and
-// nothing that may be from the wire. In the background nobody else would recover.
-func noPanic(err *error) {
-	value := recover()
-	if value == nil {
-		return
-	}
-	if fault, ok := value.(runtime.Error); ok {
-		*err = fmt.Errorf("panic while reading keys: %s", identity.Quote(fault.Error()))
-		return
-	}
-	*err = errors.New("panic while reading keys")
 }

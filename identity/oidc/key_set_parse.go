@@ -170,14 +170,8 @@ func newPublicKey(jwk *jose.JSONWebKey, restricted bool) (*publicKey, error) {
 	if err != nil {
 		return nil, errors.New("it is invalid")
 	}
-	key := &publicKey{id: jwk.KeyID, key: jwk.Key, algorithms: algorithms}
-	hash := sha256.New()
-	for _, part := range append([]string{string(der), jwk.KeyID}, algorithms...) {
-		hash.Write(binary.BigEndian.AppendUint64(nil, uint64(len(part))))
-		hash.Write([]byte(part))
-	}
-	hash.Sum(key.sum[:0])
-	return key, nil
+	sum := sha256.Sum256(identity.AppendFramed(nil, append([]string{string(der), jwk.KeyID}, algorithms...)...))
+	return &publicKey{id: jwk.KeyID, key: jwk.Key, algorithms: algorithms, sum: sum}, nil
 }
 
 // algorithmsOf returns what a key can verify by its type (RFC 7518, sections 3.3 to 3.5,

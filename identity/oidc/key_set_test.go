@@ -383,18 +383,4 @@ func TestPanicsAreRefusals(t *testing.T) {
 	token, header := signedBy(t, "rsa-1", "RS256", "rsa-1")
 	payload, err := set.verify(token, header)
 	wantKeyError(t, token, payload, err, identity.ErrRejected)
-
-	for name, fault := range map[string]func(){
-		"of the runtime":           func() { _ = []string{}[len(t.Name())] },
-		"with a text off the wire": func() { panic("secret") },
-	} {
-		err := func() (err error) {
-			defer noPanic(&err)
-			fault()
-			return nil
-		}()
-		if err == nil || strings.Contains(err.Error(), "secret") || !strings.HasPrefix(err.Error(), "panic while reading keys") {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
 }

@@ -5,11 +5,12 @@ package oidc
 
 import (
 	"errors"
-	"math/rand/v2"
 	"net/http"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/outage"
 )
 
 const (
@@ -20,12 +21,6 @@ const (
 
 	// maxStale is for how long they are used after that.
 	maxStale = 24 * time.Hour
-
-	// firstRetry and lastRetry are the times after a failure, doubled with each, to which up
-	// to a quarter is added, so that proxies that were started together do not ask together:
-	// 1 s to 60 s.
-	firstRetry = time.Second
-	lastRetry  = 48 * time.Second
 )
 
 var (
@@ -72,17 +67,10 @@ func (s *keyState) failed(err error, now time.Time) *keyState {
 	next := *s
 	next.ended, next.err = now, err
 	next.failures++
-	if retry := now.Add(backOff(next.failures)); next.due.Before(retry) {
+	if retry := now.Add(outage.BackOff(next.failures)); next.due.Before(retry) {
 		next.due = retry
 	}
 	return &next
-}
-
-// backOff returns the time after a number of failures: 1 s, 2 s, 4 s, and from the seventh
-// on 48 s, and up to a quarter more.
-func backOff(failures int) time.Duration {
-	delay := min(firstRetry<<min(failures-1, 10), lastRetry)
-	return delay + rand.N(delay/4+1) //nolint:gosec // it spreads load and is no secret
 }
 
 // lifetime is for how long an answer is fresh (RFC 9111, section 4.2). What cannot be

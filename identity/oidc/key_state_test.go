@@ -54,23 +54,6 @@ func TestLifetimes(t *testing.T) {
 	}
 }
 
-func TestBackOff(t *testing.T) {
-	for failures, want := range map[int]time.Duration{1: 1, 2: 2, 3: 4, 4: 8, 5: 16, 6: 32, 7: 48, 8: 48, 100: 48, 1 << 40: 48} {
-		least := want * time.Second
-		seen := make(map[time.Duration]bool)
-		for range 100 {
-			delay := backOff(failures)
-			if delay < least || delay > least*5/4 || delay > time.Minute {
-				t.Errorf("%d failures: %v", failures, delay)
-			}
-			seen[delay] = true
-		}
-		if len(seen) < 10 {
-			t.Errorf("%d failures: always the same time", failures)
-		}
-	}
-}
-
 // The same keys are not tried once more for a token that they did not verify.
 func TestEqualKeysAreNoNews(t *testing.T) {
 	now := time.Now()

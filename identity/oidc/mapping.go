@@ -12,11 +12,6 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 )
 
-// credentialID is the extra in which the API server names the token
-// (k8s.io/apiserver, pkg/authentication/user: CredentialIDKey), so that an audit log
-// can tell two tokens of one user apart.
-const credentialID = "authentication.kubernetes.io/credential-id"
-
 // ErrGroupOverage says that the issuer left the groups out of the token, because there
 // are too many, and put a place into it where they can be asked for: Entra ID does so
 // above 200 groups. Such places are not visited, since that would be a request to
@@ -151,7 +146,7 @@ func Describe(user *identity.User, claims Claims, emailVerifiedOptional bool) {
 		if user.Extra == nil {
 			user.Extra = make(map[string][]string, 1)
 		}
-		user.Extra[credentialID] = []string{"JTI=" + jti}
+		user.Extra[identity.CredentialID] = []string{"JTI=" + jti}
 	}
 }
 

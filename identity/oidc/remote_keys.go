@@ -64,7 +64,10 @@ type RemoteConfig struct {
 //
 // There is one fetch at a time. It takes 10 s at most, and those who need it wait for it
 // for as long as their context lasts, on which the fetch itself does not depend. What can
-// be verified with the keys at hand waits for nothing and takes no lock.
+// be verified with the keys at hand waits for nothing and takes no lock. Packages certauth
+// and tokencache also let many wait for one answer, by other rules. Here all tokens of an
+// issuer wait for the same fetch, and when the last one ended decides whether another may
+// begin: there, each certificate and each token has its own, which begins when it is needed.
 //
 // go-oidc's RemoteKeySet keeps keys for ever, and asks again for each token that somebody
 // makes up.
@@ -94,7 +97,7 @@ func NewRemoteKeys(config RemoteConfig) (*RemoteKeys, error) {
 	k := &RemoteKeys{
 		fetcher:   fetcher{roots: config.Roots, transport: config.Transport},
 		discovery: found,
-		log:       keyLog{log: config.Log},
+		log:       newKeyLog(config.Log),
 	}
 	k.state.Store(&keyState{err: errNotFetched})
 	k.ctx, k.cancel = context.WithCancel(context.Background())
@@ -227,7 +230,7 @@ func (k *RemoteKeys) fly() {
 
 // fetch asks where the keys are, if that is not known, and for the keys.
 func (k *RemoteKeys) fetch(ctx context.Context) (set *keySet, skipped error, life time.Duration, err error) {
-	defer noPanic(&err)
+	defer identity.Recovered(&err, nil, "reading keys")
 	from, fresh, err := k.discovery.find(ctx, &k.fetcher)
 	if err != nil {
 		return nil, nil, 0, err

@@ -38,9 +38,6 @@ type Issuer struct {
 	Mapper Mapper
 }
 
-// maxTime is the last second of the year 9999: what is beyond it is no time.
-const maxTime = 253402300799
-
 // verify makes sure that the issuer made this token, for us, and for now. The error
 // wraps [identity.ErrRejected] or [identity.ErrUnavailable].
 func (i *Issuer) verify(ctx context.Context, token *unverified, now time.Time) (expires time.Time, err error) {
@@ -150,7 +147,7 @@ func (i *Issuer) checkTimes(claims Claims, now time.Time) (expires time.Time, er
 // numericDate reads a NumericDate (RFC 7519, section 2), to the second.
 func numericDate(value any) (time.Time, bool) {
 	seconds, ok := value.(float64)
-	if !ok || !(seconds >= 0 && seconds <= maxTime) {
+	if !ok || !(seconds >= 0 && seconds <= identity.MaxUnixTime) {
 		return time.Time{}, false
 	}
 	return time.Unix(int64(seconds), 0), true
