@@ -10,7 +10,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"runtime"
 	"slices"
 	"time"
 
@@ -119,38 +118,30 @@ func (a *Authenticator) cached(
 }
 
 // keyOf hashes what a verdict rests on: the roots, what is known of revocation, and the
-// lines, each with its length, so that no two different lists give the same bytes.
+// lines, in numbers and framed, so that no two different lists give the same bytes.
 func (a *Authenticator) keyOf(trust Key, material [][]string) Key {
-	hash := sha256.New()
-	var number [8]byte
-	write := func(n uint64) {
-		binary.BigEndian.PutUint64(number[:], n)
-		hash.Write(number[:])
-	}
-	hash.Write(trust[:])
-	if a.Revocation != nil {
-		write(a.Revocation.Generation())
-	}
+	room := len(trust) + 8
 	for _, lines := range material {
-		write(uint64(len(lines)))
+		room += 8
 		for _, line := range lines {
-			write(uint64(len(line)))
-			hash.Write([]byte(line))
+			room += 8 + len(line)
 		}
 	}
-	var key Key
-	hash.Sum(key[:0])
-	return key
+	text := append(make([]byte, 0, room), trust[:]...)
+	if a.Revocation != nil {
+		text = binary.BigEndian.AppendUint64(text, a.Revocation.Generation())
+	}
+	for _, lines := range material {
+		text = binary.BigEndian.AppendUint64(text, uint64(len(lines)))
+		text = identity.AppendFramed(text, lines...)
+	}
+	return sha256.Sum256(text)
 }
 
 // parse reads the certificates out of header lines. A parser that panics on what a
 // client made is a client that sent something malformed.
 func (a *Authenticator) parse(leaf, chain []string) (certs []*x509.Certificate, err error) {
-	defer func() {
-		if value := recover(); value != nil {
-			err = malformedByPanic(value)
-		}
-	}()
+	defer identity.Recovered(&err, identity.ErrMalformed, "reading a certificate")
 	limit := a.Verifier.MaxIntermediates + 1 // the root may come too
 	if a.LeafOnly {
 		limit = 0
@@ -176,11 +167,7 @@ func (a *Authenticator) parse(leaf, chain []string) (certs []*x509.Certificate, 
 func (a *Authenticator) judge(
 	ctx context.Context, roots *x509.CertPool, certs []*x509.Certificate, now time.Time,
 ) (verdict Verdict, until time.Time, err error) {
-	defer func() {
-		if value := recover(); value != nil {
-			err = malformedByPanic(value)
-		}
-	}()
+	defer identity.Recovered(&err, identity.ErrMalformed, "reading a certificate")
 	intermediates := certs[1:]
 	if a.Intermediates != nil {
 		intermediates = slices.Concat(intermediates, a.Intermediates())
@@ -202,13 +189,4 @@ func (a *Authenticator) judge(
 		return Verdict{}, until, err
 	}
 	return Verdict{User: user, Expires: expires}, until, nil
-}
-
-// malformedByPanic keeps of a panic what the runtime itself says, and no text that may
-// be out of a certificate.
-func malformedByPanic(value any) error {
-	if err, ok := value.(runtime.Error); ok {
-		return fmt.Errorf("%w: panic while reading a certificate: %s", identity.ErrMalformed, identity.Quote(err.Error()))
-	}
-	return fmt.Errorf("%w: panic while reading a certificate", identity.ErrMalformed)
 }

@@ -4,11 +4,11 @@
 package certauth
 
 import (
-	"container/list"
 	"sync"
 	"time"
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/lru"
 )
 
 // Key names a verdict: a hash over the whole certificate material and over what it was
@@ -26,20 +26,13 @@ type Verdict struct {
 // ones are not kept: judging again costs what a handshake costs, and a cache of them
 // would let whoever sends garbage push good ones out.
 type Cache struct {
-	mu      sync.Mutex
-	size    int
-	entries map[Key]*list.Element
-	used    *list.List // of *entry, the latest used first
-}
-
-type entry struct {
-	key     Key
-	verdict Verdict
+	mu       sync.Mutex
+	verdicts *lru.Cache[Key, Verdict]
 }
 
 // NewCache makes a cache of at most size verdicts.
 func NewCache(size int) *Cache {
-	return &Cache{size: size, entries: make(map[Key]*list.Element), used: list.New()}
+	return &Cache{verdicts: lru.New[Key, Verdict](size)}
 }
 
 // Get returns a verdict that is still true at now. The user's slices and maps are
@@ -47,17 +40,15 @@ func NewCache(size int) *Cache {
 func (c *Cache) Get(key Key, now time.Time) (Verdict, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	element, ok := c.entries[key]
-	if !ok {
+	found := c.verdicts.Get(key)
+	if found == nil {
 		return Verdict{}, false
 	}
-	found := element.Value.(*entry)
-	if !now.Before(found.verdict.until) {
-		c.remove(element)
+	if !now.Before(found.until) {
+		c.verdicts.Remove(key)
 		return Verdict{}, false
 	}
-	c.used.MoveToFront(element)
-	return found.verdict, true
+	return *found, true
 }
 
 // Put keeps a verdict until the given time at the latest.
@@ -65,18 +56,5 @@ func (c *Cache) Put(key Key, verdict Verdict, until time.Time) {
 	verdict.until = until
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if element, ok := c.entries[key]; ok {
-		element.Value.(*entry).verdict = verdict
-		c.used.MoveToFront(element)
-		return
-	}
-	for c.used.Len() >= c.size {
-		c.remove(c.used.Back())
-	}
-	c.entries[key] = c.used.PushFront(&entry{key, verdict})
-}
-
-func (c *Cache) remove(element *list.Element) {
-	delete(c.entries, element.Value.(*entry).key)
-	c.used.Remove(element)
+	c.verdicts.Put(key, verdict)
 }

@@ -15,6 +15,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 )
 
 const (
@@ -55,7 +57,7 @@ type crl struct {
 // parseCRLs reads one list in DER, or one or more in PEM. One bad list spoils a file: to
 // skip it would make the certificates on it good.
 func parseCRLs(content []byte) (lists []*crl, err error) {
-	defer recovered(&err)
+	defer identity.Recovered(&err, nil, "parsing crl")
 	marker := []byte("-----BEGIN ")
 	blocks := bytes.Count(content, marker)
 	if blocks == 0 || !bytes.Contains(content, []byte("-----BEGIN X509 CRL-----")) {
@@ -165,7 +167,7 @@ func (c *crl) signedBy(issuer *x509.Certificate, id certID) (err error) {
 		return err
 	}
 	defer func() { c.signed[id] = err }()
-	defer recovered(&err)
+	defer identity.Recovered(&err, nil, "checking the signature of a crl")
 	if c.list.CheckSignatureFrom(issuer) != nil {
 		return fmt.Errorf("crl: %w", errSignature)
 	}
@@ -189,12 +191,4 @@ func isWeak(algorithm x509.SignatureAlgorithm) bool {
 		x509.UnknownSignatureAlgorithm, x509.MD2WithRSA, x509.MD5WithRSA,
 		x509.SHA1WithRSA, x509.DSAWithSHA1, x509.ECDSAWithSHA1,
 	}, algorithm)
-}
-
-// recovered makes an error of a panic. What is parsed came over the network, and in a
-// goroutine of its own a panic would end the server.
-func recovered(err *error) {
-	if recover() != nil {
-		*err = errors.New("parser panicked")
-	}
 }

@@ -9,28 +9,22 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/filewatch"
+	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 )
 
 const (
-	// crlLook is the time between two looks at the files.
-	crlLook = time.Second
-
-	// crlSettled is the age at which a file's time of change tells one content from the
-	// next, as file systems keep it in steps of up to two seconds.
-	crlSettled = 2 * time.Second
-
 	// crlRefresh is the longest time between two fetches of a list, crlRetry the shortest,
 	// which is also the time after a failed one.
 	crlRefresh = time.Hour
 	crlRetry   = 30 * time.Second
 )
 
-// crlSource is a file or a URL with lists.
+// crlSource is a file or a URL with lists. Make one with newCRLSource.
 type crlSource struct {
 	name string
 
@@ -39,10 +33,13 @@ type crlSource struct {
 	proven map[certID]*crl // by issuer, the newest that its key has signed
 
 	// What the last read found, for the one goroutine that reads.
-	info    os.FileInfo
-	settled bool
+	file    filewatch.File
 	digest  [sha256.Size]byte
 	failure string
+}
+
+func newCRLSource(name string) *crlSource {
+	return &crlSource{name: name, proven: make(map[certID]*crl), file: filewatch.File{Path: name}}
 }
 
 // isURL says whether an entry of CRLs is a URL. Everything else is a path.
@@ -133,21 +130,12 @@ func (s *crlSource) report(err error) bool {
 // look reads the file if it changed. A file that cannot be read, or is gone, leaves the
 // lists as they are, until they end.
 func (s *crlSource) look() (bool, error) {
-	info, err := os.Stat(s.name)
+	content, changed, err := s.file.Read(maxCRL)
 	if err != nil {
 		return false, fmt.Errorf("reading crl: %w", err)
 	}
-	if s.settled && os.SameFile(s.info, info) && s.info.Size() == info.Size() && s.info.ModTime().Equal(info.ModTime()) {
+	if !changed {
 		return false, nil
-	}
-	s.info, s.settled = info, time.Since(info.ModTime()) > crlSettled
-	if !info.Mode().IsRegular() {
-		return false, fmt.Errorf("reading crl: %s is not a regular file", s.name)
-	}
-	content, err := readLimited(s.name, maxCRL)
-	if err != nil {
-		s.settled = false
-		return false, fmt.Errorf("reading crl: %w", err)
 	}
 	news, err := s.replace(content)
 	if err != nil {
@@ -156,19 +144,9 @@ func (s *crlSource) look() (bool, error) {
 	return news, nil
 }
 
-// readLimited reads one byte more than limit at most, for the parser to refuse.
-func readLimited(name string, limit int64) ([]byte, error) {
-	file, err := os.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	return io.ReadAll(io.LimitReader(file, limit+1))
-}
-
 // fetch asks the URL.
 func (s *crlSource) fetch(ctx context.Context, f *fetcher) (news bool, err error) {
-	defer recovered(&err)
+	defer identity.Recovered(&err, nil, "fetching crl")
 	from, err := f.configured(s.name)
 	var content []byte
 	if err == nil {

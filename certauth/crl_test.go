@@ -18,6 +18,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/caddy-kube-identity/caddy-kube-identity/filewatch"
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 )
 
@@ -139,7 +140,7 @@ func TestFileChanges(t *testing.T) {
 		generation := r.Generation()
 		step := func(name string, want error, news bool, logs int64) {
 			t.Helper()
-			time.Sleep(crlLook)
+			time.Sleep(filewatch.Interval)
 			synctest.Wait()
 			_, err := r.Check(t.Context(), revChain(leaf, ca), time.Now())
 			if !errors.Is(err, want) || want == nil && err != nil {
@@ -183,7 +184,7 @@ func TestFileChanges(t *testing.T) {
 func TestFileChangesUnseen(t *testing.T) {
 	ca := revCA(t, nil, "ca")
 	path, at := filepath.Join(t.TempDir(), "list.crl"), time.Now()
-	source := &crlSource{name: path, proven: make(map[certID]*crl)}
+	source := newCRLSource(path)
 	var size int
 	for _, serial := range []int64{7, 8} {
 		content := []byte{}
@@ -206,7 +207,7 @@ func TestFileChangesUnseen(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 {
-		if news, err := source.look(); news || err != nil || !source.settled {
+		if news, err := source.look(); news || err != nil {
 			t.Errorf("news %v, %v", news, err)
 		}
 	}

@@ -33,15 +33,6 @@ const (
 	XFCC Encoding = "xfcc"
 )
 
-// ParseEncoding returns the encoding of that name.
-func ParseEncoding(name string) (Encoding, error) {
-	if encoding := Encoding(name); encoding.Valid() {
-		return encoding, nil
-	}
-	return "", fmt.Errorf("unknown encoding %s: one of %s, %s, %s, %s, %s",
-		identity.Quote(name), URLPEM, PEM, Base64DER, RFC9440, XFCC)
-}
-
 // Valid says whether e is one of the encodings above.
 func (e Encoding) Valid() bool {
 	switch e {

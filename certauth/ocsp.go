@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/crypto/ocsp"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 )
 
 const (
@@ -43,7 +45,13 @@ type ocspEntry struct {
 	last         time.Time // use
 }
 
-// flight is a question on its way, for all who wait for the same answer.
+// flight is a question on its way, for all requests that wait for the same answer. Two other
+// packages have flights of their own, since the rules differ. Here one also starts while the
+// last answer still counts, and then no request waits for it; a failure that refreshes an
+// answer is logged and not returned; and all end when revocation is closed. The verdict on a
+// token (tokencache) is found out only when it is needed, and the number of flights is
+// bounded. The keys of an issuer (identity/oidc) have a single flight, which does not begin
+// too soon after the last one.
 type flight struct {
 	done   chan struct{}
 	answer ocspAnswer
@@ -136,7 +144,7 @@ func (c *ocspClient) fly(ctx context.Context, f *flight, key ocspKey, leaf, issu
 
 // query asks the responders in turn until one has a usable answer, in one timeout for all.
 func (c *ocspClient) query(ctx context.Context, leaf, issuer *x509.Certificate, now time.Time) (answer ocspAnswer, err error) {
-	defer recovered(&err)
+	defer identity.Recovered(&err, nil, "asking about a certificate")
 	ctx, cancel := context.WithTimeout(ctx, c.fetch.timeout)
 	defer cancel()
 	request, err := ocsp.CreateRequest(leaf, issuer, nil)

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/crypto/ocsp"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 )
 
 const (
@@ -47,7 +49,7 @@ type isRevoked func(responder, issuer *x509.Certificate, now time.Time) bool
 // There is no nonce, as most responders ignore it and answers are kept: for as long as an
 // answer counts, somebody on a plain http path can show it instead of a newer one.
 func judgeAnswer(body []byte, leaf, issuer *x509.Certificate, now time.Time, revoked isRevoked) (answer ocspAnswer, err error) {
-	defer recovered(&err)
+	defer identity.Recovered(&err, nil, "reading ocsp answer")
 	// Without the issuer here, for the parser refuses an intermediate authority's own
 	// certificate in its answer. What it leaves undone then, checkSigner does.
 	response, err := ocsp.ParseResponseForCert(body, leaf, nil)

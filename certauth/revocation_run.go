@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/filewatch"
 )
 
 // running is what a started Revocation has: what it knows, and what goes on.
@@ -40,7 +42,7 @@ func newRunning(ctx context.Context, r *Revocation) *running {
 	run := &running{fetch: newFetcher(timeout, r.AllowedHosts, r.transport), log: log}
 	run.ctx, run.cancel = context.WithCancel(ctx)
 	for _, name := range r.CRLs {
-		source := &crlSource{name: name, proven: make(map[certID]*crl)}
+		source := newCRLSource(name)
 		run.sources = append(run.sources, source)
 		if isURL(name) {
 			run.urls = append(run.urls, source)
@@ -85,7 +87,7 @@ func (run *running) watchFiles(ctx context.Context) {
 	if len(run.files) == 0 {
 		return
 	}
-	ticker := time.NewTicker(crlLook)
+	ticker := time.NewTicker(filewatch.Interval)
 	defer ticker.Stop()
 	for {
 		select {

@@ -39,10 +39,6 @@ func UsernameAttributes() []Attribute {
 // GroupAttributes are the attributes that can name groups.
 func GroupAttributes() []Attribute { return []Attribute{Organization, OrganizationalUnit} }
 
-// credentialID is the extra attribute under which kube-apiserver itself notes which
-// certificate it was (k8s.io/apiserver, pkg/authentication/request/x509).
-const credentialID = "authentication.kubernetes.io/credential-id"
-
 // Mapping says who the holder of a certificate is.
 type Mapping struct {
 	// Username are attributes, in order: the first that the certificate has is the name.
@@ -91,7 +87,7 @@ type Entry struct {
 // [identity.ErrForbidden] (a name that is not among those that may pass).
 func (m *Mapping) User(chain []*x509.Certificate) (identity.User, error) {
 	leaf := chain[0]
-	user := identity.User{Extra: map[string][]string{credentialID: {"X509SHA256=" + fingerprint(leaf)}}}
+	user := identity.User{Extra: map[string][]string{identity.CredentialID: {"X509SHA256=" + fingerprint(leaf)}}}
 	if entry := m.find(chain); entry != nil {
 		user.Username, user.Groups = entry.User, entry.Groups
 		return user, nil

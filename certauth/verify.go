@@ -1,20 +1,6 @@
 // Copyright 2026 The caddy-kube-identity authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package certauth authenticates by a client certificate that a load balancer checked
-// for possession of its key and passed on in a header field, or that Caddy's own TLS
-// handshake received. It knows neither Caddy nor a log.
-//
-// A certificate is public: whoever has seen one can write it into a header. That the
-// sender of the request has its key, only the proxy that ended TLS can know, so the
-// caller must trust that proxy before it comes here. What is done here, in order:
-//
-//   - [Decode] reads the certificates out of the field, in the encoding that the proxy
-//     is known to use;
-//   - [Verifier] builds a chain to explicit roots and judges each certificate in it;
-//   - [Revocation] asks whether one of them was revoked, only after the chain is trusted;
-//   - [Mapping] says who the certificate's holder is;
-//   - [Cache] keeps the verdict for as long as all of it stays true.
 package certauth
 
 import (
@@ -158,29 +144,10 @@ func validUntil(chain []*x509.Certificate) time.Time {
 	return until
 }
 
-// explain says why Verify refused, without the names out of certificates with which
-// x509's own errors are filled.
+// explain says why Verify refused, without names out of certificates.
 func explain(err error) error {
-	if invalid, ok := errors.AsType[x509.CertificateInvalidError](err); ok {
-		switch invalid.Reason {
-		case x509.Expired:
-			return errors.New("a certificate of the chain has expired or is not yet valid")
-		case x509.IncompatibleUsage:
-			return errors.New("the certificate is not for client authentication")
-		case x509.TooManyIntermediates:
-			return errors.New("too many intermediates for a CA of the chain")
-		case x509.CANotAuthorizedForThisName, x509.NameConstraintsWithoutSANs,
-			x509.UnconstrainedName, x509.CANotAuthorizedForExtKeyUsage:
-			return errors.New("a CA of the chain may not issue this certificate")
-		default:
-			return fmt.Errorf("the certificate is invalid (x509 reason %d)", invalid.Reason)
-		}
-	}
-	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
-		return errors.New("the certificate is not issued by a trusted CA")
-	}
-	if _, ok := errors.AsType[x509.UnhandledCriticalExtension](err); ok {
-		return errors.New("the certificate has a critical extension that is not understood")
+	if fault := identity.CertificateFault(err, "client"); fault != nil {
+		return fault
 	}
 	return errors.New("the certificate does not verify")
 }
