@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/crypto/ocsp"
 
+	"github.com/caddy-kube-identity/caddy-kube-identity/fetch"
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 )
 
@@ -155,7 +156,7 @@ func (c *ocspClient) query(ctx context.Context, leaf, issuer *x509.Certificate, 
 	for _, to := range targets {
 		var body []byte
 		if c.isDown(to.url.Host) {
-			err = fmt.Errorf("fetching ocsp answer: %w a moment ago", errUnreachable)
+			err = fmt.Errorf("fetching ocsp answer: %w a moment ago", fetch.ErrUnreachable)
 			continue
 		}
 		body, err = c.fetch.post(ctx, to, "application/ocsp-request", request, maxOCSP)

@@ -8,6 +8,8 @@ import (
 	"errors"
 	"slices"
 	"time"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/fetch"
 )
 
 const (
@@ -111,7 +113,7 @@ func (c *ocspClient) isDown(host string) bool {
 // answer that was bad is none of that: with a certificate that gets bad answers one could
 // switch the check off for a revoked one.
 func (c *ocspClient) noteDown(host string, err error) {
-	if !c.backOff || !errors.Is(err, errUnreachable) || errors.Is(err, context.Canceled) {
+	if !c.backOff || !errors.Is(err, fetch.ErrUnreachable) || errors.Is(err, context.Canceled) {
 		return
 	}
 	c.mu.Lock()

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/crypto/ocsp"
 
+	"github.com/caddy-kube-identity/caddy-kube-identity/fetch"
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 )
 
@@ -108,11 +109,11 @@ func (r *Revocation) Validate() error {
 		return errors.New("crl is empty")
 	}
 	for _, entry := range r.CRLs {
-		if _, err := parseURL(entry); isURL(entry) && err != nil {
+		if _, err := fetch.ParseURL(entry); isURL(entry) && err != nil {
 			return fmt.Errorf("crl: %w", err)
 		}
 	}
-	if _, err := parseURL(r.Responder); r.Responder != "" && err != nil {
+	if _, err := fetch.ParseURL(r.Responder); r.Responder != "" && err != nil {
 		return fmt.Errorf("ocsp: %w", err)
 	}
 	for _, host := range r.AllowedHosts {

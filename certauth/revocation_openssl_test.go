@@ -20,6 +20,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-kube-identity/caddy-kube-identity/fetch"
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 )
 
@@ -271,7 +272,7 @@ func TestOpenSSLSigners(t *testing.T) {
 				return
 			}
 			_, err := r.Check(t.Context(), o.chain(t, "good"), time.Now())
-			if !errors.Is(err, identity.ErrUnavailable) || errors.Is(err, errUnreachable) {
+			if !errors.Is(err, identity.ErrUnavailable) || errors.Is(err, fetch.ErrUnreachable) {
 				t.Errorf("got %v", err)
 			}
 		})

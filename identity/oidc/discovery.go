@@ -13,6 +13,7 @@ import (
 
 	"github.com/go-jose/go-jose/v4/json"
 
+	"github.com/caddy-kube-identity/caddy-kube-identity/fetch"
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 )
 
@@ -42,7 +43,7 @@ func newDiscovery(config *RemoteConfig) (*discovery, error) {
 	case config.JWKSURL != "" && config.DiscoveryURL != "":
 		return nil, errors.New("there is a jwks url, so that nothing is discovered, and a discovery url")
 	case config.JWKSURL != "":
-		keys, err := parseURL(config.JWKSURL)
+		keys, err := fetch.ParseSecureURL(config.JWKSURL)
 		if err != nil {
 			return nil, fmt.Errorf("parsing jwks url: %w", err)
 		}
@@ -57,7 +58,7 @@ func newDiscovery(config *RemoteConfig) (*discovery, error) {
 			return nil, errors.New("parsing issuer: a query or fragment, below which there is no discovery document")
 		}
 	}
-	document, err := parseURL(raw)
+	document, err := fetch.ParseSecureURL(raw)
 	if err != nil {
 		return nil, fmt.Errorf("parsing %s: %w", what, err)
 	}
@@ -109,7 +110,7 @@ func parseDiscovery(content []byte, issuer string) (*url.URL, error) {
 	case document.Keys == "":
 		return nil, errors.New("it has no jwks_uri")
 	}
-	keys, err := parseURL(document.Keys)
+	keys, err := fetch.ParseSecureURL(document.Keys)
 	if err != nil {
 		return nil, fmt.Errorf("its jwks_uri: %w", err)
 	}

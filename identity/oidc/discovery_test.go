@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/caddy-kube-identity/caddy-kube-identity/fetch"
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 )
 
@@ -148,7 +149,7 @@ func TestKeysThatMoved(t *testing.T) {
 				if test.later == nil {
 					wantToken(t, keys, "p256-1")
 				} else {
-					wantToken(t, keys, "p256-1", identity.ErrUnavailable, statusError(test.status))
+					wantToken(t, keys, "p256-1", identity.ErrUnavailable, fetch.StatusError(test.status))
 				}
 				issuer.wantAsked(t, test.asked...)
 				time.Sleep(askAgain)
@@ -171,7 +172,7 @@ func TestKeysThatAreNowhere(t *testing.T) {
 		issuer.answer(keysURL, fakeAnswer{status: http.StatusNotFound})
 		keys := issuer.remoteKeys(t, nil)
 		for range 3 {
-			wantToken(t, keys, "ed25519-1", identity.ErrUnavailable, statusError(404))
+			wantToken(t, keys, "ed25519-1", identity.ErrUnavailable, fetch.StatusError(404))
 			issuer.wantAsked(t, keysConfig, keysURL)
 			time.Sleep(time.Minute)
 		}
@@ -180,7 +181,7 @@ func TestKeysThatAreNowhere(t *testing.T) {
 		issuer.takeAsked()
 		issuer.answer(keysURL, fakeAnswer{status: http.StatusGone})
 		time.Sleep(askAgain)
-		wantToken(t, keys, "p256-1", identity.ErrUnavailable, statusError(410))
+		wantToken(t, keys, "p256-1", identity.ErrUnavailable, fetch.StatusError(410))
 		issuer.wantAsked(t, keysURL, keysConfig, keysURL)
 	})
 }
@@ -198,7 +199,7 @@ func TestKeysWithoutDiscovery(t *testing.T) {
 		issuer.answer(keysURL, fakeAnswer{status: http.StatusNotFound})
 		time.Sleep(13 * time.Hour)
 		wantToken(t, keys, "ed25519-1")
-		wantToken(t, keys, "p256-1", identity.ErrUnavailable, statusError(404))
+		wantToken(t, keys, "p256-1", identity.ErrUnavailable, fetch.StatusError(404))
 		issuer.wantAsked(t, keysURL, keysURL)
 		issuer.publish(t, "p256-1")
 		time.Sleep(time.Minute)

@@ -5,7 +5,6 @@ package oidc
 
 import (
 	"context"
-	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -24,36 +23,6 @@ import (
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 )
-
-func TestKeyURLs(t *testing.T) {
-	for raw, want := range map[string]bool{
-		"https://idp.example": true, "https://IDP.example:8443/a/b?c=d": true, "https://10.0.0.1/": true, "https://[2001:db8::1]:443/": true,
-		"https://idp.example./": true, "HTTPS://idp.example": true, "https://localhost": true,
-		"http://localhost": true, "http://LOCALHOST:8080": true, "http://127.0.0.1": true, "http://127.255.0.9:1/": true, "http://[::1]:80": true,
-		"http://[::ffff:127.0.0.1]/": true,
-
-		"http://idp.example": false, "http://10.0.0.1": false, "http://0.0.0.0": false, "http://[::]": false, "http://128.0.0.1": false,
-		"http://localhost.example": false, "http://127.0.0.1.example": false, "http://localhost.": false, "http://127.1": false,
-		"http://[::ffff:10.0.0.1]/": false, "http://localhost@idp.example": false,
-		"https://u@idp.example": false, "https://u:p@idp.example": false, "https://@idp.example": false,
-		"https://idp.example#": false, "https://idp.example/#a": false, "https://idp.example?#": false,
-		"ftp://idp.example": false, "file:///etc/passwd": false, "unix:///run/x": false, "//idp.example": false, "idp.example": false,
-		"": false, "https://": false, "https:idp.example": false, "https:///a": false, "https://:443": false,
-		"https://idp.example:0": false, "https://idp.example:65536": false, "https://idp.example:": true,
-		"https://idp example": false, "https://idp.example\r\nX: y": false, "https://idp%2eexample": false, "https://ïdp.example": false,
-		"https://[fe80::1%25eth0]": false, "https://idp.example/%zz": false,
-		"https://" + strings.Repeat("a", 254):              false,
-		"https://idp.example/" + strings.Repeat("a", 2048): false,
-	} {
-		u, err := parseURL(raw)
-		if (err == nil) != want || (u == nil) == want {
-			t.Errorf("%q: %v", raw, err)
-		}
-		if err != nil && (len(err.Error()) > 256 || strings.ContainsAny(err.Error(), "\r\n")) {
-			t.Errorf("%q: %v", raw, err)
-		}
-	}
-}
 
 // tlsIssuer is an issuer on this machine. Its certificate is for 127.0.0.1 and example.com.
 type tlsIssuer struct {
@@ -145,14 +114,6 @@ func TestKeysOnThisMachine(t *testing.T) {
 	wantToken(t, tlsKeys(t, server.URL, nil), "ed25519-1")
 	wantUnavailable(t, tlsKeys(t, strings.Replace(server.URL, "http:", "https:", 1), nil), "the answer is not TLS")
 
-	for address, want := range map[string]bool{
-		"127.0.0.1:80": true, "[::1]:80": true, "[::ffff:127.0.0.1]:80": true,
-		"10.0.0.1:80": false, "[2001:db8::1]:80": false, "[::ffff:10.0.0.1]:80": false, "nonsense": false,
-	} {
-		if err := loopbackOnly("tcp", address, nil); (err == nil) != want {
-			t.Errorf("%s: %v", address, err)
-		}
-	}
 	// localhost that is resolved to another address
 	f := &fetcher{}
 	transport := f.newTransport(&url.URL{Scheme: "http", Host: "localhost"})
@@ -330,13 +291,12 @@ func TestUnreachableIssuers(t *testing.T) {
 // What errors say that are hard to have: nothing out of a certificate, nothing off the wire.
 func TestExplanations(t *testing.T) {
 	for want, err := range map[string]error{
-		"no whole answer within 10s":                    fmt.Errorf("secret: %w", context.DeadlineExceeded),
-		"a certificate has expired or is not yet valid": x509.CertificateInvalidError{Reason: x509.Expired, Detail: "secret"},
-		"the certificate does not verify":               &tls.CertificateVerificationError{Err: errors.New("secret")},
-		"the proxy answers with status 407":             fmt.Errorf("secret: %w", proxyError(407)),
-		"the answer is not HTTP as it should be":        errors.New("secret"),
-		"given up, as the configuration is no longer in use": fmt.Errorf(
-			"secret: %w", context.Canceled),
+		"no whole answer within 10s":                         fmt.Errorf("secret: %w", context.DeadlineExceeded),
+		"given up, as the configuration is no longer in use": fmt.Errorf("secret: %w", context.Canceled),
+		"plain http goes to loopback addresses only, and this is none": &net.OpError{
+			Op: "dial", Err: fmt.Errorf("secret: %w", errNotLoopback),
+		},
+		"the answer is not HTTP as it should be": errors.New("secret"),
 	} {
 		if got := explain(err).Error(); got != want {
 			t.Errorf("%q, want %q", got, want)

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/fetch"
 )
 
 // FuzzKeySet parses key sets without the net that catches panics: what comes out are
@@ -105,10 +107,10 @@ func FuzzDiscovery(f *testing.F) {
 		if !strings.Contains(string(content), `"issuer"`) && !strings.Contains(string(content), `\u`) {
 			t.Errorf("a document without an issuer: %q", content)
 		}
-		if keys.User != nil || keys.Fragment != "" || keys.Host == "" || keys.Scheme != "https" && (keys.Scheme != "http" || !isLoopback(keys.Hostname())) {
+		if keys.User != nil || keys.Fragment != "" || keys.Host == "" || keys.Scheme != "https" && (keys.Scheme != "http" || !fetch.IsLoopback(keys.Hostname())) {
 			t.Errorf("keys at %s", keys)
 		}
-		if again, err := parseURL(keys.String()); err != nil || again.Host != keys.Host {
+		if again, err := fetch.ParseSecureURL(keys.String()); err != nil || again.Host != keys.Host {
 			t.Errorf("%s is not what it was: %v", keys, err)
 		}
 	})

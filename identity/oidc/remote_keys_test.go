@@ -16,6 +16,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/caddy-kube-identity/caddy-kube-identity/fetch"
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 )
 
@@ -391,7 +392,7 @@ func TestOutageOfAnIssuerWithoutKeys(t *testing.T) {
 		begin := time.Now()
 		var at []time.Duration
 		for range 300_000 / 50 {
-			wantAtOnce(t, func() { wantToken(t, keys, "ed25519-1", identity.ErrUnavailable, statusError(502)) })
+			wantAtOnce(t, func() { wantToken(t, keys, "ed25519-1", identity.ErrUnavailable, fetch.StatusError(502)) })
 			if len(issuer.takeAsked()) > 0 {
 				at = append(at, time.Since(begin))
 			}
@@ -543,11 +544,11 @@ func TestMadeUpTokensInAnOutage(t *testing.T) {
 			time.Sleep(askAgain)
 			issuer.takeAsked()
 			var callers sync.WaitGroup
-			callers.Go(func() { wantToken(t, keys, "p256-1", identity.ErrUnavailable, statusError(500)) })
+			callers.Go(func() { wantToken(t, keys, "p256-1", identity.ErrUnavailable, fetch.StatusError(500)) })
 			callers.Go(func() { wantTokenBy(t, keys, "ed25519-2", "ed25519-1", identity.ErrRejected, errSignature) })
 			callers.Go(func() { wantTokenBy(t, keys, "ed25519-2", "", identity.ErrRejected, errSignature) })
 			callers.Wait()
-			wantAtOnce(t, func() { wantToken(t, keys, "p256-1", identity.ErrUnavailable, statusError(500)) })
+			wantAtOnce(t, func() { wantToken(t, keys, "p256-1", identity.ErrUnavailable, fetch.StatusError(500)) })
 			wantAtOnce(t, func() { wantToken(t, keys, "ed25519-1") })
 			issuer.wantAsked(t, keysURL)
 		}

@@ -1,0 +1,151 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package fetch_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/fetch"
+)
+
+// serve starts a server, and returns its URL and a transport to it.
+func serve(t *testing.T, handler http.HandlerFunc) (*url.URL, *http.Transport) {
+	t.Helper()
+	server := httptest.NewServer(handler)
+	t.Cleanup(server.Close)
+	transport := fetch.NewTransport(fetch.Options{Timeout: 5 * time.Second})
+	t.Cleanup(transport.CloseIdleConnections)
+	u, err := fetch.ParseURL(server.URL + "/path?query")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u, transport
+}
+
+func TestRequestSaysNothingOfTheProxy(t *testing.T) {
+	u, transport := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		w.Header().Set("Age", "60")
+		fmt.Fprintf(w, "%s %s %q %q %q", r.Method, r.URL, body, r.Header.Get("Content-Type"), r.Header.Get("User-Agent"))
+		for _, name := range []string{"Accept-Encoding", "Cookie", "Authorization", "Referer"} {
+			if r.Header.Get(name) != "" {
+				t.Errorf("%s: %q", name, r.Header.Get(name))
+			}
+		}
+	})
+	content, header, err := fetch.Get(t.Context(), transport, u, 100)
+	if want := `GET /path?query "" "" "caddy-kube-identity"`; err != nil || string(content) != want || header.Get("Age") != "60" {
+		t.Errorf("%q, %v, %v, want %q", content, header, err, want)
+	}
+	content, err = fetch.Post(t.Context(), transport, u, "text/plain", []byte("body"), 100)
+	if want := `POST /path?query "body" "text/plain" "caddy-kube-identity"`; err != nil || string(content) != want {
+		t.Errorf("%q, %v, want %q", content, err, want)
+	}
+}
+
+func TestAnswersThatAreRefused(t *testing.T) {
+	for name, test := range map[string]struct {
+		handler     http.HandlerFunc
+		want        string
+		unreachable bool
+	}{
+		"as long as the limit": {func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "12345") }, "", false},
+		"a byte longer":        {func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "secret") }, "the answer is larger than 5 bytes", false},
+		"without an end": {func(w http.ResponseWriter, r *http.Request) {
+			for r.Context().Err() == nil {
+				if _, err := w.Write(make([]byte, 32<<10)); err != nil {
+					return
+				}
+			}
+		}, "the answer is larger than 5 bytes", false},
+		"another status":   {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "secret", http.StatusTeapot) }, "status 418", false},
+		"a part":           {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusPartialContent) }, "status 206", false},
+		"a cut connection": {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, "unreachable: EOF", true},
+		"a cut body": {func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "5")
+			_, _ = io.WriteString(w, "123")
+		}, "unreachable: unexpected EOF", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			u, transport := serve(t, test.handler)
+			content, _, err := fetch.Get(t.Context(), transport, u, 5)
+			if test.want == "" {
+				if err != nil || string(content) != "12345" {
+					t.Errorf("%q, %v", content, err)
+				}
+				return
+			}
+			if err == nil || err.Error() != test.want || content != nil || errors.Is(err, fetch.ErrUnreachable) != test.unreachable {
+				t.Errorf("%q, %v, want %s", content, err, test.want)
+			}
+		})
+	}
+}
+
+// A server that redirects would have the proxy ask whom it likes (CVE-2022-3172).
+func TestRedirectsAreNotFollowed(t *testing.T) {
+	for _, status := range []int{301, 302, 303, 307, 308} {
+		var asked atomic.Int64
+		u, transport := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+			asked.Add(1)
+			w.Header().Set("Location", "/followed")
+			w.WriteHeader(status)
+		})
+		_, _, err := fetch.Get(t.Context(), transport, u, 5)
+		if got, ok := errors.AsType[fetch.StatusError](err); !ok || int(got) != status || asked.Load() != 1 {
+			t.Errorf("%d: %v after %d requests", status, err, asked.Load())
+		}
+	}
+}
+
+func TestRequestEndsWithItsContext(t *testing.T) {
+	u, transport := serve(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	_, err := fetch.Post(ctx, transport, u, "", nil, 5)
+	if !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, fetch.ErrUnreachable) {
+		t.Error(err)
+	}
+	if got := fetch.Explain(err, time.Second).Error(); got != "no whole answer within 1s" {
+		t.Error(got)
+	}
+}
+
+// A name in a certificate resolves to something behind the proxy.
+func TestGuardedTransportDoesNotConnect(t *testing.T) {
+	var asked atomic.Int64
+	u, _ := serve(t, func(http.ResponseWriter, *http.Request) { asked.Add(1) })
+	refusal := errors.New("not a public address")
+	guarded := fetch.NewTransport(fetch.Options{Timeout: 5 * time.Second, Guard: fetch.PublicOnly(refusal)})
+	for _, host := range []string{u.Hostname(), "localhost"} {
+		to := *u
+		to.Host = strings.Replace(u.Host, u.Hostname(), host, 1)
+		if _, _, err := fetch.Get(t.Context(), guarded, &to, 5); !errors.Is(err, refusal) || !errors.Is(err, fetch.ErrUnreachable) {
+			t.Errorf("%s: %v", host, err)
+		}
+	}
+	if asked.Load() != 0 {
+		t.Errorf("asked %d times", asked.Load())
+	}
+}
+
+// The proxy of the environment is for those who ask for it: it connects past the guard.
+func TestProxyIsUsedOnDemandOnly(t *testing.T) {
+	if fetch.NewTransport(fetch.Options{}).Proxy != nil {
+		t.Error("there is a proxy")
+	}
+	if fetch.NewTransport(fetch.Options{Proxy: true}).Proxy == nil {
+		t.Error("there is no proxy")
+	}
+}

@@ -1,0 +1,110 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package fetch
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
+)
+
+const (
+	// maxURL is the longest URL that is followed, in bytes.
+	maxURL = 2048
+
+	// maxHost is the longest host name there is (RFC 1035, section 2.3.4), in bytes.
+	maxHost = 253
+)
+
+// ParseURL accepts absolute http and https URLs with a plain host, so that errors of the
+// network, which show the host, cannot carry anything else.
+func ParseURL(raw string) (*url.URL, error) {
+	if err := checkLength(raw); err != nil {
+		return nil, err
+	}
+	u, err := url.Parse(raw)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("%s is not a url", identity.Quote(raw))
+	case u.Scheme != "http" && u.Scheme != "https":
+		return nil, fmt.Errorf("%s is not an http or https url", identity.Quote(raw))
+	case u.User != nil:
+		return nil, errUserName
+	}
+	if err := checkHost(u, raw); err != nil {
+		return nil, err
+	}
+	return u, nil
+}
+
+// ParseSecureURL accepts absolute https URLs, and http ones to a loopback address, without a
+// fragment: what comes over plain http is the word of any machine on the way.
+func ParseSecureURL(raw string) (*url.URL, error) {
+	if err := checkLength(raw); err != nil {
+		return nil, err
+	}
+	u, err := url.Parse(raw)
+	if err != nil { // whose text has all of it, a password as well
+		return nil, errors.New("it is not a url")
+	}
+	switch {
+	case u.User != nil:
+		return nil, errUserName
+	case u.Scheme != "http" && u.Scheme != "https":
+		return nil, fmt.Errorf("%s is not an https url", identity.Quote(raw))
+	}
+	if err := checkHost(u, raw); err != nil {
+		return nil, err
+	}
+	switch {
+	case u.Scheme == "http" && !IsLoopback(u.Hostname()):
+		return nil, fmt.Errorf("%s is not an https url, and its host is not a loopback address", identity.Quote(raw))
+	case strings.Contains(raw, "#"):
+		return nil, fmt.Errorf("%s has a fragment", identity.Quote(raw))
+	}
+	return u, nil
+}
+
+var errUserName = errors.New("url holds a user name")
+
+func checkLength(raw string) error {
+	if len(raw) > maxURL {
+		return fmt.Errorf("url is longer than %d bytes", maxURL)
+	}
+	return nil
+}
+
+func checkHost(u *url.URL, raw string) error {
+	if !IsHost(u.Hostname()) || !IsPort(u.Port()) {
+		return fmt.Errorf("%s has no usable host", identity.Quote(raw))
+	}
+	return nil
+}
+
+// IsHost says whether host is made of what host names and addresses are made of.
+func IsHost(host string) bool {
+	if strings.Contains(host, ":") {
+		_, err := netip.ParseAddr(host)
+		return err == nil && !strings.Contains(host, "%")
+	}
+	return host != "" && len(host) <= maxHost && strings.Trim(strings.ToLower(host), "abcdefghijklmnopqrstuvwxyz0123456789-._") == ""
+}
+
+// IsPort says whether port is a number from 1 to 65535, or empty.
+func IsPort(port string) bool {
+	n, err := strconv.ParseUint(port, 10, 16)
+	return port == "" || err == nil && n > 0
+}
+
+// IsLoopback says whether host is localhost or a loopback address. The name may be resolved
+// to anything: see [LoopbackOnly].
+func IsLoopback(host string) bool {
+	addr, err := netip.ParseAddr(host)
+	return strings.EqualFold(host, "localhost") || err == nil && addr.IsLoopback()
+}
