@@ -9,8 +9,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"runtime"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -227,7 +225,7 @@ func cloneHeader(header http.Header) http.Header {
 
 // write asks one injector, and turns a panic into an error.
 func write(ctx context.Context, injector Injector, id *identity.Identity, header http.Header) (err error) {
-	defer recovered(&err)
+	defer identity.Recovered(&err, identity.ErrInternal, "")
 	return classified(injector.Inject(ctx, id, header))
 }
 
@@ -240,32 +238,3 @@ func classified(err error) error {
 	}
 	return fmt.Errorf("%w: %s", identity.ErrInternal, err.Error())
 }
-
-// recovered turns a panic of a guest module into an error. The value is kept only if it is
-// the runtime's own, since a guest's text may contain a credential.
-func recovered(err *error) {
-	value := recover()
-	if value == nil {
-		return
-	}
-	what := fmt.Sprintf("%T", value)
-	if runtimeErr, ok := value.(runtime.Error); ok {
-		what = runtimeErr.Error()
-	}
-	*err = &panicError{what: what, stack: debug.Stack()}
-}
-
-// panicError is a guest module's panic.
-type panicError struct {
-	what  string
-	stack []byte
-}
-
-func (e *panicError) Error() string {
-	return fmt.Sprintf("%v: panic: %s", identity.ErrInternal, identity.Quote(e.what))
-}
-
-func (e *panicError) Unwrap() error { return identity.ErrInternal }
-
-// Stack is where it was.
-func (e *panicError) Stack() []byte { return e.stack }

@@ -68,7 +68,7 @@ func (s *configuredSource) ask(ctx context.Context, ex *exchange) (decided *conf
 }
 
 func (s *configuredSource) authenticate(ctx context.Context, r *identity.Request) (id *identity.Identity, err error) {
-	defer recovered(&err)
+	defer identity.Recovered(&err, identity.ErrInternal, "")
 	id, err = s.Authenticate(ctx, r)
 	if err == nil && id == nil {
 		return nil, identity.ErrInternal

@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -18,6 +17,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/caddy-kube-identity/caddy-kube-identity/filewatch"
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity/oidc"
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity/oidc/authenticationconfig"
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/guest"
@@ -28,9 +28,6 @@ import (
 // oidc/verify.go). After its exp it is not valid, as there.
 const earlyTokens = 5 * time.Minute
 
-// watchInterval is how often the file is looked at, at most.
-const watchInterval = time.Second
-
 // authenticationStates holds what outlives a configuration, by the path of the file.
 var authenticationStates = guest.NewPool() //nolint:gochecknoglobals // a UsagePool is what outlives a configuration
 
@@ -38,9 +35,8 @@ var authenticationStates = guest.NewPool() //nolint:gochecknoglobals // a UsageP
 type authenticationState struct {
 	file string
 
-	now     atomic.Pointer[authenticationFile]
-	looked  atomic.Int64 // nanoseconds since 1970
-	reading sync.Mutex
+	now  atomic.Pointer[authenticationFile]
+	pace filewatch.Pace
 }
 
 // authenticationFile is what the file held.
@@ -98,9 +94,7 @@ func (a *AuthenticationConfig) acquireState() error {
 		return err
 	}
 	a.stateKey, a.state = path, value.(*authenticationState)
-	a.state.reading.Lock()
-	defer a.state.reading.Unlock()
-	return a.state.use(content, config)
+	return a.state.pace.Alone(func() error { return a.state.use(content, config) })
 }
 
 func readAuthenticationConfig(path string) ([]byte, *authenticationconfig.Config, error) {
@@ -117,13 +111,7 @@ func readAuthenticationConfig(path string) ([]byte, *authenticationconfig.Config
 
 // current returns what the file says. It looks at the file again when the interval is over.
 func (s *authenticationState) current() *oidc.Authenticator {
-	now := time.Now().UnixNano()
-	since := now - s.looked.Load() // below zero after the clock was set back
-	if (since < 0 || since >= int64(watchInterval)) && s.reading.TryLock() {
-		defer s.reading.Unlock()
-		s.refresh()
-		s.looked.Store(now)
-	}
+	s.pace.Do(time.Now(), s.refresh)
 	return s.now.Load().authenticator
 }
 

@@ -11,12 +11,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
 
+	"github.com/caddy-kube-identity/caddy-kube-identity/filewatch"
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/option"
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -26,9 +26,6 @@ import (
 func init() {
 	caddy.RegisterModule(new(WatchedFile))
 }
-
-// watchInterval is how often a pool of files looks at them, at most.
-const watchInterval = time.Second
 
 // WatchedFile is a pool of CAs from PEM files that are read again when they change, as
 // cert-manager's and trust-manager's bundles do. Caddy's own pool of files reads them once.
@@ -41,8 +38,7 @@ type WatchedFile struct {
 
 	logger  *zap.Logger
 	current atomic.Pointer[fileCAs]
-	looked  atomic.Int64 // nanoseconds since 1970
-	reading sync.Mutex
+	pace    filewatch.Pace
 }
 
 // fileCAs is what the files held.
@@ -71,29 +67,23 @@ func (p *WatchedFile) Provision(ctx caddy.Context) error {
 		return fmt.Errorf("watched_file: %w", err)
 	}
 	p.current.Store(cas)
-	p.looked.Store(time.Now().UnixNano())
+	p.pace.Looked(time.Now())
 	return nil
 }
 
 // CertPool implements caddytls.CA. It is the same pointer as long as the certificates
 // are the same.
 func (p *WatchedFile) CertPool() *x509.CertPool {
-	p.refresh(time.Now().UnixNano())
+	p.pace.Do(time.Now(), p.refresh)
 	return p.current.Load().pool
 }
 
 // Certificates implements caddytls.CertificateProvider.
 func (p *WatchedFile) Certificates() []*x509.Certificate { return p.current.Load().certs }
 
-// refresh reads the files again when the interval is over. One request does it; others use
-// the current certificates meanwhile.
-func (p *WatchedFile) refresh(now int64) {
-	since := now - p.looked.Load() // below zero after the clock was set back
-	if 0 <= since && since < int64(watchInterval) || !p.reading.TryLock() {
-		return
-	}
-	defer p.reading.Unlock()
-	defer p.looked.Store(now)
+// refresh reads the files again. One request does it; others use the current certificates
+// meanwhile.
+func (p *WatchedFile) refresh() {
 	cas, err := readCAs(p.Files)
 	if err != nil {
 		p.logger.Error("keeping the last good certificates", zap.Error(err))

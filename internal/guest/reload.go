@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 	"github.com/caddyserver/caddy/v2"
 )
 
@@ -51,11 +52,8 @@ func StateKey(kind string, settings any, parts ...string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("encoding the settings: %w", err)
 	}
-	hash := sha256.New()
-	for _, part := range append([]string{string(encoded)}, parts...) {
-		fmt.Fprintf(hash, "%d:%s", len(part), part)
-	}
-	return kind + " " + hex.EncodeToString(hash.Sum(nil)), nil
+	sum := sha256.Sum256(identity.AppendFramed(nil, append([]string{string(encoded)}, parts...)...))
+	return kind + " " + hex.EncodeToString(sum[:]), nil
 }
 
 // Release gives back what a module holds of a pool, once.
