@@ -18,11 +18,6 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/trustpool"
 )
 
-const (
-	sourceNamespace   = "http.kube_identity.sources"
-	injectorNamespace = "http.kube_identity.injectors"
-)
-
 func init() {
 	httpcaddyfile.RegisterHandlerDirective("kube_identity", parseCaddyfile)
 

@@ -3,6 +3,7 @@
 
 package kubeidentity
 
+// One import of this package registers every module.
 import (
 	_ "github.com/caddy-kube-identity/caddy-kube-identity/command"
 	"github.com/caddy-kube-identity/caddy-kube-identity/injectors"
@@ -10,8 +11,8 @@ import (
 	_ "github.com/caddy-kube-identity/caddy-kube-identity/trustpool"
 )
 
-// One import of this package registers every module. What the handler asks of an injector
-// is declared here, where it is asked, so the guards stand here too.
+// The interfaces of injectors are declared in this package, which uses them, so the guards
+// are here too.
 var (
 	_ Injector     = (*injectors.Token)(nil)
 	_ Injector     = (*injectors.Impersonation)(nil)

@@ -15,8 +15,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/caddy-kube-identity/caddy-kube-identity/trustpool"
 	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/trustpool"
 )
 
 // loggingTo loads a configuration of nothing that logs into a file, and returns a context

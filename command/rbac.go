@@ -14,11 +14,12 @@ import (
 
 	"sigs.k8s.io/yaml"
 
+	"github.com/caddyserver/caddy/v2"
+
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 	"github.com/caddy-kube-identity/caddy-kube-identity/injectors"
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/guest"
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/option"
-	"github.com/caddyserver/caddy/v2"
 )
 
 // rbacOptions are what the manifest needs besides the configuration.

@@ -15,8 +15,17 @@ import (
 func TestListsThatDifferAreFramedDifferently(t *testing.T) {
 	seen := map[string][]string{}
 	for _, parts := range [][]string{
-		{}, {""}, {"", ""}, {"abc"}, {"ab", "c"}, {"a", "bc"}, {"abc", ""}, {"", "abc"},
-		{"\x00\x00\x00\x00\x00\x00\x00\x00"}, {"a\x00\x00\x00\x00\x00\x00\x00\x01b"}, {"a", "b"},
+		{},
+		{""},
+		{"", ""},
+		{"abc"},
+		{"ab", "c"},
+		{"a", "bc"},
+		{"abc", ""},
+		{"", "abc"},
+		{"\x00\x00\x00\x00\x00\x00\x00\x00"},
+		{"a\x00\x00\x00\x00\x00\x00\x00\x01b"},
+		{"a", "b"},
 	} {
 		text := string(identity.AppendFramed(nil, parts...))
 		if other, there := seen[text]; there {

@@ -118,7 +118,7 @@ func (s *authenticationState) current() *oidc.Authenticator {
 // refresh reads the file again. It keeps the last good one.
 func (s *authenticationState) refresh() {
 	logger := caddy.Log().Named(guest.Sources + ".authentication_config").With(zap.String("file", s.file))
-	content, err := os.ReadFile(s.file) //nolint:gosec // which file is read is the operator's to say
+	content, err := os.ReadFile(s.file)
 	if err == nil && bytes.Equal(content, s.now.Load().content) {
 		return
 	}

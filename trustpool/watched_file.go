@@ -16,11 +16,12 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/caddy-kube-identity/caddy-kube-identity/filewatch"
-	"github.com/caddy-kube-identity/caddy-kube-identity/internal/option"
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddytls"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/filewatch"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/option"
 )
 
 func init() {

@@ -11,8 +11,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 )
 
 // pools are all that [NewPool] made, for [States].
