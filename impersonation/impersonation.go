@@ -1,13 +1,6 @@
 // Copyright 2026 The caddy-kube-identity authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package impersonation writes a proven identity into the headers of the request that
-// goes upstream: as Kubernetes impersonation next to the proxy's own credential, as
-// the front-proxy family X-Remote-*, or as plain headers of any name.
-//
-// Every injector sets whole fields in canonical spelling, never adds to one, and
-// writes all of its fields or none. Names and values have passed
-// [identity.Policy.Check] before, so that none of them can end a header line.
 package impersonation
 
 import (

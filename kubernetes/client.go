@@ -1,9 +1,6 @@
 // Copyright 2026 The caddy-kube-identity authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package kubernetes is how the plugin itself talks to the API server: it asks who a
-// token is, and for a token of a service account. It stands on client-go's rest and
-// clientcmd packages, without the typed clientset, which would double the binary.
 package kubernetes
 
 import (

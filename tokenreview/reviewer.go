@@ -1,15 +1,6 @@
 // Copyright 2026 The caddy-kube-identity authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package tokenreview asks the API server who a bearer token is, and judges what it says.
-// A review goes through it in this order:
-//
-//   - [Limit] keeps a flood of tokens from the API server, and lets those pass first who
-//     were there before;
-//   - [Reviewer.Review] asks, once;
-//   - the answer is judged: only one that says yes in every respect is a yes.
-//
-// It remembers nothing: that is for package tokencache.
 package tokenreview
 
 import (

@@ -1,15 +1,6 @@
 // Copyright 2026 The caddy-kube-identity authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package oidc verifies tokens of OpenID Connect issuers (JWTs) and makes users of their
-// claims, by the rules of kube-apiserver where it has any.
-//
-// go-jose verifies signatures; around it this package decides what it may believe: which
-// tokens are looked at at all (compact JWS, asymmetric algorithms, no name twice), which
-// keys an issuer has and for how long they are believed ([RemoteKeys], [FileKeys]), whom a
-// token is for and when, and who the user is ([Mapping]; package authenticationconfig reads
-// the API server's own file). The tests compare it with go-oidc, with which the API server
-// verifies, in what is accepted and in what that costs.
 package oidc
 
 import (

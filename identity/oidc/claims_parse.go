@@ -18,9 +18,12 @@ import (
 // maxNames is for how many names there is room from the start: a token has about twenty.
 const maxNames = 32
 
-// parseJSON reads JSON (RFC 8259) in which no object has a name twice, also in another
-// case. It does so in half the time that jose's decoder takes, the only other one here to
-// refuse names that are there twice.
+// parseJSON reads JSON (RFC 8259) in which no object has a name twice, also in another case,
+// and all of which is UTF-8. No decoder here is that strict: encoding/json lets the last of two
+// equal names win, jose's refuses equal names and takes "SUB" beside "sub", and both replace
+// what is not UTF-8, so that two names may become one. FuzzParseClaims holds this parser to
+// both. Jose's decoder and a second pass over the names would do the same in about four times
+// the time (BenchmarkParseJSON, an ID token: 54 µs, and 13 µs here).
 func parseJSON(text []byte) (any, error) {
 	switch {
 	case !utf8.Valid(text):

@@ -1,16 +1,6 @@
 // Copyright 2026 The caddy-kube-identity authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package authenticationconfig reads the file that kube-apiserver's --authentication-config
-// reads, an AuthenticationConfiguration of apiserver.config.k8s.io/v1 or v1beta1, and makes
-// of each of its JWT authenticators what this proxy needs to do the same: whose tokens, for
-// whom, and which user they are of.
-//
-// What the API server refuses is refused here, by the same field path, and so is what it
-// would do and this proxy cannot (KEP-3331; k8s.io/apiserver,
-// plugin/pkg/authenticator/token/oidc and pkg/apis/apiserver/validation). Expressions are
-// CEL with the options and the cost limit of the API server; a function that it knows and
-// this package does not is an error when the file is read, never a rule that is left out.
 package authenticationconfig
 
 import (
