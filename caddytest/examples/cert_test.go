@@ -1,0 +1,332 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package examples_test
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/freeport"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testhandler"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testpki"
+)
+
+// certExample is an example for client certificates that runs as it stands.
+type certExample struct {
+	site     string
+	upstream *testhandler.Upstream
+}
+
+// certExampleRun starts an example with an upstream, and the pool of its CAs.
+func certExampleRun(t *testing.T, name, pool string, env map[string]string) *certExample {
+	t.Helper()
+	return certExampleRunFile(t, "examples/"+name+".caddyfile", pool, env)
+}
+
+// certExampleRunFile is certExampleRun for a file anywhere.
+func certExampleRunFile(t *testing.T, file, pool string, env map[string]string) *certExample {
+	t.Helper()
+	upstream := testhandler.NewUpstream(t)
+	port := freeport.Ports(t, 1)[0]
+	all := map[string]string{
+		"ADDRESS": "http://:" + port, "BIND": "127.0.0.1", "UPSTREAM": upstream.Addr,
+		"KUBE_TOKEN": "examples/quickstart/token", "CLIENT_CA": pool,
+	}
+	maps.Copy(all, env)
+	site := "127.0.0.1:" + port
+	quickstartRun(t, quickstartBinary(t), []string{"run", "--config", file}, all, site)
+	return &certExample{site, upstream}
+}
+
+// certExampleCase is one request, and all that the upstream sees of its sender.
+type certExampleCase struct {
+	name   string
+	from   string // an address; "" is 127.0.0.1, which the examples trust
+	fields []string
+	status int
+	want   http.Header // nil: no request reaches it
+}
+
+func (e *certExample) ask(t *testing.T, cases []certExampleCase) {
+	t.Helper()
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			if c.from == "" {
+				c.from = "127.0.0.1"
+			}
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+e.site+"/", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, field := range c.fields {
+				name, value, _ := strings.Cut(field, ": ")
+				r.Header.Add(name, value)
+			}
+			dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(c.from)}}
+			e.do(t, &http.Transport{DialContext: dialer.DialContext, DisableKeepAlives: true}, r, c.status, c.want)
+		})
+	}
+}
+
+// do sends a request, and compares what came of it.
+func (e *certExample) do(t *testing.T, transport *http.Transport, r *http.Request, status int, want http.Header) {
+	t.Helper()
+	response, err := transport.RoundTrip(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	_, _ = io.Copy(io.Discard, response.Body)
+	if response.StatusCode != status {
+		t.Errorf("the status is %d, want %d", response.StatusCode, status)
+	}
+	received := e.upstream.Take()
+	if want == nil {
+		if len(received) > 0 {
+			t.Errorf("the upstream received %v", received)
+		}
+		return
+	}
+	if len(received) != 1 {
+		t.Fatalf("the upstream received %d requests: %v", len(received), received)
+	}
+	got := received[0].Header
+	for _, name := range []string{
+		"Accept-Encoding", "Host", "User-Agent", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto",
+	} {
+		got.Del(name) // which say nothing of who is asking
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("the upstream received\n%v, want\n%v", got, want)
+	}
+}
+
+// impersonated is what an upstream sees of somebody for whom the proxy asks.
+func impersonated(user string, groups ...string) http.Header {
+	header := http.Header{
+		"Authorization":    {"Bearer not-a-token.only-for-the-quickstart"},
+		"Impersonate-User": {user},
+	}
+	if len(groups) > 0 {
+		header["Impersonate-Group"] = groups
+	}
+	return header
+}
+
+// claimsBesides adds fields by which a client would be somebody else.
+func claimsBesides(fields ...string) []string {
+	return append(fields, "Authorization: Bearer stolen", "Impersonate-User: admin", "Impersonate-Group: system:masters")
+}
+
+// TestExampleAWS: the load balancer verifies nothing, and sends the intermediates.
+func TestExampleAWS(t *testing.T) {
+	root := testpki.NewCA(t, nil, "root", nil)
+	mid := testpki.NewCA(t, root, "between", nil)
+	alice := mid.Leaf(t, func(c *x509.Certificate) {
+		c.EmailAddresses = []string{"alice@example.com"}
+		c.Subject.OrganizationalUnit = []string{"developers", "chess-club"}
+	})
+	past := mid.Leaf(t, func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) })
+	stranger := testpki.NewCA(t, nil, "root", nil).Leaf(t, nil)
+	field := func(chain ...*testpki.Pair) string { return "X-Amzn-Mtls-Clientcert: " + testpki.ALBPEM(chain...) }
+	want := impersonated("alice@example.com", "developers")
+	pool := testpki.PEMFile(t, root)
+	trusted := map[string]string{"TRUSTED_PROXIES": "127.0.0.1/32"}
+
+	certExampleRun(t, "aws-alb", pool, trusted).ask(t, []certExampleCase{
+		{name: "alice", fields: []string{field(alice, mid, root)}, status: http.StatusOK, want: want},
+		{name: "alice without the root", fields: []string{field(alice, mid)}, status: http.StatusOK, want: want},
+		{name: "alice cannot be somebody else", fields: claimsBesides(field(alice, mid)), status: http.StatusOK, want: want},
+		{name: "alice without the intermediate", fields: []string{field(alice)}, status: http.StatusUnauthorized},
+		{name: "nobody", fields: claimsBesides(), status: http.StatusUnauthorized},
+		{name: "a certificate that has expired", fields: []string{field(past, mid)}, status: http.StatusUnauthorized},
+		{name: "a certificate by somebody else", fields: []string{field(stranger)}, status: http.StatusUnauthorized},
+		{name: "an authority's certificate", fields: []string{field(mid, root)}, status: http.StatusUnauthorized},
+		{name: "two fields", fields: []string{field(alice, mid), field(alice, mid)}, status: http.StatusBadRequest},
+		{name: "past the load balancer", from: "127.0.0.2", fields: []string{field(alice, mid)}, status: http.StatusUnauthorized},
+	})
+
+	t.Run("strict", func(t *testing.T) {
+		trusted["REVOCATION"] = "strict"
+		certExampleRun(t, "aws-alb", pool, trusted).ask(t, []certExampleCase{
+			{name: "a certificate without a responder", fields: []string{field(alice, mid)}, status: http.StatusServiceUnavailable},
+		})
+	})
+}
+
+// TestExampleEnvoy: of the elements only the one that the nearest Envoy wrote counts.
+func TestExampleEnvoy(t *testing.T) {
+	root := testpki.NewCA(t, nil, "root", nil)
+	mid := testpki.NewCA(t, root, "between", nil)
+	alice, mallory := mid.Leaf(t, nil), mid.Leaf(t, testpki.Named(3, "mallory"))
+	field := func(elements ...string) []string {
+		return []string{"X-Forwarded-Client-Cert: " + strings.Join(elements, ",")}
+	}
+	want := impersonated("alice", "developers")
+	certExampleRun(t, "envoy", testpki.PEMFile(t, root), nil).ask(t, []certExampleCase{
+		{name: "alice", fields: field(testpki.XFCC(alice, mid)), status: http.StatusOK, want: want},
+		{name: "alice behind what she wrote herself", fields: field(testpki.XFCC(mallory, mid), testpki.XFCC(alice, mid)), status: http.StatusOK, want: want},
+		{name: "nobody", fields: claimsBesides(), status: http.StatusUnauthorized},
+		{
+			name:   "an element with a name out of a certificate, without quotes, and another one after it",
+			fields: field(testpki.XFCC(mallory, mid)+"spiffe://example.com/mallory", testpki.XFCC(alice, mid)), status: http.StatusBadRequest,
+		},
+		{name: "past Envoy", from: "127.0.0.2", fields: field(testpki.XFCC(alice, mid)), status: http.StatusUnauthorized},
+	})
+}
+
+// TestExampleKong: what the configuration of Kong in the example's comment does.
+func TestExampleKong(t *testing.T) {
+	root := testpki.NewCA(t, nil, "root", nil)
+	mid := testpki.NewCA(t, root, "between", nil)
+	builder := mid.Leaf(t, func(c *x509.Certificate) { c.DNSNames = []string{"ci.example.com"} })
+	stranger := testpki.NewCA(t, nil, "root", nil).Leaf(t, nil)
+	field := func(n *testpki.Pair) string { return "X-Client-Cert: " + testpki.EscapedPEM(n) }
+	consumer := func(user, group string) http.Header {
+		return http.Header{"X-Consumer-Username": {user}, "X-Consumer-Groups": {group}}
+	}
+	certExampleRun(t, "kong", testpki.PEMFile(t, mid), nil).ask(t, []certExampleCase{
+		{name: "a consumer by the CN", fields: []string{field(mid.Leaf(t, nil))}, status: http.StatusOK, want: consumer("alice", "developers")},
+		{
+			name: "a consumer by the SAN, whose CN says alice", fields: []string{field(builder)},
+			status: http.StatusOK, want: consumer("builder", "robots"),
+		},
+		{
+			name:   "a client that knows Kong's fields",
+			fields: []string{field(builder), "X-Consumer-Username: admin", "X-Consumer-Custom-ID: 1", "X-Anonymous-Consumer: true"},
+			status: http.StatusOK, want: consumer("builder", "robots"),
+		},
+		{
+			name: "a certificate that is nobody's", fields: []string{field(mid.Leaf(t, testpki.Named(3, "mallory")))},
+			status: http.StatusForbidden,
+		},
+		{name: "no certificate", fields: claimsBesides(), status: http.StatusOK, want: consumer("guest", "guests")},
+		{name: "a bad certificate", fields: []string{field(stranger)}, status: http.StatusOK, want: consumer("guest", "guests")},
+		{name: "past the proxy", from: "127.0.0.2", fields: []string{field(builder)}, status: http.StatusOK, want: consumer("guest", "guests")},
+	})
+}
+
+// TestExampleNginx runs nginx itself, with the configuration beside the example.
+func TestExampleNginx(t *testing.T) {
+	root := testpki.NewCA(t, nil, "root", nil)
+	mid := testpki.NewCA(t, root, "between", nil)
+	alice := mid.Leaf(t, nil)
+	e := certExampleRun(t, "nginx-client-cert", testpki.PEMFile(t, root, mid), nil)
+
+	t.Run("past nginx", func(t *testing.T) {
+		fields := []string{"Ssl-Client-Cert: " + testpki.EscapedPEM(alice), "Ssl-Client-Verify: SUCCESS"}
+		e.ask(t, []certExampleCase{{name: "alice", from: "127.0.0.2", fields: fields, status: http.StatusUnauthorized}})
+	})
+
+	dir := t.TempDir()
+	server := root.Leaf(t, func(c *x509.Certificate) {
+		c.DNSNames, c.ExtKeyUsage = []string{"dashboard.example.com"}, []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+	})
+	key, err := x509.MarshalPKCS8PrivateKey(server.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := exampleNginx(t, dir, e.site, map[string]string{
+		"server.pem": testpki.PEM(server), "client-ca.pem": testpki.PEM(root, mid),
+		"server-key.pem": string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})),
+	})
+	roots := x509.NewCertPool()
+	roots.AddCert(root.Cert)
+	cases := []struct {
+		name   string
+		client *testpki.Pair
+		status int
+		want   http.Header
+	}{
+		{"alice", alice, http.StatusOK, impersonated("cert:alice", "cert:developers")},
+		{"no certificate", nil, http.StatusUnauthorized, nil},
+		{"a certificate by somebody else", testpki.NewCA(t, nil, "root", nil).Leaf(t, nil), http.StatusBadRequest, nil},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			config := &tls.Config{RootCAs: roots, ServerName: "dashboard.example.com"}
+			if c.client != nil {
+				pair := &tls.Certificate{Certificate: [][]byte{c.client.Cert.Raw}, PrivateKey: c.client.Key}
+				config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return pair, nil }
+			}
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+address+"/", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Host = "dashboard.example.com"
+			// What the client says itself must be gone, whatever nginx has to say.
+			r.Header.Set("Ssl-Client-Cert", testpki.EscapedPEM(mid.Leaf(t, testpki.Named(3, "mallory"))))
+			r.Header.Set("Ssl-Client-Verify", "SUCCESS")
+			r.Header.Set("Impersonate-User", "admin")
+			e.do(t, &http.Transport{TLSClientConfig: config, DisableKeepAlives: true}, r, c.status, c.want)
+		})
+	}
+}
+
+// exampleNginx runs nginx with examples/nginx-client-cert.conf, of which only addresses and
+// the folder of the files are replaced, and returns where it listens.
+func exampleNginx(t *testing.T, dir, caddy string, files map[string]string) string {
+	t.Helper()
+	conf, err := os.ReadFile("../../examples/nginx-client-cert.conf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := "127.0.0.1:" + freeport.Ports(t, 1)[0]
+	text := string(conf)
+	for old, replacement := range map[string]string{
+		"listen 443 ssl": "listen " + address + " ssl", "/etc/nginx/tls/": dir + "/", "http://127.0.0.1:8080": "http://" + caddy,
+	} {
+		if !strings.Contains(text, old) {
+			t.Fatalf("nginx-client-cert.conf has no %q", old)
+		}
+		text = strings.ReplaceAll(text, old, replacement)
+	}
+	files["site.conf"] = text
+	// One process, so that to end it is to end nginx.
+	files["nginx.conf"] = "daemon off;\nmaster_process off;\npid nginx.pid;\nerror_log stderr;\nevents {}\nhttp {\naccess_log off;\n" +
+		"client_body_temp_path a;\nproxy_temp_path b;\nfastcgi_temp_path c;\nuwsgi_temp_path d;\nscgi_temp_path e;\n" +
+		"include site.conf;\n}\n"
+	for name, content := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	binary, err := exec.LookPath("nginx")
+	if err != nil { // Debian's place for servers, which is not on everybody's PATH
+		binary = "/usr/sbin/nginx"
+	}
+	log, err := os.Create(filepath.Join(dir, "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	nginx := exec.CommandContext(t.Context(), binary, "-p", dir, "-c", filepath.Join(dir, "nginx.conf"), "-e", "stderr")
+	nginx.Stdout, nginx.Stderr = log, log
+	if err := nginx.Start(); err != nil {
+		t.Fatalf("starting nginx (is Debian's package installed? .ci/run does it): %v", err)
+	}
+	t.Cleanup(func() { _ = nginx.Wait() }) // the test's context is done by then
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		if conn, err := net.DialTimeout("tcp", address, time.Second); err == nil {
+			_ = conn.Close()
+			return address
+		}
+		if time.Now().After(deadline) {
+			said, _ := os.ReadFile(log.Name())
+			t.Fatalf("nginx does not listen on %s:\n%s", address, said)
+		}
+	}
+}

@@ -1,0 +1,262 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package examples_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"io"
+	"math/big"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/freeport"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testhandler"
+)
+
+// exampleCase is one request to an example's site, and all that comes of it.
+type exampleCase struct {
+	name   string
+	url    string // what follows the address of the site
+	fields []string
+
+	status   int
+	location string
+	want     http.Header // the identity that the upstream sees; nil: no request reaches it
+}
+
+// exampleAsk runs the cases in order.
+func exampleAsk(t *testing.T, site string, upstream *testhandler.Upstream, cases []exampleCase) {
+	t.Helper()
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			answer := quickstartAsk(t, site+c.url, c.fields...)
+			if location := answer.header.Get("Location"); answer.status != c.status || location != c.location {
+				t.Errorf("got %d %s, want %d %s", answer.status, location, c.status, c.location)
+			}
+			received := upstream.Take()
+			if c.want == nil {
+				if len(received) > 0 {
+					t.Errorf("the upstream received %v", received)
+				}
+				return
+			}
+			if len(received) != 1 {
+				t.Fatalf("the upstream received %d requests: %v", len(received), received)
+			}
+			got := http.Header{}
+			for name, values := range received[0].Header {
+				if strings.HasPrefix(name, "Impersonate-") || strings.HasPrefix(name, "X-Remote-") ||
+					strings.HasPrefix(name, "X-Auth-Request-") || name == "Authorization" || name == "Cookie" {
+					got[name] = values
+				}
+			}
+			if !reflect.DeepEqual(got, c.want) {
+				t.Errorf("the upstream received\n%v, want\n%v", got, c.want)
+			}
+		})
+	}
+}
+
+// TestExampleOauth2Proxy puts a stand-in for oauth2-proxy beside the example: it knows one
+// session, and is meant to be asked by Caddy only.
+func TestExampleOauth2Proxy(t *testing.T) {
+	oauth2Proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		session, err := r.Cookie("_oauth2_proxy")
+		switch {
+		case r.URL.Path != "/oauth2/auth":
+			w.WriteHeader(http.StatusTeapot) // its sign-in page
+		case err == nil && session.Value == "alices":
+			w.Header().Set("X-Auth-Request-User", "alice")
+			w.Header().Set("X-Auth-Request-Groups", "developers,ops,chess-club")
+			w.WriteHeader(http.StatusAccepted)
+		default:
+			w.Header().Set("X-Auth-Request-User", "nobody-must-believe-this")
+			w.WriteHeader(http.StatusUnauthorized)
+		}
+	}))
+	defer oauth2Proxy.Close()
+	upstream := testhandler.NewUpstream(t)
+	site := "127.0.0.1:" + freeport.Ports(t, 1)[0]
+	quickstartRun(t, quickstartBinary(t), []string{"run", "--config", "examples/oauth2-proxy.caddyfile"}, map[string]string{
+		"ADDRESS":      "http://" + site,
+		"OAUTH2_PROXY": oauth2Proxy.Listener.Addr().String(),
+		"DASHBOARD":    upstream.Addr,
+		"KUBE_TOKEN":   "examples/quickstart/token",
+	}, site)
+
+	alice := http.Header{
+		"Authorization":     {"Bearer not-a-token.only-for-the-quickstart"},
+		"Impersonate-User":  {"alice"},
+		"Impersonate-Group": {"developers", "ops"},
+		"Cookie":            {"theme=dark"},
+	}
+	const session = "Cookie: theme=dark; _oauth2_proxy=alices; _oauth2_proxy_1=x"
+	exampleAsk(t, "http://"+site, upstream, []exampleCase{
+		{
+			name: "who is signed in arrives, without the session", url: "/a?b=c",
+			fields: []string{session}, status: http.StatusOK, want: alice,
+		},
+		{
+			name: "who is signed in cannot be somebody else", url: "/",
+			fields: []string{
+				session, "X-Auth-Request-User: admin", "X-Auth-Request-Email: admin@example.com",
+				"Impersonate-User: admin", "Authorization: Bearer stolen",
+			},
+			status: http.StatusOK, want: alice,
+		},
+		{
+			name: "a browser without a session is sent to sign in, and back", url: "/a?b=c&d=e",
+			fields: []string{"Accept: text/html,*/*;q=0.8", "X-Auth-Request-User: admin"},
+			status: http.StatusFound, location: "/oauth2/sign_in?rd=%2Fa%3Fb%3Dc%26d%3De",
+		},
+		{
+			name: "an XHR without a session learns just that", url: "/api",
+			fields: []string{"X-Auth-Request-User: admin"}, status: http.StatusUnauthorized,
+		},
+		{
+			name: "a session that is no longer good is none", url: "/api",
+			fields: []string{"Cookie: _oauth2_proxy=bobs"}, status: http.StatusUnauthorized,
+		},
+		{name: "the sign-in page needs no session", url: "/oauth2/sign_in", status: http.StatusTeapot},
+	})
+}
+
+// TestExampleOpenShift runs both ends of the example, the second in the place of the OAuth
+// server to which the first proxies.
+func TestExampleOpenShift(t *testing.T) {
+	upstream := testhandler.NewUpstream(t)
+	dir := t.TempDir()
+	exampleCertificates(t, dir)
+	ports := freeport.Ports(t, 2)
+	login, server := "127.0.0.1:"+ports[0], "localhost:"+ports[1]
+	file := func(name string) string { return filepath.Join(dir, name) }
+	quickstartRun(t, quickstartBinary(t), []string{"run", "--config", "examples/openshift-request-header.caddyfile"},
+		map[string]string{
+			"LOGIN_ADDRESS":  "http://" + login,
+			"SERVER_ADDRESS": "https://" + server,
+			"OAUTH_SERVER":   "https://" + server,
+			"UPSTREAM":       upstream.Addr,
+			"KUBE_TOKEN":     "examples/quickstart/token",
+			"ALICE_HASH":     "$2a$04$YABCB5d5b5atMDNGutYubuC7nTEC/1qt/BjXMHwUdDhPlfAejGRfG", // of "password"
+			"PROXY_CERT":     file("proxy.pem"), "PROXY_KEY": file("proxy-key.pem"), "PROXY_CA": file("ca.pem"),
+			"SERVER_CERT": file("server.pem"), "SERVER_KEY": file("server-key.pem"), "OAUTH_CA": file("ca.pem"),
+		}, login, server)
+
+	const password = "Authorization: Basic YWxpY2U6cGFzc3dvcmQ=" // alice:password
+	alice := http.Header{
+		"Authorization":    {"Bearer not-a-token.only-for-the-quickstart"},
+		"Impersonate-User": {"alice"},
+	}
+	exampleAsk(t, "http://"+login, upstream, []exampleCase{
+		{
+			name: "a browser that has logged in", url: "/login-proxy/oauth/authorize?client_id=console",
+			fields: []string{password}, status: http.StatusOK, want: alice,
+		},
+		{
+			name: "a browser that claims to be somebody else", url: "/login-proxy/oauth/authorize/approve",
+			fields: []string{password, "X-Remote-User: admin", "X-Remote-User-Login: admin"},
+			status: http.StatusOK, want: alice,
+		},
+		{
+			name: "a browser that has not logged in", url: "/login-proxy/oauth/authorize",
+			fields: []string{"X-Remote-User: admin"}, status: http.StatusUnauthorized,
+		},
+		{
+			name: "another endpoint of the OAuth server", url: "/login-proxy/oauth/token",
+			fields: []string{password}, status: http.StatusNotFound,
+		},
+		{name: "another path", url: "/", fields: []string{password}, status: http.StatusNotFound},
+		{
+			name: "oc", url: "/challenging-proxy/oauth/authorize", fields: []string{password, "X-Csrf-Token: 1"},
+			status: http.StatusOK, want: alice,
+		},
+		{
+			name: "a page elsewhere that uses the browser's password", url: "/challenging-proxy/oauth/authorize",
+			fields: []string{password, "X-Csrf-Token:"}, status: http.StatusForbidden,
+		},
+	})
+
+	t.Run("a client without the proxy's certificate is not the proxy", func(t *testing.T) {
+		roots := x509.NewCertPool()
+		ca, err := os.ReadFile(file("ca.pem"))
+		if err != nil || !roots.AppendCertsFromPEM(ca) {
+			t.Fatal("reading the ca: ", err)
+		}
+		transport := &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: roots}}
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+server+"/", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("X-Remote-User", "admin")
+		response, err := transport.RoundTrip(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer response.Body.Close()
+		_, _ = io.Copy(io.Discard, response.Body)
+		if received := upstream.Take(); response.StatusCode != http.StatusUnauthorized || len(received) > 0 {
+			t.Errorf("got %d, and the upstream received %v", response.StatusCode, received)
+		}
+	})
+}
+
+// exampleCertificates writes an authority, ca.pem, and what it signed: server.pem for
+// localhost, and proxy.pem for a client, with their keys.
+func exampleCertificates(t *testing.T, dir string) {
+	t.Helper()
+	ca := &x509.Certificate{
+		Subject: pkix.Name{CommonName: "ca"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+	}
+	caKey := exampleCertificate(t, dir, "ca", ca, ca, nil)
+	exampleCertificate(t, dir, "server", &x509.Certificate{
+		Subject: pkix.Name{CommonName: "server"}, DNSNames: []string{"localhost"},
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}, ca, caKey)
+	exampleCertificate(t, dir, "proxy", &x509.Certificate{
+		Subject: pkix.Name{CommonName: "auth-proxy"}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	}, ca, caKey)
+}
+
+// exampleCertificate writes NAME.pem and NAME-key.pem. Without a signer it signs itself.
+func exampleCertificate(t *testing.T, dir, name string, template, parent *x509.Certificate, signer *ecdsa.PrivateKey) *ecdsa.PrivateKey {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if signer == nil {
+		signer = key
+	}
+	template.SerialNumber = big.NewInt(time.Now().UnixNano())
+	template.NotBefore, template.NotAfter = time.Now().Add(-time.Minute), time.Now().Add(time.Hour)
+	certDER, err := x509.CreateCertificate(rand.Reader, template, parent, &key.PublicKey, signer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for file, block := range map[string]*pem.Block{
+		name + ".pem":     {Type: "CERTIFICATE", Bytes: certDER},
+		name + "-key.pem": {Type: "PRIVATE KEY", Bytes: keyDER},
+	} {
+		if err := os.WriteFile(filepath.Join(dir, file), pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return key
+}

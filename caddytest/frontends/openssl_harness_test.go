@@ -1,0 +1,127 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package frontends_test
+
+import (
+	"cmp"
+	"crypto/tls"
+	"encoding/pem"
+	"os/exec"
+	"testing"
+	"time"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testhandler"
+)
+
+// frontOpenSSL is an authority as the manual page of openssl-ca has it.
+const frontOpenSSL = `
+[ca]
+[root]
+certificate = root.pem
+private_key = root.key
+database = root.txt
+rand_serial = yes
+new_certs_dir = .
+default_md = sha256
+policy = any
+[inter]
+certificate = inter.pem
+private_key = inter.key
+database = inter.txt
+rand_serial = yes
+new_certs_dir = .
+default_md = sha256
+policy = any
+[other]
+certificate = other.pem
+private_key = other.key
+database = other.txt
+rand_serial = yes
+new_certs_dir = .
+default_md = sha256
+policy = any
+[any]
+organizationName = optional
+commonName = supplied
+[req]
+distinguished_name = dn
+[dn]
+[authority]
+basicConstraints = critical, CA:true
+keyUsage = critical, keyCertSign, cRLSign
+subjectKeyIdentifier = hash
+[client]
+basicConstraints = CA:false
+keyUsage = critical, digitalSignature
+extendedKeyUsage = clientAuth
+[server]
+basicConstraints = CA:false
+keyUsage = critical, digitalSignature
+extendedKeyUsage = serverAuth
+subjectAltName = DNS:` + testhandler.SiteHost + `
+`
+
+// newOpenSSLPKI is made by the command line of OpenSSL.
+func newOpenSSLPKI(t *testing.T) *frontPKI {
+	t.Helper()
+	p := &frontPKI{dir: t.TempDir()}
+	p.write(t, "openssl.cnf", []byte(frontOpenSSL))
+	for _, name := range []string{"root", "inter", "other"} {
+		p.write(t, name+".txt", nil)
+	}
+	for _, name := range []string{"root", "other"} {
+		p.openssl(t, "req", "-config", "openssl.cnf", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30",
+			"-keyout", name+".key", "-out", name+".pem", "-subj", "/CN=root", "-extensions", "authority")
+	}
+	p.sign(t, "inter", "/CN=inter", frontSubject{usage: "authority"})
+	p.issue = func(t *testing.T, name string, s frontSubject) *tls.Certificate {
+		t.Helper()
+		dn := ""
+		for _, group := range s.groups {
+			dn += "/O=" + group
+		}
+		p.sign(t, name, dn+"/CN="+name, s)
+		pair, err := tls.LoadX509KeyPair(p.path(name+".pem"), p.path(name+".key"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s.by == "inter" {
+			block, _ := pem.Decode(p.read(t, "inter.pem"))
+			pair.Certificate = append(pair.Certificate, block.Bytes)
+		}
+		return &pair
+	}
+	return p.fill(t)
+}
+
+// sign makes a key, a request and, out of it, a certificate.
+func (p *frontPKI) sign(t *testing.T, name, dn string, s frontSubject) {
+	t.Helper()
+	const layout = "060102150405Z"
+	key := []string{"-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"}
+	if s.rsa {
+		key = []string{"-newkey", "rsa:2048"}
+	}
+	p.openssl(t, append([]string{
+		"req", "-config", "openssl.cnf", "-new", "-nodes", "-keyout", name + ".key", "-out", name + ".csr", "-subj", dn,
+	}, key...)...)
+	end := s.notAfter
+	if end.IsZero() {
+		end = time.Now().Add(time.Hour)
+	}
+	p.openssl(t, "ca", "-config", "openssl.cnf", "-name", cmp.Or(s.by, "root"), "-batch", "-notext", "-preserveDN",
+		"-in", name+".csr", "-out", name+".pem", "-extensions", cmp.Or(s.usage, "client"),
+		"-startdate", time.Now().Add(-48*time.Hour).UTC().Format(layout), "-enddate", end.UTC().Format(layout))
+}
+
+func (p *frontPKI) openssl(t *testing.T, args ...string) {
+	t.Helper()
+	command := exec.CommandContext(t.Context(), "openssl", args...)
+	command.Dir = p.dir
+	if output, err := command.CombinedOutput(); err != nil {
+		t.Fatalf("openssl %v: %v\n%s", args, err, output)
+	}
+}

@@ -1,0 +1,144 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package kube_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/caddytest/apiserver"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testhandler"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testkube"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testpki"
+)
+
+// kubeSecured is a site behind TLS, since kubectl shows a token to no other. It has no
+// name: for one that no certificate is loaded for Caddy would make an authority.
+func kubeSecured(t *testing.T, ca *testpki.Pair, policy, block string) string {
+	t.Helper()
+	leaf := ca.Leaf(t, func(c *x509.Certificate) {
+		c.DNSNames, c.ExtKeyUsage = []string{"localhost", "kube.example"}, []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+	})
+	return fmt.Sprintf("https://:0 {\n tls %s %s %s\n kube_identity {\n %s\n }\n %s }\n",
+		testpki.PEMFile(t, leaf), testpki.KeyFile(t, leaf), policy, block, kubeUpstream(testkube.Server(t), "versions 1.1"))
+}
+
+// kubePort is the URL of a site of kubeSecured.
+func kubePort(t *testing.T, c *testhandler.Caddy) string {
+	t.Helper()
+	_, port, err := net.SplitHostPort(c.Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return "https://localhost:" + port
+}
+
+// kubeTeam makes a namespace with a running pod, in which oidc:developers may do what the
+// tests do there with kubectl, and nothing else.
+func kubeTeam(t *testing.T, namespace string) {
+	t.Helper()
+	testkube.Reader(t, namespace, "Group", "oidc:developers")
+	testkube.Apply(t, fmt.Sprintf(`
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata:
+  name: operator
+  namespace: %[1]s
+rules:
+  - apiGroups: [""]
+    resources: [configmaps]
+    verbs: [create]
+  - apiGroups: [""]
+    resources: [pods, pods/log]
+    verbs: [get]
+  - apiGroups: [""]
+    resources: [pods/exec, pods/portforward]
+    verbs: [get, create]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata:
+  name: operator
+  namespace: %[1]s
+roleRef:
+  apiGroup: rbac.authorization.k8s.io
+  kind: Role
+  name: operator
+subjects:
+  - apiGroup: rbac.authorization.k8s.io
+    kind: Group
+    name: oidc:developers
+`, namespace))
+	if err := testkube.Server(t).Pod(t.Context(), namespace, "pod"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// kubeKubectl makes commands of kubectl through Caddy. Each ends with the test.
+func kubeKubectl(t *testing.T, c *testhandler.Caddy, ca *testpki.Pair, token, namespace string) func(args ...string) *exec.Cmd {
+	t.Helper()
+	path, err := apiserver.Kubectl(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, err := testkube.Server(t).Kubeconfig(kubePort(t, c), testpki.PEMFile(t, ca), token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	home := t.TempDir()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	t.Cleanup(cancel)
+	return func(args ...string) *exec.Cmd {
+		command := exec.CommandContext(ctx, path, append([]string{"--kubeconfig", config, "--namespace", namespace}, args...)...)
+		command.Env = append(os.Environ(), "HOME="+home)
+		return command
+	}
+}
+
+// kubeExecuted runs a command to its end.
+func kubeExecuted(t *testing.T, command *exec.Cmd, stdin string) (stdout, stderr string, code int) {
+	t.Helper()
+	var out, errOut bytes.Buffer
+	command.Stdin, command.Stdout, command.Stderr = strings.NewReader(stdin), &out, &errOut
+	err := command.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	return out.String(), errOut.String(), command.ProcessState.ExitCode()
+}
+
+// kubeSays starts a command that does not end by itself, and returns what it says.
+func kubeSays(t *testing.T, command *exec.Cmd) *bufio.Scanner {
+	t.Helper()
+	stdout, err := command.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = command.Process.Kill()
+		_ = command.Wait()
+	})
+	return bufio.NewScanner(stdout)
+}
+
+func wantLine(t *testing.T, said *bufio.Scanner, want string) {
+	t.Helper()
+	if !said.Scan() || said.Text() != want {
+		t.Fatalf("it says %q (%v), want %q", said.Text(), said.Err(), want)
+	}
+}

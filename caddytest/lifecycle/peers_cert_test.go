@@ -1,0 +1,214 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package lifecycle_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"encoding/pem"
+	"math/big"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testhandler"
+)
+
+// authority signs certificates.
+type authority struct {
+	cert *x509.Certificate
+	key  *ecdsa.PrivateKey
+}
+
+func newAuthority(t *testing.T, name string) *authority {
+	t.Helper()
+	return issue(t, nil, &x509.Certificate{
+		Subject: pkix.Name{CommonName: name}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+	})
+}
+
+// issue makes a certificate out of a template; without an authority it signs itself.
+func issue(t *testing.T, by *authority, template *x509.Certificate) *authority {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template.SerialNumber = big.NewInt(time.Now().UnixNano())
+	if template.NotAfter.IsZero() {
+		template.NotAfter = time.Now().Add(time.Hour)
+	}
+	template.NotBefore = template.NotAfter.Add(-2 * time.Hour)
+	parent, signer := template, key
+	if by != nil {
+		parent, signer = by.cert, by.key
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, parent, &key.PublicKey, signer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &authority{cert, key}
+}
+
+// client issues a certificate for a TLS client with these common names.
+func (a *authority) client(t *testing.T, usage x509.ExtKeyUsage, notAfter time.Time, names ...string) *authority {
+	t.Helper()
+	var subject pkix.Name
+	for _, name := range names {
+		subject.ExtraNames = append(subject.ExtraNames, pkix.AttributeTypeAndValue{Type: asn1.ObjectIdentifier{2, 5, 4, 3}, Value: name})
+	}
+	return issue(t, a, &x509.Certificate{
+		Subject: subject, NotAfter: notAfter, ExtKeyUsage: []x509.ExtKeyUsage{usage},
+		KeyUsage: x509.KeyUsageDigitalSignature, DNSNames: []string{"localhost"},
+	})
+}
+
+// write puts certificate and key into files.
+func (a *authority) write(t *testing.T) (certFile, keyFile string) {
+	t.Helper()
+	der, err := x509.MarshalPKCS8PrivateKey(a.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	certFile, keyFile = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	for file, block := range map[string]*pem.Block{
+		certFile: {Type: "CERTIFICATE", Bytes: a.cert.Raw},
+		keyFile:  {Type: "PRIVATE KEY", Bytes: der},
+	} {
+		if err := os.WriteFile(file, pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return certFile, keyFile
+}
+
+// secured is a site over TLS that asks for a client certificate and verifies none, with
+// a kube_identity that trusts what trust says.
+func secured(t *testing.T, ca *authority, trust string) string {
+	t.Helper()
+	certFile, keyFile := ca.client(t, x509.ExtKeyUsageServerAuth, time.Time{}, "localhost").write(t)
+	site := trusting(t, trust, `tls `+certFile+` `+keyFile+` {
+		client_auth {
+			mode request
+		}
+	}`)
+	return strings.Replace(site, "http://:0", "https://localhost:0", 1)
+}
+
+// certSite is a guarded site whose peers show certificates.
+type certSite struct {
+	*guarded
+
+	ca *authority
+}
+
+// as sends a request from a peer with a certificate, and checks that it is trusted or
+// why not.
+func (s *certSite) as(t *testing.T, from string, chain []*authority, reason string) {
+	t.Helper()
+	roots := x509.NewCertPool()
+	roots.AddCert(s.ca.cert)
+	config := &tls.Config{RootCAs: roots, ServerName: "localhost", NextProtos: []string{"http/1.1"}}
+	if len(chain) > 0 {
+		pair := tls.Certificate{PrivateKey: chain[0].key}
+		for _, a := range chain {
+			pair.Certificate = append(pair.Certificate, a.cert.Raw)
+		}
+		// whatever authorities the server names
+		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &pair, nil }
+	}
+	conn := tls.Client(s.Dial(t, from), config)
+	var want http.Header
+	if reason == "" {
+		want = testhandler.And(testhandler.As("alice"), "X-Forwarded-Proto", "https", "X-Forwarded-Host", "localhost", "Host", "localhost")
+	}
+	s.checkOn(t, conn, "localhost", want, []string{from}, reason)
+}
+
+// TestTrustedProxyCert: OpenShift's RequestHeader identity provider and kube-apiserver's
+// --requestheader-client-ca-file. The listener verifies nothing (client_auth request), as
+// it would when a policy is missed, or selected by another name.
+func TestTrustedProxyCert(t *testing.T) {
+	const (
+		clientAuth = x509.ExtKeyUsageClientAuth
+		dropped    = "no credential: fields dropped from a peer that is not trusted: 1: "
+		verifying  = dropped + `verifying the peer's TLS client certificate: `
+		unknown    = verifying + `"x509: certificate signed by unknown authority"`
+		possibly   = verifying + `"x509: certificate signed by unknown authority (possibly because …`
+		proxyName  = "oauth-proxy"
+	)
+	ca, other := newAuthority(t, "proxies"), newAuthority(t, "others")
+	twin := newAuthority(t, "proxies") // the same name, another key
+	later, past := time.Now().Add(time.Hour), time.Now().Add(-time.Minute)
+	good := ca.client(t, clientAuth, later, proxyName)
+	intermediate := issue(t, ca, &x509.Certificate{
+		Subject: pkix.Name{CommonName: "between"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+	})
+	self := issue(t, nil, &x509.Certificate{Subject: pkix.Name{CommonName: proxyName}, ExtKeyUsage: []x509.ExtKeyUsage{clientAuth}})
+	caFile, _ := ca.write(t)
+	cert := `trusted_proxy_cert {
+		trust_pool file ` + caFile + `
+		allowed_names ` + proxyName + ` another
+	}`
+	cases := []struct {
+		name   string
+		chain  []*authority
+		reason string
+	}{
+		{"the right name of the right authority", []*authority{good}, ""},
+		{"another right name", []*authority{ca.client(t, clientAuth, later, "another")}, ""},
+		{"any usage", []*authority{ca.client(t, x509.ExtKeyUsageAny, later, proxyName)}, ""},
+		{"an intermediate between", []*authority{intermediate.client(t, clientAuth, later, proxyName), intermediate}, ""},
+		{"no certificate", nil, dropped + "the peer has no TLS client certificate"},
+		{"another name", []*authority{ca.client(t, clientAuth, later, "mallory")}, dropped + `the peer's TLS client certificate has common name "mallory", which is not allowed`},
+		{"a name in another case", []*authority{ca.client(t, clientAuth, later, "OAuth-Proxy")}, dropped + `the peer's TLS client certificate has common name "OAuth-Proxy", which is not allowed`},
+		{"a name that only begins so", []*authority{ca.client(t, clientAuth, later, "oauth-proxy.evil")}, dropped + `the peer's TLS client certificate has common name "oauth-proxy.evil", which is not allowed`},
+		{"a name with a NUL", []*authority{ca.client(t, clientAuth, later, "oauth-proxy\x00.evil")}, dropped + `the peer's TLS client certificate has common name "oauth-proxy\x00.evil", which is not allowed`},
+		{"the right name first of two", []*authority{ca.client(t, clientAuth, later, proxyName, "mallory")}, dropped + "the peer's TLS client certificate has 2 common names"},
+		{"the right name last of two", []*authority{ca.client(t, clientAuth, later, "mallory", proxyName)}, dropped + "the peer's TLS client certificate has 2 common names"},
+		{"the right name in the wrong place", []*authority{ca.client(t, clientAuth, later)}, dropped + "the peer's TLS client certificate has 0 common names"},
+		{"another authority", []*authority{other.client(t, clientAuth, later, proxyName)}, unknown},
+		{"another authority that sends itself along", []*authority{other.client(t, clientAuth, later, proxyName), other}, unknown},
+		{"signed by itself", []*authority{self}, unknown},
+		{"signed by itself, with a good one after", []*authority{self, good, ca}, possibly},
+		{"an intermediate that is missing", []*authority{intermediate.client(t, clientAuth, later, proxyName)}, unknown},
+		{"signed by a leaf", []*authority{good.client(t, clientAuth, later, proxyName), good}, possibly},
+		{"another authority of the same name", []*authority{twin.client(t, clientAuth, later, proxyName)}, possibly},
+		{"expired", []*authority{ca.client(t, clientAuth, past, proxyName)}, verifying + `"x509: certificate has expired or is not yet valid: …`},
+		{"not yet valid", []*authority{ca.client(t, clientAuth, time.Now().Add(3*time.Hour), proxyName)}, verifying + `"x509: certificate has expired or is not yet valid: …`},
+		{"for servers only", []*authority{ca.client(t, x509.ExtKeyUsageServerAuth, later, proxyName)}, verifying + `"x509: certificate specifies an incompatible key usage"`},
+	}
+	t.Run("alone", func(t *testing.T) {
+		site := &certSite{guard(t, "", secured(t, ca, cert)), ca}
+		for _, c := range cases {
+			t.Run(c.name, func(t *testing.T) { site.as(t, testhandler.StrangerPeer, c.chain, c.reason) })
+		}
+	})
+	t.Run("with ranges both must hold", func(t *testing.T) {
+		site := &certSite{guard(t, "", secured(t, ca, "trusted_proxies static "+testhandler.TrustedPeer+"\n"+cert)), ca}
+		site.as(t, testhandler.TrustedPeer, []*authority{good}, "")
+		site.as(t, testhandler.StrangerPeer, []*authority{good}, testhandler.FromUntrusted)
+		site.as(t, testhandler.TrustedPeer, nil, dropped+"the peer has no TLS client certificate")
+		site.as(t, testhandler.TrustedPeer, []*authority{self}, unknown)
+		site.as(t, testhandler.StrangerPeer, nil, testhandler.FromUntrusted)
+	})
+	t.Run("any name of the authority", func(t *testing.T) {
+		site := &certSite{guard(t, "", secured(t, ca, "trusted_proxy_cert {\ntrust_pool file "+caFile+"\n}")), ca}
+		site.as(t, testhandler.StrangerPeer, []*authority{ca.client(t, clientAuth, later, "a", "b")}, "")
+		site.as(t, testhandler.StrangerPeer, []*authority{self}, unknown)
+	})
+}

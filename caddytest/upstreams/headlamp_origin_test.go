@@ -1,0 +1,115 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package upstreams_test
+
+import (
+	"bufio"
+	"io"
+	"net/http"
+	"slices"
+	"testing"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/caddytest/upstreams/headlamp"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testhandler"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testkube"
+)
+
+// Headlamp checks no origin. What comes in a field of a trusted proxy's is a session, which
+// a browser uses for whatever page asks; what a program writes itself is not.
+func TestUpstreamHeadlampOfAnotherOrigin(t *testing.T) {
+	const evil = "Origin: https://evil.example"
+	for preset, mode := range headlampModes(t, "up-headlamp-origin") {
+		t.Run(preset, func(t *testing.T) {
+			h := headlamp.New(t)
+			c := headlampGuard(t, h, mode.block)
+			for what, test := range map[string]struct {
+				origin []string
+				status int
+			}{
+				"of another origin":          {[]string{evil, "Sec-Fetch-Site: cross-site"}, http.StatusForbidden},
+				"of an old browser":          {[]string{evil}, http.StatusForbidden},
+				"of a sandbox":               {[]string{"Origin: null"}, http.StatusForbidden},
+				"of another port":            {[]string{"Origin: http://kube.example:8080"}, http.StatusForbidden},
+				"of a sibling":               {[]string{"Origin: http://x.kube.example", "Sec-Fetch-Site: same-site"}, http.StatusForbidden},
+				"of two origins":             {[]string{"Origin: http://kube.example", evil}, http.StatusForbidden},
+				"of the page":                {[]string{"Origin: http://kube.example", "Sec-Fetch-Site: same-origin"}, http.StatusCreated},
+				"of a program without a web": {nil, http.StatusCreated},
+			} {
+				t.Run("POST "+what, func(t *testing.T) {
+					answer := headlampReview(t, c, testkube.TrustedPeer, headlampReviews, append(slices.Clone(test.origin), mode.fields...)...)
+					if answer.Status != test.status {
+						t.Errorf("status %d, want %d", answer.Status, test.status)
+					}
+					if n := len(h.Take()); (n == 1) != (test.status == http.StatusCreated) {
+						t.Errorf("%d requests reached Headlamp", n)
+					}
+				})
+				t.Run("a websocket "+what, func(t *testing.T) {
+					fields := append([]string{"Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: " + testhandler.WebSocketKey}, test.origin...)
+					conn := c.Dial(t, testkube.TrustedPeer)
+					lines := append([]string{"GET /clusters/main" + testkube.Watch("default") + " HTTP/1.1", "Host: kube.example"}, fields...)
+					if _, err := io.WriteString(conn, testkube.Lines(append(lines, mode.fields...))+"\r\n"); err != nil {
+						t.Fatal(err)
+					}
+					response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+					if err != nil {
+						t.Fatal(err)
+					}
+					_ = conn.Close()
+					_ = response.Body.Close()
+					refused := response.Header.Get("Audit-Id") == "" // the API server forbids it too, alice has no right there
+					if refused != (test.status == http.StatusForbidden) {
+						t.Errorf("status %d of Caddy: %v", response.StatusCode, refused)
+					}
+					if n := len(h.Take()); (n == 0) != refused {
+						t.Errorf("%d requests reached Headlamp", n)
+					}
+				})
+			}
+		})
+	}
+	t.Run("a program with the user's own token is none", func(t *testing.T) {
+		mode := headlampModes(t, "up-headlamp-explicit")["headlamp"]
+		h := headlamp.New(t)
+		c := headlampGuard(t, h, mode.block)
+		token := testkube.Sign(t, testkube.Server(t).Issuer, nil)
+		if answer := headlampReview(t, c, testkube.UntrustedPeer, headlampReviews, testhandler.Bearer(token), evil); answer.Status != http.StatusCreated {
+			t.Errorf("status %d", answer.Status)
+		}
+		h.Take()
+		for what, fields := range map[string][]string{
+			"in the proxy's field from elsewhere": {"X-Forwarded-Id-Token: " + token, evil},
+			"in Authorization by a trusted proxy": {testhandler.Bearer(token), evil},
+		} {
+			from := testkube.UntrustedPeer
+			if what == "in Authorization by a trusted proxy" {
+				from = testkube.TrustedPeer
+			}
+			if answer := headlampReview(t, c, from, headlampReviews, fields...); answer.Status != http.StatusForbidden {
+				t.Errorf("%s: status %d, want 403", what, answer.Status)
+			}
+			h.WantNothing(t)
+		}
+	})
+}
+
+// Anybody can have Headlamp set its cookie, to any token: it goes neither way.
+func TestUpstreamHeadlampAPlantedCookieIsNotEvenSet(t *testing.T) {
+	mode := headlampModes(t, "up-headlamp-plant")["headlamp"]
+	h := headlamp.New(t)
+	c := headlampGuard(t, h, mode.block)
+	answer := testkube.Send(t, c.Dial(t, testkube.TrustedPeer), "POST /clusters/main/set-token?token=stolen",
+		append([]string{"Content-Length: 0"}, mode.fields...), "")
+	if cookies := answer.Header["Set-Cookie"]; answer.Status != http.StatusOK || !slices.Equal(cookies, []string{"lang=en"}) {
+		t.Errorf("status %d, Set-Cookie: %q", answer.Status, cookies)
+	}
+	if n := len(h.Take()); n != 1 {
+		t.Errorf("%d requests", n)
+	}
+	nobody := testkube.Send(t, c.Dial(t, testkube.UntrustedPeer), "POST /clusters/main/set-token?token=stolen", []string{"Content-Length: 0"}, "")
+	if nobody.Status != http.StatusUnauthorized {
+		t.Errorf("without a login: status %d", nobody.Status)
+	}
+	h.WantNothing(t)
+}

@@ -1,0 +1,86 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package testhandler
+
+import (
+	"bufio"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testpki"
+)
+
+// TLSSite is a site whose clients show certificates in the handshake. The listener asks
+// for one in a mode, and whatever it verifies is not what the source believes.
+type TLSSite struct {
+	*Guarded
+
+	Roots *x509.CertPool
+}
+
+// GuardTLS starts Caddy with blocks behind TLS. ca signs the server's certificate.
+func GuardTLS(tb testing.TB, ca *testpki.Pair, clientAuth string, blocks ...string) *TLSSite {
+	tb.Helper()
+	server := ca.Leaf(tb, func(c *x509.Certificate) {
+		c.DNSNames, c.ExtKeyUsage = []string{"localhost"}, []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+	})
+	certFile, keyFile := testpki.PEMFile(tb, server), testpki.KeyFile(tb, server)
+	site := fmt.Sprintf("https://localhost:0 {\n\ttls %s %s {\n\t\tclient_auth {\n%s\n\t\t}\n\t}\n", certFile, keyFile, clientAuth)
+	roots := x509.NewCertPool()
+	roots.AddCert(ca.Cert)
+	return &TLSSite{Guard(tb, "", site+strings.Join(blocks, "")+"\treverse_proxy %[1]s\n}\n"), roots}
+}
+
+// TLSExchange is a request on a connection with a certificate.
+type TLSExchange struct {
+	Name   string
+	At     string
+	Chain  []*testpki.Pair
+	Fields []string
+	Status int
+	Reason string
+	Want   http.Header
+}
+
+// Run sends every request and compares what came of it.
+func (s *TLSSite) Run(t *testing.T, cases []TLSExchange) {
+	t.Helper()
+	for _, c := range cases {
+		t.Run(c.Name, func(t *testing.T) { s.ask(t, &c) })
+	}
+}
+
+func (s *TLSSite) ask(tb testing.TB, c *TLSExchange) {
+	tb.Helper()
+	config := &tls.Config{RootCAs: s.Roots, ServerName: "localhost", NextProtos: []string{"http/1.1"}}
+	if len(c.Chain) > 0 {
+		pair := tls.Certificate{PrivateKey: c.Chain[0].Key}
+		for _, n := range c.Chain {
+			pair.Certificate = append(pair.Certificate, n.Cert.Raw)
+		}
+		// whatever authorities the server names
+		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &pair, nil }
+	}
+	conn := tls.Client(s.Dial(tb, StrangerPeer), config)
+	line := "GET /" + c.At + " HTTP/1.1"
+	lines := append([]string{line, "Host: localhost"}, c.Fields...)
+	if _, err := fmt.Fprint(conn, strings.Join(lines, "\r\n")+"\r\n\r\n"); err != nil {
+		tb.Fatalf("sending the request: %v", err)
+	}
+	got := ReadReply(tb, bufio.NewReader(conn), "GET")
+	if got.Status != c.Status {
+		tb.Errorf("status %d, want %d", got.Status, c.Status)
+	}
+	s.CheckReason(tb, c.Reason)
+	if c.Want == nil {
+		s.CheckNothing(tb)
+		return
+	}
+	header := Proxied(StrangerPeer, And(c.Want, "X-Forwarded-Proto", "https", "X-Forwarded-Host", "localhost", "Host", "localhost"))
+	s.CheckReceived(tb, Received{Line: line, Header: header})
+}

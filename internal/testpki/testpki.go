@@ -1,0 +1,124 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package testpki makes certificates for tests: authorities, the certificates below them,
+// revocation lists, and the forms in which proxies write a certificate into a header.
+package testpki
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"math/big"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// Pair is a certificate and its key.
+type Pair struct {
+	Cert *x509.Certificate
+	Key  crypto.Signer
+}
+
+//nolint:gochecknoglobals // one key and one count for all certificates of a test binary
+var (
+	leafKey = sync.OnceValues(func() (crypto.Signer, error) {
+		return ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	})
+	serials atomic.Int64
+)
+
+// LeafKey is the key of every leaf, since what the tests tell apart are certificates.
+// Authorities have keys of their own.
+func LeafKey(tb testing.TB) crypto.Signer {
+	tb.Helper()
+	key, err := leafKey()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return key
+}
+
+// Sign has by (nil: the certificate itself) sign a certificate for key. It is one of an
+// ordinary client, alice, that is valid for an hour; change, unless it is nil, edits it first.
+func Sign(tb testing.TB, by *Pair, key crypto.Signer, change func(*x509.Certificate)) *Pair {
+	tb.Helper()
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1000 + serials.Add(1)),
+		Subject:      pkix.Name{CommonName: "alice", Organization: []string{"developers"}},
+		NotBefore:    time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		KeyUsage:    x509.KeyUsageDigitalSignature,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	}
+	if change != nil {
+		change(template)
+	}
+	parent, signer := template, key
+	if by != nil {
+		parent, signer = by.Cert, by.Key
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, parent, key.Public(), signer)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return &Pair{cert, key}
+}
+
+// Leaf is Sign by an authority, with the key of every leaf.
+func (p *Pair) Leaf(tb testing.TB, change func(*x509.Certificate)) *Pair {
+	tb.Helper()
+	return Sign(tb, p, LeafKey(tb), change)
+}
+
+// NewCA makes an authority; by is nil for a root.
+func NewCA(tb testing.TB, by *Pair, name string, change func(*x509.Certificate)) *Pair {
+	tb.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return Sign(tb, by, key, func(c *x509.Certificate) {
+		c.Subject = pkix.Name{CommonName: name}
+		c.IsCA, c.BasicConstraintsValid = true, true
+		c.KeyUsage, c.ExtKeyUsage = x509.KeyUsageCertSign|x509.KeyUsageCRLSign, nil
+		if change != nil {
+			change(c)
+		}
+	})
+}
+
+// PEMFile writes certificates where a trust_pool finds them.
+func PEMFile(tb testing.TB, pairs ...*Pair) string {
+	tb.Helper()
+	path := filepath.Join(tb.TempDir(), "cas.pem")
+	if err := os.WriteFile(path, []byte(PEM(pairs...)), 0o600); err != nil {
+		tb.Fatal(err)
+	}
+	return path
+}
+
+// KeyFile writes the private key.
+func KeyFile(tb testing.TB, p *Pair) string {
+	tb.Helper()
+	der, err := x509.MarshalPKCS8PrivateKey(p.Key)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	path := filepath.Join(tb.TempDir(), "key.pem")
+	if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600); err != nil {
+		tb.Fatal(err)
+	}
+	return path
+}

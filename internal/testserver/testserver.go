@@ -1,0 +1,85 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package testserver is an HTTP server for tests that can be stopped and started again at
+// the same address.
+package testserver
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testpki"
+)
+
+// Server is a running server. Its address is not 127.0.0.1, where connections come from,
+// so a connection cannot take the port while the server is stopped.
+type Server struct {
+	Addr string // host and port
+
+	tls     *tls.Config // nil: plain http
+	handler http.Handler
+
+	mu     sync.Mutex
+	server *http.Server
+}
+
+var servers atomic.Int64 //nolint:gochecknoglobals // each server has an address of its own
+
+// New starts a server with a certificate by ca; nil: plain http.
+func New(tb testing.TB, ca *testpki.Pair, handler http.Handler) *Server {
+	tb.Helper()
+	ip := "127.0.1." + strconv.FormatInt(servers.Add(1)%250+1, 10)
+	s := &Server{Addr: ip + ":0", handler: handler}
+	if ca != nil {
+		leaf := testpki.Sign(tb, ca, testpki.LeafKey(tb), func(c *x509.Certificate) {
+			c.IPAddresses = []net.IP{net.ParseIP(ip)}
+			c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+		})
+		s.tls = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{leaf.Cert.Raw}, PrivateKey: leaf.Key}}}
+	}
+	s.Start(tb)
+	tb.Cleanup(s.Stop)
+	return s
+}
+
+// Start listens again after Stop.
+func (s *Server) Start(tb testing.TB) {
+	tb.Helper()
+	listener, err := (&net.ListenConfig{}).Listen(tb.Context(), "tcp", s.Addr)
+	if err != nil {
+		tb.Fatalf("listening: %v", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.Addr = listener.Addr().String()
+	s.server = &http.Server{Handler: s.handler, ErrorLog: log.New(io.Discard, "", 0), ReadHeaderTimeout: time.Minute}
+	if s.tls != nil {
+		listener = tls.NewListener(listener, s.tls)
+	}
+	go func(server *http.Server) { _ = server.Serve(listener) }(s.server)
+}
+
+// Stop closes everything at once: it is as if the machine were gone.
+func (s *Server) Stop() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_ = s.server.Close()
+}
+
+// Scheme is http or https.
+func (s *Server) Scheme() string {
+	if s.tls == nil {
+		return "http"
+	}
+	return "https"
+}
