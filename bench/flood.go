@@ -33,10 +33,7 @@ type flood struct {
 
 // run floods one caddy, a process of its own.
 func (f *flood) run(ctx context.Context, dir, binary string) (*figures, error) {
-	issuer, err := newIssuer()
-	if err != nil {
-		return nil, err
-	}
+	issuer := newIssuer()
 	if err := issuer.writeFiles(dir); err != nil {
 		return nil, err
 	}
@@ -78,14 +75,8 @@ func (f *flood) growthWithout(ctx context.Context, dir, binary string) (int64, e
 		return 0, err
 	}
 	defer caddy.stop()
-	good, err := newIssuer()
-	if err != nil {
-		return 0, err
-	}
-	token, err := good.token("alice")
-	if err != nil {
-		return 0, err
-	}
+	good := newIssuer()
+	token := good.token("alice")
 	request := browser + bearer(token)
 	o := options{requests: 1, connections: 1}
 	if _, err := caddy.block(o, request); err != nil {
@@ -132,12 +123,10 @@ func (f *flood) start(ctx context.Context, dir, binary string) (*server, error) 
 
 // measure has the flood come and go.
 func (f *flood) measure(caddy *server, issuer *issuer, api *apiServer) (*figures, error) {
-	good, err := issuer.token("mallory")
-	if err != nil {
-		return nil, err
-	}
+	good := issuer.token("mallory")
 	found := &figures{flood: f}
 	time.Sleep(f.calm)
+	var err error
 	if found.before, _, err = caddy.memory(); err != nil {
 		return nil, err
 	}

@@ -4,16 +4,11 @@
 package main
 
 import (
-	"crypto"
-	"crypto/rand"
-	"crypto/rsa"
-	"crypto/sha256"
-	"encoding/base64"
-	"encoding/json"
 	"fmt"
-	"math/big"
 	"strings"
 	"time"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testissuer"
 )
 
 const (
@@ -23,31 +18,18 @@ const (
 
 // issuer makes tokens as an OpenID Connect issuer does.
 type issuer struct {
-	key *rsa.PrivateKey
+	key *testissuer.Key
 }
 
-func newIssuer() (*issuer, error) {
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		return nil, err
-	}
-	return &issuer{key}, nil
-}
+func newIssuer() *issuer { return &issuer{testissuer.RSA("bench", 0)} }
 
 // keySet is the issuer's JWK Set.
-func (i *issuer) keySet() ([]byte, error) {
-	exponent := big.NewInt(int64(i.key.E)).Bytes()
-	return json.Marshal(map[string]any{"keys": []any{map[string]any{
-		"kty": "RSA", "alg": "RS256", "use": "sig", "kid": "bench",
-		"n": base64.RawURLEncoding.EncodeToString(i.key.N.Bytes()),
-		"e": base64.RawURLEncoding.EncodeToString(exponent),
-	}}})
-}
+func (i *issuer) keySet() []byte { return testissuer.KeySet(i.key) }
 
 // token makes one of about 1.2 kB, RS256, with five groups, for an hour.
-func (i *issuer) token(user string) (string, error) {
+func (i *issuer) token(user string) string {
 	now := time.Now().Unix()
-	payload, err := json.Marshal(map[string]any{
+	return i.key.Sign(map[string]any{"alg": "RS256", "kid": "bench", "typ": "JWT"}, map[string]any{
 		"iss": issuerURL, "aud": audience, "azp": audience, "sub": user,
 		"iat": now, "nbf": now, "auth_time": now, "exp": now + 3600,
 		"email": user + "@example.com", "email_verified": true,
@@ -59,17 +41,6 @@ func (i *issuer) token(user string) (string, error) {
 		"scope":   "openid email profile groups offline_access",
 		"acr":     "1", "typ": "ID", "session_state": "1f6cb1f5-8d6c-44a5-9a3a-0d5f2f3c8a10",
 	})
-	if err != nil {
-		return "", err
-	}
-	signed := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"RS256","kid":"bench","typ":"JWT"}`)) +
-		"." + base64.RawURLEncoding.EncodeToString(payload)
-	sum := sha256.Sum256([]byte(signed))
-	signature, err := rsa.SignPKCS1v15(nil, i.key, crypto.SHA256, sum[:])
-	if err != nil {
-		return "", err
-	}
-	return signed + "." + base64.RawURLEncoding.EncodeToString(signature), nil
 }
 
 // forger makes bad tokens, each another one.

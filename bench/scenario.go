@@ -46,17 +46,11 @@ func (o options) what() string {
 
 // newScenario prepares a mode: the files that the configuration names, and the API server.
 func newScenario(ctx context.Context, o options, dir string) (*scenario, error) {
-	issuer, err := newIssuer()
-	if err != nil {
-		return nil, err
-	}
+	issuer := newIssuer()
 	if err := issuer.writeFiles(dir); err != nil {
 		return nil, err
 	}
-	token, err := issuer.token("alice")
-	if err != nil {
-		return nil, err
-	}
+	token := issuer.token("alice")
 	s := new(scenario)
 	switch o.mode {
 	case "forwarded":
@@ -123,13 +117,9 @@ func reviewSource(dir, options string) string {
 // writeFiles writes the issuer's keys and the proxy's own token, as they would be
 // there for a long time: what has just changed is read each time.
 func (i *issuer) writeFiles(dir string) error {
-	keys, err := i.keySet()
-	if err != nil {
-		return err
-	}
 	old := time.Now().Add(-time.Hour)
 	for name, content := range map[string][]byte{
-		"jwks.json": keys,
+		"jwks.json": i.keySet(),
 		"token":     []byte("eyJhbGciOiJSUzI1NiJ9.e30.c2ln"),
 	} {
 		path := filepath.Join(dir, name)

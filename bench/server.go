@@ -17,6 +17,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/freeport"
 )
 
 // server is a running caddy.
@@ -49,7 +51,7 @@ func site(directive, upstream string, idle int) string {
 
 // startCaddy runs caddy with one site, for any Host.
 func startCaddy(ctx context.Context, dir, binary string, c config) (*server, error) {
-	addr, err := freeAddress(ctx)
+	addr, err := freeport.Address(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -59,7 +61,7 @@ func startCaddy(ctx context.Context, dir, binary string, c config) (*server, err
 	}
 	s := &server{name: c.name, addr: addr, admin: "off"}
 	if c.admin {
-		if s.admin, err = freeAddress(ctx); err != nil {
+		if s.admin, err = freeport.Address(ctx); err != nil {
 			return nil, err
 		}
 	}
@@ -98,15 +100,6 @@ http://:%s {
 		return nil, err
 	}
 	return s, nil
-}
-
-func freeAddress(ctx context.Context) (string, error) {
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	defer listener.Close()
-	return listener.Addr().String(), nil
 }
 
 func (s *server) waitReady(ctx context.Context) error {

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/certauth"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testpki"
 )
 
 // authority is a CA for tests.
@@ -53,19 +54,11 @@ func sign(tb testing.TB, template *x509.Certificate, key crypto.Signer, issuer *
 	if template.NotAfter.IsZero() {
 		template.NotBefore, template.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
 	}
-	parent, signer := template, key
+	var by *testpki.Pair
 	if issuer != nil {
-		parent, signer = issuer.cert, issuer.key
+		by = &testpki.Pair{Cert: issuer.cert, Key: issuer.key}
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, parent, key.Public(), signer)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return cert
+	return testpki.Sign(tb, by, key, func(c *x509.Certificate) { *c = *template }).Cert
 }
 
 func newAuthority(tb testing.TB, kind, name string, issuer *authority) *authority {

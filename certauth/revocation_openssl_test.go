@@ -10,11 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -22,6 +18,8 @@ import (
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/fetch"
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/freeport"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testpki"
 )
 
 // opensslConfig is an authority as the manual page of openssl-ca has it.
@@ -61,32 +59,15 @@ extendedKeyUsage = OCSPSigning
 
 // openssl is a folder with a root, an authority below it, and clients.
 type openssl struct {
-	dir  string
+	*testpki.Folder
+
 	host string // of the responder
-}
-
-func (o *openssl) run(tb testing.TB, args ...string) {
-	tb.Helper()
-	command := exec.CommandContext(tb.Context(), "openssl", args...)
-	command.Dir = o.dir
-	if output, err := command.CombinedOutput(); err != nil {
-		tb.Fatalf("openssl %v: %v\n%s", args, err, output)
-	}
-}
-
-func (o *openssl) path(name string) string { return filepath.Join(o.dir, name) }
-
-func (o *openssl) write(tb testing.TB, name, content string) {
-	tb.Helper()
-	if err := os.WriteFile(o.path(name), []byte(content), 0o600); err != nil {
-		tb.Fatal(err)
-	}
 }
 
 // request makes a key and a certificate request.
 func (o *openssl) request(tb testing.TB, name string) {
 	tb.Helper()
-	o.run(tb, "req", "-config", "openssl.cnf", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+	o.OpenSSL(tb, "req", "-config", "openssl.cnf", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
 		"-nodes", "-keyout", name+".key", "-out", name+".csr", "-subj", "/CN="+name)
 }
 
@@ -94,59 +75,40 @@ func (o *openssl) request(tb testing.TB, name string) {
 func (o *openssl) issue(tb testing.TB, name, extensions string) {
 	tb.Helper()
 	o.request(tb, name)
-	o.run(tb, "ca", "-config", "openssl.cnf", "-batch", "-notext", "-in", name+".csr", "-out", name+".pem", "-extensions", extensions)
+	o.OpenSSL(tb, "ca", "-config", "openssl.cnf", "-batch", "-notext", "-in", name+".csr", "-out", name+".pem", "-extensions", extensions)
 }
 
 func newOpenSSL(tb testing.TB) *openssl {
 	tb.Helper()
-	o := &openssl{dir: tb.TempDir(), host: freePort(tb)}
-	o.write(tb, "openssl.cnf", fmt.Sprintf(opensslConfig, o.host))
+	o := &openssl{testpki.NewFolder(tb), freeport.For(tb)}
+	o.Write(tb, "openssl.cnf", fmt.Sprintf(opensslConfig, o.host))
 	for name, content := range map[string]string{"index.txt": "", "serial": "1000\n", "crlnumber": "1000\n"} {
-		o.write(tb, name, content)
+		o.Write(tb, name, content)
 	}
 	o.request(tb, "root")
-	o.run(tb, "x509", "-req", "-in", "root.csr", "-signkey", "root.key", "-out", "root.pem", "-days", "30",
+	o.OpenSSL(tb, "x509", "-req", "-in", "root.csr", "-signkey", "root.key", "-out", "root.pem", "-days", "30",
 		"-extfile", "openssl.cnf", "-extensions", "authority")
 	o.request(tb, "inter")
-	o.run(tb, "x509", "-req", "-in", "inter.csr", "-CA", "root.pem", "-CAkey", "root.key", "-CAcreateserial", "-out", "inter.pem",
+	o.OpenSSL(tb, "x509", "-req", "-in", "inter.csr", "-CA", "root.pem", "-CAkey", "root.key", "-CAcreateserial", "-out", "inter.pem",
 		"-days", "30", "-extfile", "openssl.cnf", "-extensions", "authority")
 	for _, name := range []string{"good", "revoked"} {
 		o.issue(tb, name, "client")
 	}
 	o.issue(tb, "responder", "responder")
-	o.run(tb, "ca", "-config", "openssl.cnf", "-revoke", "revoked.pem", "-crl_reason", "keyCompromise")
-	o.run(tb, "ca", "-config", "openssl.cnf", "-gencrl", "-out", "inter.crl")
+	o.OpenSSL(tb, "ca", "-config", "openssl.cnf", "-revoke", "revoked.pem", "-crl_reason", "keyCompromise")
+	o.OpenSSL(tb, "ca", "-config", "openssl.cnf", "-gencrl", "-out", "inter.crl")
 	// Signed by the authority's key, without a line in its database.
 	o.request(tb, "unknown")
-	o.run(tb, "x509", "-req", "-in", "unknown.csr", "-CA", "inter.pem", "-CAkey", "inter.key", "-set_serial", "0x9999", "-out", "unknown.pem",
+	o.OpenSSL(tb, "x509", "-req", "-in", "unknown.csr", "-CA", "inter.pem", "-CAkey", "inter.key", "-set_serial", "0x9999", "-out", "unknown.pem",
 		"-days", "30", "-extfile", "openssl.cnf", "-extensions", "client")
 	return o
-}
-
-// freePort returns an address below the ports that the system gives to clients: one of
-// those could be some client's by the time a responder wants it.
-func freePort(tb testing.TB) string {
-	tb.Helper()
-	for range 100 {
-		listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 20000+rand.IntN(10000)))
-		if err == nil {
-			listener.Close()
-			return listener.Addr().String()
-		}
-	}
-	tb.Fatal("no free port")
-	return ""
 }
 
 // chain is what Verify makes of a client's certificate.
 func (o *openssl) chain(tb testing.TB, name string) []*x509.Certificate {
 	tb.Helper()
 	read := func(name string) *x509.Certificate {
-		content, err := os.ReadFile(o.path(name + ".pem"))
-		if err != nil {
-			tb.Fatal(err)
-		}
-		block, _ := pem.Decode(content)
+		block, _ := pem.Decode(o.Read(tb, name+".pem"))
 		cert, err := x509.ParseCertificate(block.Bytes)
 		if err != nil {
 			tb.Fatal(err)
@@ -176,8 +138,7 @@ func (o *openssl) serve(tb testing.TB, signer string, args ...string) (stop func
 		"ocsp", "-index", "index.txt", "-CA", "inter.pem", "-port", port,
 		"-rsigner", signer + ".pem", "-rkey", signer + ".key", "-nmin", "60",
 	}, args...)
-	command := exec.CommandContext(tb.Context(), "openssl", args...)
-	command.Dir = o.dir
+	command := o.Command(tb, args...)
 	output, err := command.StderrPipe()
 	if err != nil {
 		tb.Fatal(err)
@@ -282,10 +243,10 @@ func TestOpenSSLSigners(t *testing.T) {
 // TestOpenSSLList has a list made by the command line, in both encodings.
 func TestOpenSSLList(t *testing.T) {
 	o := newOpenSSL(t)
-	o.run(t, "crl", "-in", "inter.crl", "-outform", "DER", "-out", "inter.der")
-	o.run(t, "crl", "-in", "inter.crl", "-text", "-out", "inter.txt")
+	o.OpenSSL(t, "crl", "-in", "inter.crl", "-outform", "DER", "-out", "inter.der")
+	o.OpenSSL(t, "crl", "-in", "inter.crl", "-text", "-out", "inter.txt")
 	for _, name := range []string{"inter.crl", "inter.der", "inter.txt"} {
-		r := revStart(t, &Revocation{Mode: ModeStrict, CRLs: []string{o.path(name)}})
+		r := revStart(t, &Revocation{Mode: ModeStrict, CRLs: []string{o.Path(name)}})
 		o.want(t, r, "good", nil)
 		o.want(t, r, "unknown", nil) // no list can know of it
 		o.want(t, r, "revoked", identity.ErrRejected)

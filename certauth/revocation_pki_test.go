@@ -24,6 +24,7 @@ import (
 	"golang.org/x/crypto/ocsp"
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testpki"
 )
 
 // revHost is a certificate and its key. Its times are around the clock of the test, which
@@ -40,24 +41,19 @@ func revNew(tb testing.TB, parent *revHost, serial int64, change func(*x509.Cert
 	if err != nil {
 		tb.Fatal(err)
 	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(serial),
-		NotBefore:    time.Now().Add(-24 * time.Hour),
-		NotAfter:     time.Now().Add(30 * 24 * time.Hour),
+	var by *testpki.Pair
+	if parent != nil {
+		by = &testpki.Pair{Cert: parent.cert, Key: parent.key}
 	}
-	change(template)
-	if parent == nil {
-		parent = &revHost{cert: template, key: key}
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, parent.cert, key.Public(), parent.key)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return &revHost{cert: cert, key: key}
+	made := testpki.Sign(tb, by, key, func(c *x509.Certificate) {
+		*c = x509.Certificate{
+			SerialNumber: big.NewInt(serial),
+			NotBefore:    time.Now().Add(-24 * time.Hour),
+			NotAfter:     time.Now().Add(30 * 24 * time.Hour),
+		}
+		change(c)
+	})
+	return &revHost{cert: made.Cert, key: made.Key}
 }
 
 func revCA(tb testing.TB, parent *revHost, name string) *revHost {
@@ -72,17 +68,11 @@ func revCA(tb testing.TB, parent *revHost, name string) *revHost {
 // revSameKey makes an authority of another name with the key of host.
 func revSameKey(tb testing.TB, host *revHost, name string) *revHost {
 	tb.Helper()
-	template := *host.cert
-	template.RawSubject, template.Subject = nil, pkix.Name{CommonName: name}
-	der, err := x509.CreateCertificate(rand.Reader, &template, &template, host.key.Public(), host.key)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return &revHost{cert: cert, key: host.key}
+	made := testpki.Sign(tb, nil, host.key, func(c *x509.Certificate) {
+		*c = *host.cert
+		c.RawSubject, c.Subject = nil, pkix.Name{CommonName: name}
+	})
+	return &revHost{cert: made.Cert, key: made.Key}
 }
 
 func revLeaf(tb testing.TB, parent *revHost, serial int64, responders ...string) *revHost {

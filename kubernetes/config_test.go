@@ -5,14 +5,10 @@ package kubernetes_test
 
 import (
 	"bufio"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/base64"
-	"encoding/pem"
 	"io"
 	"maps"
 	"math/big"
@@ -27,28 +23,17 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testpki"
 	"github.com/caddy-kube-identity/caddy-kube-identity/kubernetes"
 )
 
 // keyPair makes a certificate with its key, both as PEM.
 func keyPair(tb testing.TB, template *x509.Certificate) (cert, key string) {
 	tb.Helper()
-	signer, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		tb.Fatal(err)
-	}
 	template.SerialNumber = big.NewInt(1)
 	template.NotBefore, template.NotAfter = time.Unix(0, 0), time.Now().Add(100*365*24*time.Hour)
-	der, err := x509.CreateCertificate(rand.Reader, template, template, signer.Public(), signer)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	raw, err := x509.MarshalPKCS8PrivateKey(signer)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	cert = string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
-	return cert, string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: raw}))
+	made := testpki.Sign(tb, nil, testpki.NewKey(tb), func(c *x509.Certificate) { *c = *template })
+	return testpki.PEM(made), testpki.KeyPEM(tb, made)
 }
 
 // A kubeconfig's credentials are those that kubectl would send.

@@ -19,6 +19,8 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/freeport"
 )
 
 const (
@@ -93,10 +95,10 @@ func (s *Server) start(ctx context.Context, options []Option) error {
 	if err := s.issueClients(); err != nil {
 		return err
 	}
-	if s.address, err = freeAddress(ctx); err != nil {
+	if s.address, err = freeport.Address(ctx); err != nil {
 		return err
 	}
-	if s.kubeletAddress, err = freeAddress(ctx); err != nil {
+	if s.kubeletAddress, err = freeport.Address(ctx); err != nil {
 		return err
 	}
 	s.URL = "https://" + s.address

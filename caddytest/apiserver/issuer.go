@@ -14,6 +14,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/freeport"
 )
 
 const (
@@ -58,7 +60,7 @@ func StartIssuer(ctx context.Context, dir string) (*Issuer, error) {
 }
 
 func startIssuer(ctx context.Context, serving *authority) (*Issuer, error) {
-	listener, err := listen(ctx)
+	listener, err := freeport.Listen(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -133,7 +135,7 @@ func (i *Issuer) Up(ctx context.Context) error {
 	if i.server != nil {
 		return nil
 	}
-	listener, err := listenAt(ctx, i.address())
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", i.address())
 	if err != nil {
 		return fmt.Errorf("starting the issuer again: %w", err)
 	}

@@ -4,15 +4,10 @@
 package examples_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"encoding/pem"
 	"io"
-	"math/big"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -20,10 +15,10 @@ import (
 	"reflect"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/freeport"
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testhandler"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testpki"
 )
 
 // exampleCase is one request to an example's site, and all that comes of it.
@@ -217,46 +212,19 @@ func TestExampleOpenShift(t *testing.T) {
 // localhost, and proxy.pem for a client, with their keys.
 func exampleCertificates(t *testing.T, dir string) {
 	t.Helper()
-	ca := &x509.Certificate{
-		Subject: pkix.Name{CommonName: "ca"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
-	}
-	caKey := exampleCertificate(t, dir, "ca", ca, ca, nil)
-	exampleCertificate(t, dir, "server", &x509.Certificate{
-		Subject: pkix.Name{CommonName: "server"}, DNSNames: []string{"localhost"},
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-	}, ca, caKey)
-	exampleCertificate(t, dir, "proxy", &x509.Certificate{
-		Subject: pkix.Name{CommonName: "auth-proxy"}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
-	}, ca, caKey)
-}
-
-// exampleCertificate writes NAME.pem and NAME-key.pem. Without a signer it signs itself.
-func exampleCertificate(t *testing.T, dir, name string, template, parent *x509.Certificate, signer *ecdsa.PrivateKey) *ecdsa.PrivateKey {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if signer == nil {
-		signer = key
-	}
-	template.SerialNumber = big.NewInt(time.Now().UnixNano())
-	template.NotBefore, template.NotAfter = time.Now().Add(-time.Minute), time.Now().Add(time.Hour)
-	certDER, err := x509.CreateCertificate(rand.Reader, template, parent, &key.PublicKey, signer)
-	if err != nil {
-		t.Fatal(err)
-	}
-	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for file, block := range map[string]*pem.Block{
-		name + ".pem":     {Type: "CERTIFICATE", Bytes: certDER},
-		name + "-key.pem": {Type: "PRIVATE KEY", Bytes: keyDER},
+	ca := testpki.NewCA(t, nil, "ca", nil)
+	for name, pair := range map[string]*testpki.Pair{
+		"ca": ca,
+		"server": ca.Leaf(t, func(c *x509.Certificate) {
+			c.Subject, c.DNSNames = pkix.Name{CommonName: "server"}, []string{"localhost"}
+			c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+		}),
+		"proxy": ca.Leaf(t, func(c *x509.Certificate) { c.Subject = pkix.Name{CommonName: "auth-proxy"} }),
 	} {
-		if err := os.WriteFile(filepath.Join(dir, file), pem.EncodeToMemory(block), 0o600); err != nil {
-			t.Fatal(err)
+		for file, text := range map[string]string{name + ".pem": testpki.PEM(pair), name + "-key.pem": testpki.KeyPEM(t, pair)} {
+			if err := os.WriteFile(filepath.Join(dir, file), []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
-	return key
 }

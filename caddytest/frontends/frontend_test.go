@@ -61,7 +61,7 @@ func (b *frontBench) site(preset, options, sources string) string {
 		trusted_proxies static 127.0.0.1
 		client_cert ` + preset + ` {
 			groups organization
-			` + strings.ReplaceAll(options, "{pki}", b.pki.dir) + `
+			` + strings.ReplaceAll(options, "{pki}", b.pki.Path("")) + `
 		}
 		` + sources + `
 		inject front_proxy

@@ -9,11 +9,11 @@ import (
 	"cmp"
 	"crypto/tls"
 	"encoding/pem"
-	"os/exec"
 	"testing"
 	"time"
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testhandler"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testpki"
 )
 
 // frontOpenSSL is an authority as the manual page of openssl-ca has it.
@@ -67,13 +67,13 @@ subjectAltName = DNS:` + testhandler.SiteHost + `
 // newOpenSSLPKI is made by the command line of OpenSSL.
 func newOpenSSLPKI(t *testing.T) *frontPKI {
 	t.Helper()
-	p := &frontPKI{dir: t.TempDir()}
-	p.write(t, "openssl.cnf", []byte(frontOpenSSL))
+	p := &frontPKI{Folder: testpki.NewFolder(t)}
+	p.Write(t, "openssl.cnf", frontOpenSSL)
 	for _, name := range []string{"root", "inter", "other"} {
-		p.write(t, name+".txt", nil)
+		p.Write(t, name+".txt", "")
 	}
 	for _, name := range []string{"root", "other"} {
-		p.openssl(t, "req", "-config", "openssl.cnf", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30",
+		p.OpenSSL(t, "req", "-config", "openssl.cnf", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30",
 			"-keyout", name+".key", "-out", name+".pem", "-subj", "/CN=root", "-extensions", "authority")
 	}
 	p.sign(t, "inter", "/CN=inter", frontSubject{usage: "authority"})
@@ -84,12 +84,12 @@ func newOpenSSLPKI(t *testing.T) *frontPKI {
 			dn += "/O=" + group
 		}
 		p.sign(t, name, dn+"/CN="+name, s)
-		pair, err := tls.LoadX509KeyPair(p.path(name+".pem"), p.path(name+".key"))
+		pair, err := tls.LoadX509KeyPair(p.Path(name+".pem"), p.Path(name+".key"))
 		if err != nil {
 			t.Fatal(err)
 		}
 		if s.by == "inter" {
-			block, _ := pem.Decode(p.read(t, "inter.pem"))
+			block, _ := pem.Decode(p.Read(t, "inter.pem"))
 			pair.Certificate = append(pair.Certificate, block.Bytes)
 		}
 		return &pair
@@ -105,23 +105,14 @@ func (p *frontPKI) sign(t *testing.T, name, dn string, s frontSubject) {
 	if s.rsa {
 		key = []string{"-newkey", "rsa:2048"}
 	}
-	p.openssl(t, append([]string{
+	p.OpenSSL(t, append([]string{
 		"req", "-config", "openssl.cnf", "-new", "-nodes", "-keyout", name + ".key", "-out", name + ".csr", "-subj", dn,
 	}, key...)...)
 	end := s.notAfter
 	if end.IsZero() {
 		end = time.Now().Add(time.Hour)
 	}
-	p.openssl(t, "ca", "-config", "openssl.cnf", "-name", cmp.Or(s.by, "root"), "-batch", "-notext", "-preserveDN",
+	p.OpenSSL(t, "ca", "-config", "openssl.cnf", "-name", cmp.Or(s.by, "root"), "-batch", "-notext", "-preserveDN",
 		"-in", name+".csr", "-out", name+".pem", "-extensions", cmp.Or(s.usage, "client"),
 		"-startdate", time.Now().Add(-48*time.Hour).UTC().Format(layout), "-enddate", end.UTC().Format(layout))
-}
-
-func (p *frontPKI) openssl(t *testing.T, args ...string) {
-	t.Helper()
-	command := exec.CommandContext(t.Context(), "openssl", args...)
-	command.Dir = p.dir
-	if output, err := command.CombinedOutput(); err != nil {
-		t.Fatalf("openssl %v: %v\n%s", args, err, output)
-	}
 }

@@ -12,8 +12,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
-	"os"
-	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -25,7 +23,8 @@ import (
 // frontPKI is a folder with root.pem, inter.pem (issued by it), other.pem (another
 // root), and the front end's own certificate, and a way to issue more of them.
 type frontPKI struct {
-	dir   string
+	*testpki.Folder
+
 	roots *x509.CertPool // of the front end's certificate
 	issue func(t *testing.T, name string, s frontSubject) *tls.Certificate
 	made  map[string]*tls.Certificate
@@ -65,7 +64,7 @@ func frontSubjects() map[string]frontSubject {
 func (p *frontPKI) fill(t *testing.T) *frontPKI {
 	t.Helper()
 	p.roots = x509.NewCertPool()
-	if !p.roots.AppendCertsFromPEM(p.read(t, "root.pem")) {
+	if !p.roots.AppendCertsFromPEM(p.Read(t, "root.pem")) {
 		t.Fatal("no certificate in root.pem")
 	}
 	p.made = map[string]*tls.Certificate{}
@@ -78,10 +77,10 @@ func (p *frontPKI) fill(t *testing.T) *frontPKI {
 		t.Fatal(err)
 	}
 	keyPEM := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})
-	p.write(t, "server.pem", frontPEM(server))
-	p.write(t, "server-key.pem", keyPEM)
-	p.write(t, "server-both.pem", slices.Concat(frontPEM(server), keyPEM))
-	p.write(t, "both.pem", slices.Concat(p.read(t, "root.pem"), p.read(t, "other.pem")))
+	p.Write(t, "server.pem", string(frontPEM(server)))
+	p.Write(t, "server-key.pem", string(keyPEM))
+	p.Write(t, "server-both.pem", string(slices.Concat(frontPEM(server), keyPEM)))
+	p.Write(t, "both.pem", string(slices.Concat(p.Read(t, "root.pem"), p.Read(t, "other.pem"))))
 	return p
 }
 
@@ -98,24 +97,6 @@ func (p *frontPKI) config(pair *tls.Certificate) *tls.Config {
 	return config
 }
 
-func (p *frontPKI) path(name string) string { return filepath.Join(p.dir, name) }
-
-func (p *frontPKI) read(t *testing.T, name string) []byte {
-	t.Helper()
-	content, err := os.ReadFile(p.path(name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return content
-}
-
-func (p *frontPKI) write(t *testing.T, name string, content []byte) {
-	t.Helper()
-	if err := os.WriteFile(p.path(name), content, 0o600); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // newGoPKI is made by crypto/x509.
 func newGoPKI(t *testing.T) *frontPKI {
 	t.Helper()
@@ -125,9 +106,9 @@ func newGoPKI(t *testing.T) *frontPKI {
 		"other": testpki.NewCA(t, nil, "root", nil), // the same name, another key
 		"inter": testpki.NewCA(t, root, "inter", nil),
 	}
-	p := &frontPKI{dir: t.TempDir()}
+	p := &frontPKI{Folder: testpki.NewFolder(t)}
 	for name, ca := range authorities {
-		p.write(t, name+".pem", []byte(testpki.PEM(ca)))
+		p.Write(t, name+".pem", testpki.PEM(ca))
 	}
 	p.issue = func(t *testing.T, name string, s frontSubject) *tls.Certificate {
 		t.Helper()

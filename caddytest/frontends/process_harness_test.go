@@ -88,7 +88,7 @@ func (f *frontEnd) try(t *testing.T, pki *frontPKI, caddy, config string) *front
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	fill := strings.NewReplacer("{dir}", dir, "{pki}", pki.dir, "{port}", port, "{caddy}", caddy,
+	fill := strings.NewReplacer("{dir}", dir, "{pki}", pki.Path(""), "{port}", port, "{caddy}", caddy,
 		"{ca}", "root.pem", "{verify}", f.verify, "{user}", frontUser())
 	if err := os.WriteFile(filepath.Join(dir, "front.conf"), []byte(fill.Replace(config)), 0o600); err != nil {
 		t.Fatal(err)

@@ -46,7 +46,7 @@ func (b *frontBench) record(t *testing.T, clients ...string) map[string]http.Hea
 // writes compares what the product writes, byte by byte, with what is known of it.
 func (b *frontBench) writes(t *testing.T) {
 	recorded := b.record(t, "", "alice", "irma-rsa")
-	inter, _ := pem.Decode(b.pki.read(t, "inter.pem"))
+	inter, _ := pem.Decode(b.pki.Read(t, "inter.pem"))
 	for client, got := range recorded {
 		want := http.Header{}
 		text, der := "", []byte(nil)

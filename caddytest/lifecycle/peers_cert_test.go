@@ -4,30 +4,21 @@
 package lifecycle_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
-	"encoding/pem"
-	"math/big"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testhandler"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testpki"
 )
 
-// authority signs certificates.
-type authority struct {
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-}
+// authority is a certificate that signs others, with a key of its own.
+type authority struct{ *testpki.Pair }
 
 func newAuthority(t *testing.T, name string) *authority {
 	t.Helper()
@@ -39,28 +30,18 @@ func newAuthority(t *testing.T, name string) *authority {
 // issue makes a certificate out of a template; without an authority it signs itself.
 func issue(t *testing.T, by *authority, template *x509.Certificate) *authority {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template.SerialNumber = big.NewInt(time.Now().UnixNano())
 	if template.NotAfter.IsZero() {
 		template.NotAfter = time.Now().Add(time.Hour)
 	}
 	template.NotBefore = template.NotAfter.Add(-2 * time.Hour)
-	parent, signer := template, key
+	var parent *testpki.Pair
 	if by != nil {
-		parent, signer = by.cert, by.key
+		parent = by.Pair
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, parent, &key.PublicKey, signer)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &authority{cert, key}
+	return &authority{testpki.Sign(t, parent, testpki.NewKey(t), func(c *x509.Certificate) {
+		template.SerialNumber = c.SerialNumber
+		*c = *template
+	})}
 }
 
 // client issues a certificate for a TLS client with these common names.
@@ -79,21 +60,7 @@ func (a *authority) client(t *testing.T, usage x509.ExtKeyUsage, notAfter time.T
 // write puts certificate and key into files.
 func (a *authority) write(t *testing.T) (certFile, keyFile string) {
 	t.Helper()
-	der, err := x509.MarshalPKCS8PrivateKey(a.key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	certFile, keyFile = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	for file, block := range map[string]*pem.Block{
-		certFile: {Type: "CERTIFICATE", Bytes: a.cert.Raw},
-		keyFile:  {Type: "PRIVATE KEY", Bytes: der},
-	} {
-		if err := os.WriteFile(file, pem.EncodeToMemory(block), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return certFile, keyFile
+	return testpki.PEMFile(t, a.Pair), testpki.KeyFile(t, a.Pair)
 }
 
 // secured is a site over TLS that asks for a client certificate and verifies none, with
@@ -121,12 +88,12 @@ type certSite struct {
 func (s *certSite) as(t *testing.T, from string, chain []*authority, reason string) {
 	t.Helper()
 	roots := x509.NewCertPool()
-	roots.AddCert(s.ca.cert)
+	roots.AddCert(s.ca.Cert)
 	config := &tls.Config{RootCAs: roots, ServerName: "localhost", NextProtos: []string{"http/1.1"}}
 	if len(chain) > 0 {
-		pair := tls.Certificate{PrivateKey: chain[0].key}
+		pair := tls.Certificate{PrivateKey: chain[0].Key}
 		for _, a := range chain {
-			pair.Certificate = append(pair.Certificate, a.cert.Raw)
+			pair.Certificate = append(pair.Certificate, a.Cert.Raw)
 		}
 		// whatever authorities the server names
 		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &pair, nil }

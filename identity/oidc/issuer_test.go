@@ -9,7 +9,6 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -23,6 +22,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testissuer"
 	"github.com/caddy-kube-identity/caddy-kube-identity/tokencache"
 )
 
@@ -63,15 +63,7 @@ func (m *mint) sign(tb testing.TB, header, payload string) string {
 
 func (m *mint) signRaw(tb testing.TB, input string) string {
 	tb.Helper()
-	digest := sha256.Sum256([]byte(input))
-	r, s, err := ecdsa.Sign(rand.Reader, m.key, digest[:])
-	if err != nil {
-		tb.Fatal(err)
-	}
-	signature := make([]byte, 64)
-	r.FillBytes(signature[:32])
-	s.FillBytes(signature[32:])
-	return input + "." + encode(string(signature))
+	return (&testissuer.Key{Private: m.key}).SignInput(input)
 }
 
 func encode(text string) string { return base64.RawURLEncoding.EncodeToString([]byte(text)) }

@@ -6,7 +6,6 @@ package oidc
 import (
 	"crypto"
 	"crypto/ed25519"
-	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/base64"
@@ -15,6 +14,8 @@ import (
 	"testing"
 
 	"github.com/go-jose/go-jose/v4"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testpki"
 )
 
 func base64Int(n *big.Int) string { return base64.RawURLEncoding.EncodeToString(n.Bytes()) }
@@ -110,12 +111,8 @@ func TestWhatIsBesideAKeyIsNotLookedAt(t *testing.T) {
 func certificateOf(tb testing.TB, name string) string {
 	tb.Helper()
 	key := keyPair(tb, name)
-	template := &x509.Certificate{SerialNumber: big.NewInt(1)}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return base64.StdEncoding.EncodeToString(der)
+	made := testpki.Sign(tb, nil, key, func(c *x509.Certificate) { *c = x509.Certificate{SerialNumber: big.NewInt(1)} })
+	return base64.StdEncoding.EncodeToString(made.Cert.Raw)
 }
 
 func TestBadKeySets(t *testing.T) {

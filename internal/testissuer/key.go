@@ -61,7 +61,11 @@ func Segment(value any) string {
 
 // Sign makes a compact JWS (RFC 7515, section 7.1).
 func (k *Key) Sign(header, claims map[string]any) string {
-	input := Segment(header) + "." + Segment(claims)
+	return k.SignInput(Segment(header) + "." + Segment(claims))
+}
+
+// SignInput signs the two segments before the signature as they are written.
+func (k *Key) SignInput(input string) string {
 	digest := sha256.Sum256([]byte(input))
 	switch key := k.Private.(type) {
 	case *rsa.PrivateKey:

@@ -47,6 +47,16 @@ func LeafKey(tb testing.TB) crypto.Signer {
 	return key
 }
 
+// NewKey makes a P-256 key.
+func NewKey(tb testing.TB) crypto.Signer {
+	tb.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return key
+}
+
 // Sign has by (nil: the certificate itself) sign a certificate for key. It is one of an
 // ordinary client, alice, that is valid for an hour; change, unless it is nil, edits it first.
 func Sign(tb testing.TB, by *Pair, key crypto.Signer, change func(*x509.Certificate)) *Pair {
@@ -85,11 +95,7 @@ func (p *Pair) Leaf(tb testing.TB, change func(*x509.Certificate)) *Pair {
 // NewCA makes an authority; by is nil for a root.
 func NewCA(tb testing.TB, by *Pair, name string, change func(*x509.Certificate)) *Pair {
 	tb.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return Sign(tb, by, key, func(c *x509.Certificate) {
+	return Sign(tb, by, NewKey(tb), func(c *x509.Certificate) {
 		c.Subject = pkix.Name{CommonName: name}
 		c.IsCA, c.BasicConstraintsValid = true, true
 		c.KeyUsage, c.ExtKeyUsage = x509.KeyUsageCertSign|x509.KeyUsageCRLSign, nil
@@ -112,13 +118,19 @@ func PEMFile(tb testing.TB, pairs ...*Pair) string {
 // KeyFile writes the private key.
 func KeyFile(tb testing.TB, p *Pair) string {
 	tb.Helper()
+	path := filepath.Join(tb.TempDir(), "key.pem")
+	if err := os.WriteFile(path, []byte(KeyPEM(tb, p)), 0o600); err != nil {
+		tb.Fatal(err)
+	}
+	return path
+}
+
+// KeyPEM has the private key.
+func KeyPEM(tb testing.TB, p *Pair) string {
+	tb.Helper()
 	der, err := x509.MarshalPKCS8PrivateKey(p.Key)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	path := filepath.Join(tb.TempDir(), "key.pem")
-	if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600); err != nil {
-		tb.Fatal(err)
-	}
-	return path
+	return string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
 }

@@ -4,18 +4,12 @@
 package authenticationconfig_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
-	"math/big"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity/oidc/authenticationconfig"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testpki"
 )
 
 func TestParseRefuses(t *testing.T) {
@@ -52,22 +46,8 @@ func TestParseTakes(t *testing.T) {
 // certificate makes one that nobody trusts, in PEM.
 func certificate(t *testing.T) (certificate *x509.Certificate, text string) {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "issuers"}, IsCA: true,
-		NotAfter: time.Now().Add(time.Hour), BasicConstraintsValid: true,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if certificate, err = x509.ParseCertificate(der); err != nil {
-		t.Fatal(err)
-	}
-	return certificate, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+	ca := testpki.NewCA(t, nil, "issuers", nil)
+	return ca.Cert, testpki.PEM(ca)
 }
 
 func TestParseKeepsWhatTheFileSays(t *testing.T) {
