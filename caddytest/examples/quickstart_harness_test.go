@@ -20,7 +20,7 @@ func quickstartBinary(t *testing.T) string {
 	t.Helper()
 	binary := filepath.Join(t.TempDir(), "caddy")
 	build := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "./cmd/caddy")
-	build.Dir = ".."
+	build.Dir = "../.."
 	if output, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("building ./cmd/caddy: %v\n%s", err, output)
 	}
@@ -38,7 +38,7 @@ func quickstartRun(t *testing.T, binary string, args []string, env map[string]st
 	}
 	defer output.Close()
 	caddy := exec.CommandContext(t.Context(), binary, args...)
-	caddy.Dir = ".."
+	caddy.Dir = "../.."
 	caddy.Env = append(os.Environ(), "HOME="+dir, "XDG_DATA_HOME="+dir, "XDG_CONFIG_HOME="+dir)
 	for name, value := range env {
 		caddy.Env = append(caddy.Env, name+"="+value)

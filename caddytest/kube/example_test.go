@@ -50,7 +50,7 @@ func TestKubeTheExamplesRunAsTheyStand(t *testing.T) {
 			for key, value := range kubeExample(t, "0") {
 				t.Setenv(key, value)
 			}
-			content, err := os.ReadFile(filepath.Join("..", "examples", name))
+			content, err := os.ReadFile(filepath.Join("..", "..", "examples", name))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -5,11 +5,9 @@ package oidc
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -25,161 +23,6 @@ const (
 	keysConfig = keysIssuer + wellKnown
 	keysURL    = keysIssuer + "/keys"
 )
-
-// fakeAnswer is what a fake issuer answers, after a while.
-type fakeAnswer struct {
-	after  time.Duration
-	err    error
-	status int // 0: 200
-	header http.Header
-	body   string
-}
-
-// fakeIssuer is a network with one issuer, whose clock is the bubble's.
-type fakeIssuer struct {
-	mu      sync.Mutex
-	answers map[string]fakeAnswer // by URL
-	asked   []string
-	flying  int
-}
-
-// newFakeIssuer returns an issuer that has those keys.
-func newFakeIssuer(tb testing.TB, keys ...any) *fakeIssuer {
-	tb.Helper()
-	issuer := &fakeIssuer{answers: map[string]fakeAnswer{
-		keysConfig: {body: fmt.Sprintf(`{"issuer":%q,"jwks_uri":%q,"scopes_supported":["openid"]}`, keysIssuer, keysURL)},
-	}}
-	issuer.publish(tb, keys...)
-	return issuer
-}
-
-func (i *fakeIssuer) publish(tb testing.TB, keys ...any) {
-	tb.Helper()
-	i.answer(keysURL, fakeAnswer{body: string(jwks(tb, keys...))})
-}
-
-func (i *fakeIssuer) answer(url string, answer fakeAnswer) {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	i.answers[url] = answer
-}
-
-// takeAsked returns what was asked since the last time.
-func (i *fakeIssuer) takeAsked() []string {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	asked := i.asked
-	i.asked = nil
-	return asked
-}
-
-// wantAsked checks what was asked since the last time, once all is quiet.
-func (i *fakeIssuer) wantAsked(tb testing.TB, want ...string) {
-	tb.Helper()
-	synctest.Wait()
-	if asked := i.takeAsked(); !slices.Equal(asked, want) {
-		tb.Errorf("asked for %q, want %q", asked, want)
-	}
-}
-
-func (i *fakeIssuer) RoundTrip(request *http.Request) (*http.Response, error) {
-	url := request.URL.String()
-	i.mu.Lock()
-	answer, there := i.answers[url]
-	i.asked = append(i.asked, url)
-	i.flying++
-	alone := i.flying == 1
-	i.mu.Unlock()
-	defer func() {
-		i.mu.Lock()
-		i.flying--
-		i.mu.Unlock()
-	}()
-	select {
-	case <-time.After(answer.after):
-	case <-request.Context().Done():
-		return nil, request.Context().Err()
-	}
-	switch {
-	case !alone:
-		return nil, errors.New("two fetches at a time")
-	case !there:
-		answer.status = http.StatusNotFound
-	case answer.err != nil:
-		return nil, answer.err
-	case answer.status == 0:
-		answer.status = http.StatusOK
-	}
-	return &http.Response{
-		StatusCode: answer.status, Header: answer.header, Body: io.NopCloser(strings.NewReader(answer.body)), Request: request,
-	}, nil
-}
-
-// remoteKeys returns keys that are closed with the test.
-func (i *fakeIssuer) remoteKeys(tb testing.TB, logged *logLines) *RemoteKeys {
-	tb.Helper()
-	config := RemoteConfig{Issuer: keysIssuer, Transport: i}
-	if logged != nil {
-		config.Log = logged.log
-	}
-	keys, err := NewRemoteKeys(config)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(keys.Close)
-	return keys
-}
-
-// logLines are what was logged.
-type logLines struct {
-	mu    sync.Mutex
-	lines []string
-}
-
-func (l *logLines) log(message string, err error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	line := message
-	if err != nil {
-		line += ": " + err.Error()
-	}
-	l.lines = append(l.lines, line)
-}
-
-// want checks how the lines begin that were logged since the last time.
-func (l *logLines) want(tb testing.TB, want ...string) {
-	tb.Helper()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if !slices.EqualFunc(l.lines, want, strings.HasPrefix) {
-		tb.Errorf("logged %q, want %q", l.lines, want)
-	}
-	l.lines = nil
-}
-
-// wantToken checks a token that the key pair of that name has signed with its kid.
-func wantToken(tb testing.TB, keys Keys, name string, wants ...error) {
-	tb.Helper()
-	wantTokenBy(tb, keys, name, name, wants...)
-}
-
-func wantTokenBy(tb testing.TB, keys Keys, signer, kid string, wants ...error) {
-	tb.Helper()
-	algorithm := map[string]string{"rs": "RS256", "p2": "ES256", "ed": "EdDSA"}[signer[:2]]
-	token, header := signedBy(tb, signer, algorithm, kid)
-	payload, err := keys.VerifySignature(tb.Context(), token, header)
-	wantKeyError(tb, token, payload, err, wants...)
-}
-
-// wantAtOnce fails when f takes time.
-func wantAtOnce(tb testing.TB, f func()) {
-	tb.Helper()
-	begin := time.Now()
-	f()
-	if took := time.Since(begin); took != 0 {
-		tb.Errorf("took %v", took)
-	}
-}
 
 func TestKeysAreFetchedWhenTheyAreNeeded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -476,62 +319,6 @@ func TestBrokenTokensDoNotReachTheIssuer(t *testing.T) {
 	})
 }
 
-// The first token by a new key is accepted, since the keys are asked for again.
-func TestRotation(t *testing.T) {
-	for name, test := range map[string]struct {
-		before, after []any
-		signer, kid   string
-	}{
-		"a new kid":                  {[]any{"ed25519-1"}, []any{"ed25519-1", "ed25519-2"}, "ed25519-2", "ed25519-2"},
-		"a new key of the same kid":  {[]any{publicJWK(t, "ed25519-1", jwkMembers{"kid": "k"})}, []any{publicJWK(t, "ed25519-2", jwkMembers{"kid": "k"})}, "ed25519-2", "k"},
-		"a new type of the same kid": {[]any{publicJWK(t, "ed25519-1", jwkMembers{"kid": "k"})}, []any{publicJWK(t, "p256-1", jwkMembers{"kid": "k"})}, "p256-1", "k"},
-		"without kids":               {[]any{publicJWK(t, "ed25519-1", jwkMembers{"kid": nil})}, []any{publicJWK(t, "ed25519-2", jwkMembers{"kid": nil})}, "ed25519-2", ""},
-		"a new type without kids":    {[]any{"ed25519-1"}, []any{"p256-1"}, "p256-1", ""},
-	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				issuer := newFakeIssuer(t, test.before...)
-				keys := issuer.remoteKeys(t, nil)
-				wantTokenBy(t, keys, test.signer, test.kid, identity.ErrRejected)
-				before := keys.Generation()
-				issuer.answer(keysURL, fakeAnswer{after: time.Second, body: string(jwks(t, test.after...))})
-				time.Sleep(askAgain)
-				issuer.takeAsked()
-				var callers sync.WaitGroup
-				for range 10 {
-					callers.Go(func() { wantTokenBy(t, keys, test.signer, test.kid) })
-				}
-				callers.Wait()
-				issuer.wantAsked(t, keysURL)
-				if keys.Generation() == before {
-					t.Error("the same generation of other keys")
-				}
-			})
-		})
-	}
-}
-
-// Who waits for new keys waits no longer than for the first ones.
-func TestCallersWhoDoNotWaitForNewKeys(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		issuer := newFakeIssuer(t, "ed25519-1")
-		keys := issuer.remoteKeys(t, nil)
-		wantToken(t, keys, "ed25519-1")
-		issuer.answer(keysURL, fakeAnswer{after: 4 * time.Second, body: string(jwks(t, "p256-1"))})
-		time.Sleep(askAgain)
-		for _, name := range []string{"p256-1", "ed25519-2"} {
-			token, header := signedBy(t, name, map[string]string{"p256-1": "ES256", "ed25519-2": "EdDSA"}[name], "p256-1")
-			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-			payload, err := keys.VerifySignature(ctx, token, header)
-			wantKeyError(t, token, payload, err, identity.ErrUnavailable, context.DeadlineExceeded)
-			cancel()
-		}
-		time.Sleep(3 * time.Second)
-		synctest.Wait()
-		wantAtOnce(t, func() { wantToken(t, keys, "p256-1") })
-	})
-}
-
 // Whether a kid that nobody knows is good cannot be said while the issuer is out of reach.
 // A bad signature of a known key is bad.
 func TestMadeUpTokensInAnOutage(t *testing.T) {
@@ -556,60 +343,6 @@ func TestMadeUpTokensInAnOutage(t *testing.T) {
 		time.Sleep(30 * time.Minute)
 		wantToken(t, keys, "ed25519-1")
 		issuer.wantAsked(t)
-	})
-}
-
-// A set that is no good leaves the last good one, for as long as an outage does.
-func TestLastGoodKeysAreKept(t *testing.T) {
-	for name, body := range map[string]string{
-		"nothing":        "",
-		"HTML":           "<html>Sign in to the hotel's network</html>",
-		"an empty set":   `{"keys":[]}`,
-		"no usable key":  string(jwks(t, publicJWK(t, "p256-1", jwkMembers{"use": "enc"}))),
-		"a private key":  string(jwks(t, jwkMembers{"kty": "oct", "k": "AAAA", "kid": "ed25519-1"})),
-		"beyond measure": strings.Repeat(" ", maxKeySet+1),
-	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				logged := &logLines{}
-				issuer := newFakeIssuer(t, "ed25519-1")
-				keys := issuer.remoteKeys(t, logged)
-				wantToken(t, keys, "ed25519-1")
-				generation := keys.Generation()
-				issuer.answer(keysURL, fakeAnswer{body: body})
-				time.Sleep(defaultLife)
-				for range 3 {
-					wantToken(t, keys, "ed25519-1")
-					synctest.Wait()
-				}
-				if keys.Generation() != generation {
-					t.Error("another generation")
-				}
-				wantToken(t, keys, "p256-1", identity.ErrUnavailable)
-				logged.want(t, "keeping the last good keys of an issuer: fetching keys")
-				time.Sleep(maxStale)
-				wantToken(t, keys, "ed25519-1", identity.ErrUnavailable)
-			})
-		})
-	}
-}
-
-// Which keys cannot be used is logged once, not with each fetch.
-func TestSkippedKeysAreLoggedOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		logged := &logLines{}
-		issuer := newFakeIssuer(t, "ed25519-1", publicJWK(t, "rsa1024-1"), publicJWK(t, "rsa-1", jwkMembers{"use": "enc"}))
-		keys := issuer.remoteKeys(t, logged)
-		for range 5 {
-			wantToken(t, keys, "ed25519-1")
-			synctest.Wait()
-			time.Sleep(defaultLife)
-		}
-		logged.want(t, `some keys of an issuer cannot be used: key 2: "rsa1024-1": an RSA key of 1024 bits`)
-		issuer.publish(t, "ed25519-1")
-		wantToken(t, keys, "ed25519-1")
-		synctest.Wait()
-		logged.want(t)
 	})
 }
 
@@ -650,33 +383,6 @@ func TestCloseOfRemoteKeys(t *testing.T) {
 	})
 }
 
-// Keys that change under load: a token by a key that is always there is always good.
-func TestRotationUnderLoad(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		issuer := newFakeIssuer(t, "ed25519-1")
-		keys := issuer.remoteKeys(t, nil)
-		var callers sync.WaitGroup
-		for range 8 {
-			callers.Go(func() {
-				for range 100 {
-					wantToken(t, keys, "ed25519-1")
-					keys.Generation()
-					time.Sleep(7 * time.Second)
-				}
-			})
-		}
-		for i := range 70 {
-			kid := fmt.Sprint("ed25519-", i%5+2)
-			issuer.answer(keysURL, fakeAnswer{
-				after: time.Second, header: http.Header{"Cache-Control": {"no-cache"}}, body: string(jwks(t, "ed25519-1", kid)),
-			})
-			time.Sleep(askAgain + time.Second)
-			wantToken(t, keys, kid)
-		}
-		callers.Wait()
-	})
-}
-
 // A fault in what the operator's own code returns, or in a parser, is an outage and does
 // not end the process.
 func TestPanicWhileFetching(t *testing.T) {
@@ -689,7 +395,3 @@ func TestPanicWhileFetching(t *testing.T) {
 		wantToken(t, keys, "ed25519-1", identity.ErrUnavailable)
 	})
 }
-
-type panicking struct{}
-
-func (panicking) RoundTrip(*http.Request) (*http.Response, error) { panic("nobody expects this") }

@@ -73,29 +73,6 @@ func TestTheLogsOfAllStartsAreOne(t *testing.T) {
 	}
 }
 
-func TestTheLastLineOfTheAuditLogIsCutOffIfItIsHalfALine(t *testing.T) {
-	for content, want := range map[string]string{
-		"":             "",
-		"{}\n":         "{}\n",
-		"{}\n{\"aud":   "{}\n",
-		"{\"auditID\"": "",
-	} {
-		server := &Server{Dir: t.TempDir()}
-		if err := os.WriteFile(server.auditFile(), []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if err := server.trimAudit(); err != nil {
-			t.Error(err)
-		}
-		if got, err := os.ReadFile(server.auditFile()); err != nil || string(got) != want {
-			t.Errorf("%q becomes %q, %v, want %q", content, got, err, want)
-		}
-	}
-	if err := (&Server{Dir: t.TempDir()}).trimAudit(); err != nil {
-		t.Errorf("without a log: %v", err)
-	}
-}
-
 func TestAChildOutlivesTheContextOfItsStart(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	started, err := startChild(ctx, filepath.Join(t.TempDir(), "log"), "cat", nil)
@@ -150,44 +127,5 @@ func TestTheLogOfAFailedStartIsCutToItsLastFortyLines(t *testing.T) {
 	}
 	if got := logTail(filepath.Join(t.TempDir(), "absent")); got != "" {
 		t.Errorf("the tail of no log = %q, want nothing", got)
-	}
-}
-
-func TestOnlyOneHoldsTheLock(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "lock")
-	unlock, err := lock(t.Context(), file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
-	if _, err := lock(ctx, file); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("the second lock = %v, want the deadline", err)
-	}
-	unlock()
-	again, err := lock(t.Context(), file)
-	if err != nil {
-		t.Fatalf("the lock after the first has gone: %v", err)
-	}
-	again()
-}
-
-func TestAFailedBuildSaysWhatTheCompilerSaid(t *testing.T) {
-	source := t.TempDir()
-	for name, content := range map[string]string{
-		"go.mod":  "module broken\n\ngo 1.26.0\n",
-		"main.go": "package main\n\nfunc main() { missing() }\n",
-	} {
-		if err := os.WriteFile(filepath.Join(source, name), []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	target := filepath.Join(t.TempDir(), "kubeapi")
-	err := compile(t.Context(), source, target, ".")
-	if err == nil || !strings.Contains(err.Error(), "undefined: missing") {
-		t.Errorf("error = %v, want the compiler's words", err)
-	}
-	if exists(target) {
-		t.Error("there is a program all the same")
 	}
 }
