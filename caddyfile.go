@@ -192,7 +192,7 @@ func (h *Handler) parseInject(d *caddyfile.Dispenser) (*injectors.Preset, error)
 		h.InjectorsRaw = append(h.InjectorsRaw, expanded...)
 		return &preset, nil
 	}
-	raw, err := option.Guest(d, guest.Injectors, "injector", "injector")
+	raw, err := option.Guest(d, guest.Injectors, "injector", "injector or upstream preset")
 	if err != nil {
 		return nil, err
 	}

@@ -6,8 +6,6 @@ package sources
 import (
 	"encoding/hex"
 	"errors"
-	"maps"
-	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -90,20 +88,18 @@ func clientCertPresets() map[string]ClientCert {
 //	}
 //
 // The presets are those of the table in the README. An option in the block replaces the
-// preset's value. map may be given more than once.
+// preset's value. map may appear more than once.
 func (c *ClientCert) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // consume source name
 	if d.NextArg() {
-		presets := clientCertPresets()
-		preset, ok := presets[d.Val()]
+		preset, ok := clientCertPresets()[d.Val()]
 		switch {
 		case ok:
 			*c = preset
 		case d.Val() == "tls":
 			c.TLS = true
 		default:
-			return d.Errf("unrecognized preset '%s': there are tls, %s",
-				d.Val(), strings.Join(slices.Sorted(maps.Keys(presets)), ", "))
+			return option.UnknownPreset(d, "client_cert", d.Val())
 		}
 	}
 	if d.NextArg() {

@@ -7,10 +7,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
 	"slices"
-	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -174,11 +172,9 @@ func (f *Forwarded) Authenticate(ctx context.Context, r *identity.Request) (*ide
 func (f *Forwarded) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // consume source name
 	if d.NextArg() {
-		presets := forwardedPresets()
-		preset, ok := presets[d.Val()]
+		preset, ok := forwardedPresets()[d.Val()]
 		if !ok {
-			return d.Errf("unrecognized preset '%s': there are %s",
-				d.Val(), strings.Join(slices.Sorted(maps.Keys(presets)), ", "))
+			return option.UnknownPreset(d, "forwarded", d.Val())
 		}
 		*f = preset
 	}

@@ -6,7 +6,6 @@ package sources
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"net/url"
 	"slices"
 	"strings"
@@ -54,7 +53,7 @@ func oidcPresets() map[string]OIDC {
 // UnmarshalCaddyfile sets up the source from Caddyfile tokens. Syntax:
 //
 //	oidc <issuer> {
-//		preset             google_iap|cloudflare_access|pomerium
+//		preset             <preset>
 //		audience           <value>...
 //		authorized_party   <value>...
 //		token_header       <field>...
@@ -70,8 +69,8 @@ func oidcPresets() map[string]OIDC {
 //		trust_pool         <ca_pool_module> ...
 //	}
 //
-// An option in the block replaces the preset's value. required_claim may be given more
-// than once.
+// The presets are those of the table in the README. An option in the block replaces the
+// preset's value. required_claim may appear more than once.
 func (o *OIDC) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // consume source name
 	if !d.AllArgs(&o.Issuer) {
@@ -82,7 +81,15 @@ func (o *OIDC) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	}
 	preset := ""
 	options := o.options()
-	options["preset"] = option.Word(&preset, option.OneOf(slices.Sorted(maps.Keys(oidcPresets()))))
+	options["preset"] = func(d *caddyfile.Dispenser) error {
+		if !d.AllArgs(&preset) {
+			return d.ArgErr()
+		}
+		if _, ok := oidcPresets()[preset]; !ok {
+			return option.UnknownPreset(d, "oidc", preset)
+		}
+		return option.NoBlock(d)
+	}
 	if err := option.Block(d, options, "required_claim"); err != nil {
 		return err
 	}
