@@ -68,10 +68,21 @@ func docsFiles(t *testing.T) []string {
 	return files
 }
 
-// docsRefusal reads a call of fmt.Errorf whose format begins with a sentinel.
+// docsRefusal reads a call of fmt.Errorf whose format begins with a sentinel, or one of
+// identity.Recovered that gives a panic a sentinel.
 func docsRefusal(call *ast.CallExpr) (sentinel, text string, ok bool) {
 	function, ok := call.Fun.(*ast.SelectorExpr)
-	if !ok || function.Sel.Name != "Errorf" || len(call.Args) < 2 {
+	if !ok || len(call.Args) < 2 {
+		return "", "", false
+	}
+	if function.Sel.Name == "Recovered" && len(call.Args) == 3 {
+		arg, ok := call.Args[1].(*ast.SelectorExpr)
+		if !ok {
+			return "", "", false
+		}
+		return arg.Sel.Name, docsString(call.Args[2]) + ": panic: …", true
+	}
+	if function.Sel.Name != "Errorf" {
 		return "", "", false
 	}
 	switch arg := call.Args[1].(type) {
