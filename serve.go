@@ -66,7 +66,7 @@ func shapeOf(r *http.Request) identity.Shape {
 func (h *Handler) take(r *http.Request, upgrade string) *exchange {
 	r.Trailer = nil
 	r.URL.User = nil
-	return &exchange{Request: identity.Request{Claims: h.taker.Take(r.Header, upgrade)}, upgrade: upgrade}
+	return &exchange{Request: identity.Request{Stripped: h.taker.Take(r.Header, upgrade)}, upgrade: upgrade}
 }
 
 // dropTrailers keeps a client's trailers from error routes. Error routes run on the
@@ -89,7 +89,7 @@ func (h *Handler) recognize(r *http.Request, ex *exchange) {
 	}
 	ex.Peer, ex.peerErr = h.trust.peer(r)
 	if !ex.Peer.Trusted && h.proxyOnly != nil {
-		if ex.dropped = ex.Claims.Drop(h.proxyOnly); ex.dropped > 0 {
+		if ex.dropped = ex.Stripped.Drop(h.proxyOnly); ex.dropped > 0 {
 			h.metrics.Untrusted.Add(float64(ex.dropped))
 		}
 	}
@@ -127,7 +127,7 @@ func (h *Handler) prove(ctx context.Context, ex *exchange) (*configuredSource, *
 			why = append(why, src.name+": "+err.Error())
 		}
 	}
-	if fields := h.unclaimed(ex.Claims); fields != "" {
+	if fields := h.unclaimed(ex.Stripped); fields != "" {
 		return nil, nil, fmt.Errorf("%w: no source accepts what is in %s%s", identity.ErrRejected, fields, reasons(why))
 	}
 	switch {
@@ -144,10 +144,10 @@ func (h *Handler) prove(ctx context.Context, ex *exchange) (*configuredSource, *
 // unclaimed returns the fields with a credential that no source claimed: that is a bad
 // credential, and not an absent one. An empty Authorization counts; in other fields proxies
 // write an empty line when there is no credential.
-func (h *Handler) unclaimed(claims identity.Claims) string {
+func (h *Handler) unclaimed(stripped identity.Stripped) string {
 	var fields []string
 	for _, field := range h.credentials {
-		lines := claims.Lines(field)
+		lines := stripped.Lines(field)
 		if len(lines) > 0 && (field == "Authorization" || strings.Join(lines, "") != "") {
 			fields = append(fields, field)
 		}
@@ -169,7 +169,7 @@ func (h *Handler) check(r *http.Request, ex *exchange, id *identity.Identity) er
 	if !id.Expires.IsZero() && time.Now().After(id.Expires.Add(id.Skew)) {
 		return fmt.Errorf("%w: the credential has expired", identity.ErrRejected)
 	}
-	if h.ClientImpersonation == "reject" && ex.Claims.HasImpersonation() {
+	if h.ClientImpersonation == "reject" && ex.Stripped.HasImpersonation() {
 		return fmt.Errorf("%w: the client asks to impersonate another user", identity.ErrForbidden)
 	}
 	if err := h.policy.Check(id); err != nil {

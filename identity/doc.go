@@ -18,9 +18,9 @@
 //
 //   - [Shape.Check] refuses methods and upgrades that would bypass the handler;
 //   - [Taker.Take] strips every field that speaks about the sender, and returns the
-//     stripped fields as [Claims];
+//     stripped fields as [Stripped];
 //   - [Peer] describes the other end of the connection, and whether that proxy may speak
-//     for clients; [Claims.Drop] drops the fields that it may not set;
+//     for clients; [Stripped.Drop] drops the fields that it may not set;
 //   - each [Source] looks at the stripped fields and returns the identity, or says why
 //     there is none;
 //   - [Policy.Check] checks the identity, whichever source it came from;

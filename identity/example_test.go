@@ -39,10 +39,10 @@ func ExampleTaker_Take() {
 }
 
 // Fields that only a trusted proxy may set are dropped if another peer sent them.
-func ExampleClaims_Drop() {
-	stripped := identity.Claims{
-		{Field: "Authorization", Values: []string{"Bearer x"}},
-		{Field: "X-Forwarded-User", Values: []string{"admin"}},
+func ExampleStripped_Drop() {
+	stripped := identity.Stripped{
+		{Name: "Authorization", Values: []string{"Bearer x"}},
+		{Name: "X-Forwarded-User", Values: []string{"admin"}},
 	}
 	proxyOnly, err := identity.NewNames("X-Forwarded-*")
 	if err != nil {
@@ -110,7 +110,7 @@ func (apiKeys) Reads() identity.Fields {
 }
 
 func (keys apiKeys) Authenticate(_ context.Context, r *identity.Request) (*identity.Identity, error) {
-	key, err := identity.RawToken("X-Api-Key", r.Claims.Lines("X-Api-Key"))
+	key, err := identity.RawToken("X-Api-Key", r.Stripped.Lines("X-Api-Key"))
 	if err != nil {
 		return nil, err // absent, or malformed
 	}
@@ -125,8 +125,8 @@ func (keys apiKeys) Authenticate(_ context.Context, r *identity.Request) (*ident
 func ExampleSource() {
 	var source identity.Source = apiKeys{"k-1": "alice"}
 	for _, lines := range [][]string{{"k-1"}, nil, {"k-2"}, {"k-1", "k-2"}} {
-		stripped := identity.Claims{{Field: "X-Api-Key", Values: lines}}
-		id, err := source.Authenticate(context.Background(), &identity.Request{Claims: stripped})
+		stripped := identity.Stripped{{Name: "X-Api-Key", Values: lines}}
+		id, err := source.Authenticate(context.Background(), &identity.Request{Stripped: stripped})
 		if err != nil {
 			fmt.Println(err)
 			continue

@@ -57,7 +57,7 @@ func (f *Forwarded) Authenticate(_ context.Context, r *Request) (*Identity, erro
 		{&id.PreferredUsername, f.PreferredUsername},
 	} {
 		var err error
-		if *field.value, err = first(r.Claims, field.from); err != nil {
+		if *field.value, err = first(r.Stripped, field.from); err != nil {
 			return nil, err
 		}
 	}
@@ -65,8 +65,8 @@ func (f *Forwarded) Authenticate(_ context.Context, r *Request) (*Identity, erro
 		return nil, ErrAbsent
 	}
 	id.Username = f.UserPrefix + id.Username
-	id.Groups = f.groups(r.Claims)
-	extra, err := f.extra(r.Claims)
+	id.Groups = f.groups(r.Stripped)
+	extra, err := f.extra(r.Stripped)
 	if err != nil {
 		return nil, err
 	}
@@ -76,10 +76,10 @@ func (f *Forwarded) Authenticate(_ context.Context, r *Request) (*Identity, erro
 
 // first returns the value of the first field that has one. It refuses every field that
 // has more than one line.
-func first(claims Claims, fields []string) (string, error) {
+func first(stripped Stripped, fields []string) (string, error) {
 	value := ""
 	for _, field := range fields {
-		lines := claims.Lines(field)
+		lines := stripped.Lines(field)
 		if len(lines) > 1 {
 			return "", fmt.Errorf("%w: %d lines of %s", ErrMalformed, len(lines), field)
 		}
@@ -91,9 +91,9 @@ func first(claims Claims, fields []string) (string, error) {
 }
 
 // groups returns the groups of the first field that has any.
-func (f *Forwarded) groups(claims Claims) []string {
+func (f *Forwarded) groups(stripped Stripped) []string {
 	for _, field := range f.Groups {
-		groups := SplitGroups(claims.Lines(field), f.Separator)
+		groups := SplitGroups(stripped.Lines(field), f.Separator)
 		if len(groups) == 0 {
 			continue
 		}
@@ -131,10 +131,10 @@ func SplitGroups(lines []string, separator string) []string {
 
 // extra collects the extra attributes. It refuses two fields whose names become the same
 // key: only one of them is the proxy's.
-func (f *Forwarded) extra(claims Claims) (map[string][]string, error) {
+func (f *Forwarded) extra(stripped Stripped) (map[string][]string, error) {
 	var extra map[string][]string
 	for _, prefix := range f.Extra {
-		for field, lines := range claims.WithPrefix(prefix) {
+		for field, lines := range stripped.WithPrefix(prefix) {
 			key, err := url.PathUnescape(strings.ToLower(field[len(prefix):]))
 			if err != nil || key == "" || key != strings.ToLower(key) {
 				return nil, fmt.Errorf("%w: the name of the extra field %s", ErrMalformed, Quote(field))

@@ -23,27 +23,27 @@ func FuzzForwarded(f *testing.F) {
 	f.Add("alice\xff", "\u00a0", " ", "", "\x00", "", uint8(4))
 	f.Fuzz(func(t *testing.T, user, groups, separator, key, value, prefix string, twice uint8) {
 		extra := textproto.CanonicalMIMEHeaderKey("X-Extra-" + key)
-		claims := identity.Claims{
-			{Field: "X-User", Values: []string{user}},
-			{Field: "X-Groups", Values: []string{groups, "last"}},
-			{Field: "X-Email", Values: []string{value}},
-			{Field: extra, Values: []string{value, user}},
+		stripped := identity.Stripped{
+			{Name: "X-User", Values: []string{user}},
+			{Name: "X-Groups", Values: []string{groups, "last"}},
+			{Name: "X-Email", Values: []string{value}},
+			{Name: extra, Values: []string{value, user}},
 		}
-		if int(twice) < len(claims) {
-			claims[twice].Values = append(claims[twice].Values, value)
+		if int(twice) < len(stripped) {
+			stripped[twice].Values = append(stripped[twice].Values, value)
 		}
 		before := make(http.Header)
-		for _, claim := range claims {
-			before[claim.Field] = slices.Clone(claim.Values)
+		for _, field := range stripped {
+			before[field.Name] = slices.Clone(field.Values)
 		}
 		source := identity.Forwarded{
 			User: []string{"X-User"}, Groups: []string{"X-Groups"}, Email: []string{"X-Email"}, Extra: []string{"X-Extra-"},
 			Separator: separator, UserPrefix: prefix, GroupPrefix: prefix,
 		}
-		id, err := source.Authenticate(t.Context(), &identity.Request{Claims: claims})
+		id, err := source.Authenticate(t.Context(), &identity.Request{Stripped: stripped})
 		after := make(http.Header)
-		for _, claim := range claims {
-			after[claim.Field] = claim.Values
+		for _, field := range stripped {
+			after[field.Name] = field.Values
 		}
 		if !reflect.DeepEqual(before, after) {
 			t.Errorf("the stripped fields %q became %q", before, after)

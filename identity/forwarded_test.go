@@ -11,11 +11,11 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 )
 
-func claims(pairs ...string) (claims identity.Claims) {
+func stripped(pairs ...string) (stripped identity.Stripped) {
 	for field, values := range h(pairs...) {
-		claims = append(claims, identity.Claim{Field: field, Values: values})
+		stripped = append(stripped, identity.StrippedField{Name: field, Values: values})
 	}
-	return claims
+	return stripped
 }
 
 func TestForwardedAuthenticate(t *testing.T) {
@@ -32,61 +32,61 @@ func TestForwardedAuthenticate(t *testing.T) {
 	}
 	piped := identity.Forwarded{User: []string{"X-User"}, Groups: []string{"X-Groups"}, Separator: "|"}
 	tests := []struct {
-		name   string
-		source identity.Forwarded
-		claims identity.Claims
-		want   identity.User
-		err    error
+		name     string
+		source   identity.Forwarded
+		stripped identity.Stripped
+		want     identity.User
+		err      error
 	}{
 		{"without fields there is no credential", proxy, nil, identity.User{}, identity.ErrAbsent},
-		{"groups without a user are not a credential", proxy, claims("X-Groups", "a"), identity.User{}, identity.ErrAbsent},
-		{"an empty user is not a credential", proxy, claims("X-User", "", "X-Groups", "a"), identity.User{}, identity.ErrAbsent},
-		{"a user is enough", proxy, claims("X-User", "alice"), identity.User{Username: "alice"}, nil},
+		{"groups without a user are not a credential", proxy, stripped("X-Groups", "a"), identity.User{}, identity.ErrAbsent},
+		{"an empty user is not a credential", proxy, stripped("X-User", "", "X-Groups", "a"), identity.User{}, identity.ErrAbsent},
+		{"a user is enough", proxy, stripped("X-User", "alice"), identity.User{Username: "alice"}, nil},
 		// the proxy that sets X-Forwarded-User may forward a client's X_Forwarded_User unseen
-		{"a variant spelling is not believed", proxy, claims("X_user", "eve", "X-User2", "eve"), identity.User{}, identity.ErrAbsent},
-		{"a value is never repaired", proxy, claims("X-User", " alice\t"), identity.User{Username: " alice\t"}, nil},
+		{"a variant spelling is not believed", proxy, stripped("X_user", "eve", "X-User2", "eve"), identity.User{}, identity.ErrAbsent},
+		{"a value is never repaired", proxy, stripped("X-User", " alice\t"), identity.User{Username: " alice\t"}, nil},
 
-		{"the first field with a value wins", order, claims("X-User", "alice", "X-Login", "eve"), identity.User{Username: "alice"}, nil},
-		{"an empty field has no value", order, claims("X-User", "", "X-Login", "bob"), identity.User{Username: "bob"}, nil},
-		{"nor does a missing field", order, claims("X-Login", "bob"), identity.User{Username: "bob"}, nil},
+		{"the first field with a value wins", order, stripped("X-User", "alice", "X-Login", "eve"), identity.User{Username: "alice"}, nil},
+		{"an empty field has no value", order, stripped("X-User", "", "X-Login", "bob"), identity.User{Username: "bob"}, nil},
+		{"nor does a missing field", order, stripped("X-Login", "bob"), identity.User{Username: "bob"}, nil},
 		{
-			"the first field wins for each attribute", order, claims("X-User", "alice", "X-Mail", "a@b", "X-Teams", "ops", "X-Groups", " , "),
+			"the first field wins for each attribute", order, stripped("X-User", "alice", "X-Mail", "a@b", "X-Teams", "ops", "X-Groups", " , "),
 			identity.User{Username: "alice", Email: "a@b", Groups: []string{"ops"}},
 			nil,
 		},
 		{
-			"groups are not collected from several fields", order, claims("X-User", "alice", "X-Groups", "dev", "X-Teams", "ops"),
+			"groups are not collected from several fields", order, stripped("X-User", "alice", "X-Groups", "dev", "X-Teams", "ops"),
 			identity.User{Username: "alice", Groups: []string{"dev"}},
 			nil,
 		},
 
 		// one of the two lines is the client's
-		{"two lines of a user are refused", proxy, claims("X-User", "alice", "X-User", "eve"), identity.User{}, identity.ErrMalformed},
-		{"even if they are equal", proxy, claims("X-User", "alice", "X-User", "alice"), identity.User{}, identity.ErrMalformed},
-		{"even if one is empty", proxy, claims("X-User", "alice", "X-User", ""), identity.User{}, identity.ErrMalformed},
+		{"two lines of a user are refused", proxy, stripped("X-User", "alice", "X-User", "eve"), identity.User{}, identity.ErrMalformed},
+		{"even if they are equal", proxy, stripped("X-User", "alice", "X-User", "alice"), identity.User{}, identity.ErrMalformed},
+		{"even if one is empty", proxy, stripped("X-User", "alice", "X-User", ""), identity.User{}, identity.ErrMalformed},
 		{
 			"even in a field whose value is not needed", order,
-			claims("X-User", "alice", "X-Login", "a", "X-Login", "b"),
+			stripped("X-User", "alice", "X-Login", "a", "X-Login", "b"),
 			identity.User{},
 			identity.ErrMalformed,
 		},
-		{"two lines of an email are refused", full, claims("X-User", "alice", "X-Email", "a", "X-Email", "b"), identity.User{}, identity.ErrMalformed},
-		{"even without a user", full, claims("X-Uid", "1", "X-Uid", "2"), identity.User{}, identity.ErrMalformed},
+		{"two lines of an email are refused", full, stripped("X-User", "alice", "X-Email", "a", "X-Email", "b"), identity.User{}, identity.ErrMalformed},
+		{"even without a user", full, stripped("X-Uid", "1", "X-Uid", "2"), identity.User{}, identity.ErrMalformed},
 
-		{"each line is one group", lines, claims("X-User", "alice", "X-Group", "b", "X-Group", "a"), identity.User{Username: "alice", Groups: []string{"b", "a"}}, nil},
-		{"a line is not split without a separator", lines, claims("X-User", "alice", "X-Group", "a, b", "X-Group", ""), identity.User{Username: "alice", Groups: []string{"a, b"}}, nil},
+		{"each line is one group", lines, stripped("X-User", "alice", "X-Group", "b", "X-Group", "a"), identity.User{Username: "alice", Groups: []string{"b", "a"}}, nil},
+		{"a line is not split without a separator", lines, stripped("X-User", "alice", "X-Group", "a, b", "X-Group", ""), identity.User{Username: "alice", Groups: []string{"a, b"}}, nil},
 		{
 			"a separator splits several lines", proxy,
-			claims("X-User", "alice", "X-Groups", "a,b , c", "X-Groups", ",d\t,,", "X-Groups", ""),
+			stripped("X-User", "alice", "X-Groups", "a,b , c", "X-Groups", ",d\t,,", "X-Groups", ""),
 			identity.User{Username: "alice", Groups: []string{"a", "b", "c", "d"}},
 			nil,
 		},
-		{"the separator may be another character", piped, claims("X-User", "alice", "X-Groups", "a,b|c||d e"), identity.User{Username: "alice", Groups: []string{"a,b", "c", "d e"}}, nil},
-		{"the same group twice stays", proxy, claims("X-User", "alice", "X-Groups", "a,a"), identity.User{Username: "alice", Groups: []string{"a", "a"}}, nil},
+		{"the separator may be another character", piped, stripped("X-User", "alice", "X-Groups", "a,b|c||d e"), identity.User{Username: "alice", Groups: []string{"a,b", "c", "d e"}}, nil},
+		{"the same group twice stays", proxy, stripped("X-User", "alice", "X-Groups", "a,a"), identity.User{Username: "alice", Groups: []string{"a", "a"}}, nil},
 
 		{
 			"all attributes are read, and prefixes added", full,
-			claims("X-User", "alice", "X-Group", "dev", "X-Uid", "1", "X-Email", "a@b", "X-Name", "Alice A", "X-Login", "al",
+			stripped("X-User", "alice", "X-Group", "dev", "X-Uid", "1", "X-Email", "a@b", "X-Name", "Alice A", "X-Login", "al",
 				"X-Extra-Scopes", "x", "X-Extra-Scopes", "", "X-Extra-Example.com%2ftenant", "acme"),
 			identity.User{
 				Username: "proxy:alice", Groups: []string{"proxy/dev"}, UID: "1", Email: "a@b", Name: "Alice A",
@@ -94,11 +94,11 @@ func TestForwardedAuthenticate(t *testing.T) {
 			},
 			nil,
 		},
-		{"a prefix alone is not a user", full, claims("X-User", ""), identity.User{}, identity.ErrAbsent},
+		{"a prefix alone is not a user", full, stripped("X-User", ""), identity.User{}, identity.ErrAbsent},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			id, err := test.source.Authenticate(t.Context(), &identity.Request{Claims: test.claims})
+			id, err := test.source.Authenticate(t.Context(), &identity.Request{Stripped: test.stripped})
 			wantOnly(t, err, test.err)
 			if err != nil {
 				if id != nil {
@@ -140,7 +140,7 @@ func TestForwardedExtra(t *testing.T) {
 		{"a field without the prefix is ignored", []string{"X-Extr-A", "1"}, nil, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			request := &identity.Request{Claims: claims(append(test.fields, "X-User", "alice")...)}
+			request := &identity.Request{Stripped: stripped(append(test.fields, "X-User", "alice")...)}
 			id, err := source.Authenticate(t.Context(), request)
 			wantOnly(t, err, test.err)
 			if err == nil && !reflect.DeepEqual(id.Extra, test.want) {
@@ -180,7 +180,7 @@ func BenchmarkForwarded(b *testing.B) {
 		Email: []string{"X-Forwarded-Email"}, PreferredUsername: []string{"X-Forwarded-Preferred-Username"},
 	}
 	taker := identity.Taker{Fields: names(b, identity.BuiltinFields()...)}
-	request := &identity.Request{Claims: taker.Take(browserHeader(), "")}
+	request := &identity.Request{Stripped: taker.Take(browserHeader(), "")}
 	ctx := b.Context()
 	b.ReportAllocs()
 	for b.Loop() {

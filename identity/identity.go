@@ -63,8 +63,8 @@ type Identity struct {
 
 // Request is what a [Source] may look at.
 type Request struct {
-	// Claims are the fields that were stripped off the request.
-	Claims Claims
+	// Stripped are the fields that were stripped off the request.
+	Stripped Stripped
 
 	// Peer is the other end of the connection.
 	Peer Peer

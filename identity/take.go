@@ -58,8 +58,8 @@ type Taker struct {
 // (empty, or the protocol that [Shape.Check] returned): a client could otherwise send
 // "Connection: Impersonate-User" and make reverse_proxy delete the field that an injector
 // writes (CVE-2021-31999, CVE-2022-23652).
-func (t *Taker) Take(header http.Header, upgrade string) Claims {
-	claims := make(Claims, 0, 4)
+func (t *Taker) Take(header http.Header, upgrade string) Stripped {
+	stripped := make(Stripped, 0, 4)
 	var raw []string // not canonical: set by another middleware, never by net/http
 	for name, values := range header {
 		switch {
@@ -72,23 +72,23 @@ func (t *Taker) Take(header http.Header, upgrade string) Claims {
 			raw = append(raw, name)
 		default:
 			delete(header, name)
-			claims = append(claims, Claim{name, values})
+			stripped = append(stripped, StrippedField{name, values})
 		}
 	}
 	for _, name := range raw {
 		if special := canonicalSpecial(name); special != "" && !t.Fields.Match(name) {
 			header[special] = slices.Concat(header[special], header[name])
 		} else {
-			claims.merge(textproto.CanonicalMIMEHeaderKey(name), header[name])
+			stripped.merge(textproto.CanonicalMIMEHeaderKey(name), header[name])
 		}
 		delete(header, name)
 	}
-	takeSubprotocol(header, &claims)
+	takeSubprotocol(header, &stripped)
 	if len(t.Cookies) > 0 {
 		t.takeCookies(header)
 	}
 	rebuildConnection(header, upgrade)
-	return claims
+	return stripped
 }
 
 // canonicalSpecial returns the canonical spelling of a field that has rules of its own, if
@@ -108,7 +108,7 @@ func canonicalSpecial(name string) string {
 // takeSubprotocol strips bearer tokens off Sec-WebSocket-Protocol. Each becomes one more
 // line of Authorization among the stripped fields. The prefix is compared in any case, so
 // that no token is left which an upstream might read.
-func takeSubprotocol(header http.Header, claims *Claims) {
+func takeSubprotocol(header http.Header, stripped *Stripped) {
 	var rest, tokens []string
 	for _, line := range header[subprotocolField] {
 		for element := range strings.SplitSeq(line, ",") {
@@ -123,7 +123,7 @@ func takeSubprotocol(header http.Header, claims *Claims) {
 	if len(tokens) == 0 {
 		return // without a token the lines stay as they are
 	}
-	claims.merge("Authorization", tokens)
+	stripped.merge("Authorization", tokens)
 	if len(rest) == 0 {
 		delete(header, subprotocolField)
 		return

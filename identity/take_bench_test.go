@@ -55,8 +55,8 @@ func BenchmarkTake(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				reset()
-				if claims := taker.Take(work, ""); len(claims) != 3 {
-					b.Fatal(len(claims))
+				if stripped := taker.Take(work, ""); len(stripped) != 3 {
+					b.Fatal(len(stripped))
 				}
 			}
 		})

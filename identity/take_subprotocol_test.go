@@ -23,34 +23,34 @@ func TestTakeTakesTheBearerTokenOfAWebsocket(t *testing.T) {
 	protocols := func(lines ...string) http.Header { return http.Header{"Sec-Websocket-Protocol": lines} }
 	bearer := func(tokens ...string) http.Header { return http.Header{"Authorization": tokens} }
 	runTake(t, []takeTest{
-		{name: "other protocols stay", in: protocols(token + ", v4.channel.k8s.io"), out: protocols("v4.channel.k8s.io"), claims: bearer("Bearer t.o.k")},
-		{name: "the token may be in any place", in: protocols("a, " + token + " ,b"), out: protocols("a, b"), claims: bearer("Bearer t.o.k")},
-		{name: "the token may be in any line", in: protocols("a", token), out: protocols("a"), claims: bearer("Bearer t.o.k")},
-		{name: "the field is removed if nothing else is in it", in: protocols(token), out: h(), claims: bearer("Bearer t.o.k")},
-		{name: "two tokens are two lines", in: protocols(token+", "+other, "a"), out: protocols("a"), claims: bearer("Bearer t.o.k", "Bearer other")},
+		{name: "other protocols stay", in: protocols(token + ", v4.channel.k8s.io"), out: protocols("v4.channel.k8s.io"), stripped: bearer("Bearer t.o.k")},
+		{name: "the token may be in any place", in: protocols("a, " + token + " ,b"), out: protocols("a, b"), stripped: bearer("Bearer t.o.k")},
+		{name: "the token may be in any line", in: protocols("a", token), out: protocols("a"), stripped: bearer("Bearer t.o.k")},
+		{name: "the field is removed if nothing else is in it", in: protocols(token), out: h(), stripped: bearer("Bearer t.o.k")},
+		{name: "two tokens are two lines", in: protocols(token+", "+other, "a"), out: protocols("a"), stripped: bearer("Bearer t.o.k", "Bearer other")},
 		{
-			name:   "beside Authorization the token is one more line",
-			in:     http.Header{"Sec-Websocket-Protocol": {token}, "Authorization": {"Bearer first"}},
-			out:    h(),
-			claims: bearer("Bearer first", "Bearer t.o.k"),
+			name:     "beside Authorization the token is one more line",
+			in:       http.Header{"Sec-Websocket-Protocol": {token}, "Authorization": {"Bearer first"}},
+			out:      h(),
+			stripped: bearer("Bearer first", "Bearer t.o.k"),
 		},
 		{
-			name:   "the token is stripped even if Authorization stays",
-			taker:  identity.Taker{PassAuthorization: true},
-			in:     http.Header{"Sec-Websocket-Protocol": {token + ", a"}, "Authorization": {"Basic x"}},
-			out:    http.Header{"Sec-Websocket-Protocol": {"a"}, "Authorization": {"Basic x"}},
-			claims: bearer("Bearer t.o.k"),
+			name:     "the token is stripped even if Authorization stays",
+			taker:    identity.Taker{PassAuthorization: true},
+			in:       http.Header{"Sec-Websocket-Protocol": {token + ", a"}, "Authorization": {"Basic x"}},
+			out:      http.Header{"Sec-Websocket-Protocol": {"a"}, "Authorization": {"Basic x"}},
+			stripped: bearer("Bearer t.o.k"),
 		},
 		{
-			name:   "the prefix may be in any case",
-			in:     protocols(strings.ToUpper(bearerElement) + "dC5vLms, a"),
-			out:    protocols("a"),
-			claims: bearer("Bearer t.o.k"),
+			name:     "the prefix may be in any case",
+			in:       protocols(strings.ToUpper(bearerElement) + "dC5vLms, a"),
+			out:      protocols("a"),
+			stripped: bearer("Bearer t.o.k"),
 		},
-		{name: "an empty token is a bad credential", in: protocols(bearerElement), out: h(), claims: bearer("Bearer ")},
-		{name: "a token with padding is a bad credential", in: protocols(bearerElement + "YQ==, a"), out: protocols("a"), claims: bearer("Bearer ")},
-		{name: "a token in another alphabet is a bad credential", in: protocols(bearerElement + "+/+/"), out: h(), claims: bearer("Bearer ")},
-		{name: "a token that is not UTF-8 is a bad credential", in: protocols(bearerElement + "__8"), out: h(), claims: bearer("Bearer ")},
+		{name: "an empty token is a bad credential", in: protocols(bearerElement), out: h(), stripped: bearer("Bearer ")},
+		{name: "a token with padding is a bad credential", in: protocols(bearerElement + "YQ==, a"), out: protocols("a"), stripped: bearer("Bearer ")},
+		{name: "a token in another alphabet is a bad credential", in: protocols(bearerElement + "+/+/"), out: h(), stripped: bearer("Bearer ")},
+		{name: "a token that is not UTF-8 is a bad credential", in: protocols(bearerElement + "__8"), out: h(), stripped: bearer("Bearer ")},
 		{
 			name: "without a token the lines stay byte for byte",
 			in:   protocols("a ,, b\t,c", "", "base64url.bearer.authorization.k8s.io"),
@@ -68,13 +68,13 @@ func TestTakeTakesABearerTokenBehindABlankThatOnlyTheAPIServerTrims(t *testing.T
 	for _, blank := range []string{"\u00a0", "\u0085", "\u2003", "\u3000", " \u00a0\t"} {
 		header := h("Sec-Websocket-Protocol", blank+token+blank+", v4.channel.k8s.io")
 		taker := identity.Taker{Fields: names(t, identity.BuiltinFields()...)}
-		claims := taker.Take(header, "websocket")
+		stripped := taker.Take(header, "websocket")
 		for _, line := range header["Sec-Websocket-Protocol"] {
 			if strings.Contains(line, bearerElement) {
 				t.Errorf("behind %q the token is left: %q", blank, line)
 			}
 		}
-		if want := []string{"Bearer stolen"}; !slices.Equal(claims.Lines("Authorization"), want) {
+		if want := []string{"Bearer stolen"}; !slices.Equal(stripped.Lines("Authorization"), want) {
 			t.Errorf("behind %q the token is not stripped", blank)
 		}
 	}

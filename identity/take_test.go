@@ -15,18 +15,18 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 )
 
-// claimed makes a map of stripped fields, which have no order.
-func claimed(tb testing.TB, claims identity.Claims) http.Header {
+// byName makes a map of stripped fields, which have no order.
+func byName(tb testing.TB, stripped identity.Stripped) http.Header {
 	tb.Helper()
 	header := make(http.Header)
-	for _, claim := range claims {
-		if _, twice := header[claim.Field]; twice {
-			tb.Errorf("%s is there twice", claim.Field)
+	for _, field := range stripped {
+		if _, twice := header[field.Name]; twice {
+			tb.Errorf("%s is there twice", field.Name)
 		}
-		if claim.Field != textproto.CanonicalMIMEHeaderKey(claim.Field) {
-			tb.Errorf("%q is not canonical", claim.Field)
+		if field.Name != textproto.CanonicalMIMEHeaderKey(field.Name) {
+			tb.Errorf("%q is not canonical", field.Name)
 		}
-		header[claim.Field] = claim.Values
+		header[field.Name] = field.Values
 	}
 	return header
 }
@@ -41,12 +41,12 @@ func h(pairs ...string) http.Header {
 }
 
 type takeTest struct {
-	name    string
-	taker   identity.Taker // Fields default to the built-in ones
-	upgrade string
-	in      http.Header
-	out     http.Header
-	claims  http.Header
+	name     string
+	taker    identity.Taker // Fields default to the built-in ones
+	upgrade  string
+	in       http.Header
+	out      http.Header
+	stripped http.Header
 }
 
 func runTake(t *testing.T, tests []takeTest) {
@@ -58,15 +58,15 @@ func runTake(t *testing.T, tests []takeTest) {
 				test.taker.Fields = builtin
 			}
 			header := maps.Clone(test.in)
-			claims := test.taker.Take(header, test.upgrade)
+			stripped := test.taker.Take(header, test.upgrade)
 			if !reflect.DeepEqual(header, test.out) {
 				t.Errorf("the header is\n%q, want\n%q", header, test.out)
 			}
-			if test.claims == nil {
-				test.claims = http.Header{}
+			if test.stripped == nil {
+				test.stripped = http.Header{}
 			}
-			if got := claimed(t, claims); !reflect.DeepEqual(got, test.claims) {
-				t.Errorf("stripped is\n%q, want\n%q", got, test.claims)
+			if got := byName(t, stripped); !reflect.DeepEqual(got, test.stripped) {
+				t.Errorf("stripped is\n%q, want\n%q", got, test.stripped)
 			}
 		})
 	}
@@ -88,56 +88,56 @@ func TestTakeMovesTheSender(t *testing.T) {
 				"Accept": {"*/*"}, "X-Request-Id": {"1"},
 			},
 			out: h("Accept", "*/*", "X-Request-Id", "1"),
-			claims: http.Header{
+			stripped: http.Header{
 				"Authorization": {"Bearer t"}, "Impersonate-Group": {"a", "b"}, "X-Forwarded-User": {"eve"},
 			},
 		},
 		{
 			// CVE-2025-64484, CVE-2026-52845: upstreams fold them to the same variable
-			name:   "spellings that fold to the same name are stripped, each under its own",
-			in:     h("X_forwarded_user", "eve", "X.forwarded.User", "eve", "X-Forwarded-User", "alice", "Remote_user", "eve"),
-			out:    h(),
-			claims: h("X_forwarded_user", "eve", "X.forwarded.user", "eve", "X-Forwarded-User", "alice", "Remote_user", "eve"),
+			name:     "spellings that fold to the same name are stripped, each under its own",
+			in:       h("X_forwarded_user", "eve", "X.forwarded.User", "eve", "X-Forwarded-User", "alice", "Remote_user", "eve"),
+			out:      h(),
+			stripped: h("X_forwarded_user", "eve", "X.forwarded.user", "eve", "X-Forwarded-User", "alice", "Remote_user", "eve"),
 		},
 		{
 			// CVE-2026-33433: another middleware wrote into Go's map directly
-			name:   "keys that are not canonical are merged into the canonical one",
-			in:     http.Header{"X-Forwarded-User": {"alice"}, "x-forwarded-user": {"eve", "mallory"}, "REMOTE-USER": {"eve"}},
-			out:    h(),
-			claims: http.Header{"X-Forwarded-User": {"alice", "eve", "mallory"}, "Remote-User": {"eve"}},
+			name:     "keys that are not canonical are merged into the canonical one",
+			in:       http.Header{"X-Forwarded-User": {"alice"}, "x-forwarded-user": {"eve", "mallory"}, "REMOTE-USER": {"eve"}},
+			out:      h(),
+			stripped: http.Header{"X-Forwarded-User": {"alice", "eve", "mallory"}, "Remote-User": {"eve"}},
 		},
 		{
-			name:   "fields with an empty line or without lines are stripped",
-			in:     http.Header{"Impersonate-User": {""}, "X-Remote-Group": {}, "X-Remote-User": nil, "Empty": {""}},
-			out:    h("Empty", ""),
-			claims: http.Header{"Impersonate-User": {""}, "X-Remote-Group": {}, "X-Remote-User": nil},
+			name:     "fields with an empty line or without lines are stripped",
+			in:       http.Header{"Impersonate-User": {""}, "X-Remote-Group": {}, "X-Remote-User": nil, "Empty": {""}},
+			out:      h("Empty", ""),
+			stripped: http.Header{"Impersonate-User": {""}, "X-Remote-Group": {}, "X-Remote-User": nil},
 		},
 		{
-			name:   "names may have any length",
-			in:     h("Impersonate-Extra-A"+long, "1", "Accept-A"+long, "2"),
-			out:    h("Accept-A"+long, "2"),
-			claims: h("Impersonate-Extra-A"+long, "1"),
+			name:     "names may have any length",
+			in:       h("Impersonate-Extra-A"+long, "1", "Accept-A"+long, "2"),
+			out:      h("Accept-A"+long, "2"),
+			stripped: h("Impersonate-Extra-A"+long, "1"),
 		},
 		{
-			name:   "a field that is not in the set stays",
-			taker:  identity.Taker{Fields: names(t, "X-Only")},
-			in:     h("Authorization", "Bearer t", "X-Only", "1", "X_Only", "2"),
-			out:    h("Authorization", "Bearer t"),
-			claims: h("X-Only", "1", "X_only", "2"),
+			name:     "a field that is not in the set stays",
+			taker:    identity.Taker{Fields: names(t, "X-Only")},
+			in:       h("Authorization", "Bearer t", "X-Only", "1", "X_Only", "2"),
+			out:      h("Authorization", "Bearer t"),
+			stripped: h("X-Only", "1", "X_only", "2"),
 		},
 		{
-			name:   "Authorization stays for an upstream with a login of its own",
-			taker:  identity.Taker{PassAuthorization: true},
-			in:     http.Header{"Authorization": {"Basic x", "Basic y"}, "Proxy-Authorization": {"Basic z"}, "X-Forwarded-User": {"eve"}},
-			out:    http.Header{"Authorization": {"Basic x", "Basic y"}},
-			claims: h("Proxy-Authorization", "Basic z", "X-Forwarded-User", "eve"),
+			name:     "Authorization stays for an upstream with a login of its own",
+			taker:    identity.Taker{PassAuthorization: true},
+			in:       http.Header{"Authorization": {"Basic x", "Basic y"}, "Proxy-Authorization": {"Basic z"}, "X-Forwarded-User": {"eve"}},
+			out:      http.Header{"Authorization": {"Basic x", "Basic y"}},
+			stripped: h("Proxy-Authorization", "Basic z", "X-Forwarded-User", "eve"),
 		},
 		{
-			name:   "Authorization in another spelling does not stay",
-			taker:  identity.Taker{PassAuthorization: true},
-			in:     h("Authorization", "Basic x", "authorization", "Basic y", "AUTHORIZATION", "Basic y"),
-			out:    h("Authorization", "Basic x"),
-			claims: http.Header{"Authorization": {"Basic y", "Basic y"}},
+			name:     "Authorization in another spelling does not stay",
+			taker:    identity.Taker{PassAuthorization: true},
+			in:       h("Authorization", "Basic x", "authorization", "Basic y", "AUTHORIZATION", "Basic y"),
+			out:      h("Authorization", "Basic x"),
+			stripped: http.Header{"Authorization": {"Basic y", "Basic y"}},
 		},
 	})
 }
@@ -226,9 +226,9 @@ func TestTakeLeavesNoBuiltinFieldInAnySpelling(t *testing.T) {
 		for _, spell := range spellings {
 			name := spell(strings.Replace(field, "*", "Anything-More", 1))
 			header := h(name, "eve", "Accept", "*/*")
-			claims := taker.Take(header, "")
-			if !reflect.DeepEqual(header, h("Accept", "*/*")) || len(claims) != 1 {
-				t.Errorf("%s: the header is %q, stripped %q", name, header, claims)
+			stripped := taker.Take(header, "")
+			if !reflect.DeepEqual(header, h("Accept", "*/*")) || len(stripped) != 1 {
+				t.Errorf("%s: the header is %q, stripped %q", name, header, stripped)
 			}
 		}
 	}

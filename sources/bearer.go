@@ -42,12 +42,12 @@ func (b *Bearer) Reads() identity.Fields {
 // it. A trusted proxy may write Authorization for the same reason.
 func (b *Bearer) token(r *identity.Request) (token string, explicit bool, err error) {
 	for _, field := range b.fields {
-		token, err := identity.RawToken(field, r.Claims.Lines(field))
+		token, err := identity.RawToken(field, r.Stripped.Lines(field))
 		if !errors.Is(err, identity.ErrAbsent) {
 			return token, false, err
 		}
 	}
-	token, err = identity.Bearer(r.Claims.Lines("Authorization"))
+	token, err = identity.Bearer(r.Stripped.Lines("Authorization"))
 	return token, !r.Peer.Trusted, err
 }
 

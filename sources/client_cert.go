@@ -216,9 +216,9 @@ func (c *ClientCert) verify(ctx context.Context, r *identity.Request) (certauth.
 	if c.TLS {
 		return c.authenticator.Certificates(ctx, r.Certificates, time.Now())
 	}
-	leaf, chain := r.Claims.Lines(c.header), r.Claims.Lines(c.chainHeader)
+	leaf, chain := r.Stripped.Lines(c.header), r.Stripped.Lines(c.chainHeader)
 	if c.verifyHeader != "" && !c.authenticator.Absent(leaf) {
-		if err := c.checkVerified(r.Claims.Lines(c.verifyHeader)); err != nil {
+		if err := c.checkVerified(r.Stripped.Lines(c.verifyHeader)); err != nil {
 			return certauth.Verdict{}, err
 		}
 	}

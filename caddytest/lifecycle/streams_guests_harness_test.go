@@ -77,7 +77,7 @@ func (*bearerSource) Reads() identity.Fields {
 }
 
 func (*bearerSource) Authenticate(_ context.Context, r *identity.Request) (*identity.Identity, error) {
-	lines := r.Claims.Lines("Authorization")
+	lines := r.Stripped.Lines("Authorization")
 	switch {
 	case len(lines) > 1:
 		return nil, fmt.Errorf("%w: %d lines", identity.ErrMalformed, len(lines))

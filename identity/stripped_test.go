@@ -11,18 +11,18 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 )
 
-func sampleClaims() identity.Claims {
-	return identity.Claims{
-		{Field: "X-Remote-User", Values: []string{"alice"}},
-		{Field: "X-Remote-Extra-Scopes", Values: []string{"a", "b"}},
-		{Field: "X_remote_user", Values: []string{"eve"}},
-		{Field: "X-Remote-Extra-Acme", Values: []string{""}},
-		{Field: "Cookie2", Values: nil},
+func sampleStripped() identity.Stripped {
+	return identity.Stripped{
+		{Name: "X-Remote-User", Values: []string{"alice"}},
+		{Name: "X-Remote-Extra-Scopes", Values: []string{"a", "b"}},
+		{Name: "X_remote_user", Values: []string{"eve"}},
+		{Name: "X-Remote-Extra-Acme", Values: []string{""}},
+		{Name: "Cookie2", Values: nil},
 	}
 }
 
-func TestClaimsAreLookedUpByExactName(t *testing.T) {
-	claims := sampleClaims()
+func TestStrippedAreLookedUpByExactName(t *testing.T) {
+	stripped := sampleStripped()
 	for field, want := range map[string][]string{
 		"X-Remote-User":         {"alice"},
 		"X-Remote-Extra-Scopes": {"a", "b"},
@@ -32,18 +32,18 @@ func TestClaimsAreLookedUpByExactName(t *testing.T) {
 		"Cookie2":               nil,
 		"":                      nil,
 	} {
-		if got := claims.Lines(field); !reflect.DeepEqual(got, want) {
+		if got := stripped.Lines(field); !reflect.DeepEqual(got, want) {
 			t.Errorf("Lines(%q) = %q, want %q", field, got, want)
 		}
 	}
-	if got := identity.Claims(nil).Lines("X"); got != nil {
+	if got := identity.Stripped(nil).Lines("X"); got != nil {
 		t.Errorf("no fields have lines %q", got)
 	}
 }
 
-func TestClaimsWithPrefix(t *testing.T) {
+func TestStrippedWithPrefix(t *testing.T) {
 	var fields []string
-	for field, values := range sampleClaims().WithPrefix("X-Remote-Extra-") {
+	for field, values := range sampleStripped().WithPrefix("X-Remote-Extra-") {
 		fields = append(fields, field)
 		if len(values) == 0 {
 			t.Errorf("%s has no values", field)
@@ -53,7 +53,7 @@ func TestClaimsWithPrefix(t *testing.T) {
 		t.Errorf("got %q, want %q", fields, want)
 	}
 	seen := 0
-	for range sampleClaims().WithPrefix("X") {
+	for range sampleStripped().WithPrefix("X") {
 		if seen++; seen == 2 {
 			break
 		}
@@ -64,7 +64,7 @@ func TestClaimsWithPrefix(t *testing.T) {
 }
 
 // An untrusted peer's X_Forwarded_User is dropped with its X-Forwarded-User.
-func TestClaimsDrop(t *testing.T) {
+func TestStrippedDrop(t *testing.T) {
 	for _, test := range []struct {
 		name    string
 		drop    []string
@@ -77,13 +77,13 @@ func TestClaimsDrop(t *testing.T) {
 		{"all may be dropped", []string{"X*", "C*"}, 5, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			claims := sampleClaims()
-			if n := claims.Drop(names(t, test.drop...)); n != test.dropped {
+			stripped := sampleStripped()
+			if n := stripped.Drop(names(t, test.drop...)); n != test.dropped {
 				t.Errorf("dropped %d, want %d", n, test.dropped)
 			}
 			var left []string
-			for _, claim := range claims {
-				left = append(left, claim.Field)
+			for _, field := range stripped {
+				left = append(left, field.Name)
 			}
 			if !slices.Equal(left, test.left) {
 				t.Errorf("left are %q, want %q", left, test.left)
@@ -92,7 +92,7 @@ func TestClaimsDrop(t *testing.T) {
 	}
 }
 
-func TestClaimsKnowARequestToImpersonate(t *testing.T) {
+func TestStrippedKnowARequestToImpersonate(t *testing.T) {
 	for field, want := range map[string]bool{
 		"Impersonate-User":             true,
 		"Impersonate_group":            true,
@@ -104,8 +104,8 @@ func TestClaimsKnowARequestToImpersonate(t *testing.T) {
 		"Authorization":                false,
 		"":                             false,
 	} {
-		claims := identity.Claims{{Field: "Accept", Values: []string{"*/*"}}, {Field: field, Values: []string{""}}}
-		if got := claims.HasImpersonation(); got != want {
+		stripped := identity.Stripped{{Name: "Accept", Values: []string{"*/*"}}, {Name: field, Values: []string{""}}}
+		if got := stripped.HasImpersonation(); got != want {
 			t.Errorf("%q: %v, want %v", field, got, want)
 		}
 	}
