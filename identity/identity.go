@@ -39,10 +39,10 @@ type Identity struct {
 	// source cannot pass as another.
 	Source string
 
-	// Reserved are exact reserved names, users or groups, that this identity may have
+	// AllowReserved are the exact reserved names, users or groups, that this identity may have
 	// without the operator's allow_reserved. Source anonymous needs system:anonymous
 	// and system:unauthenticated, for example.
-	Reserved []string
+	AllowReserved []string
 
 	// Expires is when the credential expires; zero means never. Streams that were opened
 	// with it end then, Skew later.

@@ -91,7 +91,7 @@ func (p *Policy) checkNames(id *Identity) error {
 // reserved says whether name is one of Kubernetes' own that neither the operator nor the
 // source allows.
 func (p *Policy) reserved(id *Identity, name string) bool {
-	return IsReserved(name) && !slices.Contains(p.AllowReserved, name) && !slices.Contains(id.Reserved, name)
+	return IsReserved(name) && !slices.Contains(p.AllowReserved, name) && !slices.Contains(id.AllowReserved, name)
 }
 
 // IsReserved says whether name begins with "system:", in any case that Unicode folds:

@@ -88,16 +88,16 @@ func TestPolicyChecksNames(t *testing.T) {
 			"the source may allow names",
 			identity.Policy{},
 			&identity.Identity{
-				User:     identity.User{Username: "system:anonymous", Groups: []string{"system:unauthenticated"}},
-				Reserved: []string{"system:anonymous", "system:unauthenticated"},
+				User:          identity.User{Username: "system:anonymous", Groups: []string{"system:unauthenticated"}},
+				AllowReserved: []string{"system:anonymous", "system:unauthenticated"},
 			}, "",
 		},
 		{
 			"the source allows no other names",
 			identity.Policy{},
 			&identity.Identity{
-				User:     identity.User{Username: "system:anonymous", Groups: []string{"system:masters"}},
-				Reserved: []string{"system:anonymous", "system:unauthenticated"},
+				User:          identity.User{Username: "system:anonymous", Groups: []string{"system:masters"}},
+				AllowReserved: []string{"system:anonymous", "system:unauthenticated"},
 			}, `group "system:masters" is reserved`,
 		},
 

@@ -79,9 +79,9 @@ func (a *Anonymous) AfterFailure() bool { return a.OnFailure }
 // Authenticate implements [identity.Source]: every client is the same user.
 func (a *Anonymous) Authenticate(context.Context, *identity.Request) (*identity.Identity, error) {
 	return &identity.Identity{
-		Explicit: true, // there is no credential that another site's page could abuse
-		User:     identity.User{Username: a.User, Groups: a.Groups},
-		Reserved: []string{anonymousUser, anonymousGroup},
+		Explicit:      true, // there is no credential that another site's page could abuse
+		User:          identity.User{Username: a.User, Groups: a.Groups},
+		AllowReserved: []string{anonymousUser, anonymousGroup},
 	}, nil
 }
 

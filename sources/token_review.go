@@ -187,11 +187,11 @@ func (t *TokenReview) Authenticate(ctx context.Context, r *identity.Request) (*i
 		return nil, err
 	}
 	return &identity.Identity{
-		User:     verdict.User,
-		Reserved: verdict.Reserved,
-		Expires:  verdict.Expires,
-		Explicit: explicit,
-		Token:    identity.NewToken(token),
+		User:          verdict.User,
+		AllowReserved: verdict.Reserved,
+		Expires:       verdict.Expires,
+		Explicit:      explicit,
+		Token:         identity.NewToken(token),
 	}, nil
 }
 

@@ -265,7 +265,7 @@ func TestReviewedServiceAccountAndPolicy(t *testing.T) {
 			t.Fatal(err)
 		}
 		var policy identity.Policy
-		err = policy.Check(&identity.Identity{User: verdict.User, Reserved: verdict.Reserved})
+		err = policy.Check(&identity.Identity{User: verdict.User, AllowReserved: verdict.Reserved})
 		if (err == nil) != allowed {
 			t.Errorf("%s: %v", group, err)
 		}
