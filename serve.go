@@ -233,7 +233,7 @@ func write(ctx context.Context, injector Injector, id *identity.Identity, header
 // the guest broke its contract, and the error says nothing about the client. What it wraps
 // is cut off.
 func classified(err error) error {
-	if err == nil || identity.Exact(err) {
+	if err == nil || identity.IsRefusal(err) {
 		return err
 	}
 	return fmt.Errorf("%w: %s", identity.ErrInternal, err.Error())

@@ -45,9 +45,9 @@ func Sentinels() []error {
 	}
 }
 
-// Exact says whether err wraps exactly one of the [Sentinels]. An error with two of them
+// IsRefusal says whether err wraps exactly one of the [Sentinels]. An error with two of them
 // has no single meaning: a bad credential could pass as an absent one.
-func Exact(err error) bool {
+func IsRefusal(err error) bool {
 	wrapped := 0
 	for _, sentinel := range Sentinels() {
 		if errors.Is(err, sentinel) {

@@ -95,16 +95,16 @@ func TestABadCredentialWasPresentedAndProvesNothing(t *testing.T) {
 func TestARefusalWrapsExactlyOneSentinel(t *testing.T) {
 	sentinels := identity.Sentinels()
 	for i, sentinel := range sentinels {
-		if !identity.Exact(fmt.Errorf("%w: because", sentinel)) {
+		if !identity.IsRefusal(fmt.Errorf("%w: because", sentinel)) {
 			t.Errorf("%q is not a refusal", sentinel)
 		}
 		for _, other := range slices.Delete(slices.Clone(sentinels), i, i+1) {
-			if identity.Exact(fmt.Errorf("%w: %w", sentinel, other)) {
+			if identity.IsRefusal(fmt.Errorf("%w: %w", sentinel, other)) {
 				t.Errorf("%q and %q together are a refusal", sentinel, other)
 			}
 		}
 	}
-	if identity.Exact(nil) || identity.Exact(errors.New("else")) {
+	if identity.IsRefusal(nil) || identity.IsRefusal(errors.New("else")) {
 		t.Error("an error without a sentinel is a refusal")
 	}
 }

@@ -42,7 +42,7 @@ func FuzzBearer(f *testing.F) {
 			if again, err := identity.RawToken("X", []string{token}); again != token || err != nil {
 				t.Errorf("raw it is %q, %v", again, err)
 			}
-		case token != "" || !errors.Is(err, identity.ErrAbsent) && !errors.Is(err, identity.ErrMalformed) || !identity.Exact(err):
+		case token != "" || !errors.Is(err, identity.ErrAbsent) && !errors.Is(err, identity.ErrMalformed) || !identity.IsRefusal(err):
 			t.Errorf("%q, %v", token, err)
 		case errors.Is(err, identity.ErrAbsent) && theirs != "" && len(line) > 6 && strings.EqualFold(line[:6], "bearer"):
 			t.Errorf("%q is absent, the API server reads %q", line, theirs)
@@ -66,7 +66,7 @@ func FuzzRawToken(f *testing.F) {
 		switch {
 		case err == nil && (token != line || !identity.IsBearerToken(line) || strings.ContainsAny(line, " \t\r\n,;\"\x00")):
 			t.Errorf("%q is a token", line)
-		case err != nil && (token != "" || !identity.Exact(err) || errors.Is(err, identity.ErrAbsent) != (line == "")):
+		case err != nil && (token != "" || !identity.IsRefusal(err) || errors.Is(err, identity.ErrAbsent) != (line == "")):
 			t.Errorf("%q: %q, %v", line, token, err)
 		}
 	})

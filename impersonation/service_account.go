@@ -224,7 +224,7 @@ func (s *ServiceAccount) failed(cause error) *serviceToken {
 // so that the refusal wraps exactly one.
 func noServiceToken(cause error) error {
 	err := fmt.Errorf("%w: getting a service account token: %w", identity.ErrUnavailable, cause)
-	if !identity.Exact(err) {
+	if !identity.IsRefusal(err) {
 		return fmt.Errorf("%w: getting a service account token: %s", identity.ErrUnavailable, cause.Error())
 	}
 	return err

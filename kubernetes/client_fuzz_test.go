@@ -65,7 +65,7 @@ func checkFuzzed(t *testing.T, answer wire, kind string, answered bool, err erro
 		t.Errorf("an answer: %t, %v", answered, err)
 	}
 	if err != nil {
-		if !identity.Exact(err) || !errors.Is(err, identity.ErrUnavailable) || strings.ContainsAny(err.Error(), "\n\r\x1b") || len(err.Error()) > 500 {
+		if !identity.IsRefusal(err) || !errors.Is(err, identity.ErrUnavailable) || strings.ContainsAny(err.Error(), "\n\r\x1b") || len(err.Error()) > 500 {
 			t.Errorf("%q", err)
 		}
 		return

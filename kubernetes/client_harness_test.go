@@ -108,7 +108,7 @@ func open(tb testing.TB, config kubernetes.Config) *kubernetes.Client {
 // wantUnavailable wants exactly that sentinel, the text, and nothing secret.
 func wantUnavailable(tb testing.TB, err error, want string) {
 	tb.Helper()
-	if !errors.Is(err, identity.ErrUnavailable) || !identity.Exact(err) {
+	if !errors.Is(err, identity.ErrUnavailable) || !identity.IsRefusal(err) {
 		tb.Fatalf("got %v, want exactly ErrUnavailable", err)
 	}
 	if !strings.Contains(err.Error(), want) {

@@ -124,7 +124,7 @@ func TestRequestTokenRefusesNamesThatAreNone(t *testing.T) {
 		_, _, err := client.RequestToken(t.Context(), names[0], names[1], nil, 0)
 		if len(names[1]) < 500 {
 			wantUnavailable(t, err, "is not the name of a service account")
-		} else if !identity.Exact(err) || len(err.Error()) > 300 {
+		} else if !identity.IsRefusal(err) || len(err.Error()) > 300 {
 			t.Error(err)
 		}
 	}

@@ -73,7 +73,7 @@ func wantBad(t *testing.T, cache *tokencache.Cache, key tokencache.Key, want err
 // wantSentinel asserts that an error wraps this sentinel and no other.
 func wantSentinel(t *testing.T, err, want error) {
 	t.Helper()
-	if !errors.Is(err, want) || !identity.Exact(err) {
+	if !errors.Is(err, want) || !identity.IsRefusal(err) {
 		t.Errorf("the error is %v, want exactly %v", err, want)
 	}
 }

@@ -109,7 +109,7 @@ func (r *refusal) Unwrap() error { return r.sentinel }
 // true for a while, and that something else went wrong may not. An error with two sentinels
 // says neither.
 func lasting(err error) *refusal {
-	if !identity.Exact(err) || interrupted(err) {
+	if !identity.IsRefusal(err) || interrupted(err) {
 		return nil
 	}
 	for _, sentinel := range [...]error{identity.ErrRejected, identity.ErrMalformed, identity.ErrForbidden} {

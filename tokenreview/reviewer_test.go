@@ -62,7 +62,7 @@ func jwt(claims string) string {
 // wantSentinel compares the sentinel, and that there is no other.
 func wantSentinel(tb testing.TB, err, want error) {
 	tb.Helper()
-	if !errors.Is(err, want) || !identity.Exact(err) {
+	if !errors.Is(err, want) || !identity.IsRefusal(err) {
 		tb.Fatalf("got %v, want exactly %v", err, want)
 	}
 }

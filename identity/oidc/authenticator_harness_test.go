@@ -187,7 +187,7 @@ func wantRefusal(tb testing.TB, token string, err, sentinel error, reason string
 		tb.Errorf("refused: %v", err)
 	case err == nil:
 		tb.Errorf("not refused, want %v", sentinel)
-	case !identity.Exact(err) || !errors.Is(err, sentinel):
+	case !identity.IsRefusal(err) || !errors.Is(err, sentinel):
 		tb.Errorf("%q is not exactly %q", err, sentinel)
 	case !strings.Contains(err.Error(), reason):
 		tb.Errorf("%q does not say %q", err, reason)

@@ -103,7 +103,7 @@ func FuzzRead(f *testing.F) {
 	f.Fuzz(func(t *testing.T, raw string) {
 		token, err := read(raw)
 		if err != nil {
-			if token != nil || !identity.Exact(err) || !errors.Is(err, identity.ErrAbsent) && !errors.Is(err, identity.ErrRejected) {
+			if token != nil || !identity.IsRefusal(err) || !errors.Is(err, identity.ErrAbsent) && !errors.Is(err, identity.ErrRejected) {
 				t.Errorf("%v, %v", token, err)
 			}
 			return
@@ -153,7 +153,7 @@ func FuzzMap(f *testing.F) {
 		user, err := mapping.Map(t.Context(), claims)
 		if err != nil {
 			known := errors.Is(err, identity.ErrRejected) || errors.Is(err, identity.ErrForbidden) && errors.Is(err, ErrGroupOverage)
-			if !reflect.DeepEqual(user, identity.User{}) || !identity.Exact(err) || !known {
+			if !reflect.DeepEqual(user, identity.User{}) || !identity.IsRefusal(err) || !known {
 				t.Errorf("%+v, %v", user, err)
 			}
 			return
@@ -220,7 +220,7 @@ func FuzzAuthenticate(f *testing.F) {
 		token := encode(header) + "." + encode(payload) + ".c2ln"
 		id, err := a.Authenticate(t.Context(), token)
 		if err != nil {
-			if id != nil || !identity.Exact(err) || strings.Contains(err.Error(), encode(payload)) && len(payload) > 20 {
+			if id != nil || !identity.IsRefusal(err) || strings.Contains(err.Error(), encode(payload)) && len(payload) > 20 {
 				t.Errorf("%+v, %v", id, err)
 			}
 			return

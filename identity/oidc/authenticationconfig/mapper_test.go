@@ -66,7 +66,7 @@ func TestMap(t *testing.T) {
 				}
 			case err == nil:
 				t.Errorf("got %s", describe(&user))
-			case !strings.Contains(err.Error(), tt.refused) || !identity.Exact(err):
+			case !strings.Contains(err.Error(), tt.refused) || !identity.IsRefusal(err):
 				t.Errorf("got %q, want %q", err, tt.refused)
 			}
 		})
@@ -102,7 +102,7 @@ func TestConditions(t *testing.T) {
 func TestMapTellsOverageFromAll(t *testing.T) {
 	mapper := mapperOf(t, withMappings(username+`, groups: {claim: groups, prefix: ""}`))
 	_, err := mapper.Map(t.Context(), claimsOf(t, `{"sub":"alice","hasgroups":true}`))
-	if !errors.Is(err, oidc.ErrGroupOverage) || !errors.Is(err, identity.ErrForbidden) || !identity.Exact(err) {
+	if !errors.Is(err, oidc.ErrGroupOverage) || !errors.Is(err, identity.ErrForbidden) || !identity.IsRefusal(err) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -144,7 +144,7 @@ func TestMapEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	_, err := mapper.Map(ctx, claims)
-	if !errors.Is(err, identity.ErrUnavailable) || !errors.Is(err, context.Canceled) || !identity.Exact(err) {
+	if !errors.Is(err, identity.ErrUnavailable) || !errors.Is(err, context.Canceled) || !identity.IsRefusal(err) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -249,7 +249,7 @@ func FuzzMap(f *testing.F) {
 			switch {
 			case err == nil && (user.Username == "" || claims["hd"] != "example.org"):
 				t.Errorf("%s: got %+v", name, user)
-			case err != nil && (!identity.Exact(err) || user.Username != ""):
+			case err != nil && (!identity.IsRefusal(err) || user.Username != ""):
 				t.Errorf("%s: got %v and %+v", name, err, user)
 			}
 		}
