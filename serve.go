@@ -105,7 +105,7 @@ func (h *Handler) authenticate(ctx context.Context, ex *exchange) (*configuredSo
 	if errors.Is(err, identity.ErrAbsent) {
 		return h.fallback.ask(ctx, ex)
 	}
-	if h.fallback.onFailure && identity.Bad(err) {
+	if h.fallback.onFailure && identity.IsBadCredential(err) {
 		h.logFallback(ex, src, err)
 		return h.fallback.ask(ctx, ex)
 	}

@@ -83,7 +83,7 @@ func (l *Login) Location(r Request, asked *url.URL, err error) string {
 	if !isHostAndPort(site.host) {
 		return ""
 	}
-	bad, browser := identity.Bad(err), len(r.Header["Sec-Fetch-Mode"]) > 0
+	bad, browser := identity.IsBadCredential(err), len(r.Header["Sec-Fetch-Mode"]) > 0
 	switch {
 	case l.login != nil && isNavigation(r.Header) && (!bad || browser):
 		return l.login.to(asked, site)

@@ -89,7 +89,7 @@ func ExampleSentinels() {
 		switch {
 		case errors.Is(err, identity.ErrAbsent):
 			fmt.Println("ask the next source:", err)
-		case identity.Bad(err):
+		case identity.IsBadCredential(err):
 			fmt.Println("refuse:", err)
 		}
 	}

@@ -57,9 +57,9 @@ func IsRefusal(err error) bool {
 	return wrapped == 1
 }
 
-// Bad says whether err refuses a credential that was presented and proves nothing. Only
+// IsBadCredential says whether err refuses a credential that was presented and proves nothing. Only
 // then may a [Fallback] be asked.
-func Bad(err error) bool {
+func IsBadCredential(err error) bool {
 	return errors.Is(err, ErrMalformed) || errors.Is(err, ErrRejected)
 }
 

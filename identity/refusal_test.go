@@ -83,11 +83,11 @@ func TestSentinelsAreDistinct(t *testing.T) {
 func TestABadCredentialWasPresentedAndProvesNothing(t *testing.T) {
 	for _, sentinel := range identity.Sentinels() {
 		want := errors.Is(sentinel, identity.ErrMalformed) || errors.Is(sentinel, identity.ErrRejected)
-		if got := identity.Bad(fmt.Errorf("%w: because", sentinel)); got != want {
+		if got := identity.IsBadCredential(fmt.Errorf("%w: because", sentinel)); got != want {
 			t.Errorf("%q: %v, want %v", sentinel, got, want)
 		}
 	}
-	if identity.Bad(nil) || identity.Bad(errors.New("else")) {
+	if identity.IsBadCredential(nil) || identity.IsBadCredential(errors.New("else")) {
 		t.Error("an error that is not a refusal is a bad credential")
 	}
 }
