@@ -114,9 +114,9 @@ func IsBearerToken(s string) bool {
 	return value != "" && strings.TrimLeft(value, token68) == ""
 }
 
-// Repeats says whether text contains a token, or twelve characters in a row of it. Another
+// LeaksToken says whether text contains a token, or twelve characters in a row of it. Another
 // server's message about a token is logged only if it does not.
-func Repeats(text, token string) bool {
+func LeaksToken(text, token string) bool {
 	const piece = 12
 	if token != "" && strings.Contains(text, token) {
 		return true

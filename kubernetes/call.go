@@ -121,7 +121,7 @@ func (c *Client) refused(call creation, status int, body []byte) error {
 	default:
 		text = "the API server answers with an error"
 	}
-	if message := c.message(body); message != "" && (call.secret == "" || !identity.Repeats(message, call.secret)) {
+	if message := c.message(body); message != "" && (call.secret == "" || !identity.LeaksToken(message, call.secret)) {
 		return fmt.Errorf("%s (status %d): %s", text, status, identity.Quote(message))
 	}
 	return fmt.Errorf("%s (status %d)", text, status)

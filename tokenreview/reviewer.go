@@ -94,7 +94,7 @@ func (r *Reviewer) judge(token string, status *authenticationv1.TokenReviewStatu
 func (r *Reviewer) check(token string, status *authenticationv1.TokenReviewStatus) error {
 	meant := func(audience string) bool { return slices.Contains(r.Audiences, audience) }
 	switch user := &status.User; {
-	case status.Error != "" && !identity.Repeats(status.Error, token):
+	case status.Error != "" && !identity.LeaksToken(status.Error, token):
 		return fmt.Errorf("the API server says %s", identity.Quote(status.Error))
 	case status.Error != "" || !status.Authenticated:
 		return errors.New("the API server does not know it")
