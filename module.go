@@ -143,7 +143,7 @@ type Handler struct {
 	logger      *zap.Logger
 	metrics     *guest.Metrics
 	trust       trust
-	taker       identity.Taker
+	stripRules  identity.StripRules
 	login       browser.Login
 	crossOrigin *browser.CrossOrigin
 	policy      identity.Policy
@@ -169,7 +169,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		defer dropTrailers(r.Body, r.Trailer, &err)
 	}
 	upgrade, err := shapeOf(r).Check()
-	ex := h.take(r, upgrade) // of refused shapes too: error routes must not see who the client claims to be
+	ex := h.strip(r, upgrade) // of refused shapes too: error routes must not see who the client claims to be
 	h.recognize(r, ex)
 	if err != nil {
 		return h.refuse(w, r, ex, nil, err)

@@ -130,7 +130,7 @@ func (h *Handler) compileFields() error {
 	if err != nil {
 		return fmt.Errorf("collecting header fields: %w", err)
 	}
-	h.taker = identity.Taker{
+	h.stripRules = identity.StripRules{
 		Fields:            taken,
 		Cookies:           cookies,
 		PassAuthorization: h.PassAuthorization,

@@ -19,7 +19,7 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 )
 
-// exchange is the state of one request between take and announce.
+// exchange is the state of one request between strip and announce.
 type exchange struct {
 	identity.Request
 
@@ -60,13 +60,13 @@ func shapeOf(r *http.Request) identity.Shape {
 	return shape
 }
 
-// take strips from r, in place, everything that says something about the sender. Trailers
+// strip removes from r, in place, everything that says something about the sender. Trailers
 // go as a whole: net/http fills them at the end of the body with all that the client
 // sends, announced or not, and reverse_proxy would forward them.
-func (h *Handler) take(r *http.Request, upgrade string) *exchange {
+func (h *Handler) strip(r *http.Request, upgrade string) *exchange {
 	r.Trailer = nil
 	r.URL.User = nil
-	return &exchange{Request: identity.Request{Stripped: h.taker.Take(r.Header, upgrade)}, upgrade: upgrade}
+	return &exchange{Request: identity.Request{Stripped: h.stripRules.Strip(r.Header, upgrade)}, upgrade: upgrade}
 }
 
 // dropTrailers keeps a client's trailers from error routes. Error routes run on the
@@ -202,10 +202,10 @@ func (h *Handler) inject(r *http.Request, src *configuredSource, id *identity.Id
 // forward calls the next handler. The response passes the filter of cookies if any are to
 // be stripped.
 func (h *Handler) forward(w http.ResponseWriter, inner *http.Request, next caddyhttp.Handler) error {
-	if len(h.taker.Cookies) == 0 {
+	if len(h.stripRules.Cookies) == 0 {
 		return next.ServeHTTP(w, inner)
 	}
-	filter := newCookieFilter(w, h.taker.Cookies)
+	filter := newCookieFilter(w, h.stripRules.Cookies)
 	defer filter.end()
 	return next.ServeHTTP(filter, inner)
 }

@@ -9,7 +9,7 @@
 //
 // It promises that
 //
-//   - after [Taker.Take] the request says nothing about its sender;
+//   - after [StripRules.Strip] the request says nothing about its sender;
 //   - a field that only a trusted proxy may set is not believed from another peer;
 //   - a name is never trimmed, cut or cleaned: it passes as it is, or is refused;
 //   - an error never shows a token, and a name from the wire only quoted and bounded.
@@ -17,7 +17,7 @@
 // A request meets it in this order:
 //
 //   - [Shape.Check] refuses methods and upgrades that would bypass the handler;
-//   - [Taker.Take] strips every field that speaks about the sender, and returns the
+//   - [StripRules.Strip] strips every field that speaks about the sender, and returns the
 //     stripped fields as [Stripped];
 //   - [Peer] describes the other end of the connection, and whether that proxy may speak
 //     for clients; [Stripped.Drop] drops the fields that it may not set;

@@ -14,12 +14,12 @@ import (
 
 // A client pretends to be an administrator, and names the field in Connection so that a
 // later proxy removes what an injector writes there.
-func ExampleTaker_Take() {
+func ExampleStripRules_Strip() {
 	fields, err := identity.NewNames(identity.BuiltinFields()...)
 	if err != nil {
 		panic(err)
 	}
-	taker := identity.Taker{Fields: fields}
+	rules := identity.StripRules{Fields: fields}
 	header := http.Header{
 		"Accept":           {"text/html"},
 		"Connection":       {"Impersonate-User"},
@@ -27,7 +27,7 @@ func ExampleTaker_Take() {
 		"X_forwarded_user": {"admin"},
 	}
 
-	stripped := taker.Take(header, "")
+	stripped := rules.Strip(header, "")
 	fmt.Println("forwarded:", header)
 	fmt.Println("stripped:", stripped.Lines("Impersonate-User"))
 	// A variant spelling is stripped, but never found under the name that it imitates.

@@ -179,8 +179,8 @@ func BenchmarkForwarded(b *testing.B) {
 		User: []string{"X-Forwarded-User"}, Groups: []string{"X-Forwarded-Groups"}, Separator: ",",
 		Email: []string{"X-Forwarded-Email"}, PreferredUsername: []string{"X-Forwarded-Preferred-Username"},
 	}
-	taker := identity.Taker{Fields: names(b, identity.BuiltinFields()...)}
-	request := &identity.Request{Stripped: taker.Take(browserHeader(), "")}
+	rules := identity.StripRules{Fields: names(b, identity.BuiltinFields()...)}
+	request := &identity.Request{Stripped: rules.Strip(browserHeader(), "")}
 	ctx := b.Context()
 	b.ReportAllocs()
 	for b.Loop() {

@@ -17,12 +17,12 @@ const bearerElement = "base64url.bearer.authorization.k8s.io."
 
 // A browser cannot set Authorization on a websocket, so the API server also accepts a
 // bearer token as a subprotocol: a second way in for a credential.
-func TestTakeTakesTheBearerTokenOfAWebsocket(t *testing.T) {
+func TestStripMovesTheBearerTokenOfAWebsocket(t *testing.T) {
 	token := bearerElement + base64.RawURLEncoding.EncodeToString([]byte("t.o.k"))
 	other := bearerElement + base64.RawURLEncoding.EncodeToString([]byte("other"))
 	protocols := func(lines ...string) http.Header { return http.Header{"Sec-Websocket-Protocol": lines} }
 	bearer := func(tokens ...string) http.Header { return http.Header{"Authorization": tokens} }
-	runTake(t, []takeTest{
+	runStrip(t, []stripTest{
 		{name: "other protocols stay", in: protocols(token + ", v4.channel.k8s.io"), out: protocols("v4.channel.k8s.io"), stripped: bearer("Bearer t.o.k")},
 		{name: "the token may be in any place", in: protocols("a, " + token + " ,b"), out: protocols("a, b"), stripped: bearer("Bearer t.o.k")},
 		{name: "the token may be in any line", in: protocols("a", token), out: protocols("a"), stripped: bearer("Bearer t.o.k")},
@@ -36,7 +36,7 @@ func TestTakeTakesTheBearerTokenOfAWebsocket(t *testing.T) {
 		},
 		{
 			name:     "the token is stripped even if Authorization stays",
-			taker:    identity.Taker{PassAuthorization: true},
+			rules:    identity.StripRules{PassAuthorization: true},
 			in:       http.Header{"Sec-Websocket-Protocol": {token + ", a"}, "Authorization": {"Basic x"}},
 			out:      http.Header{"Sec-Websocket-Protocol": {"a"}, "Authorization": {"Basic x"}},
 			stripped: bearer("Bearer t.o.k"),
@@ -63,12 +63,12 @@ func TestTakeTakesTheBearerTokenOfAWebsocket(t *testing.T) {
 // pkg/authentication/request/websocket/protocol.go), which removes more than the blanks of
 // HTTP: it reads a token behind a no-break space or NEL, both of which net/http lets
 // through.
-func TestTakeTakesABearerTokenBehindABlankThatOnlyTheAPIServerTrims(t *testing.T) {
+func TestStripMovesABearerTokenBehindABlankThatOnlyTheAPIServerTrims(t *testing.T) {
 	token := bearerElement + base64.RawURLEncoding.EncodeToString([]byte("stolen"))
 	for _, blank := range []string{"\u00a0", "\u0085", "\u2003", "\u3000", " \u00a0\t"} {
 		header := h("Sec-Websocket-Protocol", blank+token+blank+", v4.channel.k8s.io")
-		taker := identity.Taker{Fields: names(t, identity.BuiltinFields()...)}
-		stripped := taker.Take(header, "websocket")
+		rules := identity.StripRules{Fields: names(t, identity.BuiltinFields()...)}
+		stripped := rules.Strip(header, "websocket")
 		for _, line := range header["Sec-Websocket-Protocol"] {
 			if strings.Contains(line, bearerElement) {
 				t.Errorf("behind %q the token is left: %q", blank, line)

@@ -39,8 +39,8 @@ func BuiltinFields() []string {
 	}
 }
 
-// Taker strips everything that speaks about the sender off a request.
-type Taker struct {
+// StripRules say what is stripped off a request: everything that speaks about the sender.
+type StripRules struct {
 	// Fields are the names to strip: the built-in ones, those of every source and
 	// injector, and the operator's own.
 	Fields *Names
@@ -53,21 +53,21 @@ type Taker struct {
 	PassAuthorization bool
 }
 
-// Take strips the sender's fields off header, in place, so that error routes do not see
+// Strip strips the sender's fields off header, in place, so that error routes do not see
 // them either, and returns them. Connection is not filtered but rebuilt from upgrade alone
 // (empty, or the protocol that [Shape.Check] returned): a client could otherwise send
 // "Connection: Impersonate-User" and make reverse_proxy delete the field that an injector
 // writes (CVE-2021-31999, CVE-2022-23652).
-func (t *Taker) Take(header http.Header, upgrade string) Stripped {
+func (r *StripRules) Strip(header http.Header, upgrade string) Stripped {
 	stripped := make(Stripped, 0, 4)
 	var raw []string // not canonical: set by another middleware, never by net/http
 	for name, values := range header {
 		switch {
-		case !t.Fields.Match(name):
+		case !r.Fields.Match(name):
 			if canonicalSpecial(name) != "" {
 				raw = append(raw, name)
 			}
-		case t.PassAuthorization && name == "Authorization":
+		case r.PassAuthorization && name == "Authorization":
 		case textproto.CanonicalMIMEHeaderKey(name) != name:
 			raw = append(raw, name)
 		default:
@@ -76,16 +76,16 @@ func (t *Taker) Take(header http.Header, upgrade string) Stripped {
 		}
 	}
 	for _, name := range raw {
-		if special := canonicalSpecial(name); special != "" && !t.Fields.Match(name) {
+		if special := canonicalSpecial(name); special != "" && !r.Fields.Match(name) {
 			header[special] = slices.Concat(header[special], header[name])
 		} else {
 			stripped.merge(textproto.CanonicalMIMEHeaderKey(name), header[name])
 		}
 		delete(header, name)
 	}
-	takeSubprotocol(header, &stripped)
-	if len(t.Cookies) > 0 {
-		t.takeCookies(header)
+	stripSubprotocol(header, &stripped)
+	if len(r.Cookies) > 0 {
+		r.stripCookies(header)
 	}
 	rebuildConnection(header, upgrade)
 	return stripped
@@ -105,10 +105,10 @@ func canonicalSpecial(name string) string {
 	return ""
 }
 
-// takeSubprotocol strips bearer tokens off Sec-WebSocket-Protocol. Each becomes one more
+// stripSubprotocol strips bearer tokens off Sec-WebSocket-Protocol. Each becomes one more
 // line of Authorization among the stripped fields. The prefix is compared in any case, so
 // that no token is left which an upstream might read.
-func takeSubprotocol(header http.Header, stripped *Stripped) {
+func stripSubprotocol(header http.Header, stripped *Stripped) {
 	var rest, tokens []string
 	for _, line := range header[subprotocolField] {
 		for element := range strings.SplitSeq(line, ",") {
@@ -141,14 +141,14 @@ func decodeSubprotocol(encoded string) string {
 	return string(token)
 }
 
-// takeCookies strips cookies by name and leaves the others byte for byte.
-func (t *Taker) takeCookies(header http.Header) {
+// stripCookies strips cookies by name and leaves the others byte for byte.
+func (r *StripRules) stripCookies(header http.Header) {
 	var lines []string
 	for _, line := range header["Cookie"] {
 		var kept []string
 		for cookie := range strings.SplitSeq(line, ";") {
 			name, _, _ := strings.Cut(cookie, "=")
-			if !t.Cookies.Match(textproto.TrimString(name)) {
+			if !r.Cookies.Match(textproto.TrimString(name)) {
 				kept = append(kept, cookie)
 			}
 		}

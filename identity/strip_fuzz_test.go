@@ -14,8 +14,8 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 )
 
-// FuzzTake adds two fields of any name to a usual request.
-func FuzzTake(f *testing.F) {
+// FuzzStrip adds two fields of any name to a usual request.
+func FuzzStrip(f *testing.F) {
 	f.Add("Impersonate-User", "eve", "Connection", "close, Impersonate-User", "", false)
 	f.Add("X_Forwarded_User", "eve", "x-forwarded-user", "mallory", "", true)
 	f.Add("Connection", "Upgrade, Impersonate-Group", "X.Remote.User", "eve", "websocket", false)
@@ -26,7 +26,7 @@ func FuzzTake(f *testing.F) {
 	f.Add("Proxy-Connection", "X", "Remote_User", "\xff", "", true)
 	f.Add("Accept", "*/*", "ACCEPT", "", "", true)
 	f.Add("Authorization", "Basic x", "authorization", "Bearer y", "", true)
-	taken := append(identity.BuiltinFields(), "X-Own", "Y-Own-*")
+	patterns := append(identity.BuiltinFields(), "X-Own", "Y-Own-*")
 	f.Fuzz(func(t *testing.T, name1, value1, name2, value2, upgrade string, raw bool) {
 		header := http.Header{
 			"Accept": {"*/*"}, "Impersonate-User": {"eve"}, "Cookie": {"session=0; a=b", " c=d"}, "X-Request-Id": {"1", "2"},
@@ -45,8 +45,8 @@ func FuzzTake(f *testing.F) {
 			Method: http.MethodGet, Upgrade: header["Upgrade"], Connection: header["Connection"],
 		}.Check()
 		before := respelled(header)
-		taker := identity.Taker{Fields: names(t, taken...), Cookies: identity.Patterns{"session*"}}
-		stripped := byName(t, taker.Take(header, upgrade))
+		rules := identity.StripRules{Fields: names(t, patterns...), Cookies: identity.Patterns{"session*"}}
+		stripped := byName(t, rules.Strip(header, upgrade))
 
 		connection, upgrades := []string(nil), []string(nil)
 		if upgrade != "" {
@@ -56,12 +56,12 @@ func FuzzTake(f *testing.F) {
 			t.Errorf("Connection is %q, Upgrade %q, wanted is %q", header["Connection"], header["Upgrade"], upgrade)
 		}
 		for name, values := range before {
-			isTaken := slices.ContainsFunc(taken, func(pattern string) bool { return matches(pattern, name) })
+			isStripped := slices.ContainsFunc(patterns, func(pattern string) bool { return matches(pattern, name) })
 			left, there := header[name]
 			switch {
-			case isTaken && there:
+			case isStripped && there:
 				t.Errorf("%q is still in the request", name)
-			case isTaken:
+			case isStripped:
 				for _, value := range values {
 					if !slices.Contains(stripped[textproto.CanonicalMIMEHeaderKey(name)], value) {
 						t.Errorf("%q of %q is not among the stripped fields", value, name)

@@ -33,8 +33,8 @@ func browserHeader() http.Header {
 	}
 }
 
-// Copying the header is not part of Take: clone measures it alone.
-func BenchmarkTake(b *testing.B) {
+// Copying the header is not part of Strip: clone measures it alone.
+func BenchmarkStrip(b *testing.B) {
 	header, work := browserHeader(), make(http.Header)
 	reset := func() {
 		clear(work)
@@ -47,7 +47,7 @@ func BenchmarkTake(b *testing.B) {
 			reset()
 		}
 	})
-	for name, taker := range map[string]identity.Taker{
+	for name, rules := range map[string]identity.StripRules{
 		"fields":      {Fields: builtin},
 		"and_cookies": {Fields: builtin, Cookies: identity.Patterns{"_oauth2_proxy*"}},
 	} {
@@ -55,7 +55,7 @@ func BenchmarkTake(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				reset()
-				if stripped := taker.Take(work, ""); len(stripped) != 3 {
+				if stripped := rules.Strip(work, ""); len(stripped) != 3 {
 					b.Fatal(len(stripped))
 				}
 			}

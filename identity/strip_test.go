@@ -40,25 +40,25 @@ func h(pairs ...string) http.Header {
 	return header
 }
 
-type takeTest struct {
+type stripTest struct {
 	name     string
-	taker    identity.Taker // Fields default to the built-in ones
+	rules    identity.StripRules // Fields default to the built-in ones
 	upgrade  string
 	in       http.Header
 	out      http.Header
 	stripped http.Header
 }
 
-func runTake(t *testing.T, tests []takeTest) {
+func runStrip(t *testing.T, tests []stripTest) {
 	t.Helper()
 	builtin := names(t, identity.BuiltinFields()...)
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			if test.taker.Fields == nil {
-				test.taker.Fields = builtin
+			if test.rules.Fields == nil {
+				test.rules.Fields = builtin
 			}
 			header := maps.Clone(test.in)
-			stripped := test.taker.Take(header, test.upgrade)
+			stripped := test.rules.Strip(header, test.upgrade)
 			if !reflect.DeepEqual(header, test.out) {
 				t.Errorf("the header is\n%q, want\n%q", header, test.out)
 			}
@@ -72,9 +72,9 @@ func runTake(t *testing.T, tests []takeTest) {
 	}
 }
 
-func TestTakeMovesTheSender(t *testing.T) {
+func TestStripMovesTheSender(t *testing.T) {
 	long := strings.Repeat("a", 2*identity.MaxFieldName)
-	runTake(t, []takeTest{
+	runStrip(t, []stripTest{
 		{
 			name: "a request without a sender stays as it is",
 			in:   http.Header{"Accept": {"*/*"}, "Cookie": {"a=b"}, "X-Forwarded-For": {"1.2.3.4", "5.6.7.8"}},
@@ -120,21 +120,21 @@ func TestTakeMovesTheSender(t *testing.T) {
 		},
 		{
 			name:     "a field that is not in the set stays",
-			taker:    identity.Taker{Fields: names(t, "X-Only")},
+			rules:    identity.StripRules{Fields: names(t, "X-Only")},
 			in:       h("Authorization", "Bearer t", "X-Only", "1", "X_Only", "2"),
 			out:      h("Authorization", "Bearer t"),
 			stripped: h("X-Only", "1", "X_only", "2"),
 		},
 		{
 			name:     "Authorization stays for an upstream with a login of its own",
-			taker:    identity.Taker{PassAuthorization: true},
+			rules:    identity.StripRules{PassAuthorization: true},
 			in:       http.Header{"Authorization": {"Basic x", "Basic y"}, "Proxy-Authorization": {"Basic z"}, "X-Forwarded-User": {"eve"}},
 			out:      http.Header{"Authorization": {"Basic x", "Basic y"}},
 			stripped: h("Proxy-Authorization", "Basic z", "X-Forwarded-User", "eve"),
 		},
 		{
 			name:     "Authorization in another spelling does not stay",
-			taker:    identity.Taker{PassAuthorization: true},
+			rules:    identity.StripRules{PassAuthorization: true},
 			in:       h("Authorization", "Basic x", "authorization", "Basic y", "AUTHORIZATION", "Basic y"),
 			out:      h("Authorization", "Basic x"),
 			stripped: http.Header{"Authorization": {"Basic y", "Basic y"}},
@@ -144,8 +144,8 @@ func TestTakeMovesTheSender(t *testing.T) {
 
 // A client that names a field in Connection makes reverse_proxy delete what an injector
 // writes there, so that the request runs as the proxy (CVE-2021-31999, CVE-2022-23652).
-func TestTakeRebuildsConnection(t *testing.T) {
-	runTake(t, []takeTest{
+func TestStripRebuildsConnection(t *testing.T) {
+	runStrip(t, []stripTest{
 		{
 			name: "without an upgrade all of it is removed",
 			in: http.Header{
@@ -180,43 +180,43 @@ func TestTakeRebuildsConnection(t *testing.T) {
 // A key that is not canonical comes from another middleware. reverse_proxy does not
 // recognize it as a hop-by-hop field and forwards it: a second proxy then removes the
 // fields that it names.
-func TestTakeRemovesConnectionFieldsThatAreNotCanonical(t *testing.T) {
-	runTake(t, []takeTest{{
+func TestStripRemovesConnectionFieldsThatAreNotCanonical(t *testing.T) {
+	runStrip(t, []stripTest{{
 		name: "they are removed in any case",
 		in:   h("connection", "Impersonate-User", "CONNECTION", "X-Remote-User", "keep-alive", "X", "upgrade", "h2c", "trailer", "X"),
 		out:  h(),
 	}})
 }
 
-func TestTakeRemovesCookiesByName(t *testing.T) {
-	taker := identity.Taker{Cookies: identity.Patterns{"session", "_oauth2_proxy*"}}
+func TestStripRemovesCookiesByName(t *testing.T) {
+	rules := identity.StripRules{Cookies: identity.Patterns{"session", "_oauth2_proxy*"}}
 	cookies := func(lines ...string) http.Header { return http.Header{"Cookie": lines} }
-	runTake(t, []takeTest{
-		{name: "the only cookie is removed with the field", taker: taker, in: cookies("session=1"), out: h()},
-		{name: "the first cookie is removed", taker: taker, in: cookies("session=1; a=2; b=3"), out: cookies("a=2; b=3")},
-		{name: "one in the middle is removed", taker: taker, in: cookies("a=2; session=1; b=3"), out: cookies("a=2; b=3")},
-		{name: "the last cookie is removed", taker: taker, in: cookies("a=2; b=3; session=1"), out: cookies("a=2; b=3")},
-		{name: "all cookies of the name are removed", taker: taker, in: cookies("session=1; a=2; session=3", "session=4"), out: cookies("a=2")},
-		{name: "cookies are removed by prefix", taker: taker, in: cookies("_oauth2_proxy=1; _oauth2_proxy_csrf=2; _oauth=3"), out: cookies("_oauth=3")},
-		{name: "a cookie may have no value", taker: taker, in: cookies("session; a=2"), out: cookies("a=2")},
-		{name: "blanks may surround the name", taker: taker, in: cookies("a=2;session\t =1;  session=x"), out: cookies("a=2")},
-		{name: "the blank after a semicolon may be missing", taker: taker, in: cookies("a=2;session=1;b=3"), out: cookies("a=2;b=3")},
+	runStrip(t, []stripTest{
+		{name: "the only cookie is removed with the field", rules: rules, in: cookies("session=1"), out: h()},
+		{name: "the first cookie is removed", rules: rules, in: cookies("session=1; a=2; b=3"), out: cookies("a=2; b=3")},
+		{name: "one in the middle is removed", rules: rules, in: cookies("a=2; session=1; b=3"), out: cookies("a=2; b=3")},
+		{name: "the last cookie is removed", rules: rules, in: cookies("a=2; b=3; session=1"), out: cookies("a=2; b=3")},
+		{name: "all cookies of the name are removed", rules: rules, in: cookies("session=1; a=2; session=3", "session=4"), out: cookies("a=2")},
+		{name: "cookies are removed by prefix", rules: rules, in: cookies("_oauth2_proxy=1; _oauth2_proxy_csrf=2; _oauth=3"), out: cookies("_oauth=3")},
+		{name: "a cookie may have no value", rules: rules, in: cookies("session; a=2"), out: cookies("a=2")},
+		{name: "blanks may surround the name", rules: rules, in: cookies("a=2;session\t =1;  session=x"), out: cookies("a=2")},
+		{name: "the blank after a semicolon may be missing", rules: rules, in: cookies("a=2;session=1;b=3"), out: cookies("a=2;b=3")},
 		{
-			name: "names are compared with case, as a user agent does", taker: taker,
+			name: "names are compared with case, as a user agent does", rules: rules,
 			in: cookies("Session=1; sessions=2; xsession=3"), out: cookies("Session=1; sessions=2; xsession=3"),
 		},
 		{
-			name: "other cookies stay byte for byte", taker: taker,
+			name: "other cookies stay byte for byte", rules: rules,
 			in:  cookies(`a="x, y";b==; ;c=%20;é=ü;;  d = 1 ;=e`, "f=g"),
 			out: cookies(`a="x, y";b==; ;c=%20;é=ü;;  d = 1 ;=e`, "f=g"),
 		},
-		{name: "without cookies there is no field", taker: taker, in: h("Accept", "*/*"), out: h("Accept", "*/*")},
+		{name: "without cookies there is no field", rules: rules, in: h("Accept", "*/*"), out: h("Accept", "*/*")},
 		{name: "cookies stay if no name is configured", in: cookies("session=1", ""), out: cookies("session=1", "")},
 	})
 }
 
-func TestTakeLeavesNoBuiltinFieldInAnySpelling(t *testing.T) {
-	taker := identity.Taker{Fields: names(t, identity.BuiltinFields()...)}
+func TestStripLeavesNoBuiltinFieldInAnySpelling(t *testing.T) {
+	rules := identity.StripRules{Fields: names(t, identity.BuiltinFields()...)}
 	spellings := []func(string) string{
 		strings.ToLower, strings.ToUpper, textproto.CanonicalMIMEHeaderKey,
 		strings.NewReplacer("-", "_").Replace, strings.NewReplacer("-", ".").Replace,
@@ -226,7 +226,7 @@ func TestTakeLeavesNoBuiltinFieldInAnySpelling(t *testing.T) {
 		for _, spell := range spellings {
 			name := spell(strings.Replace(field, "*", "Anything-More", 1))
 			header := h(name, "eve", "Accept", "*/*")
-			stripped := taker.Take(header, "")
+			stripped := rules.Strip(header, "")
 			if !reflect.DeepEqual(header, h("Accept", "*/*")) || len(stripped) != 1 {
 				t.Errorf("%s: the header is %q, stripped %q", name, header, stripped)
 			}
