@@ -177,6 +177,7 @@ func checkString(what, s string) error {
 }
 
 // isPlain recognizes the usual case, printable ASCII without blanks, in one pass.
+// BenchmarkPolicy: 1.06 → 0.20 µs with 4 groups, 59 → 5.0 µs with 256.
 func isPlain(s string) bool {
 	for i := range len(s) {
 		if s[i] <= ' ' || s[i] >= 0x7f {
