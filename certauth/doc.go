@@ -5,14 +5,20 @@
 // for possession of its key and passed on in a header field, or that Caddy's own TLS
 // handshake received. It knows neither Caddy nor a log.
 //
-// A certificate is public: whoever has seen one can write it into a header. That the
-// sender of the request has its key, only the proxy that ended TLS can know, so the
-// caller must trust that proxy before it comes here. What is done here, in order:
+// A certificate is public: a client that has seen one can write it into a header. Only the
+// proxy that ended TLS can know that the sender of the request has its key, so the caller must
+// trust that proxy before it comes here. A certificate goes through it in this order:
 //
+//   - [Cache] has the verdict, if the same material was verified a short while ago;
 //   - [Decode] reads the certificates out of the field, in the encoding that the proxy
 //     is known to use;
-//   - [Verifier] builds a chain to explicit roots and judges each certificate in it;
+//   - [Verifier] builds a chain to explicit roots and checks each certificate in it;
 //   - [Revocation] asks whether one of them was revoked, only after the chain is trusted;
-//   - [Mapping] says who the certificate's holder is;
-//   - [Cache] keeps the verdict for as long as all of it stays true.
+//   - [Mapping] says who the certificate's holder is.
+//
+// Refused as malformed is a field that does not hold exactly what its encoding says, such as a
+// private key or more certificates than are allowed. Refused as rejected is a chain that does
+// not end at a root, a CA certificate in the client's place, a weak key and a revoked
+// certificate; as forbidden, a name that the operator does not allow. A verdict that rests on
+// a missing answer is unavailable in the mode strict.
 package certauth

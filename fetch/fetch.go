@@ -13,8 +13,8 @@ import (
 	"net/url"
 )
 
-// ErrUnreachable: there was no whole HTTP answer, as opposed to a bad one. What it is wrapped
-// with are the errors of net/http, which may have names out of certificates and bytes of the
+// ErrUnreachable says that there was no whole HTTP answer, as opposed to a bad one. The error
+// of net/http that is wrapped beside it may show names out of certificates and bytes of the
 // answer: see [Explain].
 var ErrUnreachable = errors.New("unreachable")
 

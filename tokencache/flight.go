@@ -20,12 +20,11 @@ const grace = 100 * time.Millisecond
 type judgement = func(ctx context.Context, known bool) (Verdict, error)
 
 // flight is one judgement under way, for all requests that wait for it. Two other packages
-// have flights of their own, since the rules differ. Here there is one for each key, their
-// number is bounded for keys that are not known, and each ends at its Timeout, also for a
-// judge that does not heed its context. The keys of an OIDC issuer (identity/oidc) are one
-// thing to fetch, and whether a fetch may begin depends on when the last one ended. An
-// answer about a certificate (certauth) is also fetched while the last one still counts, and
-// no request waits for that.
+// have flights of their own, since the rules differ. Here there is one for each key, the
+// number of those for unknown keys is bounded, and waiting ends at the Timeout even if the
+// judge does not heed its context. The keys of an OIDC issuer (identity/oidc) have a single
+// flight, which may not begin too soon after the last one. An answer about a certificate
+// (certauth) is fetched again while the last one still counts, and no request waits for that.
 type flight struct {
 	key    Key
 	known  bool

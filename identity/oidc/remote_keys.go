@@ -65,9 +65,9 @@ type RemoteConfig struct {
 // There is one fetch at a time. It takes 10 s at most, and those who need it wait for it
 // for as long as their context lasts, on which the fetch itself does not depend. What can
 // be verified with the keys at hand waits for nothing and takes no lock. Packages certauth
-// and tokencache also let many wait for one answer, by other rules. Here all tokens of an
-// issuer wait for the same fetch, and when the last one ended decides whether another may
-// begin: there, each certificate and each token has its own, which begins when it is needed.
+// and tokencache also have one flight for many requests, by other rules: theirs is for one
+// certificate or one token, and begins when it is needed. Here one fetch is for all tokens of
+// an issuer, and may not begin too soon after the last one.
 //
 // go-oidc's RemoteKeySet keeps keys for ever, and asks again for each token that somebody
 // makes up.
