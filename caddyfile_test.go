@@ -6,9 +6,7 @@ package kubeidentity_test
 import (
 	"bytes"
 	"encoding/json"
-	"flag"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -18,27 +16,27 @@ import (
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
 
 	kubeidentity "github.com/caddy-kube-identity/caddy-kube-identity"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testgolden"
 )
 
 // The goldens are what a configuration means, to the letter:
 //
-//   - testdata/caddyfile/*.caddyfiletest, in Caddy's form: a Caddyfile, a line of ten
+//   - testdata/caddyfile/WORD/*.caddyfiletest, in Caddy's form: a Caddyfile, a line of ten
 //     dashes, and the JSON that it adapts to or the error that it gives. The JSON must
 //     load, unless a third part, after another such line, has the error of loading it.
+//     WORD is the directive or option that the case is about, or "block".
 //   - testdata/validate/*.json, the handler's JSON as an API client would post it, each
 //     with a .txt that has the error of loading it.
 //
 // go test . -run 'TestCaddyfile|TestValidate' -update writes what is the case; read the
 // difference before you commit it.
-var updateGoldens = flag.Bool("update", false, "write the goldens of TestCaddyfile and TestValidate")
-
 const goldenLine = "\n----------\n"
 
 func TestCaddyfile(t *testing.T) {
 	t.Setenv("KUBE_IDENTITY_TEST_DIR", "/run/secrets") // of a golden, as another that is not set
-	for _, path := range goldens(t, "testdata/caddyfile/*.caddyfiletest", 400) {
-		t.Run(strings.TrimSuffix(filepath.Base(path), ".caddyfiletest"), func(t *testing.T) {
-			parts := strings.Split(readGolden(t, path), goldenLine)
+	for _, path := range testgolden.List(t, "testdata/caddyfile/*/*.caddyfiletest", 400) {
+		t.Run(strings.TrimSuffix(strings.TrimPrefix(path, "testdata/caddyfile/"), ".caddyfiletest"), func(t *testing.T) {
+			parts := strings.Split(testgolden.Read(t, path), goldenLine)
 			if len(parts) > 3 {
 				t.Fatalf("there are %d parts", len(parts))
 			}
@@ -53,67 +51,24 @@ func TestCaddyfile(t *testing.T) {
 					got = append(got, err.Error())
 				}
 			}
-			compareGolden(t, path, strings.Join(parts, goldenLine), strings.Join(got, goldenLine))
+			testgolden.Compare(t, path, strings.Join(parts, goldenLine), strings.Join(got, goldenLine))
 		})
 	}
 }
 
 func TestValidate(t *testing.T) {
-	for _, path := range goldens(t, "testdata/validate/*.json", 120) {
+	for _, path := range testgolden.List(t, "testdata/validate/*.json", 120) {
 		t.Run(strings.TrimSuffix(filepath.Base(path), ".json"), func(t *testing.T) {
 			config := fmt.Sprintf(`{"apps": {"http": {"servers": {"srv0": {
 				"listen": [":8080"], "routes": [{"handle": [%s]}]
-			}}}}}`, readGolden(t, path))
+			}}}}}`, testgolden.Read(t, path))
 			err := validateConfig(t, config)
 			if err == nil {
 				t.Fatal("it loads")
 			}
 			path = strings.TrimSuffix(path, ".json") + ".txt"
-			if _, err := os.Stat(path); err != nil && *updateGoldens {
-				writeGolden(t, path, "")
-			}
-			compareGolden(t, path, readGolden(t, path), err.Error())
+			testgolden.Compare(t, path, testgolden.Read(t, path), err.Error())
 		})
-	}
-}
-
-// goldens lists the files, of which there are at least so many.
-func goldens(t *testing.T, pattern string, atLeast int) []string {
-	t.Helper()
-	paths, err := filepath.Glob(pattern)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(paths) < atLeast {
-		t.Errorf("there are only %d goldens, expected are %d", len(paths), atLeast)
-	}
-	return paths
-}
-
-func readGolden(t *testing.T, path string) string {
-	t.Helper()
-	content, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return strings.TrimSpace(strings.ReplaceAll(string(content), "\r\n", "\n"))
-}
-
-func writeGolden(t *testing.T, path, content string) {
-	t.Helper()
-	if err := os.WriteFile(path, []byte(content+"\n"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func compareGolden(t *testing.T, path, want, got string) {
-	t.Helper()
-	switch {
-	case got == want:
-	case *updateGoldens:
-		writeGolden(t, path, got)
-	default:
-		t.Errorf("%s: got\n%s\n\nwant\n%s", path, got, want)
 	}
 }
 

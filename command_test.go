@@ -27,6 +27,8 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testgolden"
 )
 
 // go test . -run TestCommand -update writes what is the case; read the difference. The
@@ -46,9 +48,9 @@ func TestCommand(t *testing.T) {
 		secrets = append(secrets, strings.Split(variables[name], ".")[1:]...)
 	}
 	for pattern, atLeast := range map[string]int{"testdata/check/*.txt": 38, "testdata/rbac/*.txt": 12} {
-		for _, path := range goldens(t, pattern, atLeast) {
+		for _, path := range testgolden.List(t, pattern, atLeast) {
 			t.Run(strings.TrimSuffix(strings.TrimPrefix(path, "testdata/"), ".txt"), func(t *testing.T) {
-				golden := readGolden(t, path)
+				golden := testgolden.Read(t, path)
 				line, _, _ := strings.Cut(golden, "\n")
 				output := runCommand(t, program, filepath.Dir(path), line, variables)
 				for _, secret := range secrets {
@@ -56,7 +58,7 @@ func TestCommand(t *testing.T) {
 						t.Errorf("it shows %q:\n%s", secret, output)
 					}
 				}
-				compareGolden(t, path, golden, line+"\n"+output)
+				testgolden.Compare(t, path, golden, line+"\n"+output)
 			})
 		}
 	}
@@ -118,10 +120,7 @@ func commandTokens(t *testing.T) map[string]string {
 		t.Fatal(err)
 	}
 	const file = "testdata/check/jwks.json"
-	if *updateGoldens {
-		writeGolden(t, file, string(public))
-	}
-	compareGolden(t, file, readGolden(t, file), string(public))
+	testgolden.Compare(t, file, testgolden.Read(t, file), string(public))
 	tokens := make(map[string]string)
 	for name, change := range map[string]map[string]any{
 		"GOOD":     nil,

@@ -17,9 +17,12 @@ import (
 // FuzzUnmarshalCaddyfile puts any text into the block. Either it adapts to JSON that
 // has no unknown field, or it is an error that tells where.
 func FuzzUnmarshalCaddyfile(f *testing.F) {
-	paths, err := filepath.Glob("testdata/caddyfile/*.caddyfiletest")
+	paths, err := filepath.Glob("testdata/caddyfile/*/*.caddyfiletest")
 	if err != nil {
 		f.Fatal(err)
+	}
+	if len(paths) == 0 {
+		f.Error("there are no golden files to begin with")
 	}
 	for _, path := range paths {
 		content, err := os.ReadFile(path)
