@@ -1,13 +1,12 @@
 // Copyright 2026 The caddy-kube-identity authors
 // SPDX-License-Identifier: Apache-2.0
 
-package kubeidentity_test
+package trustpool_test
 
 import (
 	"bytes"
 	"crypto/x509"
 	"encoding/pem"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,45 +14,13 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/caddyserver/caddy/v2"
-
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testhandler"
 	"github.com/caddy-kube-identity/caddy-kube-identity/trustpool"
 )
 
-// loggingTo loads a configuration of nothing that logs into a file, and returns a context
-// in it.
-func loggingTo(t *testing.T) (ctx caddy.Context, logFile string) {
-	t.Helper()
-	logFile = filepath.Join(t.TempDir(), "log")
-	config := fmt.Sprintf(`{"admin": {"disabled": true}, "logging": {"logs": {"default": {
-		"writer": {"output": "file", "filename": %q, "roll": false}, "encoder": {"format": "json"}
-	}}}}`, logFile)
-	if err := caddy.Load([]byte(config), true); err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := caddy.NewContext(caddy.ActiveContext())
-	t.Cleanup(cancel)
-	return ctx, logFile
-}
-
-func writeAll(t *testing.T, path, content string) {
-	t.Helper()
-	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func pemText(certs ...*x509.Certificate) string {
-	var text bytes.Buffer
-	for _, cert := range certs {
-		_ = pem.Encode(&text, &pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw})
-	}
-	return text.String()
-}
-
 // badBundles are what a trust bundle must not be: none of it may become a smaller pool.
 func badBundles(one, two *x509.Certificate) map[string]string {
-	good, next := pemText(one), pemText(two)
+	good, next := testhandler.PEM(one), testhandler.PEM(two)
 	key := string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: []byte("x")}))
 	return map[string]string{
 		"nothing":                          "",
@@ -74,15 +41,15 @@ func badBundles(one, two *x509.Certificate) map[string]string {
 }
 
 func TestWatchedFilePoolDoesNotLoad(t *testing.T) {
-	one, two := newCA(t, "one").cert, newCA(t, "two").cert
-	ctx, _ := loggingTo(t)
+	one, two := testhandler.NewCA(t, "one").Cert, testhandler.NewCA(t, "two").Cert
+	ctx, _ := testhandler.Logging(t)
 	dir := t.TempDir()
 	good := filepath.Join(dir, "good.pem")
-	writeAll(t, good, pemText(one))
+	testhandler.Write(t, good, testhandler.PEM(one))
 	for name, content := range badBundles(one, two) {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "bad.pem")
-			writeAll(t, path, content)
+			testhandler.Write(t, path, content)
 			for _, files := range [][]string{{path}, {good, path}, {path, good}} {
 				if err := (&trustpool.WatchedFile{Files: files}).Provision(ctx); err == nil {
 					t.Errorf("%d files load", len(files))
@@ -103,10 +70,10 @@ func TestWatchedFilePoolDoesNotLoad(t *testing.T) {
 }
 
 func TestWatchedFilePoolReadsRemarks(t *testing.T) {
-	one, two := newCA(t, "one").cert, newCA(t, "two").cert
-	ctx, _ := loggingTo(t)
+	one, two := testhandler.NewCA(t, "one").Cert, testhandler.NewCA(t, "two").Cert
+	ctx, _ := testhandler.Logging(t)
 	path := filepath.Join(t.TempDir(), "cas.pem")
-	writeAll(t, path, "# one\n"+pemText(one)+"# two\r\n"+strings.ReplaceAll(pemText(two), "\n", "\r\n")+"# the end\n")
+	testhandler.Write(t, path, "# one\n"+testhandler.PEM(one)+"# two\r\n"+strings.ReplaceAll(testhandler.PEM(two), "\n", "\r\n")+"# the end\n")
 	pool := &trustpool.WatchedFile{Files: []string{path}}
 	if err := pool.Provision(ctx); err != nil {
 		t.Fatal(err)
@@ -132,13 +99,13 @@ func wantPool(t *testing.T, pool *trustpool.WatchedFile, certs ...*x509.Certific
 
 // In a bubble, where a second passes at once.
 func TestWatchedFilePoolFollowsItsFiles(t *testing.T) {
-	one, two, three := newCA(t, "one").cert, newCA(t, "two").cert, newCA(t, "three").cert
-	ctx, _ := loggingTo(t)
+	one, two, three := testhandler.NewCA(t, "one").Cert, testhandler.NewCA(t, "two").Cert, testhandler.NewCA(t, "three").Cert
+	ctx, _ := testhandler.Logging(t)
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		a, b := filepath.Join(dir, "a.pem"), filepath.Join(dir, "b.pem")
-		writeAll(t, a, pemText(one))
-		writeAll(t, b, pemText(two))
+		testhandler.Write(t, a, testhandler.PEM(one))
+		testhandler.Write(t, b, testhandler.PEM(two))
 		pool := &trustpool.WatchedFile{Files: []string{a, b}}
 		if err := pool.Provision(ctx); err != nil {
 			t.Fatal(err)
@@ -148,12 +115,12 @@ func TestWatchedFilePoolFollowsItsFiles(t *testing.T) {
 		if wantPool(t, pool, one, two) != first {
 			t.Error("another pool though nothing changed")
 		}
-		writeAll(t, a, pemText(one)) // written again
+		testhandler.Write(t, a, testhandler.PEM(one)) // written again
 		time.Sleep(time.Second)
 		if wantPool(t, pool, one, two) != first {
 			t.Error("another pool for the same certificates")
 		}
-		writeAll(t, b, pemText(three))
+		testhandler.Write(t, b, testhandler.PEM(three))
 		time.Sleep(time.Second - 1)
 		if pool.CertPool() != first {
 			t.Error("looked again before a second had passed")
@@ -163,23 +130,23 @@ func TestWatchedFilePoolFollowsItsFiles(t *testing.T) {
 		if second == first {
 			t.Error("the same pool with other certificates")
 		}
-		writeAll(t, a, pemText(one, two))
+		testhandler.Write(t, a, testhandler.PEM(one, two))
 		time.Sleep(time.Second)
 		wantPool(t, pool, one, two, three)
 	})
 }
 
 func TestWatchedFilePoolKeepsTheLastGoodOne(t *testing.T) {
-	one, two := newCA(t, "one").cert, newCA(t, "two").cert
-	ctx, logFile := loggingTo(t)
+	one, two := testhandler.NewCA(t, "one").Cert, testhandler.NewCA(t, "two").Cert
+	ctx, logFile := testhandler.Logging(t)
 	bad := badBundles(one, two)
 	bad["missing"] = ""
 	for name, content := range bad {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "cas.pem")
-			writeAll(t, logFile, "")
+			testhandler.Write(t, logFile, "")
 			synctest.Test(t, func(t *testing.T) {
-				writeAll(t, path, pemText(one, two))
+				testhandler.Write(t, path, testhandler.PEM(one, two))
 				pool := &trustpool.WatchedFile{Files: []string{path}}
 				if err := pool.Provision(ctx); err != nil {
 					t.Fatal(err)
@@ -190,7 +157,7 @@ func TestWatchedFilePoolKeepsTheLastGoodOne(t *testing.T) {
 						t.Fatal(err)
 					}
 				} else {
-					writeAll(t, path, content)
+					testhandler.Write(t, path, content)
 				}
 				time.Sleep(time.Second)
 				if wantPool(t, pool, one, two) != first {
@@ -200,7 +167,7 @@ func TestWatchedFilePoolKeepsTheLastGoodOne(t *testing.T) {
 				if err != nil || !bytes.Contains(log, []byte(`"keeping the last good certificates"`)) {
 					t.Errorf("the log says nothing of it: %s, %v", log, err)
 				}
-				writeAll(t, path, pemText(two))
+				testhandler.Write(t, path, testhandler.PEM(two))
 				time.Sleep(time.Second)
 				wantPool(t, pool, two)
 			})

@@ -1,7 +1,7 @@
 // Copyright 2026 The caddy-kube-identity authors
 // SPDX-License-Identifier: Apache-2.0
 
-package kubeidentity_test
+package command_test
 
 import (
 	"bytes"
@@ -31,14 +31,14 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testgolden"
 )
 
-// go test . -run TestCommand -update writes what is the case; read the difference. The
+// go test ./command -update writes what is the case; read the difference. The
 // first line of a golden is what comes after "caddy kube-identity".
 //
 // This is the program as a user has it, and not a function that prints: exit codes and what
 // goes to which of stdout and stderr are the program's.
 func TestCommand(t *testing.T) {
 	program := filepath.Join(t.TempDir(), "caddy")
-	if output, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, "./cmd/caddy").CombinedOutput(); err != nil {
+	if output, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, "../cmd/caddy").CombinedOutput(); err != nil {
 		t.Fatalf("building: %v\n%s", err, output)
 	}
 	variables := commandTokens(t)

@@ -7,16 +7,20 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testhandler"
 )
+
+type object = testhandler.Object
 
 // A credential that no source takes for its own is a bad one: whoever is refused as alice
 // must not get in as nobody by damaging alice's token.
 func TestACredentialThatNobodyAcceptsIsNotAnonymous(t *testing.T) {
-	loggingTo(t)
-	issuer, other := newIssuer(t), newIssuer(t)
-	alice := issuer.token(t, nil)
-	cluster := newCluster(t, map[string]string{"opaque": "bob"})
-	oidc := issuer.source(object{"token_header": []string{"X-Id-Token", "X-Other-Token"}})
+	testhandler.Logging(t)
+	issuer, other := testhandler.NewIssuer(t), testhandler.NewIssuer(t)
+	alice := issuer.Token(t, nil)
+	cluster := testhandler.NewCluster(t, map[string]string{"opaque": "bob"})
+	oidc := issuer.Source(object{"token_header": []string{"X-Id-Token", "X-Other-Token"}})
 	review := object{"source": "token_review"}
 	anonymous := object{"source": "anonymous", "user": "guest"}
 	lenient := object{"source": "anonymous", "user": "guest", "on_failure": true}
@@ -56,7 +60,7 @@ func TestACredentialThatNobodyAcceptsIsNotAnonymous(t *testing.T) {
 		},
 		"a token of another issuer": {
 			[]any{oidc, anonymous},
-			[]string{"Authorization: Bearer " + other.token(t, nil)},
+			[]string{"Authorization: Bearer " + other.Token(t, nil)},
 			401, "",
 			[]string{"rejected: no source accepts what is in Authorization (oidc: " + unknownIssuer, " is not known here)"},
 		},
@@ -85,8 +89,8 @@ func TestACredentialThatNobodyAcceptsIsNotAnonymous(t *testing.T) {
 			[]string{"rejected: no source accepts what is in Authorization (oidc: no credential: the token is no JWT)"},
 		},
 		"a token that two issuers do not know": {
-			[]any{oidc, newIssuer(t).source(nil), anonymous},
-			[]string{"Authorization: Bearer " + other.token(t, nil)},
+			[]any{oidc, testhandler.NewIssuer(t).Source(nil), anonymous},
+			[]string{"Authorization: Bearer " + other.Token(t, nil)},
 			401, "",
 			[]string{"(oidc: " + unknownIssuer, "; oidc: " + unknownIssuer},
 		},
@@ -105,18 +109,18 @@ func TestACredentialThatNobodyAcceptsIsNotAnonymous(t *testing.T) {
 		"what nobody reads": {[]any{anonymous}, []string{"Authorization: Bearer opaque"}, 200, "guest", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := load(t, object{"kubernetes": cluster.kubernetes(t, nil), "sources": test.sources, "injectors": withUser()})
-			a := s.ask(t, test.lines...)
-			if got := a.upstream.Get("X-User"); a.status != test.status || got != test.user {
-				t.Errorf("status %d, user %q, want %d, %q", a.status, got, test.status, test.user)
+			s := testhandler.Load(t, object{"kubernetes": cluster.Kubernetes(t, nil), "sources": test.sources, "injectors": testhandler.UserInjector()})
+			a := s.Get(t, test.lines...)
+			if got := a.Upstream.Get("X-User"); a.Status != test.status || got != test.user {
+				t.Errorf("status %d, user %q, want %d, %q", a.Status, got, test.status, test.user)
 			}
 			for _, part := range test.reason {
-				if !strings.Contains(a.reason(), part) {
-					t.Errorf("the reason is %q, without %q", a.reason(), part)
+				if !strings.Contains(a.Reason(), part) {
+					t.Errorf("the reason is %q, without %q", a.Reason(), part)
 				}
 			}
-			if a.upstream.Get("Authorization")+a.upstream.Get("X-Id-Token") != "" {
-				t.Errorf("the upstream received %v", a.upstream)
+			if a.Upstream.Get("Authorization")+a.Upstream.Get("X-Id-Token") != "" {
+				t.Errorf("the upstream received %v", a.Upstream)
 			}
 		})
 	}
@@ -124,37 +128,36 @@ func TestACredentialThatNobodyAcceptsIsNotAnonymous(t *testing.T) {
 
 // Of a token nothing is written down, be it good or bad, and whoever refuses it.
 func TestTokensAreNotWrittenDown(t *testing.T) {
-	_, logFile := loggingTo(t)
-	issuer := newIssuer(t)
-	cluster := newCluster(t, map[string]string{"the-token-of-bob": "bob"})
-	s := load(t, object{
-		"kubernetes": cluster.kubernetes(t, nil),
-		"sources":    []any{issuer.source(object{"token_header": []string{"X-Id-Token"}}), object{"source": "token_review"}},
+	_, logFile := testhandler.Logging(t)
+	issuer := testhandler.NewIssuer(t)
+	cluster := testhandler.NewCluster(t, map[string]string{"the-token-of-bob": "bob"})
+	s := testhandler.Load(t, object{
+		"kubernetes": cluster.Kubernetes(t, nil),
+		"sources":    []any{issuer.Source(object{"token_header": []string{"X-Id-Token"}}), object{"source": "token_review"}},
 		"injectors": []any{
 			object{"injector": "token", "field": "X-Token", "sources": []string{"token_review"}},
 			object{"injector": "impersonation", "service_account": object{"namespace": "kiali", "name": "proxy"}, "sources": []string{"oidc"}},
 		},
 	})
-	good := issuer.token(t, nil)
+	good := issuer.Token(t, nil)
 	damaged := good[:len(good)-4] + "AAAA"
 	tokens := []string{
-		good, damaged, newIssuer(t).token(t, nil), issuer.token(t, object{"aud": "another"}), issuer.token(t, object{"exp": 1}),
-		issuer.token(t, object{"sub": 7}), "the-token-of-bob", "the-token-of-nobody", "not even a token", strings.Repeat("x", 1<<15),
+		good, damaged, testhandler.NewIssuer(t).Token(t, nil), issuer.Token(t, object{"aud": "another"}), issuer.Token(t, object{"exp": 1}),
+		issuer.Token(t, object{"sub": 7}), "the-token-of-bob", "the-token-of-nobody", "not even a token", strings.Repeat("x", 1<<15),
 	}
 	var written strings.Builder
 	for _, down := range []bool{false, true} {
-		cluster.down.Store(down)
+		cluster.Down.Store(down)
 		for _, token := range tokens {
 			for _, line := range []string{"Authorization: Bearer " + token, "Authorization: " + token, "X-Id-Token: " + token} {
-				a := s.ask(t, line)
-				if a.err != nil {
-					written.WriteString(a.err.Error())
+				a := s.Get(t, line)
+				if a.Err != nil {
+					written.WriteString(a.Err.Error())
 				}
 				for _, placeholder := range []string{"http.auth.user.id", "http.auth.user.groups", "http.auth.user.email"} {
-					value, _ := a.repl.GetString(placeholder)
-					written.WriteString(value)
+					written.WriteString(a.Placeholder(placeholder))
 				}
-				written.WriteString(a.reason())
+				written.WriteString(a.Reason())
 			}
 		}
 	}

@@ -1,0 +1,117 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package browser_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// origin is whose page a request says it is from.
+type origin int
+
+const (
+	unsaid       origin = iota // no Origin
+	here                       // this site
+	trusted                    // one that cross_origin names
+	hereInPlain                // this site, over plain HTTP
+	foreign                    // any other, and "null"
+	contradicted               // two Origin lines
+)
+
+// fetchSite is how a browser says that the page is related to this site.
+type fetchSite int
+
+const (
+	silent      fetchSite = iota // no Sec-Fetch-Site: no browser, or an old one, or plain HTTP
+	own                          // same-origin, or none: the user's own doing
+	elsewhere                    // same-site, cross-site, and what no browser says
+	selfDenying                  // two lines
+)
+
+// crossingAllowed is the rule. It knows what a request means, not how it is written.
+func crossingAllowed(explicit bool, method string, from origin, site fetchSite) bool {
+	upgrade := method == "websocket" || method == "SPDY" || method == "websocket h2"
+	switch {
+	case explicit: // no other site's page can send it
+		return true
+	case !upgrade && (method == "GET" || method == "HEAD" || method == "OPTIONS"):
+		return true
+	case from == contradicted || site == selfDenying:
+		return false
+	case from == trusted:
+		return true
+	case site == elsewhere:
+		return false
+	case upgrade:
+		return from == here || from == unsaid && site == silent
+	case site == own: // the browser vouches for it
+		return true
+	default: // net/http does not compare the scheme
+		return from == unsaid || from == here || from == hereInPlain
+	}
+}
+
+func TestCrossOriginMatrix(t *testing.T) {
+	senders := []struct {
+		name string
+		from origin
+		site fetchSite
+		send http.Header
+	}{
+		{"the same origin", here, own, fetchMetadata("same-origin", thisOrigin)},
+		{"the same site", foreign, elsewhere, fetchMetadata("same-site", "https://other.example.com")},
+		{"another site", foreign, elsewhere, fetchMetadata("cross-site", "https://evil.example")},
+		{"another site without Origin", unsaid, elsewhere, fetchMetadata("cross-site")},
+		{"the same site without Origin", unsaid, elsewhere, fetchMetadata("same-site")},
+		{"the user", unsaid, own, fetchMetadata("none")},
+		{"the same origin without Origin", unsaid, own, fetchMetadata("same-origin")},
+		{"no browser", unsaid, silent, nil},
+		{"a sandboxed frame", foreign, elsewhere, fetchMetadata("cross-site", "null")},
+		{"a sandboxed frame in an old browser", foreign, silent, fetchMetadata("", "null")},
+		{"a trusted origin", trusted, elsewhere, fetchMetadata("cross-site", trustedOrigin)},
+		{"a trusted origin in an old browser", trusted, silent, fetchMetadata("", trustedOrigin)},
+		{"a trusted origin over plain HTTP", foreign, elsewhere, fetchMetadata("cross-site", "http://portal.example.net")},
+		{"a trusted origin with a port", foreign, silent, fetchMetadata("", trustedOrigin+":8443")},
+		{"a trusted origin as a prefix", foreign, silent, fetchMetadata("", trustedOrigin+".evil.example")},
+		{"another port", foreign, elsewhere, fetchMetadata("same-site", thisOrigin+":8443")},
+		{"another port in an old browser", foreign, silent, fetchMetadata("", thisOrigin+":8443")},
+		{"another scheme", hereInPlain, elsewhere, fetchMetadata("cross-site", "http://dash.example.com")},
+		{"another scheme in an old browser", hereInPlain, silent, fetchMetadata("", "http://dash.example.com")},
+		{"an old browser", here, silent, fetchMetadata("", thisOrigin)},
+		{"an old browser on another site", foreign, silent, fetchMetadata("", "https://evil.example")},
+		{"an old browser on a site that ends alike", foreign, silent, fetchMetadata("", "https://xdash.example.com")},
+		{"an old browser on a site that begins alike", foreign, silent, fetchMetadata("", thisOrigin+".evil.example")},
+		{"an extension", foreign, silent, fetchMetadata("", "chrome-extension://abcdef")},
+		{"an extension, according to the browser", foreign, elsewhere, fetchMetadata("cross-site", "chrome-extension://abcdef")},
+		{"two Origin lines, the good one first", contradicted, silent, fetchMetadata("", thisOrigin, "https://evil.example")},
+		{"two Origin lines, the bad one first", contradicted, silent, fetchMetadata("", "https://evil.example", thisOrigin)},
+		{"two Origin lines of the same", contradicted, own, fetchMetadata("same-origin", thisOrigin, thisOrigin)},
+		{"two Origin lines, one trusted", contradicted, elsewhere, fetchMetadata("cross-site", trustedOrigin, "https://evil.example")},
+		{"what no browser says of itself", here, elsewhere, fetchMetadata("yes", thisOrigin)},
+		{"in another case", here, elsewhere, fetchMetadata("Same-Origin", thisOrigin)},
+		{"a list", here, elsewhere, fetchMetadata("same-origin, cross-site", thisOrigin)},
+		{
+			"two lines of it", here, selfDenying,
+			http.Header{"Sec-Fetch-Site": {"same-origin", "cross-site"}, "Origin": {thisOrigin}},
+		},
+		{
+			"two lines of it of a trusted origin", trusted, selfDenying,
+			http.Header{"Sec-Fetch-Site": {"none", "none"}, "Origin": {trustedOrigin}},
+		},
+	}
+	methods := []string{
+		"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE", "PROPFIND", "post", "websocket", "SPDY", "websocket h2",
+	}
+	for _, c := range newCrossings(t, object{"cross_origin": []string{trustedOrigin}}) {
+		for _, sender := range senders {
+			for _, method := range methods {
+				t.Run(strings.Join([]string{c.name, sender.name, method}, "/"), func(t *testing.T) {
+					wantCrossing(t, c, crossingRequest(method, sender.send), crossingAllowed(c.explicit, method, sender.from, sender.site))
+				})
+			}
+		}
+	}
+}

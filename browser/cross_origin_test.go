@@ -1,0 +1,160 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package browser_test
+
+import (
+	"encoding/base64"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testhandler"
+)
+
+// The rule of the matrix, to the letter: what passes and what does not.
+func TestCrossOriginToTheLetter(t *testing.T) {
+	crossings := make(map[string]crossing)
+	for _, c := range newCrossings(t, object{"cross_origin": []string{trustedOrigin}}) {
+		crossings[c.name] = c
+	}
+	for _, row := range []string{
+		// credential | method | Sec-Fetch-Site | Origin | what becomes of it
+		"client_cert tls | POST | cross-site | https://evil.example | 403",
+		"client_cert tls | POST | cross-site | null | 403",
+		"client_cert tls | POST | same-site | https://wiki.example.com | 403",
+		"client_cert tls | POST | same-origin | https://dash.example.com | 200",
+		"client_cert tls | POST | none | - | 200",
+		"client_cert tls | POST | - | - | 200",
+		"client_cert tls | POST | - | https://dash.example.com | 200",
+		"client_cert tls | POST | - | https://evil.example | 403",
+		"client_cert tls | POST | - | null | 403",
+		"client_cert tls | PUT | cross-site | https://evil.example | 403",
+		"client_cert tls | PATCH | cross-site | https://evil.example | 403",
+		"client_cert tls | DELETE | cross-site | https://evil.example | 403",
+		"client_cert tls | DELETE | - | https://dash.example.com:8443 | 403",
+		"client_cert tls | GET | cross-site | https://evil.example | 200",
+		"client_cert tls | HEAD | cross-site | https://evil.example | 200",
+		"client_cert tls | OPTIONS | cross-site | https://evil.example | 200",
+		"client_cert tls | websocket | cross-site | https://evil.example | 403",
+		"client_cert tls | websocket | - | https://evil.example | 403",
+		"client_cert tls | websocket | - | https://dash.example.com | 200",
+		"client_cert tls | websocket | - | http://dash.example.com | 403",
+		"client_cert tls | websocket | - | null | 403",
+		"client_cert tls | websocket | - | - | 200",
+		"client_cert tls | websocket | same-origin | - | 403",
+		"client_cert tls | websocket | same-site | https://wiki.example.com | 403",
+		"client_cert tls | websocket | cross-site | https://portal.example.net | 200",
+		"client_cert tls | SPDY | - | - | 200",
+		"client_cert tls | SPDY | cross-site | https://evil.example | 403",
+		"client_cert tls | websocket h2 | - | https://evil.example | 403",
+		"client_cert tls | websocket h2 | - | http://dash.example.com | 403",
+		"client_cert tls | websocket h2 | - | https://dash.example.com | 200",
+		"forwarded | POST | cross-site | https://evil.example | 403",
+		"forwarded | POST | cross-site | https://portal.example.net | 200",
+		"forwarded | POST | same-origin | https://dash.example.com | 200",
+		"forwarded | websocket | - | https://evil.example | 403",
+		"forwarded | websocket | same-origin | https://dash.example.com | 200",
+		"placeholder | DELETE | same-site | https://wiki.example.com | 403",
+		"placeholder | websocket | - | https://evil.example | 403",
+		"token_header of a proxy | POST | cross-site | https://evil.example | 403",
+		"token_header of anybody | POST | cross-site | https://evil.example | 403",
+		"Authorization of a proxy | POST | cross-site | https://evil.example | 403",
+		"Authorization of a proxy | websocket | - | https://evil.example | 403",
+		"Authorization of a proxy | POST | - | - | 200",
+		"Authorization of the client | POST | cross-site | https://evil.example | 200",
+		"Authorization of the client | websocket | - | https://evil.example | 200",
+		"Authorization of the client | DELETE | garbage | null | 200",
+		"a certificate before Authorization | POST | cross-site | https://evil.example | 403",
+		"both places of a token | POST | cross-site | https://evil.example | 403",
+		"anonymous | POST | cross-site | https://evil.example | 200",
+		"anonymous | websocket | - | https://evil.example | 200",
+	} {
+		t.Run(row, func(t *testing.T) {
+			column := strings.Split(row, " | ")
+			header := make(http.Header)
+			for i, field := range []string{"Sec-Fetch-Site", "Origin"} {
+				if value := column[2+i]; value != "-" {
+					header[field] = []string{value}
+				}
+			}
+			wantCrossing(t, crossings[column[0]], crossingRequest(column[1], header), column[4] == "200")
+		})
+	}
+}
+
+// A token that a page puts into the subprotocol of a websocket, as the API server's own
+// clients do, is one that no other page has.
+func TestCrossOriginTokenInASubprotocol(t *testing.T) {
+	testhandler.Quiet(t)
+	issuer := testhandler.NewIssuer(t)
+	h := testhandler.Load(t, object{"sources": []any{issuer.Source(nil)}, "injectors": testhandler.UserInjector()})
+	r := crossingRequest("websocket", fetchMetadata("cross-site", "https://evil.example"))
+	r.Header.Set("Sec-WebSocket-Protocol",
+		"v4.channel.k8s.io, base64url.bearer.authorization.k8s.io."+base64.RawURLEncoding.EncodeToString([]byte(issuer.Token(t, nil))))
+	if got := h.Ask(t, r); got.Upstream.Get("X-User") != "alice" {
+		t.Errorf("it is refused: %+v", got)
+	}
+}
+
+func TestCrossOriginOffLetsEverythingPass(t *testing.T) {
+	for _, c := range newCrossings(t, object{"cross_origin": []string{"off"}}) {
+		for _, method := range []string{"POST", "DELETE", "websocket", "SPDY", "websocket h2"} {
+			for _, header := range []http.Header{
+				fetchMetadata("cross-site", "https://evil.example"), fetchMetadata("", "null"), fetchMetadata("x", "a", "b"),
+			} {
+				wantCrossing(t, c, crossingRequest(method, header), true)
+			}
+		}
+	}
+}
+
+func TestCrossOriginsAreJudgedAtLoad(t *testing.T) {
+	testhandler.Quiet(t)
+	for _, test := range []struct {
+		words []string
+		loads bool
+	}{
+		{nil, true},
+		{[]string{"off"}, true},
+		{[]string{"https://portal.example.com"}, true},
+		{[]string{"https://portal.example.com", "http://localhost:3000", "https://[2001:db8::1]:8443"}, true},
+		{[]string{"off", "https://portal.example.com"}, false},
+		{[]string{"https://portal.example.com", "off"}, false},
+		{[]string{"off", "off"}, false},
+		{[]string{"OFF"}, false},
+		{[]string{""}, false},
+		{[]string{"*"}, false},
+		{[]string{"null"}, false},
+		{[]string{"portal.example.com"}, false},
+		{[]string{"//portal.example.com"}, false},
+		{[]string{"https://"}, false},
+		{[]string{"https://:443"}, false},
+		{[]string{"https://*.example.com"}, false},
+		{[]string{"https://portal.example.com/"}, false},
+		{[]string{"https://portal.example.com/x"}, false},
+		{[]string{"https://portal.example.com?"}, false},
+		{[]string{"https://portal.example.com#"}, false},
+		{[]string{"https://user@portal.example.com"}, false},
+		{[]string{"https://Portal.example.com"}, false},
+		{[]string{"HTTPS://portal.example.com"}, false},
+		{[]string{"https://portal.example.com:443"}, false},
+		{[]string{"http://portal.example.com:80"}, false},
+		{[]string{"https://portal.example.com:"}, false},
+		{[]string{"https://portal.example.com:x"}, false},
+		{[]string{"https://bücher.example"}, false},
+		{[]string{"wss://portal.example.com"}, false},
+		{[]string{"chrome-extension://abcdef"}, false},
+		{[]string{" https://portal.example.com"}, false},
+		{[]string{"https://portal.example.com https://other.example.com"}, false},
+	} {
+		_, err := testhandler.TryLoad(t, object{
+			"sources":      []any{object{"source": "anonymous"}},
+			"injectors":    []any{object{"injector": "front_proxy"}},
+			"cross_origin": test.words,
+		})
+		if (err == nil) != test.loads || err != nil && !strings.Contains(err.Error(), "cross_origin: ") {
+			t.Errorf("cross_origin %q: %v", test.words, err)
+		}
+	}
+}

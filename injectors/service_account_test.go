@@ -1,0 +1,81 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package injectors_test
+
+import (
+	"maps"
+	"testing"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testhandler"
+)
+
+// Requests of the last configuration may still need its token; then nobody renews it.
+func TestAServiceAccountEndsAWhileAfterItsConfiguration(t *testing.T) {
+	testhandler.Logging(t)
+	cluster := testhandler.NewCluster(t, map[string]string{"bobs": "bob"})
+	impersonation := object{"injector": "impersonation", "service_account": object{"namespace": "kiali", "name": "proxy"}}
+	s := testhandler.Load(t, object{
+		"kubernetes": cluster.Kubernetes(t, nil),
+		"sources":    []any{object{"source": "token_review"}}, "injectors": []any{impersonation},
+	})
+	s.End()
+	testhandler.WantNothingLeft(t)
+	testhandler.Eventually(t, "its goroutine ends", func() bool { return testhandler.Goroutines("impersonation.(*ServiceAccount)") == 0 })
+}
+
+// The expiry of the proxy's own token is that of the token that is in use, also after a
+// reload, which has a registry of its own.
+func TestTheExpiryOfTheOwnTokenIsAMetric(t *testing.T) {
+	testhandler.Logging(t)
+	cluster := testhandler.NewCluster(t, nil)
+	cluster.Down.Store(true)
+	config := object{
+		"kubernetes": cluster.Kubernetes(t, nil), "sources": []any{object{"source": "anonymous"}},
+		"injectors": []any{
+			object{"injector": "impersonation", "service_account": object{"namespace": "kiali", "name": "proxy"}},
+		},
+	}
+	const metric = "caddy_kube_identity_credential_expiry_timestamp_seconds"
+	first := testhandler.Load(t, config)
+	if got := first.Metrics(t, metric); !maps.Equal(got, map[string]float64{"kiali/proxy": 0}) {
+		t.Errorf("while there is no token there is %v", got)
+	}
+	cluster.Down.Store(false)
+	testhandler.Eventually(t, "there is a token", func() bool { return first.Get(t).Status == 200 })
+	want := map[string]float64{"kiali/proxy": float64(cluster.Expires.Load())}
+	testhandler.Eventually(t, "its expiry is known", func() bool { return maps.Equal(first.Metrics(t, metric), want) })
+	second := testhandler.Load(t, config)
+	first.End()
+	if got := second.Metrics(t, metric); !maps.Equal(got, want) {
+		t.Errorf("after the reload there is %v, want %v", got, want)
+	}
+	second.End()
+	testhandler.WantNothingLeft(t)
+}
+
+// Of two tokens of one account the metric shows the one that is missing, or that expires
+// first: an alert must not depend on which was loaded last.
+func TestTheExpiryIsThatOfTheFirstToken(t *testing.T) {
+	testhandler.Logging(t)
+	cluster := testhandler.NewCluster(t, nil)
+	account := func(source, audience string) object {
+		serviceAccount := object{"namespace": "kiali", "name": "proxy", "audience": []string{audience}}
+		return object{"injector": "impersonation", "service_account": serviceAccount, "sources": []string{source}}
+	}
+	for _, injectors := range [][]any{
+		{account("anonymous", "somebody"), account("oidc", "nobody")},
+		{account("anonymous", "nobody"), account("oidc", "somebody")},
+	} {
+		already := cluster.Granted.Load()
+		s := testhandler.Load(t, object{
+			"kubernetes": cluster.Kubernetes(t, nil), "sources": []any{testhandler.NewIssuer(t).Source(nil), object{"source": "anonymous"}}, "injectors": injectors,
+		})
+		testhandler.Eventually(t, "one of the tokens is there", func() bool { return cluster.Granted.Load() > already || s.Get(t).Status == 200 })
+		if got := s.Metrics(t, "caddy_kube_identity_credential_expiry_timestamp_seconds"); !maps.Equal(got, map[string]float64{"kiali/proxy": 0}) {
+			t.Errorf("there is %v", got)
+		}
+		s.End()
+	}
+	testhandler.WantNothingLeft(t)
+}

@@ -1,0 +1,118 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package injectors_test
+
+import (
+	"encoding/base64"
+	"net/http"
+	"reflect"
+	"testing"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testhandler"
+)
+
+type object = testhandler.Object
+
+// What goes upstream is the token that a source has verified, written as we write it, and
+// never what else the client sent.
+func TestInjectToken(t *testing.T) {
+	testhandler.Logging(t)
+	issuer := testhandler.NewIssuer(t)
+	alice := issuer.Token(t, object{"groups": []string{"dev"}})
+	cluster := testhandler.NewCluster(t, map[string]string{"bobs": "bob"})
+	oidc := issuer.Source(object{"token_header": []string{"X-Id-Token"}})
+	encoded := base64.RawURLEncoding.EncodeToString([]byte(alice))
+	review, anonymous := object{"source": "token_review"}, object{"source": "anonymous"}
+	forwarded := object{"source": "forwarded", "user": []string{"X-Forwarded-User"}}
+	token := func(field string, sources ...string) object {
+		return object{"injector": "token", "field": field, "sources": sources}
+	}
+	account := object{"namespace": "kiali", "name": "proxy"}
+	mixed := []any{
+		token("", "token_review"), object{"injector": "impersonation", "service_account": account, "sources": []string{"oidc"}},
+	}
+	headers := []any{object{"injector": "headers", "user": "X-User", "token": "X-Access-Token"}}
+	const granted = "Bearer granted-for.api.v1.namespaces.kiali.serviceaccounts.proxy.token-1"
+
+	for name, test := range map[string]struct {
+		sources, injectors []any
+		lines              []string
+		want               http.Header
+	}{
+		"in Authorization": {
+			[]any{oidc},
+			[]any{token("")},
+			[]string{"Authorization: Bearer " + alice},
+			http.Header{"Authorization": {"Bearer " + alice}},
+		},
+		"the scheme in another case": {
+			[]any{oidc},
+			[]any{token("")},
+			[]string{"Authorization: bEARER " + alice},
+			http.Header{"Authorization": {"Bearer " + alice}},
+		},
+		"out of a field of its own": {
+			[]any{oidc},
+			[]any{token("")},
+			[]string{"X-Id-Token: " + alice},
+			http.Header{"Authorization": {"Bearer " + alice}},
+		},
+		"out of a field of its own, and not the other one": {
+			[]any{oidc},
+			[]any{token("")},
+			[]string{"X-Id-Token: " + alice, "Authorization: Bearer stolen"},
+			http.Header{"Authorization": {"Bearer " + alice}},
+		},
+		"out of the protocols of a WebSocket": {
+			[]any{oidc},
+			[]any{token("")},
+			[]string{"Sec-WebSocket-Protocol: v4.channel.k8s.io, base64url.bearer.authorization.k8s.io." + encoded},
+			http.Header{"Authorization": {"Bearer " + alice}, "Sec-Websocket-Protocol": {"v4.channel.k8s.io"}},
+		},
+		"into a field of its own": {
+			[]any{oidc},
+			[]any{token("x-access-token")},
+			[]string{"Authorization: Bearer " + alice, "X_Access-Token: stolen"},
+			http.Header{"X-Access-Token": {alice}},
+		},
+		"beside the user": {
+			[]any{oidc},
+			headers,
+			[]string{"Authorization: Bearer " + alice, "X-Access-Token: stolen"},
+			http.Header{"X-User": {"alice"}, "X-Access-Token": {alice}},
+		},
+		"none of somebody without one": {
+			[]any{forwarded, oidc},
+			headers,
+			[]string{"X-Forwarded-User: carol", "X-Access-Token: stolen"},
+			http.Header{"X-User": {"carol"}},
+		},
+		"none of anonymous": {[]any{oidc, anonymous}, []any{token("")}, []string{"X-Id-Token: "}, http.Header{}},
+		"the cluster's own users by their token": {
+			[]any{oidc, review},
+			mixed,
+			[]string{"Authorization: Bearer bobs", "Impersonate-User: admin"},
+			http.Header{"Authorization": {"Bearer bobs"}},
+		},
+		"others by the proxy's": {
+			[]any{oidc, review},
+			mixed,
+			[]string{"Authorization: Bearer " + alice},
+			http.Header{"Authorization": {granted}, "Impersonate-User": {"alice"}},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cluster.Granted.Store(0)
+			s := testhandler.Load(t, object{
+				"kubernetes":      cluster.Kubernetes(t, nil),
+				"trusted_proxies": object{"source": "static", "ranges": []string{"192.0.2.7"}},
+				"sources":         test.sources, "injectors": test.injectors,
+			})
+			if a := s.Get(t, test.lines...); a.Status != 200 || !reflect.DeepEqual(a.Upstream, test.want) {
+				t.Errorf("status %d (%s), the upstream received\n%v, want\n%v", a.Status, a.Reason(), a.Upstream, test.want)
+			}
+			s.End()
+		})
+	}
+}

@@ -1,0 +1,89 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package sources_test
+
+import (
+	"testing"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testhandler"
+)
+
+// A verdict rests on the CAs of its time. The cache keeps it for an hour, the CA is gone
+// now.
+func TestClientCertForgetsVerdictsOfOtherRoots(t *testing.T) {
+	testhandler.Logging(t)
+	one, two := testhandler.NewCA(t, "one"), testhandler.NewCA(t, "two")
+	alice, bob := one.Client(t, "alice"), two.Client(t, "bob")
+	pool, trustPool := swappable(t, one.Cert)
+	h := testhandler.Load(t, clientCertConfig(trustPool, object{"cache_ttl": "1h"}))
+	for range 2 {
+		wantServed(t, h, alice, "alice", 200)
+		wantServed(t, h, bob, "", 401)
+	}
+	pool.Store(certPool(two.Cert))
+	wantServed(t, h, alice, "", 401)
+	wantServed(t, h, bob, "bob", 200)
+	pool.Store(certPool())
+	wantServed(t, h, bob, "", 401)
+	pool.Store(nil) // never the system's roots
+	wantServed(t, h, alice, "", 500)
+	pool.Store(certPool(one.Cert))
+	wantServed(t, h, alice, "alice", 200)
+}
+
+// The certificates that a pool shows are a part of it, or those of a moment ago.
+func TestClientCertDoesNotCountOnWhatAPoolShows(t *testing.T) {
+	testhandler.Logging(t)
+	one, two := testhandler.NewCA(t, "one"), testhandler.NewCA(t, "two")
+	shownCert.Store(one.Cert)
+	pool, trustPool := swappable(t, one.Cert)
+	trustPool["provider"] = "test_show"
+	h := testhandler.Load(t, clientCertConfig(trustPool, nil))
+	alice := one.Client(t, "alice")
+	wantServed(t, h, alice, "alice", 200)
+	pool.Store(certPool(two.Cert))
+	wantServed(t, h, alice, "", 401)
+	pool.Store(certPool(one.Cert, two.Cert))
+	wantServed(t, h, alice, "alice", 200)
+	pool.Store(certPool(two.Cert))
+	wantServed(t, h, alice, "", 401)
+}
+
+// Settings that are the same but for the CAs share a cache, not verdicts.
+func TestClientCertSharesNoVerdictBetweenRoots(t *testing.T) {
+	testhandler.Logging(t)
+	one, two := testhandler.NewCA(t, "the same name"), testhandler.NewCA(t, "the same name")
+	alice := one.Client(t, "alice")
+	believes := testhandler.Load(t, clientCertConfig(testhandler.InlinePool(one.Cert), nil))
+	doubts := testhandler.Load(t, clientCertConfig(testhandler.InlinePool(two.Cert), nil))
+	wantServed(t, believes, alice, "alice", 200)
+	wantServed(t, doubts, alice, "", 401)
+}
+
+func TestClientCertSharesNoVerdictBetweenSettings(t *testing.T) {
+	testhandler.Logging(t)
+	ca := testhandler.NewCA(t, "ca")
+	alice := ca.Client(t, "alice")
+	for _, options := range []object{
+		nil,
+		{"user_prefix": "cert:"},
+		{"map": []any{object{"name": "alice", "user": "mapped"}}},
+		{"allowed_names": []string{"bob"}},
+		{"username": []string{"email"}},
+	} {
+		h := testhandler.Load(t, clientCertConfig(testhandler.InlinePool(ca.Cert), options))
+		want, status := "alice", 200
+		switch {
+		case options["user_prefix"] != nil:
+			want = "cert:alice"
+		case options["map"] != nil:
+			want = "mapped"
+		case options["allowed_names"] != nil:
+			want, status = "", 403
+		case options["username"] != nil:
+			want, status = "", 401
+		}
+		wantServed(t, h, alice, want, status)
+	}
+}

@@ -1,0 +1,67 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package sources_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testhandler"
+)
+
+// The options of oidc about claims mean what kube-apiserver's flags mean.
+func TestOIDCOptionsOfClaims(t *testing.T) {
+	testhandler.Logging(t)
+	issuer := testhandler.NewIssuer(t)
+	prefix := issuer.URL + "#"
+	email := object{"email": "alice@example.com", "email_verified": true}
+	bare := object{"email": "alice@example.com"}
+	party := func(azp string) object { return object{"aud": []string{"dashboards", "another"}, "azp": azp} }
+	for name, test := range map[string]struct {
+		options, claims object
+		status          int
+		user, groups    string
+	}{
+		"the issuer goes before the name":       {object{"username_prefix": nil}, nil, 200, prefix + "alice", ""},
+		"but for an email":                      {object{"username_prefix": nil, "username_claim": "email"}, email, 200, "alice@example.com", ""},
+		"a prefix goes before an email":         {object{"username_prefix": "oidc:", "username_claim": "email"}, email, 200, "oidc:alice@example.com", ""},
+		"a prefix of one's own":                 {object{"username_prefix": "oidc:"}, nil, 200, "oidc:alice", ""},
+		"none":                                  {object{"username_prefix": "-"}, nil, 200, "alice", ""},
+		"an email that nobody has verified":     {object{"username_claim": "email"}, bare, 401, "", ""},
+		"an email of which all are verified":    {object{"username_claim": "email", "email_verified_optional": true}, bare, 200, "alice@example.com", ""},
+		"groups that nobody asked for":          {nil, object{"groups": []string{"dev"}}, 200, "alice", ""},
+		"groups":                                {object{"groups_claim": "groups"}, object{"groups": []string{"dev", "ops"}}, 200, "alice", "dev,ops"},
+		"groups with a prefix":                  {object{"groups_claim": "groups", "groups_prefix": "oidc:"}, object{"groups": "dev"}, 200, "alice", "oidc:dev"},
+		"groups with none":                      {object{"groups_claim": "groups", "groups_prefix": "-"}, object{"groups": "dev"}, 200, "alice", "dev"},
+		"a group that is reserved":              {object{"groups_claim": "groups"}, object{"groups": "system:masters"}, 403, "", ""},
+		"a name that is reserved":               {nil, object{"sub": "system:admin"}, 403, "", ""},
+		"groups that were left out":             {object{"groups_claim": "groups"}, object{"_claim_names": object{"groups": "src1"}, "_claim_sources": object{"src1": object{"endpoint": "https://graph.example"}}}, 403, "", ""},
+		"a claim that is required":              {object{"required_claims": object{"hd": "example.com"}}, object{"hd": "example.com"}, 200, "alice", ""},
+		"a claim that is required and is not":   {object{"required_claims": object{"hd": "example.com"}}, nil, 401, "", ""},
+		"another audience":                      {nil, object{"aud": "another"}, 401, "", ""},
+		"several audiences for us":              {nil, party("dashboards"), 200, "alice", ""},
+		"several audiences for somebody else":   {nil, party("another"), 401, "", ""},
+		"somebody else who may have it":         {object{"authorized_party": []string{"another"}}, party("another"), 200, "alice", ""},
+		"expired by less than the skew":         {nil, object{"exp": ago(30)}, 200, "alice", ""},
+		"expired by more":                       {nil, object{"exp": ago(90)}, 401, "", ""},
+		"expired by less than a larger skew":    {object{"clock_skew": "2m"}, object{"exp": ago(90)}, 200, "alice", ""},
+		"not valid yet, by less than the skew":  {nil, object{"nbf": ago(-30)}, 200, "alice", ""},
+		"not valid yet, by more":                {nil, object{"nbf": ago(-90)}, 401, "", ""},
+		"an algorithm that the issuer does not": {object{"signing_algs": []string{"RS256"}}, nil, 401, "", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := testhandler.Load(t, object{
+				"sources":   []any{issuer.Source(test.options)},
+				"injectors": []any{object{"injector": "headers", "user": "X-User", "groups": "X-Groups"}},
+			})
+			a := s.Get(t, "Authorization: Bearer "+issuer.Token(t, test.claims))
+			user, groups := a.Upstream.Get("X-User"), strings.Join(a.Upstream["X-Groups"], ",")
+			if a.Status != test.status || user != test.user || groups != test.groups {
+				t.Errorf("status %d, user %q, groups %q (%s), want %d, %q, %q",
+					a.Status, user, groups, a.Reason(), test.status, test.user, test.groups)
+			}
+			s.End()
+		})
+	}
+}

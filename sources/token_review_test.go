@@ -1,0 +1,115 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package sources_test
+
+import (
+	"net/http"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testhandler"
+)
+
+// In a bubble, where seconds pass at once, but for what the network takes.
+func TestTokenReviewWhileTheAPIServerIsAway(t *testing.T) {
+	testhandler.Logging(t)
+	cluster := testhandler.NewCluster(t, map[string]string{"bobs": "bob", "carols": "carol"})
+	kubernetes := cluster.Kubernetes(t, nil)
+	synctest.Test(t, func(t *testing.T) {
+		s := testhandler.Load(t, object{
+			"kubernetes": kubernetes,
+			"sources":    []any{object{"source": "token_review"}, object{"source": "anonymous", "on_failure": true}},
+			"injectors":  testhandler.UserInjector(),
+		})
+		defer s.End()
+		s.WantUser(t, "bobs", "bob", 200)
+		cluster.Down.Store(true)
+		s.WantUser(t, "bobs", "bob", 200) // by the verdict of before
+		s.WantUser(t, "carols", "", 503)  // and not anonymous: it is not known to be bad
+		time.Sleep(10 * time.Second)
+		s.WantUser(t, "bobs", "", 503)
+		cluster.Down.Store(false)
+		s.WantUser(t, "bobs", "bob", 200) // at once: that it could not be decided is not kept
+		s.WantUser(t, "carols", "carol", 200)
+	})
+	testhandler.WantNothingLeft(t)
+}
+
+// A token that is revoked counts for cache_ttl, and one that becomes good is refused for
+// negative_cache_ttl.
+func TestTokenReviewForgetsVerdicts(t *testing.T) {
+	testhandler.Logging(t)
+	cluster := testhandler.NewCluster(t, map[string]string{"bobs": "bob"})
+	kubernetes := cluster.Kubernetes(t, nil)
+	synctest.Test(t, func(t *testing.T) {
+		s := testhandler.Load(t, object{
+			"kubernetes": kubernetes,
+			"sources":    []any{object{"source": "token_review", "cache_ttl": "30s", "negative_cache_ttl": "5s"}},
+			"injectors":  testhandler.UserInjector(),
+		})
+		defer s.End()
+		s.WantUser(t, "bobs", "bob", 200)
+		s.WantUser(t, "carols", "", 401)
+		cluster.Users = map[string]string{"carols": "carol"}
+		time.Sleep(5*time.Second - 1)
+		s.WantUser(t, "carols", "", 401)
+		time.Sleep(time.Nanosecond)
+		s.WantUser(t, "carols", "carol", 200)
+		time.Sleep(25*time.Second - 1)
+		s.WantUser(t, "bobs", "bob", 200)
+		time.Sleep(time.Nanosecond)
+		s.WantUser(t, "bobs", "", 401)
+	})
+	testhandler.WantNothingLeft(t)
+}
+
+// However many requests bring a token at once, it is reviewed once.
+func TestTokenReviewAsksOnce(t *testing.T) {
+	testhandler.Logging(t)
+	cluster := testhandler.NewCluster(t, map[string]string{"bobs": "bob"})
+	s := testhandler.Load(t, object{
+		"kubernetes": cluster.Kubernetes(t, nil), "sources": []any{object{"source": "token_review"}}, "injectors": testhandler.UserInjector(),
+	})
+	var together sync.WaitGroup
+	for range 50 {
+		together.Go(func() {
+			if a := s.Get(t, "Authorization: Bearer bobs"); a.Status != http.StatusOK {
+				t.Errorf("status %d (%s)", a.Status, a.Reason())
+			}
+		})
+	}
+	together.Wait()
+	if got := cluster.Reviewed.Load(); got != 1 {
+		t.Errorf("there were %d reviews", got)
+	}
+	s.End()
+	testhandler.WantNothingLeft(t)
+}
+
+// Reserved names are for service accounts, and for whom the operator names.
+func TestTokenReviewAndReservedNames(t *testing.T) {
+	testhandler.Logging(t)
+	const account = "system:serviceaccount:ci:deployer"
+	cluster := testhandler.NewCluster(t, map[string]string{"accounts": account, "nodes": "system:node:a", "strange": "system:serviceaccount:ci:../a"})
+	for _, test := range []struct {
+		allowed, token, user string
+		status               int
+	}{
+		{"system:none", "accounts", account, 200},
+		{"system:none", "nodes", "", 403},
+		{"system:none", "strange", "", 403},
+		{"system:node:a", "nodes", "system:node:a", 200},
+		{"system:node:b", "nodes", "", 403},
+	} {
+		s := testhandler.Load(t, object{
+			"kubernetes": cluster.Kubernetes(t, nil), "allow_reserved": []string{test.allowed},
+			"sources": []any{object{"source": "token_review"}}, "injectors": testhandler.UserInjector(),
+		})
+		s.WantUser(t, test.token, test.user, test.status)
+		s.End()
+	}
+	testhandler.WantNothingLeft(t)
+}
