@@ -21,7 +21,6 @@ type Answer struct {
 	Location     string
 	Authenticate string // WWW-Authenticate
 	CacheControl string
-	Header       http.Header // what the client received
 	Upstream     http.Header // what the upstream received; nil when nothing reached it
 	Err          error
 
@@ -47,24 +46,13 @@ func (h *Handler) Get(tb testing.TB, lines ...string) Answer {
 func (h *Handler) Ask(tb testing.TB, r *http.Request) Answer {
 	tb.Helper()
 	var a Answer
-	return h.ask(tb, r, &a, func(_ http.ResponseWriter, r *http.Request) error {
-		a.Upstream = r.Header
-		return nil
-	})
-}
-
-// AskBefore is Ask with an upstream of the test's own, which is not recorded.
-func (h *Handler) AskBefore(tb testing.TB, r *http.Request, next caddyhttp.HandlerFunc) Answer {
-	tb.Helper()
-	return h.ask(tb, r, new(Answer), next)
-}
-
-func (h *Handler) ask(tb testing.TB, r *http.Request, a *Answer, next caddyhttp.HandlerFunc) Answer {
-	tb.Helper()
 	r = Prepared(r)
 	w := httptest.NewRecorder()
-	a.Err = h.ServeHTTP(w, r, next)
-	a.Status, a.Header = w.Code, w.Header()
+	a.Err = h.ServeHTTP(w, r, caddyhttp.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) error {
+		a.Upstream = r.Header
+		return nil
+	}))
+	a.Status = w.Code
 	a.repl = r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 	if refused, ok := errors.AsType[caddyhttp.HandlerError](a.Err); ok {
 		a.Status = refused.StatusCode
@@ -74,13 +62,13 @@ func (h *Handler) ask(tb testing.TB, r *http.Request, a *Answer, next caddyhttp.
 	for field, value := range map[string]*string{
 		"Location": &a.Location, "Www-Authenticate": &a.Authenticate, "Cache-Control": &a.CacheControl,
 	} {
-		lines := a.Header[field]
+		lines := w.Header()[field]
 		if len(lines) > 1 {
 			tb.Errorf("%d lines of %s: %q", len(lines), field, lines)
 		}
 		*value = strings.Join(lines, "\n")
 	}
-	return *a
+	return a
 }
 
 // WantUser asks with a bearer token, and compares who the upstream thinks it is, or the
