@@ -72,7 +72,7 @@ func (*Badge) Reads() identity.Fields {
 
 // Authenticate looks for the field among those that were stripped.
 func (b *Badge) Authenticate(_ context.Context, r *identity.Request) (*identity.Identity, error) {
-	lines := r.Claims.Lines("X-Badge")
+	lines := r.Stripped.Lines("X-Badge")
 	if len(lines) == 0 {
 		return nil, identity.ErrAbsent // the next source is asked
 	}

@@ -31,8 +31,8 @@ func TestCheckFieldName(t *testing.T) {
 	runChecks(t, option.CheckFieldName, map[string]check{
 		"a name":                           {"X-Forwarded-User", ""},
 		"a name in lower case":             {"x-user", ""},
-		"a pattern":                        {"X-User-*", "a name is wanted here, not a pattern"},
-		"a star alone":                     {"*", "a name is wanted here, not a pattern"},
+		"a pattern":                        {"X-User-*", "this must be a name, not a pattern"},
+		"a star alone":                     {"*", "this must be a name, not a pattern"},
 		"an empty name":                    {"", "empty"},
 		"a blank in a name":                {"X User", "no field name may have"},
 		"a field of the connection":        {"Connection", "cannot carry an identity"},
