@@ -16,12 +16,13 @@ import (
 // Metrics are shared by all handlers of one configuration, in Caddy's registry. Their
 // labels take values from closed sets: the names of source modules, and results.
 type Metrics struct {
-	Requests  *prometheus.CounterVec
-	seconds   *prometheus.HistogramVec
-	Untrusted prometheus.Counter
-	cache     *prometheus.CounterVec
-	Review    prometheus.Histogram
-	Expiry    *Expiries
+	Requests  *prometheus.CounterVec // by source and result
+	Untrusted prometheus.Counter     // fields dropped, since the peer is not trusted
+	Review    prometheus.Histogram   // seconds of a TokenReview
+	Expiry    *Expiries              // of the proxy's own credentials
+
+	seconds *prometheus.HistogramVec // by source, see [Metrics.ForSource]
+	cache   *prometheus.CounterVec   // by cache and result, see [Metrics.ForCache]
 }
 
 // NewMetrics registers the metrics, or finds those that another handler registered.
