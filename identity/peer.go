@@ -75,7 +75,7 @@ func CheckRanges(ranges []netip.Prefix, all bool) error {
 	}
 	for _, family := range []string{"0.0.0.0/0", "::/0"} {
 		if covers(netip.MustParsePrefix(family), ranges) {
-			return fmt.Errorf("the ranges cover all of %s, so everybody could claim to be anybody "+
+			return fmt.Errorf("the ranges cover all of %s, so every client could claim any identity "+
 				"(insecure_trust_all_peers allows it)", family)
 		}
 	}
