@@ -28,7 +28,10 @@ func tokenGuard(t *testing.T, global, site string) *guarded {
 func newIssuer(t *testing.T) *testissuer.Issuer {
 	t.Helper()
 	issuer := testissuer.New(t)
-	issuer.OnToken = func(tb testing.TB, token string) { secret(tb, token) }
+	issuer.OnToken = func(tb testing.TB, token string) {
+		tb.Helper()
+		secret(tb, token)
+	}
 	return issuer
 }
 

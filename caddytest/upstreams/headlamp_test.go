@@ -78,6 +78,7 @@ func TestUpstreamHeadlampAloneObeysEverybody(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			defer response.Body.Close()
 			if user := testkube.Read(t, response).User.Username; user != test.user {
 				t.Errorf("the API server saw %q, want %q", user, test.user)
 			}

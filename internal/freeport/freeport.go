@@ -54,15 +54,18 @@ func For(tb testing.TB) string {
 func Ports(tb testing.TB, n int) []string {
 	tb.Helper()
 	ports := make([]string, n)
+	listeners := make([]net.Listener, n)
 	for i := range ports {
-		listener, err := Listen(tb.Context())
-		if err != nil {
+		var err error
+		if listeners[i], err = Listen(tb.Context()); err != nil {
 			tb.Fatal(err)
 		}
-		defer listener.Close() // at the end, so that no port comes twice
-		if _, ports[i], err = net.SplitHostPort(listener.Addr().String()); err != nil {
+		if _, ports[i], err = net.SplitHostPort(listeners[i].Addr().String()); err != nil {
 			tb.Fatal(err)
 		}
+	}
+	for _, listener := range listeners { // at the end, so that no port comes twice
+		_ = listener.Close()
 	}
 	return ports
 }

@@ -52,7 +52,7 @@ func (f *Folder) OpenSSL(tb testing.TB, args ...string) {
 // Command is a command of OpenSSL in the folder. It ends with the test.
 func (f *Folder) Command(tb testing.TB, args ...string) *exec.Cmd {
 	tb.Helper()
-	command := exec.CommandContext(tb.Context(), "openssl", args...) //nolint:gosec // the test's own arguments
+	command := exec.CommandContext(tb.Context(), "openssl", args...)
 	command.Dir = f.dir
 	return command
 }
