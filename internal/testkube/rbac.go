@@ -19,15 +19,7 @@ import (
 // so that the test shares no permission with the rest.
 func Account(tb testing.TB, name string, edit func(manifest string) string) (token string) {
 	tb.Helper()
-	content, err := os.ReadFile("../../examples/rbac.yaml")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	manifest := strings.ReplaceAll(string(content), "caddy-kube-identity", name)
-	if edit != nil {
-		manifest = edit(manifest)
-	}
-	Apply(tb, manifest)
+	Apply(tb, renamed(tb, name, edit))
 	token = Token(tb, name, name)
 	header := http.Header{
 		"Authorization":     {"Bearer " + token},
@@ -38,6 +30,21 @@ func Account(tb testing.TB, name string, edit func(manifest string) string) (tok
 		return Direct(tb, header).Status == http.StatusCreated
 	})
 	return token
+}
+
+// renamed is examples/rbac.yaml with another name in place of the project's, edited unless
+// edit is nil. The tests that need it run two folders below the root.
+func renamed(tb testing.TB, name string, edit func(manifest string) string) string {
+	tb.Helper()
+	content, err := os.ReadFile("../../examples/rbac.yaml")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	manifest := strings.ReplaceAll(string(content), "caddy-kube-identity", name)
+	if edit != nil {
+		manifest = edit(manifest)
+	}
+	return manifest
 }
 
 // Apply applies a manifest, of which the API server takes notice a little later.
@@ -106,15 +113,8 @@ func OIDCGroups(manifest string) string {
 // returns the block with which Caddy itself is the account "caddy" of it.
 func CaddyAccount(tb testing.TB, server *apiserver.Server, name string, edit func(manifest string) string) (block, token string) {
 	tb.Helper()
-	content, err := os.ReadFile("../../examples/rbac.yaml")
+	err := server.ApplyFile(tb.Context(), File(tb, renamed(tb, name, edit)))
 	if err != nil {
-		tb.Fatal(err)
-	}
-	manifest := strings.ReplaceAll(string(content), "caddy-kube-identity", name)
-	if edit != nil {
-		manifest = edit(manifest)
-	}
-	if err := server.ApplyFile(tb.Context(), File(tb, manifest)); err != nil {
 		tb.Fatal(err)
 	}
 	if token, err = server.Token(tb.Context(), name, "caddy", 3600); err != nil {
