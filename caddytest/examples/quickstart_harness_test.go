@@ -15,18 +15,6 @@ import (
 	"time"
 )
 
-// quickstartBinary builds ./cmd/caddy.
-func quickstartBinary(t *testing.T) string {
-	t.Helper()
-	binary := filepath.Join(t.TempDir(), "caddy")
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "./cmd/caddy")
-	build.Dir = "../.."
-	if output, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("building ./cmd/caddy: %v\n%s", err, output)
-	}
-	return binary
-}
-
 // quickstartRun starts Caddy and waits until it listens on all of addresses.
 func quickstartRun(t *testing.T, binary string, args []string, env map[string]string, addresses ...string) *quickstart {
 	t.Helper()
