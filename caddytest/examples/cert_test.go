@@ -47,7 +47,7 @@ func certExampleRunFile(t *testing.T, file, pool string, env map[string]string) 
 	}
 	maps.Copy(all, env)
 	site := "127.0.0.1:" + port
-	quickstartRun(t, quickstartBinary(t), []string{"run", "--config", file}, all, site)
+	quickstartRun(t, program.Path(t), []string{"run", "--config", file}, all, site)
 	return &certExample{site, upstream}
 }
 

@@ -85,7 +85,7 @@ func TestExampleOauth2Proxy(t *testing.T) {
 	defer oauth2Proxy.Close()
 	upstream := testhandler.NewUpstream(t)
 	site := "127.0.0.1:" + freeport.Ports(t, 1)[0]
-	quickstartRun(t, quickstartBinary(t), []string{"run", "--config", "examples/oauth2-proxy.caddyfile"}, map[string]string{
+	quickstartRun(t, program.Path(t), []string{"run", "--config", "examples/oauth2-proxy.caddyfile"}, map[string]string{
 		"ADDRESS":      "http://" + site,
 		"OAUTH2_PROXY": oauth2Proxy.Listener.Addr().String(),
 		"DASHBOARD":    upstream.Addr,
@@ -138,7 +138,7 @@ func TestExampleOpenShift(t *testing.T) {
 	ports := freeport.Ports(t, 2)
 	login, server := "127.0.0.1:"+ports[0], "localhost:"+ports[1]
 	file := func(name string) string { return filepath.Join(dir, name) }
-	quickstartRun(t, quickstartBinary(t), []string{"run", "--config", "examples/openshift-request-header.caddyfile"},
+	quickstartRun(t, program.Path(t), []string{"run", "--config", "examples/openshift-request-header.caddyfile"},
 		map[string]string{
 			"LOGIN_ADDRESS":  "http://" + login,
 			"SERVER_ADDRESS": "https://" + server,

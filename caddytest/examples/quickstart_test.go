@@ -85,7 +85,7 @@ func TestQuickstart(t *testing.T) {
 	if !found {
 		t.Fatal("the README's command does not run ./cmd/caddy")
 	}
-	run := quickstartRun(t, quickstartBinary(t), strings.Fields(args),
+	run := quickstartRun(t, program.Path(t), strings.Fields(args),
 		map[string]string{"LOGIN_PORT": ports[0], "PROTECTED_PORT": ports[1], "UPSTREAM_PORT": ports[2]},
 		"127.0.0.1:"+ports[0], "127.0.0.1:"+ports[1], "127.0.0.1:"+ports[2])
 

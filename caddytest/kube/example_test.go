@@ -61,10 +61,6 @@ func TestKubeTheExamplesRunAsTheyStand(t *testing.T) {
 
 // The same as a user does it: build the program, set the environment, run.
 func TestKubeTheBuiltProgramRunsTheExample(t *testing.T) {
-	program := filepath.Join(t.TempDir(), "caddy")
-	if output, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, "../../cmd/caddy").CombinedOutput(); err != nil {
-		t.Fatalf("building: %v\n%s", err, output)
-	}
 	port := freeport.Ports(t, 1)[0]
 	environment := kubeExample(t, port)
 	dir := t.TempDir()
@@ -73,7 +69,7 @@ func TestKubeTheBuiltProgramRunsTheExample(t *testing.T) {
 		environment[key] = dir
 	}
 	environment["CADDY_ADMIN"] = "unix/" + filepath.Join(dir, "admin.sock")
-	kubeRun(t, environment, program, "run", "--adapter", "caddyfile", "--config", "../../examples/kube-apiserver.caddyfile")
+	kubeRun(t, environment, program.Path(t), "run", "--adapter", "caddyfile", "--config", "../../examples/kube-apiserver.caddyfile")
 
 	address := net.JoinHostPort("127.0.0.1", port)
 	testkube.WaitFor(t, "the program to listen", func() bool {

@@ -7,7 +7,12 @@ import (
 	"os"
 	"testing"
 
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testhandler"
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testkube"
 )
 
-func TestMain(m *testing.M) { os.Exit(testkube.Main(m)) }
+var program testhandler.Program
+
+func TestMain(m *testing.M) {
+	os.Exit(program.Main(func() int { return testkube.Main(m) }))
+}

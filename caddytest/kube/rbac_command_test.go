@@ -7,7 +7,6 @@ import (
 	"maps"
 	"net/http"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -26,19 +25,9 @@ type kubeRBAC struct {
 	manifest  string
 }
 
-// kubeProgram builds the program.
-func kubeProgram(t *testing.T) string {
-	t.Helper()
-	program := filepath.Join(t.TempDir(), "caddy")
-	if output, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, "../../cmd/caddy").CombinedOutput(); err != nil {
-		t.Fatalf("building: %v\n%s", err, output)
-	}
-	return program
-}
-
 // kubePrint has the program print the manifest for a block of kube_identity, in which
 // NAMESPACE, TOKEN and KUBECONFIG are those of this test.
-func kubePrint(t *testing.T, program, namespace, block string, args ...string) *kubeRBAC {
+func kubePrint(t *testing.T, namespace, block string, args ...string) *kubeRBAC {
 	t.Helper()
 	server := testkube.Server(t)
 	for _, account := range []string{"caddy", "proxy"} {
@@ -56,7 +45,7 @@ func kubePrint(t *testing.T, program, namespace, block string, args ...string) *
 	args = append([]string{
 		"kube-identity", "rbac", "--adapter", "caddyfile", "--config", testkube.File(t, sites), "--subject", namespace + "/caddy",
 	}, args...)
-	output, err := exec.CommandContext(t.Context(), program, args...).Output()
+	output, err := exec.CommandContext(t.Context(), program.Path(t), args...).Output()
 	if err != nil {
 		t.Fatalf("printing the manifest: %v\n%s", err, output)
 	}
@@ -141,7 +130,6 @@ func kubeWantStatuses(t *testing.T, c *testhandler.Caddy, requests map[string][]
 // Each rule of the manifest is for something, which breaks without it, and nothing else
 // does; with all of them everything goes on.
 func TestKubeEachRuleOfThePrintedManifestIsNeeded(t *testing.T) {
-	program := kubeProgram(t)
 	rules := map[string]struct {
 		resource string
 		broken   map[string]int
@@ -161,7 +149,7 @@ func TestKubeEachRuleOfThePrintedManifestIsNeeded(t *testing.T) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(rules)) {
 		t.Run(name, func(t *testing.T) {
-			printed := kubePrint(t, program, "kube-printed-"+name, kubeNeeds)
+			printed := kubePrint(t, "kube-printed-"+name, kubeNeeds)
 			if n := strings.Count(printed.manifest, "verbs:"); n != len(rules) {
 				t.Errorf("the manifest has %d rules, want %d\n%s", n, len(rules), printed.manifest)
 			}
@@ -186,7 +174,6 @@ func kubeAttributed() apiserver.AuditUser {
 }
 
 func TestKubeThePrintedManifestIsEnough(t *testing.T) {
-	program := kubeProgram(t)
 	for name, test := range map[string]struct {
 		block  string
 		rules  int
@@ -205,7 +192,7 @@ func TestKubeThePrintedManifestIsEnough(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			printed := kubePrint(t, program, "kube-enough-"+name, test.block)
+			printed := kubePrint(t, "kube-enough-"+name, test.block)
 			if n := strings.Count(printed.manifest, "verbs:"); n != test.rules {
 				t.Errorf("the manifest has %d rules, want %d\n%s", n, test.rules, printed.manifest)
 			}
@@ -219,14 +206,13 @@ func TestKubeThePrintedManifestIsEnough(t *testing.T) {
 
 // Who is anonymous may not ask who they are.
 func TestKubeThePrintedManifestIsEnoughForAnonymous(t *testing.T) {
-	program := kubeProgram(t)
 	for name, groups := range map[string]string{
 		"its-group-goes-on":         "developers system:unauthenticated",
 		"the-server-adds-its-group": "developers",
 	} {
 		t.Run(name, func(t *testing.T) {
 			block := "forwarded oauth2_proxy\n anonymous\n allow_groups " + groups + "\n inject impersonation {\n token_file TOKEN\n }\n"
-			printed := kubePrint(t, program, "kube-anonymous-"+name, block)
+			printed := kubePrint(t, "kube-anonymous-"+name, block)
 			testkube.Apply(t, printed.manifest)
 			c := testhandler.Start(t, "", printed.sites)
 			testkube.WaitFor(t, "permission to impersonate", func() bool { return testkube.Get(t, c, "/version").Status == http.StatusOK })
@@ -240,7 +226,7 @@ func TestKubeThePrintedManifestIsEnoughForAnonymous(t *testing.T) {
 
 // A review alone, of which the token goes on.
 func TestKubeThePrintedManifestForReviewsIsEnough(t *testing.T) {
-	printed := kubePrint(t, kubeProgram(t), "kube-enough-review", "token_review\n inject token\n")
+	printed := kubePrint(t, "kube-enough-review", "token_review\n inject token\n")
 	if n := strings.Count(printed.manifest, "verbs:"); n != 1 {
 		t.Errorf("the manifest has %d rules, want 1\n%s", n, printed.manifest)
 	}
@@ -254,9 +240,8 @@ func TestKubeThePrintedManifestForReviewsIsEnough(t *testing.T) {
 // The verbs of KEP-5284, by which nobody becomes system:masters even where all groups are
 // allowed.
 func TestKubeThePrintedManifestIsEnoughByConstrainedImpersonation(t *testing.T) {
-	program := kubeProgram(t)
 	full := strings.NewReplacer("\ttoken_review\n", "", "allow_groups developers\n", "allow_groups dev*\n").Replace(kubeNeeds)
-	printed := kubePrint(t, program, "kube-constrained", full, "--constrained")
+	printed := kubePrint(t, "kube-constrained", full, "--constrained")
 	if strings.Contains(printed.manifest, "- impersonate\n") {
 		t.Errorf("the manifest has the verb without constraints\n%s", printed.manifest)
 	}
@@ -291,7 +276,7 @@ func TestKubeThePrintedManifestIsEnoughByConstrainedImpersonation(t *testing.T) 
 // By its name alone, as that impersonation wants it: the API server adds the groups.
 func TestKubeAServiceAccountIsImpersonatedByConstrainedImpersonation(t *testing.T) {
 	block := "token_review\n allow_groups developers\n inject impersonation {\n service_account NAMESPACE/proxy\n }\n"
-	printed := kubePrint(t, kubeProgram(t), "kube-constrained-sa", block, "--constrained")
+	printed := kubePrint(t, "kube-constrained-sa", block, "--constrained")
 	if strings.Contains(printed.manifest, "#") {
 		t.Errorf("there is a remark\n%s", printed.manifest)
 	}
@@ -302,7 +287,7 @@ func TestKubeAServiceAccountIsImpersonatedByConstrainedImpersonation(t *testing.
 	testkube.Ask(t, c, reporter).WantAsked(t, "system:serviceaccount:kube-constrained-sa:proxy",
 		"system:serviceaccount:kube-constrained-sa-ci:reporter", kubeReporterGroups("kube-constrained-sa-ci"))
 
-	open := kubePrint(t, kubeProgram(t), "kube-constrained-sa", strings.Replace(block, "allow_groups developers", "", 1), "--constrained")
+	open := kubePrint(t, "kube-constrained-sa", strings.Replace(block, "allow_groups developers", "", 1), "--constrained")
 	if want := "# With --constrained a service account can be impersonated by its name only"; !strings.Contains(open.manifest, want) {
 		t.Errorf("with its groups it cannot, and nothing says so:\n%s", open.manifest)
 	}
