@@ -9,8 +9,11 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"io/fs"
 	"maps"
+	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -107,8 +110,16 @@ func docsReturnedKeys(t *testing.T, f *ast.FuncDecl) []string {
 
 // docsCompare holds a table of presets of the README to the code: the same names, and in
 // each row the cells that cells returns for the row's preset, before any columns for people.
-func docsCompare(t *testing.T, first string, want []string, cells func(preset string) []string) {
+// Each preset has a golden, with a line of that word and the preset.
+func docsCompare(t *testing.T, first, word string, want []string, cells func(preset string) []string) {
 	t.Helper()
+	goldens := docsGoldens(t)
+	for _, preset := range want {
+		line := word + " " + preset
+		if !regexp.MustCompile(`(?m)^\s*` + line + `( \{)?$`).MatchString(goldens) {
+			t.Errorf("testdata/caddyfile has no golden with the line %q", line)
+		}
+	}
 	var got []string
 	for _, row := range docsTable(t, first) {
 		got = append(got, row[0])
@@ -130,6 +141,24 @@ func docsCompare(t *testing.T, first string, want []string, cells func(preset st
 	if !slices.Equal(got, want) {
 		t.Errorf("README.md has the rows %v for each %s, and the code has %v", got, first, want)
 	}
+}
+
+// docsGoldens returns all golden Caddyfiles.
+func docsGoldens(t *testing.T) string {
+	t.Helper()
+	var goldens strings.Builder
+	err := filepath.WalkDir("testdata/caddyfile", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		content, err := os.ReadFile(path)
+		goldens.Write(content)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return goldens.String()
 }
 
 // docsBuiltin fails unless the built-in list strips each field, or the preset itself does.
@@ -157,7 +186,7 @@ type docsForwarded struct {
 // TestDocsForwardedPresets: the README has each preset of forwarded, as caddy adapt shows
 // what it expands to, and each of its fields is always stripped.
 func TestDocsForwardedPresets(t *testing.T) {
-	docsCompare(t, "forwarded preset", docsPresetNames(t, "forwardedPresets"), func(preset string) []string {
+	docsCompare(t, "forwarded preset", "forwarded", docsPresetNames(t, "forwardedPresets"), func(preset string) []string {
 		source := docsAdaptSource[docsForwarded](t, "forwarded "+preset+"\ninject front_proxy")
 		docsBuiltin(t, "forwarded "+preset, nil, slices.Concat(
 			source.User, source.Groups, source.UID, source.Email, source.Name, source.PreferredUsername, source.Extra)...)
@@ -171,7 +200,7 @@ func TestDocsForwardedPresets(t *testing.T) {
 
 // TestDocsCertPresets: the same for client_cert.
 func TestDocsCertPresets(t *testing.T) {
-	docsCompare(t, "certificate preset", docsPresetNames(t, "clientCertPresets"), func(preset string) []string {
+	docsCompare(t, "certificate preset", "client_cert", docsPresetNames(t, "clientCertPresets"), func(preset string) []string {
 		source := docsAdaptSource[struct {
 			Header, Encoding string
 			LeafOnly         bool   `json:"leaf_only"`
@@ -189,7 +218,7 @@ func TestDocsCertPresets(t *testing.T) {
 
 // TestDocsIssuerPresets: the same for oidc.
 func TestDocsIssuerPresets(t *testing.T) {
-	docsCompare(t, "issuer preset", docsPresetNames(t, "oidcPresets"), func(preset string) []string {
+	docsCompare(t, "issuer preset", "preset", docsPresetNames(t, "oidcPresets"), func(preset string) []string {
 		const issuer = "https://issuer.example"
 		source := docsAdaptSource[struct {
 			TokenHeader           []string `json:"token_header"`
@@ -218,7 +247,7 @@ type docsUpstream struct {
 // TestDocsUpstreamPresets: the same for inject, in the Caddyfile's words for the injectors
 // and options that a preset expands to.
 func TestDocsUpstreamPresets(t *testing.T) {
-	docsCompare(t, "upstream preset", slices.Sorted(maps.Keys(injectors.Presets())), func(preset string) []string {
+	docsCompare(t, "upstream preset", "inject", slices.Sorted(maps.Keys(injectors.Presets())), func(preset string) []string {
 		var upstream docsUpstream
 		docsAdaptHandler(t, &upstream, "inject "+preset)
 		var written []string
