@@ -6,6 +6,7 @@ package kubeidentity
 import (
 	"errors"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -192,7 +193,10 @@ func (h *Handler) parseInject(d *caddyfile.Dispenser) (*injectors.Preset, error)
 		h.InjectorsRaw = append(h.InjectorsRaw, expanded...)
 		return &preset, nil
 	}
-	raw, err := option.Guest(d, guest.Injectors, "injector", "injector or upstream preset")
+	if _, err := caddy.GetModule(guest.Injectors + "." + d.Val()); err != nil {
+		return nil, d.Errf("unrecognized injector '%s': the README has the table of presets for upstreams", d.Val())
+	}
+	raw, err := option.Guest(d, guest.Injectors, "injector", "injector")
 	if err != nil {
 		return nil, err
 	}
