@@ -9,4 +9,6 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testhandler"
 )
 
+type object = testhandler.Object
+
 func TestMain(m *testing.M) { testhandler.Main(m) }

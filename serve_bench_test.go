@@ -38,7 +38,7 @@ func forwardedToImpersonation(tb testing.TB) object {
 	}
 }
 
-// serveOnce serves r and puts back what was taken off it.
+// serveOnce serves r and puts back what was stripped.
 func serveOnce(h *testhandler.Handler, w http.ResponseWriter, r *http.Request, pristine http.Header, next caddyhttp.Handler) error {
 	err := h.ServeHTTP(w, r, next)
 	for name, values := range pristine {

@@ -11,10 +11,8 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testhandler"
 )
 
-type object = testhandler.Object
-
-// A credential that no source takes for its own is a bad one: whoever is refused as alice
-// must not get in as nobody by damaging alice's token.
+// A credential that no source accepts is a bad one: a client that is refused as alice must
+// not get in as anonymous by damaging alice's token.
 func TestACredentialThatNobodyAcceptsIsNotAnonymous(t *testing.T) {
 	testhandler.Logging(t)
 	issuer, other := testhandler.NewIssuer(t), testhandler.NewIssuer(t)
@@ -126,7 +124,8 @@ func TestACredentialThatNobodyAcceptsIsNotAnonymous(t *testing.T) {
 	}
 }
 
-// Of a token nothing is written down, be it good or bad, and whoever refuses it.
+// No part of a token is written down, whether it is good or bad, and whichever source
+// refuses it.
 func TestTokensAreNotWrittenDown(t *testing.T) {
 	_, logFile := testhandler.Logging(t)
 	issuer := testhandler.NewIssuer(t)

@@ -108,7 +108,7 @@ func commandArgs(line string, variables map[string]string) []string {
 	return args
 }
 
-// commandTokens are the same in each run: the key is no random one, and the time is far.
+// commandTokens are the same in each run: the key is fixed, and they expire in 2100.
 // The key set of the configuration is testdata/check/jwks.json.
 func commandTokens(t *testing.T) map[string]string {
 	t.Helper()

@@ -213,7 +213,7 @@ func TestPresetsWithOptionsOfTheirOwn(t *testing.T) {
 	}
 }
 
-// The same preset for two sources has one list of what is taken off.
+// The same preset for two sources has one list of what is stripped.
 func TestPresetsTwice(t *testing.T) {
 	got, err := adaptBlock(`
 		forwarded oauth2_proxy

@@ -23,6 +23,8 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testhandler"
 )
 
+type object = testhandler.Object
+
 // givenSource is a source of the tests, whose identity comes with the request's context.
 type givenSource struct{}
 
@@ -73,7 +75,7 @@ func adaptBlock(block string) (object, error) {
 	return tree.Apps.HTTP.Servers["srv0"].Routes[0].Handle[0], nil
 }
 
-// wantBlock compares all that a block adapts to but for the sources, and loads it.
+// wantBlock compares all that a block adapts to, except the sources, and loads it.
 func wantBlock(t *testing.T, block, want string) {
 	t.Helper()
 	got, err := adaptBlock("anonymous\n" + block)
@@ -245,7 +247,7 @@ func richUser() identity.User {
 	}
 }
 
-// hostile is what a client sends to be somebody else; impersonation says whether it also
+// hostile is what a client sends to be another user; impersonation says whether it also
 // asks for that openly. The second result are fields that name no identity but steer an
 // upstream, which pass unless a preset knows of them.
 func hostile(impersonation bool) (header, steering http.Header) {

@@ -102,7 +102,7 @@ func TestPresetsWriteExactlyThis(t *testing.T) {
 	}
 }
 
-// Nobody is nobody: without a user nothing goes upstream, not even groups.
+// Without a user nothing goes upstream, not even groups.
 func TestPresetsNeedAUser(t *testing.T) {
 	for name, test := range presetTests() {
 		serve := presetHandler(t, test.block)
@@ -123,7 +123,7 @@ func TestPresetsNeedAUser(t *testing.T) {
 	}
 }
 
-// A token of another source that is none could end the line that it is written into.
+// A malformed token of a source could end the line that it is written into.
 func TestPresetsRefuseATokenThatIsNone(t *testing.T) {
 	for _, name := range []string{"headlamp", "argo_cd", "argo_workflows"} {
 		serve := presetHandler(t, presetTests()[name].block)
@@ -159,7 +159,7 @@ func TestPresetOfOpenShiftRefusesNamesThatNoUserHas(t *testing.T) {
 				t.Errorf("%s %q: the upstream received %q", what, name, got.Upstream)
 			}
 		}
-		// a preferred name that is not sent is nobody's business
+		// a preferred name that is not sent is not judged
 		if got := elsewhere(identity.User{Username: "alice", PreferredUsername: name}, "", http.Header{}); got.Status != http.StatusOK {
 			t.Errorf("preferred username %q, which is not sent: %+v", name, got)
 		}

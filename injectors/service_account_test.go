@@ -10,7 +10,8 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testhandler"
 )
 
-// Requests of the last configuration may still need its token; then nobody renews it.
+// Requests of the last configuration may still need its token. After a while it is no
+// longer renewed.
 func TestAServiceAccountEndsAWhileAfterItsConfiguration(t *testing.T) {
 	testhandler.Logging(t)
 	cluster := testhandler.NewCluster(t, map[string]string{"bobs": "bob"})
@@ -54,8 +55,8 @@ func TestTheExpiryOfTheOwnTokenIsAMetric(t *testing.T) {
 	testhandler.WantNothingLeft(t)
 }
 
-// Of two tokens of one account the metric shows the one that is missing, or that expires
-// first: an alert must not depend on which was loaded last.
+// If an account has two tokens, the metric shows the one that is missing or expires first:
+// an alert must not depend on which was loaded last.
 func TestTheExpiryIsThatOfTheFirstToken(t *testing.T) {
 	testhandler.Logging(t)
 	cluster := testhandler.NewCluster(t, nil)

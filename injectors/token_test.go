@@ -12,8 +12,6 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testhandler"
 )
 
-type object = testhandler.Object
-
 // What goes upstream is the token that a source has verified, written as we write it, and
 // never what else the client sent.
 func TestInjectToken(t *testing.T) {

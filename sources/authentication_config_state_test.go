@@ -14,7 +14,7 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testhandler"
 )
 
-// In a bubble, where a second passes at once, but for what the network takes.
+// In a bubble a second passes at once; only the network takes time.
 func TestAuthenticationConfigFollowsItsFile(t *testing.T) {
 	_, logFile := testhandler.Logging(t)
 	one, two := testhandler.NewIssuer(t), testhandler.NewIssuer(t)

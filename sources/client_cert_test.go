@@ -50,7 +50,7 @@ func TestClientCertDoesNotCountOnWhatAPoolShows(t *testing.T) {
 	wantServed(t, h, alice, "", 401)
 }
 
-// Settings that are the same but for the CAs share a cache, not verdicts.
+// Settings that differ only in the CAs share a cache, not verdicts.
 func TestClientCertSharesNoVerdictBetweenRoots(t *testing.T) {
 	testhandler.Logging(t)
 	one, two := testhandler.NewCA(t, "the same name"), testhandler.NewCA(t, "the same name")

@@ -13,7 +13,7 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testhandler"
 )
 
-// In a bubble, where seconds pass at once, but for what the network takes.
+// In a bubble seconds pass at once; only the network takes time.
 func TestTokenReviewWhileTheAPIServerIsAway(t *testing.T) {
 	testhandler.Logging(t)
 	cluster := testhandler.NewCluster(t, map[string]string{"bobs": "bob", "carols": "carol"})

@@ -158,7 +158,7 @@ func TestRetireWaits(t *testing.T) {
 		if ended {
 			t.Error("it ended too early")
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		synctest.Wait()
 		if !ended {
 			t.Error("it did not end")

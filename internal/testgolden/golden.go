@@ -7,7 +7,9 @@
 package testgolden
 
 import (
+	"errors"
 	"flag"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,9 +17,6 @@ import (
 )
 
 var update = flag.Bool("update", false, "write the golden files") //nolint:gochecknoglobals // a flag of the test's binary
-
-// Updating says whether golden files are written.
-func Updating() bool { return *update }
 
 // List returns the files of a pattern, of which there must be at least so many.
 func List(tb testing.TB, pattern string, atLeast int) []string {
@@ -37,7 +36,10 @@ func List(tb testing.TB, pattern string, atLeast int) []string {
 func Read(tb testing.TB, path string) string {
 	tb.Helper()
 	content, err := os.ReadFile(path)
-	if err != nil && !(os.IsNotExist(err) && *update) {
+	if *update && errors.Is(err, fs.ErrNotExist) {
+		return ""
+	}
+	if err != nil {
 		tb.Fatal(err)
 	}
 	return strings.TrimSpace(strings.ReplaceAll(string(content), "\r\n", "\n"))
@@ -49,7 +51,7 @@ func Compare(tb testing.TB, path, want, got string) {
 	switch {
 	case got == want:
 	case *update:
-		if err := os.WriteFile(path, []byte(got+"\n"), 0o644); err != nil { //nolint:gosec // a file of the repository
+		if err := os.WriteFile(path, []byte(got+"\n"), 0o600); err != nil {
 			tb.Fatal(err)
 		}
 	default:

@@ -5,6 +5,7 @@ package testhandler
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"net/http"
 	"net/http/httptest"
@@ -99,7 +100,7 @@ func SetPlaceholder(r *http.Request, name string, value any) {
 
 // Request is a GET with these header lines, each "Name: value".
 func Request(lines ...string) *http.Request {
-	r := httptest.NewRequest(http.MethodGet, "http://dash.example/", http.NoBody)
+	r := httptest.NewRequestWithContext(context.Background(), http.MethodGet, "http://dash.example/", http.NoBody)
 	r.RemoteAddr = "192.0.2.7:4711"
 	for _, line := range lines {
 		name, value, _ := strings.Cut(line, ": ")
@@ -122,7 +123,7 @@ func WireRequest(tb testing.TB, text string) *http.Request {
 
 // DashboardRequest is what a dashboard's page sends through oauth2-proxy.
 func DashboardRequest() *http.Request {
-	r := httptest.NewRequest(http.MethodGet, "https://dashboard.example.com/api/v1/namespaces?limit=500", http.NoBody)
+	r := httptest.NewRequestWithContext(context.Background(), http.MethodGet, "https://dashboard.example.com/api/v1/namespaces?limit=500", http.NoBody)
 	r.TLS = nil
 	r.RemoteAddr = "192.0.2.7:4711"
 	for name, value := range map[string]string{

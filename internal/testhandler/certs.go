@@ -5,6 +5,7 @@ package testhandler
 
 import (
 	"bytes"
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -20,7 +21,7 @@ import (
 // CA is a certificate authority.
 type CA struct {
 	Cert *x509.Certificate
-	Key  *ecdsa.PrivateKey
+	Key  crypto.Signer
 }
 
 // NewCA makes an authority.
@@ -49,7 +50,7 @@ func issue(tb testing.TB, by *CA, template *x509.Certificate) *CA {
 	}
 	template.SerialNumber, _ = rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 100))
 	template.NotBefore, template.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
-	parent, signer := template, key
+	parent, signer := template, crypto.Signer(key)
 	if by != nil {
 		parent, signer = by.Cert, by.Key
 	}

@@ -17,8 +17,8 @@ import (
 	"time"
 )
 
-// Cluster is as much of an API server as is asked: it reviews tokens, and makes tokens of
-// service accounts, except for the audience "nobody".
+// Cluster is a small API server: it reviews tokens, and makes tokens of service accounts,
+// except for the audience "nobody".
 type Cluster struct {
 	*httptest.Server
 
