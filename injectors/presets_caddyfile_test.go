@@ -267,9 +267,9 @@ func TestPresetsRefuse(t *testing.T) {
 		"inject grafana {\nuser X-*\n}":                         "this must be a name",
 		"inject grafana {\nuser_syntax plain\n}":                "parsing user_syntax",
 		"inject headlamp {\nsources nobody\n}":                  `there is no kind of source named "nobody"`,
-		"inject Kiali":                                          "unrecognized injector or upstream preset 'Kiali'",
-		"inject kiali-dashboard":                                "unrecognized injector or upstream preset 'kiali-dashboard'",
-		"inject dex":                                            "unrecognized injector or upstream preset 'dex'",
+		"inject Kiali":                                          "unrecognized injector 'Kiali'",
+		"inject kiali-dashboard":                                "unrecognized injector 'kiali-dashboard'",
+		"inject dex":                                            "unrecognized injector 'dex'",
 		"inject token {\ncookie a*\n}":                          "this must be a name, not a pattern",
 		"inject token {\ncookie \"a b\"\n}":                     "parsing cookie",
 
