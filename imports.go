@@ -3,16 +3,14 @@
 
 package kubeidentity
 
-// One import of this package registers every module.
 import (
-	_ "github.com/caddy-kube-identity/caddy-kube-identity/command"
 	"github.com/caddy-kube-identity/caddy-kube-identity/injectors"
-	_ "github.com/caddy-kube-identity/caddy-kube-identity/sources"
-	_ "github.com/caddy-kube-identity/caddy-kube-identity/trustpool"
+	_ "github.com/caddy-kube-identity/caddy-kube-identity/sources" // registers http.kube_identity.sources.*
 )
 
-// The interfaces of injectors are declared in this package, which uses them, so the guards
-// are here too.
+// An import of this package registers every module: its other files import command,
+// injectors and trustpool. The interfaces of injectors are declared here, where they are
+// used, so the guards are here too.
 var (
 	_ Injector     = (*injectors.Token)(nil)
 	_ Injector     = (*injectors.Impersonation)(nil)
