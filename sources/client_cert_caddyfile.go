@@ -51,9 +51,8 @@ func clientCertPresets() map[string]ClientCert {
 			Header: "X-SSL-Client-DER", Encoding: "base64_der", LeafOnly: true,
 			VerifyHeader: "X-SSL-Client-Verify", VerifyValue: "0",
 		},
-		"kong":       {Header: "X-Client-Cert", Encoding: "url_pem"},
-		"throw_away": {Header: "X-SSL-Throw-Away", Encoding: "pem"},
-		"caddy":      {Header: "X-Client-Cert", Encoding: "base64_der", LeafOnly: true},
+		"kong":  {Header: "X-Client-Cert", Encoding: "url_pem"},
+		"caddy": {Header: "X-Client-Cert", Encoding: "base64_der", LeafOnly: true},
 	}
 }
 
