@@ -71,7 +71,6 @@ func Presets() map[string]Preset {
 		"argo_cd":               {token: true, cookie: "argocd.token", StripCookies: []string{"argocd.token*"}},
 		"argo_workflows":        {token: true, StripCookies: []string{"authorization"}},
 		"kubeflow":              {headers: &Headers{User: "Kubeflow-Userid"}},
-		"throw_away":            {headers: &Headers{User: "Remote-Throw-Away"}},
 		"kube_rbac_proxy":       {headers: &Headers{User: "X-Remote-User", Groups: "X-Remote-Groups", GroupsSeparator: "|"}},
 		"opensearch_dashboards": {headers: &Headers{User: "X-Proxy-User", Groups: "X-Proxy-Roles", GroupsSeparator: ","}},
 		"jenkins": {headers: &Headers{
