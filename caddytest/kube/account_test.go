@@ -19,7 +19,7 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testpki"
 )
 
-// kubeAsksAt is kubeAsk at one of several sites.
+// kubeAsksAt is testkube.Ask at one of several sites.
 func kubeAsksAt(t *testing.T, c *testhandler.Caddy, host string, fields ...string) testkube.Answer {
 	t.Helper()
 	fields = append([]string{"Content-Type: application/json", fmt.Sprint("Content-Length: ", len(testkube.ReviewBody))}, fields...)
@@ -27,7 +27,7 @@ func kubeAsksAt(t *testing.T, c *testhandler.Caddy, host string, fields ...strin
 	return testkube.Send(t, &kubeHost{conn, host}, "POST "+testkube.ReviewPath+"?mark="+rand.Text(), fields, testkube.ReviewBody)
 }
 
-// kubeHost puts another host into what kubeSend writes.
+// kubeHost puts another host into what testkube.Send writes.
 type kubeHost struct {
 	net.Conn
 
@@ -175,12 +175,12 @@ func kubeReviewsBy(t *testing.T, namespace string) []apiserver.AuditEvent {
 	return found
 }
 
-// kubeAsksOver is kubeAsk over TLS, with a client certificate unless it is nil.
+// kubeAsksOver is testkube.Ask over TLS, with a client certificate unless it is nil.
 func kubeAsksOver(t *testing.T, c *testhandler.Caddy, ca, chain *testpki.Pair, fields ...string) testkube.Answer {
 	t.Helper()
 	roots := x509.NewCertPool()
 	roots.AddCert(ca.Cert)
-	config := &tls.Config{RootCAs: roots, ServerName: "kube.example"} // as kubeSend's Host: with client_auth they must be one
+	config := &tls.Config{RootCAs: roots, ServerName: "kube.example"} // as the Host of testkube.Send: with client_auth they must be one
 	if chain != nil {
 		pair := tls.Certificate{PrivateKey: chain.Key, Certificate: [][]byte{chain.Cert.Raw}}
 		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &pair, nil }

@@ -15,7 +15,7 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testkube"
 )
 
-// kubeByAccount is the injector with tokens of the account of kubeCaddy's manifest.
+// kubeByAccount is the injector with tokens of the account of testkube.CaddyAccount.
 func kubeByAccount(name string, options ...string) string {
 	return fmt.Sprintf("inject impersonation {\n service_account %[1]s/%[1]s\n %[2]s\n }\n", name, strings.Join(options, "\n"))
 }
