@@ -22,6 +22,7 @@ func FuzzLogin(f *testing.F) {
 	f.Add(`/\evil?${url}`, "/?${url}#x", "[::1]:80", "http", "x,y")
 	f.Add("https://a.example/b?c${url}d${query}", "http:@evil.example", "x", "http", ":1")
 	f.Add("HTTPS://A.example:1?${http.request.uri.query}", "/%2f%2f?\x80\\", "x", "", "")
+	f.Add("https://a.example/b?c${url}", "http:@evil.%\xfc\xb5\xccexampde", "x", "http", ":1")
 	testhandler.Quiet(f)
 	back := testhandler.Load(f, loginConfig(f, "/l?u=${url}&r=${server-relative-url}", ""))
 	config := loginConfig(f, "", "")

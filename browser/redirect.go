@@ -116,6 +116,9 @@ func (r *redirect) to(asked *url.URL, site site) string {
 	target := asked.RequestURI()
 	if !strings.HasPrefix(target, "/") { // "GET http:evil.example": it would join the host
 		target = "/" + target
+		if _, err := url.Parse(target); err != nil { // "GET http:%": net/http does not unescape it
+			target = "/"
+		}
 	}
 	var b strings.Builder
 	b.WriteString(r.before)

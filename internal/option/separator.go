@@ -42,12 +42,14 @@ func OneAndSeparator(d *caddyfile.Dispenser, value, separator *string, check fun
 	*value = args[0]
 	if len(args) == 2 {
 		if !isSeparator(args[1]) {
-			return d.Errf("parsing %s: %v", option, CheckSeparator(args[1]))
+			return d.Errf("parsing %s: %v", option, errSeparator)
 		}
 		*separator = args[1]
 	}
 	return NoBlock(d)
 }
+
+var errSeparator = errors.New("a separator is one character that is neither letter nor digit")
 
 // isSeparator says whether s is one printable ASCII character that is neither letter
 // nor digit.
@@ -58,7 +60,7 @@ func isSeparator(s string) bool {
 // CheckSeparator checks a separator that came as JSON.
 func CheckSeparator(s string) error {
 	if s != "" && !isSeparator(s) {
-		return errors.New("a separator is one character that is neither letter nor digit")
+		return errSeparator
 	}
 	return nil
 }
