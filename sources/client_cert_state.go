@@ -6,7 +6,6 @@ package sources
 import (
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
 	"crypto/x509"
 	"fmt"
 	"sync/atomic"
@@ -17,6 +16,7 @@ import (
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/certauth"
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/guest"
+	"github.com/caddy-kube-identity/caddy-kube-identity/trustpool"
 )
 
 // certCacheSize is how many verdicts are kept for one configuration of the source.
@@ -125,13 +125,11 @@ func (t *trustedRoots) split(pool *x509.CertPool) *splitPool {
 		_, _ = rand.Read(result.key[:])
 		return result
 	}
-	shown, roots, hash := x509.NewCertPool(), x509.NewCertPool(), sha256.New()
+	shown, roots := x509.NewCertPool(), x509.NewCertPool()
 	var others []*x509.Certificate
 	certs := provider.Certificates()
 	for _, cert := range certs {
 		shown.AddCert(cert)
-		sum := sha256.Sum256(cert.Raw)
-		hash.Write(sum[:])
 		if certauth.IsSelfSigned(cert) {
 			roots.AddCert(cert)
 		} else {
@@ -142,7 +140,7 @@ func (t *trustedRoots) split(pool *x509.CertPool) *splitPool {
 		_, _ = rand.Read(result.key[:])
 		return result
 	}
-	hash.Sum(result.key[:0])
+	result.key = trustpool.Sum(certs)
 	if !t.partial && len(others) < len(certs) {
 		result.roots, result.intermediates = roots, others
 	}

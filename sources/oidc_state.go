@@ -4,7 +4,6 @@
 package sources
 
 import (
-	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
 	"sync/atomic"
@@ -111,12 +110,8 @@ func poolFingerprint(ca caddytls.CA) string {
 	if !ok {
 		return ""
 	}
-	hash := sha256.New()
-	for _, cert := range provider.Certificates() {
-		sum := sha256.Sum256(cert.Raw)
-		hash.Write(sum[:])
-	}
-	return hex.EncodeToString(hash.Sum(nil))
+	sum := trustpool.Sum(provider.Certificates())
+	return hex.EncodeToString(sum[:])
 }
 
 // logIssuer logs what happens in the background, to the log of the configuration that is

@@ -4,6 +4,7 @@
 package trustpool
 
 import (
+	"crypto/sha256"
 	"crypto/x509"
 	"encoding/json"
 	"errors"
@@ -26,6 +27,17 @@ func Option(raw *json.RawMessage) option.Parser {
 		*raw, err = option.Guest(d, "tls.ca_pool.source", "provider", "trust_pool")
 		return err
 	}
+}
+
+// Sum names certificates by their content and order.
+func Sum(certs []*x509.Certificate) (sum [sha256.Size]byte) {
+	hash := sha256.New()
+	for _, cert := range certs {
+		one := sha256.Sum256(cert.Raw)
+		hash.Write(one[:])
+	}
+	hash.Sum(sum[:0])
+	return sum
 }
 
 // Load loads the guest in the field TrustPoolRaw of config. It refuses an empty pool, and

@@ -5,7 +5,6 @@ package trustpool
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
@@ -98,7 +97,7 @@ func (p *WatchedFile) refresh() {
 
 // readCAs reads all the files, or fails as a whole.
 func readCAs(files []string) (*fileCAs, error) {
-	cas, hash := &fileCAs{pool: x509.NewCertPool()}, sha256.New()
+	cas := &fileCAs{pool: x509.NewCertPool()}
 	for _, file := range files {
 		content, err := os.ReadFile(file)
 		if err != nil {
@@ -110,11 +109,10 @@ func readCAs(files []string) (*fileCAs, error) {
 		}
 		for _, cert := range certs {
 			cas.pool.AddCert(cert)
-			hash.Write(cert.Raw)
 		}
 		cas.certs = append(cas.certs, certs...)
 	}
-	hash.Sum(cas.sum[:0])
+	cas.sum = Sum(cas.certs)
 	return cas, nil
 }
 
