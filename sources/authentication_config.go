@@ -85,7 +85,7 @@ func (a *AuthenticationConfig) Authenticate(ctx context.Context, r *identity.Req
 		return nil, err
 	}
 	authenticator := *a.state.current()
-	authenticator.Counted = a.counted
+	authenticator.OnLookup = a.counted
 	id, err := authenticator.Authenticate(ctx, token)
 	if err != nil {
 		return nil, err

@@ -178,7 +178,7 @@ func (f *authenticationFile) keysOf(jwt *authenticationconfig.Authenticator, las
 		Issuer:       jwt.IssuerURL,
 		DiscoveryURL: jwt.DiscoveryURL,
 		Roots:        func() *x509.CertPool { return authority },
-		Log:          logIssuer(jwt.IssuerURL),
+		OnProblem:    logIssuer(jwt.IssuerURL),
 	})
 	if err != nil {
 		return nil, err

@@ -127,9 +127,9 @@ func (o *OIDC) Provision(ctx caddy.Context) error {
 			Keys:       state.keys,
 			Mapper:     o.mapping(),
 		}},
-		Skew:    time.Duration(o.ClockSkew),
-		Cache:   state.cache,
-		Counted: metrics.ForCache("oidc"),
+		Skew:     time.Duration(o.ClockSkew),
+		Cache:    state.cache,
+		OnLookup: metrics.ForCache("oidc"),
 	}
 	return nil
 }

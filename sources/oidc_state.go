@@ -91,10 +91,10 @@ func (o *OIDC) newState(ca *caddytls.CA) (*issuerState, error) {
 		return state, err
 	}
 	keys, err := oidc.NewRemoteKeys(oidc.RemoteConfig{
-		Issuer:  o.Issuer,
-		JWKSURL: o.JWKSURL,
-		Roots:   state.pool,
-		Log:     logIssuer(o.Issuer),
+		Issuer:    o.Issuer,
+		JWKSURL:   o.JWKSURL,
+		Roots:     state.pool,
+		OnProblem: logIssuer(o.Issuer),
 	})
 	if err != nil {
 		return nil, err

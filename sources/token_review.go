@@ -135,7 +135,7 @@ func (t *TokenReview) Provision(ctx caddy.Context) error {
 		Client:    t.state.client,
 		Audiences: t.Audience,
 		Limit:     t.state.limit,
-		Observe:   metrics.Review.Observe,
+		OnReview:  metrics.Review.Observe,
 	}
 	return nil
 }
@@ -188,7 +188,7 @@ func (t *TokenReview) Authenticate(ctx context.Context, r *identity.Request) (*i
 	}
 	return &identity.Identity{
 		User:          verdict.User,
-		AllowReserved: verdict.Reserved,
+		AllowReserved: verdict.AllowReserved,
 		Expires:       verdict.Expires,
 		Explicit:      explicit,
 		Token:         identity.NewToken(token),

@@ -16,11 +16,12 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/lru"
 )
 
-// Key names a verdict: a keyed hash over all that it rests on. It says nothing of the token
-// to whoever reads it, and nobody can make tokens whose keys crowd a map.
+// Key names a verdict: a keyed hash over everything that the verdict depends on. It tells
+// its readers nothing about the token, and clients cannot make tokens whose keys crowd a
+// map.
 type Key [sha256.Size]byte
 
-// Config says how much is kept, and for how long. What is zero or less gets its default.
+// Config says how much is kept, and for how long. Values of zero or less become the default.
 type Config struct {
 	// Size is how many good verdicts are kept, and how many bad ones beside them.
 	// Default: 4096.
@@ -29,7 +30,7 @@ type Config struct {
 	// TTL is how long a good verdict is believed, never past its Expires. Default: 10s.
 	TTL time.Duration
 
-	// NegativeTTL is how long a bad one is. Default: 10s.
+	// NegativeTTL is how long a bad verdict is believed. Default: 10s.
 	NegativeTTL time.Duration
 
 	// Timeout is how long one judgement may take, from start to end. Default: 10s.
@@ -45,19 +46,20 @@ type Cache struct {
 	config  Config
 	hashers sync.Pool // of *hasher
 
-	// base is the context of all judgements: none is cut off because the client that
-	// happened to be the first to bring the token went away.
+	// base is the context of all judgements: the client that was the first to bring the token
+	// may leave without ending its judgement.
 	base   context.Context
 	cancel context.CancelFunc
 
 	mu sync.Mutex
 
-	// Good and bad verdicts are apart, so that no flood of bad tokens pushes a good one out.
+	// Good and bad verdicts are stored apart, so that a flood of bad tokens pushes no good
+	// verdict out.
 	good *lru.Cache[Key, accepted]
 	bad  *lru.Cache[Key, rejected]
 
 	flights map[Key]*flight
-	unknown int // flights under way, of keys that were not known at their start
+	unknown int // flights under way whose keys were not known at the start
 }
 
 // New makes an empty cache.
@@ -75,53 +77,53 @@ func New(config Config) *Cache {
 	}
 	c.base, c.cancel = context.WithCancel(context.Background())
 	secret := make([]byte, sha256.Size)
-	_, _ = rand.Read(secret) // which never fails: it ends the process first
+	_, _ = rand.Read(secret) // rand.Read never fails: it would end the process
 	c.hashers.New = func() any { return &hasher{mac: hmac.New(sha256.New, secret)} }
 	return c
 }
 
-// positive puts in a default.
+// positive replaces a value that is not positive.
 func positive[T int | time.Duration](value *T, otherwise T) {
 	if *value <= 0 {
 		*value = otherwise
 	}
 }
 
-// hasher is a keyed hash, and the room for what goes in and comes out.
+// hasher is a keyed hash with buffers for its input and output.
 type hasher struct {
 	mac       hash.Hash
 	text, sum []byte
 }
 
-// Key returns the key of a verdict that rests on these parts: the whole token, and whatever
-// else makes it another verdict, such as the name of the source and the audiences. Lists
-// that differ have different keys, also where their parts joined are the same text; a cache
-// of Traefik's that joined them gave one user another's verdict (CVE-2026-71326). Another
-// cache has other keys.
+// Key returns the key of a verdict that depends on these parts: the whole token, and
+// everything else that could change the verdict, such as the name of the source and the
+// audiences. Different lists have different keys, even if their joined parts are the same
+// text; a cache of Traefik's that joined the parts gave one user another's verdict
+// (CVE-2026-71326). Another cache has other keys.
 func (c *Cache) Key(parts ...string) Key {
 	h := c.hashers.Get().(*hasher)
 	h.text = identity.AppendFramed(h.text[:0], parts...)
 	h.mac.Reset()
 	h.mac.Write(h.text)
-	clear(h.text) // the pool outlives the request, and keeps no token
+	clear(h.text) // the pool outlives the request, and must not keep a token
 	h.sum = h.mac.Sum(h.sum[:0])
 	key := Key(h.sum)
 	c.hashers.Put(h)
 	return key
 }
 
-// Get returns what is known of a key at now, and whether anything is: a good verdict, or the
-// error of a bad one, which has the text and the sentinel of what the judgement returned and
-// nothing else that it wrapped. The user's slices and maps are shared with everybody who
-// gets the verdict, and must not be changed.
+// Get returns the verdict on a key at now, and whether there is one: a good verdict, or the
+// error of a bad one, which has the text and the sentinel of the judgement's error and
+// nothing else that it wrapped. The user's slices and maps are shared by all callers, and
+// must not be changed.
 func (c *Cache) Get(key Key, now time.Time) (verdict Verdict, found bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.lookLocked(key, now)
 }
 
-// Close ends the judgements under way, without waiting until they have ended, and forgets
-// everything. [Cache.Judge] fails from then on with [identity.ErrUnavailable].
+// Close ends the judgements under way, without waiting for their end, and empties the cache.
+// From then on [Cache.Judge] fails with [identity.ErrUnavailable].
 func (c *Cache) Close() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -41,7 +41,7 @@ func warm(tb testing.TB) *tokencache.Cache {
 	return cache
 }
 
-// hit is what a request with a token that was judged before costs.
+// hit is the cost of a request with a token that was judged before.
 func hit(tb testing.TB, cache *tokencache.Cache) {
 	tb.Helper()
 	verdict, found, err := cache.Get(cache.Key("oidc", benchToken), time.Now())
@@ -51,7 +51,7 @@ func hit(tb testing.TB, cache *tokencache.Cache) {
 }
 
 // BenchmarkGet is the way from a token of 1.5 kB to its verdict, and BenchmarkHMAC the bare
-// hash of the same token: the ratio of the two is to be at most 3.
+// hash of the same token: the ratio of the two should be at most 3.
 func BenchmarkGet(b *testing.B) {
 	cache := warm(b)
 	b.ReportAllocs()
@@ -102,7 +102,7 @@ func newMAC() func() {
 	}
 }
 
-// BenchmarkJudge is what a flood of invented tokens costs on top of judging them.
+// BenchmarkJudge is the overhead of a flood of invented tokens, without judging them.
 func BenchmarkJudge(b *testing.B) {
 	cache := newCache(b, tokencache.Config{})
 	key, judge := cache.Key("token"), says(tokencache.Verdict{}, identity.ErrUnavailable)
@@ -114,8 +114,8 @@ func BenchmarkJudge(b *testing.B) {
 	}
 }
 
-// Every request takes this way. The median is what counts: the race detector has a sync.Pool
-// throw every fourth value away.
+// Every request takes this way. The test looks at the median, since the race detector has a
+// sync.Pool throw every fourth value away.
 func TestHitAllocatesAtMostOnce(t *testing.T) {
 	cache := warm(t)
 	runs := make([]float64, 99)

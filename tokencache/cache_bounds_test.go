@@ -14,8 +14,8 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 )
 
-// Whoever sends invented tokens by the hundred thousand must not fill the memory, nor have
-// the cache forget who is there.
+// A client that sends invented tokens by the hundred thousand must not fill the memory, nor
+// push other users' verdicts out.
 func TestFloodOfBadTokensLeavesMemoryBounded(t *testing.T) {
 	const size, flood, workers = 1000, 200_000, 8
 	c := New(Config{Size: size, TTL: time.Hour, NegativeTTL: time.Hour})
@@ -56,7 +56,7 @@ func TestFloodOfBadTokensLeavesMemoryBounded(t *testing.T) {
 	}
 }
 
-// Who is known takes room, too: it is what the good verdicts have.
+// The marks of known keys take room, too: they share that of the good verdicts.
 func TestFloodOfGoodTokensLeavesMemoryBounded(t *testing.T) {
 	const size = 100
 	c := New(Config{Size: size})
@@ -78,7 +78,7 @@ func TestFloodOfGoodTokensLeavesMemoryBounded(t *testing.T) {
 	}
 }
 
-// The monotonic clock, on which TTL is, stands still while a machine sleeps, and tokens
+// The monotonic clock, which TTL uses, stands still while a machine sleeps, but tokens
 // expire all the same.
 func TestGoodVerdictIsNotServedPastExpiresAfterASleepOfTheMachine(t *testing.T) {
 	now := time.Now()
@@ -86,7 +86,7 @@ func TestGoodVerdictIsNotServedPastExpiresAfterASleepOfTheMachine(t *testing.T) 
 	if !kept.fresh(now) {
 		t.Error("a new verdict is not fresh")
 	}
-	kept.verdict.Expires = now.Round(0) // an hour on the wall has passed, and none for the process
+	kept.verdict.Expires = now.Round(0) // an hour has passed on the wall clock, and no time for the process
 	if kept.fresh(now) {
 		t.Error("the verdict is served after it expired")
 	}

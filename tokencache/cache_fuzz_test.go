@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// FuzzKey cuts two texts into parts. The keys are the same exactly if the parts are.
+// FuzzKey cuts two texts into parts. The keys are equal exactly if the parts are.
 func FuzzKey(f *testing.F) {
 	c := New(Config{})
 	f.Cleanup(c.Close)
@@ -24,7 +24,7 @@ func FuzzKey(f *testing.F) {
 	})
 }
 
-// cut cuts a text at one or two places; what is left out is left out.
+// cut cuts a text at one or two places; the text between two places may be left out.
 func cut(text string, i, j uint16) []string {
 	first := min(int(i), len(text))
 	second := min(max(int(j), first), len(text))

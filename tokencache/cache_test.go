@@ -17,10 +17,11 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/tokencache"
 )
 
-// judge is what the cache asks, as tests write it.
+// judge is the type of function that judges a token.
 type judge = func(ctx context.Context, known bool) (tokencache.Verdict, error)
 
-// newCache makes a cache that ends with the test. Within a bubble t is the bubble's.
+// newCache makes a cache that ends with the test. Within a synctest bubble tb is the
+// bubble's.
 func newCache(tb testing.TB, config tokencache.Config) *tokencache.Cache {
 	tb.Helper()
 	cache := tokencache.New(config)
@@ -32,7 +33,7 @@ func verdictOf(name string) tokencache.Verdict {
 	return tokencache.Verdict{User: identity.User{Username: name}}
 }
 
-// says judges without a look.
+// says returns a judge that always has this verdict.
 func says(verdict tokencache.Verdict, err error) judge {
 	return func(context.Context, bool) (tokencache.Verdict, error) { return verdict, err }
 }
@@ -51,7 +52,7 @@ func put(t *testing.T, cache *tokencache.Cache, key tokencache.Key, verdict toke
 	}
 }
 
-// wantGood asserts who the cache says has the key; "" for nobody.
+// wantGood asserts which user the cache has for the key; "" for none.
 func wantGood(t *testing.T, cache *tokencache.Cache, key tokencache.Key, want string) {
 	t.Helper()
 	verdict, found, err := cache.Get(key, time.Now())
@@ -78,7 +79,8 @@ func wantSentinel(t *testing.T, err, want error) {
 	}
 }
 
-// wantKnown asserts what a judgement of the key would be told. It is left undecided.
+// wantKnown asserts whether a judgement of the key is told that it is known. The key stays
+// undecided.
 func wantKnown(t *testing.T, cache *tokencache.Cache, key tokencache.Key, want bool) {
 	t.Helper()
 	asked := false
@@ -93,8 +95,8 @@ func wantKnown(t *testing.T, cache *tokencache.Cache, key tokencache.Key, want b
 	}
 }
 
-// Traefik's CVE-2026-71326: of user "ab" with password "c" and user "a" with password "bc"
-// the second got the verdict of the first.
+// Traefik's CVE-2026-71326: user "ab" with password "c" and user "a" with password "bc" had
+// one key, and the second user got the first one's verdict.
 func TestKeyTellsPartsFromEachOther(t *testing.T) {
 	cache := newCache(t, tokencache.Config{})
 	keys := make(map[tokencache.Key][]string)
@@ -124,16 +126,15 @@ func TestKeyTellsPartsFromEachOther(t *testing.T) {
 	}
 }
 
-// With a hash that everybody can compute, a key that leaks tells whether a guessed token is
-// the one.
-func TestKeysOfAnotherCacheAreOthers(t *testing.T) {
+// If the hash had no secret, a leaked key would confirm a guessed token.
+func TestAnotherCacheHasOtherKeys(t *testing.T) {
 	one, other := newCache(t, tokencache.Config{}), newCache(t, tokencache.Config{})
 	if one.Key("token") == other.Key("token") {
 		t.Error("two caches have the same key")
 	}
 }
 
-func TestKeyIsMadeByManyAtOnce(t *testing.T) {
+func TestKeyIsSafeForConcurrentUse(t *testing.T) {
 	cache := newCache(t, tokencache.Config{})
 	var workers sync.WaitGroup
 	for n := range 8 {
@@ -150,7 +151,7 @@ func TestKeyIsMadeByManyAtOnce(t *testing.T) {
 	workers.Wait()
 }
 
-func TestDefaultsStandInForWhatIsNotPositive(t *testing.T) {
+func TestDefaultsReplaceValuesThatAreNotPositive(t *testing.T) {
 	for name, config := range map[string]tokencache.Config{
 		"zero":     {},
 		"negative": {Size: -1, TTL: -1, NegativeTTL: -1, Timeout: -1, MaxUnknown: -1},
@@ -180,7 +181,7 @@ func TestDefaultsStandInForWhatIsNotPositive(t *testing.T) {
 	}
 }
 
-func TestCloseEndsJudgementsAndForgetsEverything(t *testing.T) {
+func TestCloseEndsJudgementsAndEmptiesTheCache(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cache := newCache(t, tokencache.Config{})
 		good, slow, deaf, quick := cache.Key("good"), cache.Key("slow"), cache.Key("deaf"), cache.Key("quick")
@@ -216,7 +217,7 @@ func TestCloseEndsJudgementsAndForgetsEverything(t *testing.T) {
 		}
 		time.Sleep(time.Second)
 		cache.Close()
-		cache.Close() // twice, as after half a start
+		cache.Close() // twice, as after a start that failed
 		time.Sleep(10 * time.Second)
 		for _, key := range []tokencache.Key{good, slow, deaf, quick} {
 			wantGood(t, cache, key, "")

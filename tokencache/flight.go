@@ -12,19 +12,19 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 )
 
-// grace is how long those who wait give a judgement whose time is over to say what it was
-// waiting for, before they go without.
+// grace is how long callers wait after the Timeout, for a judgement to return the error that
+// it was waiting for.
 const grace = 100 * time.Millisecond
 
-// judgement finds out about a token.
+// judgement verifies a token.
 type judgement = func(ctx context.Context, known bool) (Verdict, error)
 
 // flight is one judgement under way, for all requests that wait for it. Two other packages
-// have flights of their own, since the rules differ. Here there is one for each key, the
-// number of those for unknown keys is bounded, and waiting ends at the Timeout even if the
-// judge does not heed its context. The keys of an OIDC issuer (identity/oidc) have a single
-// flight, which may not begin too soon after the last one. An answer about a certificate
-// (certauth) is fetched again while the last one still counts, and no request waits for that.
+// have flights of their own, since the rules differ. Here each key has one, the number of
+// those for unknown keys is bounded, and waiting ends at the Timeout even if judge does not
+// heed its context. The keys of an OIDC issuer (identity/oidc) have a single flight, which
+// may not begin too soon after the last one. An answer about a certificate (certauth) is
+// fetched again while the last one still counts, and no request waits for that.
 type flight struct {
 	key    Key
 	known  bool
@@ -34,24 +34,23 @@ type flight struct {
 
 	verdict Verdict
 	err     error
-	kept    *refusal // what is to be kept of err
+	kept    *refusal // the part of err to keep, or nil
 }
 
-// Judge returns the verdict on a key: the one that is there by now, that of a judgement
-// under way, or else what judge finds out. It returns as soon as ctx ends, while the
-// judgement goes on for the others, under a context that has nothing of any caller's.
+// Judge returns the verdict on a key: the one that is kept by now, that of a judgement under
+// way, or that of a new call of judge. It returns as soon as ctx ends; the judgement
+// continues for the other callers, under a context that is independent of every caller's.
 //
-// judge must itself read what it rests on (keys, CAs): what was read before the call may have
-// been replaced since. It is told whether the key is known: whether a verdict on it was good
-// within the last hour, and none was bad since. A judge that limits itself has reason to let
-// known ones pass first, as this method does: it takes no more than MaxUnknown of the others
-// at once.
+// judge must itself read the keys or CAs that it needs: those that were read before the call
+// may have been replaced since. known says that a verdict on the key was good within the
+// last hour, and none was bad since. A judge with a limit of its own should let known keys
+// pass first, as this method does: it accepts at most MaxUnknown unknown keys at once.
 //
-// An error of judge is returned as it is. It is kept if it wraps exactly one sentinel, which
-// is [identity.ErrRejected], [identity.ErrMalformed] or [identity.ErrForbidden], and no
-// context's error. A panic of judge is an [identity.PanicError]. The error wraps
-// [identity.ErrUnavailable] when ctx ends, when the judgement takes longer than Timeout, when
-// too many are under way, and after [Cache.Close].
+// An error of judge is returned unchanged. It is kept if it wraps exactly one sentinel,
+// which is [identity.ErrRejected], [identity.ErrMalformed] or [identity.ErrForbidden], and
+// no context's error. A panic of judge is an [identity.PanicError]. The error wraps
+// [identity.ErrUnavailable] when ctx ends, when the judgement takes longer than Timeout,
+// when too many are under way, and after [Cache.Close].
 func (c *Cache) Judge(
 	ctx context.Context, key Key, judge func(ctx context.Context, known bool) (Verdict, error),
 ) (Verdict, error) {
@@ -65,7 +64,7 @@ func (c *Cache) Judge(
 	return joined.wait(ctx)
 }
 
-// join returns the flight to wait for, or nil and the answer.
+// join returns the flight to wait for, or nil and the kept verdict or error.
 func (c *Cache) join(key Key, judge judgement) (*flight, Verdict, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -73,14 +72,14 @@ func (c *Cache) join(key Key, judge judgement) (*flight, Verdict, error) {
 		return nil, Verdict{}, errClosed()
 	}
 	now := time.Now()
-	// again, since a flight may have landed after the caller looked
+	// a second look, since a flight may have landed after the caller's own
 	if verdict, found, err := c.lookLocked(key, now); found {
 		return nil, verdict, err
 	}
 	if under := c.flights[key]; under != nil {
 		return under, Verdict{}, nil
 	}
-	known := c.good.Get(key) != nil // lookLocked has removed those that no longer are
+	known := c.good.Get(key) != nil // lookLocked has removed keys that no longer are
 	if !known {
 		if c.unknown >= c.config.MaxUnknown {
 			return nil, Verdict{}, fmt.Errorf("%w: judging a token: %d are being judged already",
@@ -95,13 +94,13 @@ func (c *Cache) join(key Key, judge judgement) (*flight, Verdict, error) {
 	return f, Verdict{}, nil
 }
 
-// run judges, and lands whatever happens: a panic here would end the process, and a
-// judgement that never lands would hold on to its key and to all who wait.
+// run judges, and lands in every case: a panic here would end the process, and a judgement
+// that never lands would block its key and all waiting callers.
 func (c *Cache) run(f *flight, judge judgement) {
 	defer f.cancel()
 	defer c.land(f)
 	defer identity.Recovered(&f.err, identity.ErrInternal, "judging a token")
-	// what is left by runtime.Goexit, which no recover sees
+	// for runtime.Goexit, which recover does not see
 	f.err = fmt.Errorf("%w: judging a token: it ended without a verdict", identity.ErrInternal)
 	verdict, err := judge(f.ctx, f.known)
 	if err == nil {
@@ -114,7 +113,7 @@ func (c *Cache) run(f *flight, judge judgement) {
 	f.err, f.kept = err, lasting(err)
 }
 
-// land ends a flight. What it found is not kept if that came too late, or after [Cache.Close].
+// land ends a flight. A verdict that came too late, or after [Cache.Close], is not kept.
 func (c *Cache) land(f *flight) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -135,14 +134,14 @@ func (c *Cache) land(f *flight) {
 	}
 }
 
-// wait returns what the flight finds. It does not rely on judge to heed its context.
+// wait returns the verdict of the flight. It does not rely on judge to heed its context.
 func (f *flight) wait(ctx context.Context) (Verdict, error) {
 	select {
 	case <-f.done:
 		return f.verdict, f.err
 	case <-ctx.Done():
 		return Verdict{}, gaveUp(ctx.Err())
-	case <-f.ctx.Done(): // its time is over, or it has landed this very moment
+	case <-f.ctx.Done(): // its time is over, or it has just landed
 	}
 	select {
 	case <-f.done:
@@ -154,7 +153,7 @@ func (f *flight) wait(ctx context.Context) (Verdict, error) {
 	}
 }
 
-// over is why the flight's context has ended before the judgement.
+// over says why the flight's context has ended before the judgement.
 func (f *flight) over() error {
 	if errors.Is(f.ctx.Err(), context.Canceled) {
 		return errClosed()

@@ -21,7 +21,7 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/tokencache"
 )
 
-// slowly judges after a while, heeding its context as a client of the network does.
+// slowly judges after a while, and heeds its context as a network client does.
 func slowly(after time.Duration, name string) judge {
 	return func(ctx context.Context, _ bool) (tokencache.Verdict, error) {
 		select {
@@ -34,7 +34,7 @@ func slowly(after time.Duration, name string) judge {
 }
 
 // A dashboard's page sends a hundred requests with one token.
-func TestJudgeAsksOnceForAllWhoWait(t *testing.T) {
+func TestJudgeAsksOnceForAllCallers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cache := newCache(t, tokencache.Config{})
 		var asked atomic.Int64
@@ -57,7 +57,7 @@ func TestJudgeAsksOnceForAllWhoWait(t *testing.T) {
 	})
 }
 
-// Between a caller's look and its judgement another one's may have ended.
+// Between a caller's look and its judgement, another judgement may have ended.
 func TestJudgeLooksAgainBeforeItAsks(t *testing.T) {
 	cache := newCache(t, tokencache.Config{})
 	good, bad := cache.Key("good"), cache.Key("bad")
@@ -75,8 +75,8 @@ func TestJudgeLooksAgainBeforeItAsks(t *testing.T) {
 	wantSentinel(t, err, identity.ErrRejected)
 }
 
-// Somebody who sends a victim's token and hangs up must not have the victim refused.
-func TestJudgeGoesOnWhenTheFirstCallerGoesAway(t *testing.T) {
+// A client that sends a victim's token and hangs up must not have the victim refused.
+func TestJudgeContinuesWhenTheFirstCallerLeaves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cache, start := newCache(t, tokencache.Config{}), time.Now()
 		key := cache.Key("token")
@@ -92,7 +92,7 @@ func TestJudgeGoesOnWhenTheFirstCallerGoesAway(t *testing.T) {
 			})
 			wantSentinel(t, err, identity.ErrUnavailable)
 			if !errors.Is(err, context.Canceled) || time.Since(start) != time.Second {
-				t.Errorf("who hung up got %v after %v", err, time.Since(start))
+				t.Errorf("the caller that hung up got %v after %v", err, time.Since(start))
 			}
 		})
 		synctest.Wait()
@@ -100,7 +100,7 @@ func TestJudgeGoesOnWhenTheFirstCallerGoesAway(t *testing.T) {
 			callers.Go(func() {
 				verdict, err := cache.Judge(t.Context(), key, says(verdictOf("mallory"), nil))
 				if verdict.User.Username != "alice" || err != nil {
-					t.Errorf("who joined got %q, %v", verdict.User.Username, err)
+					t.Errorf("the caller that joined got %q, %v", verdict.User.Username, err)
 				}
 			})
 		}
@@ -110,7 +110,7 @@ func TestJudgeGoesOnWhenTheFirstCallerGoesAway(t *testing.T) {
 			_, err := cache.Judge(ctx, key, says(verdictOf("mallory"), nil))
 			wantSentinel(t, err, identity.ErrUnavailable)
 			if !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != 2*time.Second {
-				t.Errorf("who could not wait got %v after %v", err, time.Since(start))
+				t.Errorf("the caller that could not wait got %v after %v", err, time.Since(start))
 			}
 		})
 		time.Sleep(time.Second)
@@ -118,7 +118,7 @@ func TestJudgeGoesOnWhenTheFirstCallerGoesAway(t *testing.T) {
 		callers.Wait()
 		wantGood(t, cache, key, "alice")
 		_, err := cache.Judge(first, cache.Key("another"), func(context.Context, bool) (tokencache.Verdict, error) {
-			t.Error("judged for nobody")
+			t.Error("judged without a caller")
 			return tokencache.Verdict{}, nil
 		})
 		wantSentinel(t, err, identity.ErrUnavailable)
@@ -140,14 +140,14 @@ func TestJudgementThatTakesTooLongIsUnavailable(t *testing.T) {
 	}
 	for name, test := range map[string]struct {
 		judge judge
-		text  string // which the error contains
+		text  string // part of the error
 		after time.Duration
 	}{
-		"it says so itself": {untilOver(func(err error) error {
+		"it returns an error of its own": {untilOver(func(err error) error {
 			return fmt.Errorf("%w: asking the API server: %w", identity.ErrUnavailable, err)
 		}), "asking the API server", time.Second},
-		"it says nothing of its own":       {untilOver(func(err error) error { return err }), "deadline exceeded", time.Second},
-		"it takes it for a bad token":      {untilOver(func(err error) error { return fmt.Errorf("%w: %w", identity.ErrRejected, err) }), "deadline exceeded", time.Second},
+		"it returns the context's error":   {untilOver(func(err error) error { return err }), "deadline exceeded", time.Second},
+		"it rejects the token for that":    {untilOver(func(err error) error { return fmt.Errorf("%w: %w", identity.ErrRejected, err) }), "deadline exceeded", time.Second},
 		"it does not heed its context":     {anHourLater(verdictOf("alice"), nil), "deadline exceeded", 1100 * time.Millisecond},
 		"it rejects, but an hour too late": {anHourLater(tokencache.Verdict{}, refused(identity.ErrRejected)), "deadline exceeded", 1100 * time.Millisecond},
 	} {
@@ -161,13 +161,14 @@ func TestJudgementThatTakesTooLongIsUnavailable(t *testing.T) {
 					t.Errorf("%v after %v, want %q after %v", err, time.Since(start), test.text, test.after)
 				}
 				time.Sleep(time.Hour)
-				wantGood(t, cache, key, "") // what comes too late is not kept
+				wantGood(t, cache, key, "") // a late verdict is not kept
 			})
 		})
 	}
 }
 
-// One that never ends holds on to one goroutine and one key, however often it is asked for.
+// A judgement that never ends takes one goroutine and one key, however often it is asked
+// for.
 func TestJudgementThatHangsIsNotStartedTwice(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cache := newCache(t, tokencache.Config{Timeout: time.Second})
@@ -190,16 +191,16 @@ func TestJudgementThatHangsIsNotStartedTwice(t *testing.T) {
 	})
 }
 
-// A token that has a parser panic must not end the process, nor hang its own kind.
-func TestJudgementThatBreaksFailsAllWhoWait(t *testing.T) {
+// A token that makes a parser panic must not end the process, nor block its key.
+func TestJudgementThatBreaksFailsAllCallers(t *testing.T) {
 	const secret = "eyJhbGciOi"
 	for name, breaks := range map[string]func(){
-		"a panic with a text":        func() { panic("parsing " + secret) },
-		"a panic with an error":      func() { panic(fmt.Errorf("%w: parsing %s", identity.ErrRejected, secret)) },
-		"a panic of the runtime":     func() { _ = strings.Split(secret, ".")[1] },
-		"a panic with nothing":       func() { panic(nil) }, //nolint:govet // what a judge might do
-		"the end of the goroutine":   func() { runtime.Goexit() },
-		"a panic, and then that end": func() { defer runtime.Goexit(); panic(secret) },
+		"a panic with a text":                   func() { panic("parsing " + secret) },
+		"a panic with an error":                 func() { panic(fmt.Errorf("%w: parsing %s", identity.ErrRejected, secret)) },
+		"a panic of the runtime":                func() { _ = strings.Split(secret, ".")[1] },
+		"a panic with nothing":                  func() { panic(nil) }, //nolint:govet // a judge might do this
+		"the end of the goroutine":              func() { runtime.Goexit() },
+		"a panic, and then the goroutine's end": func() { defer runtime.Goexit(); panic(secret) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -241,7 +242,7 @@ func TestPanicTellsItsTypeAndWhereItWas(t *testing.T) {
 	}
 }
 
-// An error that panics when it is asked for its text is a judge's fault as well.
+// An error whose text panics counts as a fault of the judge as well.
 func TestJudgementWithAnErrorThatPanics(t *testing.T) {
 	cache := newCache(t, tokencache.Config{})
 	_, err := cache.Judge(t.Context(), cache.Key("token"), says(tokencache.Verdict{}, panickyError{}))
@@ -254,8 +255,7 @@ func (panickyError) Error() string { panic("no text") }
 
 func (panickyError) Unwrap() error { return identity.ErrRejected }
 
-// A flood of invented tokens takes no more than its part, and users who were there before do
-// not wait behind it.
+// A flood of invented tokens is limited to its share, and known users do not wait behind it.
 func TestFloodOfUnknownTokensLeavesRoomForKnownOnes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cache := newCache(t, tokencache.Config{MaxUnknown: 3, Timeout: time.Minute})
@@ -285,7 +285,7 @@ func TestFloodOfUnknownTokensLeavesRoomForKnownOnes(t *testing.T) {
 				}
 			})
 		}
-		callers.Go(func() { // joining is no judgement more
+		callers.Go(func() { // joining does not begin a judgement
 			verdict, err := cache.Judge(t.Context(), cache.Key("invented", "0"), slowly(0, "alice"))
 			if verdict.User.Username != "mallory" || err != nil {
 				t.Errorf("got %q, %v", verdict.User.Username, err)
@@ -300,11 +300,11 @@ func TestFloodOfUnknownTokensLeavesRoomForKnownOnes(t *testing.T) {
 		if took := time.Since(start); took != 30*time.Second {
 			t.Errorf("the flood was over after %v", took)
 		}
-		put(t, cache, cache.Key("more", "0"), verdictOf("bob"), nil) // and its places are free
+		put(t, cache, cache.Key("more", "0"), verdictOf("bob"), nil) // the places of the flood are free again
 	})
 }
 
-func TestCacheIsUsedByMany(t *testing.T) {
+func TestCacheIsSafeForConcurrentUse(t *testing.T) {
 	cache := newCache(t, tokencache.Config{Size: 8, TTL: time.Millisecond, NegativeTTL: time.Millisecond})
 	var users sync.WaitGroup
 	for worker := range 8 {

@@ -13,40 +13,40 @@ import (
 )
 
 const (
-	// knownFor is how long a key is known as good after its verdict has ended.
+	// knownFor is how long a key stays known after its good verdict has ended.
 	knownFor = time.Hour
 
-	// maxWeight is how large a good verdict may be that is kept, in bytes: twice what
-	// [identity.Policy] lets pass (identity.MaxBytes), since a filter of groups may take
-	// some of it away.
+	// maxWeight is the size up to which a good verdict is kept, in bytes: twice the limit of
+	// [identity.Policy] (identity.MaxBytes), since a filter of groups may remove some of it.
 	maxWeight = 64 << 10
 
-	// maxReason is how much is kept of the text of a bad one, in bytes.
+	// maxReason is how much of a bad verdict's text is kept, in bytes.
 	maxReason = 1 << 10
 )
 
-// Verdict is what was found out about a good token.
+// Verdict is the result for a good token.
 type Verdict struct {
-	// User is whose token it is. Its slices and maps are shared, and must not be changed.
+	// User is the token's user. Its slices and maps are shared, and must not be changed.
 	User identity.User
 
-	// Expires is when the token does; zero: unknown. The verdict is not kept any longer.
+	// Expires is when the token expires; zero: unknown. The verdict is not kept any longer.
 	Expires time.Time
 
-	// Reserved are the reserved names that the token's source may yield, see
+	// AllowReserved are the reserved names that the token's user may have, see
 	// [identity.Identity]. Shared, too.
-	Reserved []string
+	AllowReserved []string
 }
 
-// accepted is a good verdict that is kept. When its time is over the verdict goes, and what
-// stays is the mark that its key is known.
+// accepted is a good verdict that is kept. When its time is over, only the mark stays that
+// its key is known.
 type accepted struct {
 	verdict Verdict
 	until   time.Time // zero when the verdict is gone
 	known   time.Time // until when the key is known
 }
 
-// accept keeps a verdict from now on. One that is too large leaves but the mark.
+// accept makes a verdict to keep from now on. Of a verdict that is too large only the mark
+// is kept.
 func accept(verdict *Verdict, now time.Time, ttl time.Duration) accepted {
 	until := now.Add(ttl)
 	if !verdict.Expires.IsZero() && verdict.Expires.Before(until) {
@@ -59,8 +59,8 @@ func accept(verdict *Verdict, now time.Time, ttl time.Duration) accepted {
 	return kept
 }
 
-// fresh says whether the verdict may be used. Expires is looked at for itself, since until
-// is on the monotonic clock, which stands still while the machine sleeps.
+// fresh says whether the verdict may be used. Expires is checked separately, since until is
+// on the monotonic clock, which does not run while the machine sleeps.
 func (a *accepted) fresh(now time.Time) bool {
 	return now.Before(a.until) && (a.verdict.Expires.IsZero() || now.Before(a.verdict.Expires))
 }
@@ -68,7 +68,7 @@ func (a *accepted) fresh(now time.Time) bool {
 func (a *accepted) forget() { a.verdict, a.until = Verdict{}, time.Time{} }
 
 // weigh returns how many bytes the names of a verdict take, headers included: a million
-// empty groups have no text, and fill the memory all the same.
+// empty groups have no text, but fill the memory too.
 func weigh(verdict *Verdict) int {
 	const header = 16 // of a string; a slice's is not much larger
 	weight := 0
@@ -80,7 +80,7 @@ func weigh(verdict *Verdict) int {
 	user := &verdict.User
 	add(user.Username, user.UID, user.Email, user.Name, user.PreferredUsername)
 	add(user.Groups...)
-	add(verdict.Reserved...)
+	add(verdict.AllowReserved...)
 	for key, values := range user.Extra {
 		add(key, "") // and the slice
 		add(values...)
@@ -94,8 +94,8 @@ type rejected struct {
 	until  time.Time
 }
 
-// refusal is what is kept of the error of a bad verdict: its text and its sentinel. What it
-// wraps besides may hold on to the token, and to any amount of memory.
+// refusal is the part of a bad verdict's error that is kept: its text and its sentinel.
+// Other wrapped errors may hold on to the token, and to any amount of memory.
 type refusal struct {
 	text     string
 	sentinel error
@@ -105,9 +105,9 @@ func (r *refusal) Error() string { return r.text }
 
 func (r *refusal) Unwrap() error { return r.sentinel }
 
-// lasting returns what is to be kept of an error, nil for nothing: that a token is bad stays
-// true for a while, and that something else went wrong may not. An error with two sentinels
-// says neither.
+// lasting returns the part of an error to keep, nil for none: a bad token stays bad for a
+// while, but another failure may be over. An error with two sentinels is not kept, since it
+// may be either.
 func lasting(err error) *refusal {
 	if !identity.IsRefusal(err) || interrupted(err) {
 		return nil
@@ -125,12 +125,12 @@ func lasting(err error) *refusal {
 	return nil
 }
 
-// interrupted says whether an error is that of a context which ended.
+// interrupted says whether an error is that of an ended context.
 func interrupted(err error) bool {
 	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
 
-// lookLocked returns what is known of a key, and lets go of what has ended.
+// lookLocked returns the verdict that is kept for a key, and removes one that has ended.
 func (c *Cache) lookLocked(key Key, now time.Time) (verdict Verdict, found bool, err error) {
 	if good := c.good.Get(key); good != nil {
 		if good.fresh(now) {
@@ -150,12 +150,13 @@ func (c *Cache) lookLocked(key Key, now time.Time) (verdict Verdict, found bool,
 	return Verdict{}, false, nil
 }
 
-// acceptLocked keeps a good verdict. There is no bad one: the key would not have been judged.
+// acceptLocked keeps a good verdict. No bad one can be there: the key would not have been
+// judged.
 func (c *Cache) acceptLocked(key Key, verdict *Verdict, now time.Time) {
 	c.good.Put(key, accept(verdict, now, c.config.TTL))
 }
 
-// rejectLocked keeps a bad one, which also ends being known.
+// rejectLocked keeps a bad verdict, and the key is no longer known.
 func (c *Cache) rejectLocked(key Key, reason *refusal, now time.Time) {
 	c.good.Remove(key)
 	c.bad.Put(key, rejected{reason, now.Add(c.config.NegativeTTL)})

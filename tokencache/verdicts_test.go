@@ -20,7 +20,7 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/tokencache"
 )
 
-// A token that is revoked, or whose user loses a group, is good for TTL at the most.
+// A token that is revoked, or whose user loses a group, is accepted for at most the TTL.
 func TestGoodVerdictIsKeptForItsTimeAndNotPastExpires(t *testing.T) {
 	for name, test := range map[string]struct {
 		expires time.Duration // from now; 0: unknown
@@ -47,7 +47,7 @@ func TestGoodVerdictIsKeptForItsTimeAndNotPastExpires(t *testing.T) {
 					time.Sleep(time.Nanosecond)
 				}
 				wantGood(t, cache, key, "")
-				got, _, _ := cache.Get(key, time.Now().Add(-time.Hour)) // what is gone stays gone
+				got, _, _ := cache.Get(key, time.Now().Add(-time.Hour)) // an ended verdict stays gone
 				if got.User.Username != "" {
 					t.Errorf("%q came back", got.User.Username)
 				}
@@ -56,23 +56,23 @@ func TestGoodVerdictIsKeptForItsTimeAndNotPastExpires(t *testing.T) {
 	}
 }
 
-func TestGoodVerdictComesBackWhole(t *testing.T) {
+func TestGoodVerdictIsReturnedWhole(t *testing.T) {
 	cache := newCache(t, tokencache.Config{})
 	key := cache.Key("token")
 	want := tokencache.Verdict{
-		User:     identity.User{Username: "system:serviceaccount:a:b", UID: "1", Groups: []string{"g"}},
-		Expires:  time.Now().Add(time.Hour),
-		Reserved: []string{"system:serviceaccount:a:b"},
+		User:          identity.User{Username: "system:serviceaccount:a:b", UID: "1", Groups: []string{"g"}},
+		Expires:       time.Now().Add(time.Hour),
+		AllowReserved: []string{"system:serviceaccount:a:b"},
 	}
 	put(t, cache, key, want, nil)
 	got, found, err := cache.Get(key, time.Now())
 	if !found || err != nil || got.User.UID != "1" || !slices.Equal(got.User.Groups, want.User.Groups) ||
-		!got.Expires.Equal(want.Expires) || !slices.Equal(got.Reserved, want.Reserved) {
+		!got.Expires.Equal(want.Expires) || !slices.Equal(got.AllowReserved, want.AllowReserved) {
 		t.Errorf("got %+v, %v, %v", got, found, err)
 	}
 }
 
-// Whoever has many tokens must not fill the memory, nor push out what is in use.
+// A user with many tokens must not fill the memory, nor push out the verdicts in use.
 func TestGoodVerdictsInUseStayWhenThereAreTooMany(t *testing.T) {
 	cache := newCache(t, tokencache.Config{Size: 3})
 	key := func(n int) tokencache.Key { return cache.Key("token", strconv.Itoa(n)) }
@@ -106,9 +106,9 @@ func TestBadVerdictsNeverPushOutGoodOnes(t *testing.T) {
 	}
 }
 
-// What was undecided, or went wrong here, says nothing about the token, and who has it must
-// not be kept out for it.
-func TestOnlyABadVerdictIsKeptOfErrors(t *testing.T) {
+// An undecided result, or a fault here, tells nothing about the token, and must not lock its
+// user out.
+func TestOnlyErrorsAboutTheTokenAreKept(t *testing.T) {
 	for name, test := range map[string]struct {
 		err  error
 		kept error
@@ -154,7 +154,7 @@ func TestOnlyABadVerdictIsKeptOfErrors(t *testing.T) {
 }
 
 // An error may wrap the token that it is about.
-func TestBadVerdictKeepsNothingOfTheErrorButItsText(t *testing.T) {
+func TestBadVerdictKeepsOnlyTheTextOfTheError(t *testing.T) {
 	cache := newCache(t, tokencache.Config{})
 	key := cache.Key("token")
 	put(t, cache, key, tokencache.Verdict{}, fmt.Errorf("%w: verifying a token: %w", identity.ErrRejected, io.EOF))
@@ -165,7 +165,7 @@ func TestBadVerdictKeepsNothingOfTheErrorButItsText(t *testing.T) {
 	}
 }
 
-func TestBadVerdictKeepsNoMoreThanTheBeginningOfALongText(t *testing.T) {
+func TestBadVerdictKeepsTheBeginningOfALongText(t *testing.T) {
 	cache := newCache(t, tokencache.Config{})
 	key := cache.Key("token")
 	long := fmt.Errorf("%w: %s", identity.ErrForbidden, strings.Repeat("ä", 1<<16))
@@ -177,8 +177,8 @@ func TestBadVerdictKeepsNoMoreThanTheBeginningOfALongText(t *testing.T) {
 	}
 }
 
-// A user with names without end is let in, and does not fill the memory. Those who were
-// there before are known all the same.
+// A user with too many names is let in, but does not fill the memory. The key is known all
+// the same.
 func TestGoodVerdictThatIsTooLargeIsNotKept(t *testing.T) {
 	many := func(n int, name string) []string { return slices.Repeat([]string{name}, n) }
 	for name, test := range map[string]struct {
@@ -191,7 +191,7 @@ func TestGoodVerdictThatIsTooLargeIsNotKept(t *testing.T) {
 		"groups without a name": {tokencache.Verdict{User: identity.User{Groups: many(10_000, "")}}, false},
 		"many values":           {tokencache.Verdict{User: identity.User{Extra: map[string][]string{"k": many(700, strings.Repeat("v", 100))}}}, false},
 		"a long key":            {tokencache.Verdict{User: identity.User{Extra: map[string][]string{strings.Repeat("k", 64<<10): nil}}}, false},
-		"many reserved names":   {tokencache.Verdict{Reserved: many(700, strings.Repeat("r", 100))}, false},
+		"many reserved names":   {tokencache.Verdict{AllowReserved: many(700, strings.Repeat("r", 100))}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cache := newCache(t, tokencache.Config{})
@@ -208,24 +208,24 @@ func TestGoodVerdictThatIsTooLargeIsNotKept(t *testing.T) {
 	}
 }
 
-// A flood of invented tokens must not starve users who were there before, and one who is
-// thrown out is not among them any more.
-func TestKnownIsWhoWasGoodWithinTheLastHour(t *testing.T) {
+// A flood of invented tokens must not starve known users, and a rejected token is no longer
+// known.
+func TestTokenIsKnownForAnHourAfterAGoodVerdict(t *testing.T) {
 	const ttl = 10 * time.Second
 	for name, test := range map[string]struct {
 		then  error // of a judgement after the TTL; nil: there is none
 		after time.Duration
 		known bool
 	}{
-		"just after the TTL":                {nil, ttl, true},
-		"almost an hour later":              {nil, ttl + time.Hour - 1, true},
-		"an hour later":                     {nil, ttl + time.Hour, false},
-		"after an answer that did not come": {refused(identity.ErrUnavailable), time.Hour, true},
-		"after a fault":                     {refused(identity.ErrInternal), time.Hour, true},
-		"after an unclear error":            {io.EOF, time.Hour, true},
-		"after a rejection":                 {refused(identity.ErrRejected), time.Hour, false},
-		"after a refusal by policy":         {refused(identity.ErrForbidden), time.Hour, false},
-		"after it was unreadable":           {refused(identity.ErrMalformed), time.Hour, false},
+		"just after the TTL":              {nil, ttl, true},
+		"almost an hour later":            {nil, ttl + time.Hour - 1, true},
+		"an hour later":                   {nil, ttl + time.Hour, false},
+		"after an answer that is missing": {refused(identity.ErrUnavailable), time.Hour, true},
+		"after a fault":                   {refused(identity.ErrInternal), time.Hour, true},
+		"after an unclear error":          {io.EOF, time.Hour, true},
+		"after a rejection":               {refused(identity.ErrRejected), time.Hour, false},
+		"after a refusal by policy":       {refused(identity.ErrForbidden), time.Hour, false},
+		"after it was unreadable":         {refused(identity.ErrMalformed), time.Hour, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -245,7 +245,7 @@ func TestKnownIsWhoWasGoodWithinTheLastHour(t *testing.T) {
 	}
 }
 
-// A long TTL does not have a token pass as known long after it has expired.
+// Even with a long TTL, a token does not count as known long after it has expired.
 func TestKnownEndsAnHourAfterTheTokenExpired(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cache := newCache(t, tokencache.Config{TTL: 24 * time.Hour})
@@ -259,7 +259,7 @@ func TestKnownEndsAnHourAfterTheTokenExpired(t *testing.T) {
 	})
 }
 
-func TestABadVerdictGivesWayToAGoodOne(t *testing.T) {
+func TestGoodVerdictReplacesABadOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cache := newCache(t, tokencache.Config{TTL: time.Minute, NegativeTTL: time.Second})
 		key := cache.Key("token")

@@ -12,37 +12,36 @@ import (
 )
 
 const (
-	// DefaultQPS is how many reviews may begin in a second when nothing is said.
+	// DefaultQPS is how many reviews may begin in a second by default.
 	DefaultQPS = 100
 
-	// DefaultMaxInFlight is how many may be under way at once.
+	// DefaultMaxInFlight is how many may be under way at once by default.
 	DefaultMaxInFlight = 32
 )
 
-// errTooMany is why somebody is sent away without having waited.
-var errTooMany = errors.New("too many wait to have a turn in time")
+// errTooMany is the reason for a token that is refused without waiting.
+var errTooMany = errors.New("too many reviews are waiting, so this one cannot begin in time")
 
-// Limit is how often the API server is asked, and by how many at once. Anybody can invent
-// tokens, and each of them is a question: those that are not known have at most half of
-// either limit, and none begins while a known one waits. So a flood of them costs others
-// their first review at worst, and never takes from users who were there before.
+// Limit is how often the API server is asked, and by how many reviews at once. A client can
+// invent tokens, and each of them causes a review: reviews of unknown tokens have at most
+// half of either limit, and none begins while a known token waits. So a flood of invented
+// tokens can delay only tokens that were never seen before.
 type Limit struct {
-	mu            sync.Mutex
-	all           share
-	unknown       share     // of all
-	known, others list.List // of *turn: those who wait, the longest first
-	timer         *time.Timer
+	mu                       sync.Mutex
+	total                    share
+	unknownShare             share     // part of total
+	knownQueue, unknownQueue list.List // of *turn: the reviews that wait, the longest first
+	timer                    *time.Timer
 }
 
-// turn is somebody's in a queue.
+// turn is the place of a review in a queue.
 type turn struct {
 	come bool
-	wake chan struct{} // nil for who has not waited
+	wake chan struct{} // nil for a review that has not waited
 }
 
-// NewLimit makes a limit of how many reviews may begin in a second, which may all begin at
-// once, and of how many may be under way. Defaults, for 0: [DefaultQPS] and
-// [DefaultMaxInFlight].
+// NewLimit makes a limit of qps reviews that begin in a second, which may all begin at once,
+// and of maxInFlight under way. Defaults, for 0: [DefaultQPS] and [DefaultMaxInFlight].
 func NewLimit(qps, maxInFlight int) *Limit {
 	if qps <= 0 {
 		qps = DefaultQPS
@@ -51,13 +50,13 @@ func NewLimit(qps, maxInFlight int) *Limit {
 		maxInFlight = DefaultMaxInFlight
 	}
 	return &Limit{
-		all:     newShare(qps, maxInFlight),
-		unknown: newShare(max(1, qps/2), max(1, maxInFlight/2)),
+		total:        newShare(qps, maxInFlight),
+		unknownShare: newShare(max(1, qps/2), max(1, maxInFlight/2)),
 	}
 }
 
-// wait returns when a review may begin, after which it must be [Limit.done]; or an error,
-// when ctx ends before, or would.
+// wait returns when a review may begin, and its end must be reported to [Limit.done]. It
+// returns an error when ctx ends before, or would.
 func (l *Limit) wait(ctx context.Context, known bool) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -86,7 +85,7 @@ func (l *Limit) wait(ctx context.Context, known bool) error {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if mine.come { // this very moment
+	if mine.come { // its turn came just now
 		l.free(known)
 	} else {
 		queue.Remove(place)
@@ -95,7 +94,7 @@ func (l *Limit) wait(ctx context.Context, known bool) error {
 	return ctx.Err()
 }
 
-// done says that a review has ended.
+// done reports that a review has ended.
 func (l *Limit) done(known bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -105,46 +104,46 @@ func (l *Limit) done(known bool) {
 
 func (l *Limit) queue(known bool) *list.List {
 	if known {
-		return &l.known
+		return &l.knownQueue
 	}
-	return &l.others
+	return &l.unknownQueue
 }
 
 func (l *Limit) free(known bool) {
-	l.all.slots++
+	l.total.slots++
 	if !known {
-		l.unknown.slots++
+		l.unknownShare.slots++
 	}
 }
 
 // atLeast is how long the last in a queue will wait even if every review ends at once.
 func (l *Limit) atLeast(known bool) time.Duration {
-	from := &l.all
+	from := &l.total
 	if !known {
-		from = &l.unknown
+		from = &l.unknownShare
 	}
 	return from.delay(time.Now()) + time.Duration(l.queue(known).Len()-1)*from.interval
 }
 
-// dispatch lets begin who may, and comes back when the next one may.
+// dispatch begins the reviews that may begin, and sets a timer for the next one.
 func (l *Limit) dispatch() {
 	now := time.Now()
-	for l.known.Len() > 0 && l.all.open(now) {
-		l.all.take(now)
-		begin(&l.known)
+	for l.knownQueue.Len() > 0 && l.total.open(now) {
+		l.total.take(now)
+		begin(&l.knownQueue)
 	}
-	for l.known.Len() == 0 && l.others.Len() > 0 && l.all.open(now) && l.unknown.open(now) {
-		l.all.take(now)
-		l.unknown.take(now)
-		begin(&l.others)
+	for l.knownQueue.Len() == 0 && l.unknownQueue.Len() > 0 && l.total.open(now) && l.unknownShare.open(now) {
+		l.total.take(now)
+		l.unknownShare.take(now)
+		begin(&l.unknownQueue)
 	}
-	next := l.all.delay(now)
+	next := l.total.delay(now)
 	switch {
-	case l.all.slots == 0: // nobody may before one is done
+	case l.total.slots == 0: // no review may begin before another one ends
 		return
-	case l.known.Len() > 0:
-	case l.others.Len() > 0 && l.unknown.slots > 0:
-		next = max(next, l.unknown.delay(now))
+	case l.knownQueue.Len() > 0:
+	case l.unknownQueue.Len() > 0 && l.unknownShare.slots > 0:
+		next = max(next, l.unknownShare.delay(now))
 	default:
 		return
 	}
@@ -161,7 +160,7 @@ func (l *Limit) tick() {
 	l.dispatch()
 }
 
-// begin lets the first of a queue begin.
+// begin begins the first review of a queue.
 func begin(queue *list.List) {
 	first := queue.Remove(queue.Front()).(*turn)
 	first.come = true
@@ -170,13 +169,12 @@ func begin(queue *list.List) {
 	}
 }
 
-// share is a limit on beginnings, as a bucket of tokens that holds a second's worth, and
-// on slots.
+// share is a limit on beginnings (a token bucket that holds a second's worth) and on slots.
 type share struct {
 	interval time.Duration // from one beginning to the next
 	burst    time.Duration // how far next may be ahead of now
-	next     time.Time     // when all that has begun is paid for
-	slots    int           // that are free
+	next     time.Time     // when the beginnings so far are paid for
+	slots    int           // free ones
 }
 
 func newShare(qps, slots int) share {
@@ -184,7 +182,7 @@ func newShare(qps, slots int) share {
 	return share{interval: interval, burst: interval * time.Duration(qps), slots: slots}
 }
 
-// delay is how long it takes until one may begin.
+// delay is how long it takes until a review may begin.
 func (s *share) delay(now time.Time) time.Duration {
 	return max(0, s.next.Add(s.interval-s.burst).Sub(now))
 }

@@ -19,7 +19,7 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/tokenreview"
 )
 
-// apiServer takes its time to answer, and counts.
+// apiServer answers slowly, and counts.
 type apiServer struct {
 	takes time.Duration
 
@@ -55,7 +55,7 @@ func (s *apiServer) within(from, to time.Duration) int {
 	return n
 }
 
-// waits is how long one review took until its end.
+// waits reviews a token and returns how long that took.
 func waits(t *testing.T, reviewer *tokenreview.Reviewer, known bool, limit time.Duration) (time.Duration, error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
@@ -65,7 +65,7 @@ func waits(t *testing.T, reviewer *tokenreview.Reviewer, known bool, limit time.
 	return time.Since(start), err
 }
 
-// flood begins reviews of n tokens that nobody knows, and comes back when they wait.
+// flood begins reviews of n unknown tokens, and returns once they all wait.
 func flood(t *testing.T, reviewer *tokenreview.Reviewer, n int, limit time.Duration) (wait func() (good, refused int)) {
 	t.Helper()
 	var group sync.WaitGroup
@@ -132,7 +132,7 @@ func TestLimitsInSecondsAndInFlight(t *testing.T) {
 				group.Wait()
 				for second, want := range []int{test.first, test.later, test.later} {
 					from := time.Duration(second) * time.Second
-					// who may begin right at the second's end may count for either
+					// a review that begins right at the second's end may count for either second
 					if got := server.within(from, from+time.Second); got > want || got < want-1 {
 						t.Errorf("%d began in second %d, want %d", got, second, want)
 					}
@@ -145,7 +145,7 @@ func TestLimitsInSecondsAndInFlight(t *testing.T) {
 	}
 }
 
-// Somebody sends invented tokens by the thousand. Who was there before does not notice.
+// A client sends invented tokens by the thousand. Known users do not notice.
 func TestKnownTokensPassAFlood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := &apiServer{takes: 10 * time.Millisecond, start: time.Now()}
@@ -159,7 +159,7 @@ func TestKnownTokensPassAFlood(t *testing.T) {
 			time.Sleep(20*time.Millisecond - took%(20*time.Millisecond))
 		}
 		good, refused := wait()
-		// a second's worth of the half, and ten seconds'
+		// a second's worth of the unknown half, and ten seconds more of it
 		if good < 500 || good > 560 || good+refused != 5000 {
 			t.Errorf("%d of the flood were reviewed, %d refused", good, refused)
 		}
@@ -172,7 +172,7 @@ func TestKnownTokensPassAFlood(t *testing.T) {
 	})
 }
 
-// The flood's reviews hang. Half of the places is not theirs.
+// The flood's reviews hang. Half of the slots stay free for known tokens.
 func TestKnownTokensPassAFloodThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		slow := &apiServer{takes: time.Minute, start: time.Now()}
@@ -193,7 +193,7 @@ func TestKnownTokensPassAFloodThatHangs(t *testing.T) {
 	})
 }
 
-// With all of the limit in use, the next turn is a known one's, however long others wait.
+// With all slots in use, a known token has the next turn, however long others have waited.
 func TestKnownTokensDoNotQueueBehindOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := &apiServer{takes: time.Second, start: time.Now()}
@@ -201,7 +201,7 @@ func TestKnownTokensDoNotQueueBehindOthers(t *testing.T) {
 		wait := flood(t, reviewer, 20, time.Minute)
 		time.Sleep(500 * time.Millisecond)
 		took, err := waits(t, reviewer, true, time.Minute)
-		if err != nil || took != 1500*time.Millisecond { // the rest of the one under way, and its own
+		if err != nil || took != 1500*time.Millisecond { // the rest of the review under way, and its own
 			t.Errorf("took %v, %v", took, err)
 		}
 		if good, refused := wait(); good != 20 || refused != 0 {
@@ -227,7 +227,7 @@ func TestWaitEndsWithItsContext(t *testing.T) {
 		time.AfterFunc(time.Second, cancel)
 		_, err = reviewer.Review(ctx, "opaque", false)
 		wantSentinel(t, err, identity.ErrUnavailable)
-		_, err = reviewer.Review(ctx, "opaque", false) // and does not begin
+		_, err = reviewer.Review(ctx, "opaque", false) // its context has ended: it does not begin
 		wantSentinel(t, err, identity.ErrUnavailable)
 		if !errors.Is(err, context.Canceled) || len(server.begun) != 1 {
 			t.Errorf("%d began, %v", len(server.begun), err)
@@ -235,14 +235,14 @@ func TestWaitEndsWithItsContext(t *testing.T) {
 		group.Wait()
 		server.takes = 0
 		if took, err := waits(t, reviewer, true, time.Second); err != nil || took != 0 {
-			t.Errorf("those who left have left their place taken: %v, %v", took, err)
+			t.Errorf("the reviews that gave up still have their places: %v, %v", took, err)
 		}
 	})
 }
 
-// Who cannot have a turn in time does not wait for it: under a flood, all who are let in
-// would have waited to the end.
-func TestNoUseInWaiting(t *testing.T) {
+// A review that cannot begin in time does not wait: under a flood, every review that may
+// wait would wait to the end of its time.
+func TestReviewDoesNotWaitInVain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := &apiServer{start: time.Now()}
 		reviewer := &tokenreview.Reviewer{Client: server, Limit: tokenreview.NewLimit(10, 10)}
@@ -261,8 +261,9 @@ func TestNoUseInWaiting(t *testing.T) {
 	})
 }
 
-// Many come and go at once, for the race detector; the limit holds, and no place is lost.
-func TestLimitUnderManyWhoGiveUp(t *testing.T) {
+// Many reviews come and go at once, for the race detector; the limit holds, and no place is
+// lost.
+func TestLimitUnderManyReviewsThatGiveUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := &apiServer{takes: 3 * time.Millisecond, start: time.Now()}
 		reviewer := &tokenreview.Reviewer{Client: server, Limit: tokenreview.NewLimit(500, 8)}

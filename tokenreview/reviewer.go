@@ -21,40 +21,40 @@ type Client interface {
 	ReviewToken(ctx context.Context, token string, audiences []string) (*authenticationv1.TokenReviewStatus, error)
 }
 
-// Reviewer finds out who tokens are.
+// Reviewer reviews tokens.
 type Reviewer struct {
 	Client Client
 
-	// Audiences are what a token may be for: at least one of them must be in the answer.
-	// Default: what the API server itself is (its --api-audiences).
+	// Audiences are the accepted audiences: at least one of them must be in the answer.
+	// Default: those of the API server itself (its --api-audiences).
 	Audiences []string
 
-	// Limit is how often the API server is asked; nil: as often as there is a token.
+	// Limit is how often the API server is asked; nil: no limit.
 	Limit *Limit
 
-	// Observe is told how long each call took, in seconds; nil: nobody.
-	Observe func(seconds float64)
+	// OnReview is called with how long each call took, in seconds; may be nil.
+	OnReview func(seconds float64)
 }
 
-// Review asks who a token is. That it is known, which is to say that it was good a short
-// while ago, lets it pass before those that are not. The error wraps [identity.ErrRejected]
-// when the API server does not know the token, and [identity.ErrUnavailable] when nobody
-// could say.
+// Review asks who the token's user is. known says that the token was good within the last
+// hour; known tokens are reviewed before unknown ones. The error wraps
+// [identity.ErrRejected] when the API server does not accept the token, and
+// [identity.ErrUnavailable] when there was no usable answer.
 //
-// Groups and extra attributes are handed on as they are, but for system:authenticated, which
-// the API server adds by itself wherever the user goes. Of the reserved names, a review may
-// yield a service account and the groups of its namespace.
+// Groups and extra attributes are returned unchanged, except system:authenticated, which the
+// API server adds itself to every user. The user may have these reserved names: a service
+// account, and the groups of its namespace.
 func (r *Reviewer) Review(ctx context.Context, token string, known bool) (tokencache.Verdict, error) {
 	if token == "" {
-		// it would be nobody's request, which another proxy took for somebody's
-		// (CVE-2023-48312)
+		// an API server would treat it as an anonymous request, which another proxy took for a
+		// user's (CVE-2023-48312)
 		return tokencache.Verdict{}, fmt.Errorf("%w: the token is empty", identity.ErrRejected)
 	}
 	status, err := r.ask(ctx, token, known)
 	if err != nil {
 		return tokencache.Verdict{}, err
 	}
-	return r.judge(token, status, time.Now())
+	return r.decide(token, status, time.Now())
 }
 
 // ask waits for its turn, and asks.
@@ -67,8 +67,8 @@ func (r *Reviewer) ask(ctx context.Context, token string, known bool) (*authenti
 	}
 	start := time.Now()
 	status, err := r.Client.ReviewToken(ctx, token, r.Audiences)
-	if r.Observe != nil {
-		r.Observe(time.Since(start).Seconds())
+	if r.OnReview != nil {
+		r.OnReview(time.Since(start).Seconds())
 	}
 	if err == nil && status == nil {
 		return nil, fmt.Errorf("%w: reviewing a token: there is no answer", identity.ErrUnavailable)
@@ -76,8 +76,8 @@ func (r *Reviewer) ask(ctx context.Context, token string, known bool) (*authenti
 	return status, err
 }
 
-// judge says yes only where the API server does.
-func (r *Reviewer) judge(token string, status *authenticationv1.TokenReviewStatus, now time.Time) (tokencache.Verdict, error) {
+// decide returns the user only if the API server confirms the token.
+func (r *Reviewer) decide(token string, status *authenticationv1.TokenReviewStatus, now time.Time) (tokencache.Verdict, error) {
 	expires := expiry(token)
 	if err := r.check(token, status); err != nil {
 		return tokencache.Verdict{}, fmt.Errorf("%w: reviewing a token: %w", identity.ErrRejected, err)
@@ -86,10 +86,10 @@ func (r *Reviewer) judge(token string, status *authenticationv1.TokenReviewStatu
 		return tokencache.Verdict{}, fmt.Errorf("%w: reviewing a token: it has expired at %s",
 			identity.ErrRejected, expires.UTC().Format(time.RFC3339))
 	}
-	return tokencache.Verdict{User: userOf(&status.User), Expires: expires, Reserved: reserved(status.User.Username)}, nil
+	return tokencache.Verdict{User: userOf(&status.User), Expires: expires, AllowReserved: reserved(status.User.Username)}, nil
 }
 
-// check returns why an answer is not a yes. A field that is missing makes a no
+// check returns why an answer does not confirm the token. A missing field counts as a no
 // (CVE-2023-48312, CVE-2026-11717).
 func (r *Reviewer) check(token string, status *authenticationv1.TokenReviewStatus) error {
 	meant := func(audience string) bool { return slices.Contains(r.Audiences, audience) }
@@ -101,10 +101,10 @@ func (r *Reviewer) check(token string, status *authenticationv1.TokenReviewStatu
 	case user.Username == "":
 		return errors.New("the answer names no user")
 	case user.Username == "system:anonymous" || slices.Contains(user.Groups, "system:unauthenticated"):
-		return errors.New("the answer is about anybody")
+		return errors.New("the answer names an anonymous user")
 	case len(r.Audiences) > 0 && len(status.Audiences) == 0:
-		// so says an authenticator that ignores what it was asked, and has not looked
-		return errors.New("the answer names no audience, so whether it is for one of ours is not known")
+		// an authenticator that ignores audiences answers so: it has not checked them
+		return errors.New("the answer names no audience, so the token may be for another one")
 	case len(r.Audiences) > 0 && !slices.ContainsFunc(status.Audiences, meant):
 		return errors.New("it is for another audience")
 	}

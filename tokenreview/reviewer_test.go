@@ -29,7 +29,7 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/tokenreview"
 )
 
-// client answers as a function does.
+// client is a Client that is a function.
 type client func(ctx context.Context, token string, audiences []string) (*authenticationv1.TokenReviewStatus, error)
 
 func (c client) ReviewToken(ctx context.Context, token string, audiences []string) (*authenticationv1.TokenReviewStatus, error) {
@@ -85,8 +85,8 @@ func TestReviewHandsOnTheUser(t *testing.T) {
 			audiences = asked
 			return &status, nil
 		}),
-		Limit:   tokenreview.NewLimit(0, 0),
-		Observe: func(s float64) { seconds = append(seconds, s) },
+		Limit:    tokenreview.NewLimit(0, 0),
+		OnReview: func(s float64) { seconds = append(seconds, s) },
 	}
 	got, err := reviewer.Review(t.Context(), "opaque", true)
 	if err != nil {
@@ -104,7 +104,7 @@ func TestReviewHandsOnTheUser(t *testing.T) {
 	}
 	status.User.Groups[1], status.User.Extra["example.com/Tenant"][0] = "mallory", "mallory"
 	if !reflect.DeepEqual(got, want) {
-		t.Error("the verdict shares what the answer has")
+		t.Error("the verdict shares memory with the answer")
 	}
 }
 
@@ -116,14 +116,14 @@ func TestReviewRejects(t *testing.T) {
 		audiences []string
 		want      string
 	}{
-		"a token that is not known": {status{Error: "[invalid bearer token, token lookup failed]"}, nil, `the API server says "[invalid bearer token, token lookup failed]"`},
-		"a no without a reason":     {status{}, nil, "does not know it"},
-		"a user without a yes":      {yes(func(s *status) { s.Authenticated = false }), nil, "does not know it"},
-		"a yes with an error":       {yes(func(s *status) { s.Error = "but" }), nil, `the API server says "but"`},
-		"a yes without a user":      {yes(func(s *status) { s.User.Username = "" }), nil, "names no user"},
-		"a yes about nobody":        {yes(func(s *status) { s.User.Username = "system:anonymous" }), nil, "about anybody"},
-		"a yes about nobody's group": {
-			yes(func(s *status) { s.User.Groups = []string{"dev", "system:unauthenticated"} }), nil, "about anybody",
+		"an unknown token":              {status{Error: "[invalid bearer token, token lookup failed]"}, nil, `the API server says "[invalid bearer token, token lookup failed]"`},
+		"a no without a reason":         {status{}, nil, "does not know it"},
+		"a user without a yes":          {yes(func(s *status) { s.Authenticated = false }), nil, "does not know it"},
+		"a yes with an error":           {yes(func(s *status) { s.Error = "but" }), nil, `the API server says "but"`},
+		"a yes without a user":          {yes(func(s *status) { s.User.Username = "" }), nil, "names no user"},
+		"a yes about an anonymous user": {yes(func(s *status) { s.User.Username = "system:anonymous" }), nil, "an anonymous user"},
+		"a yes about an anonymous user's group": {
+			yes(func(s *status) { s.User.Groups = []string{"dev", "system:unauthenticated"} }), nil, "an anonymous user",
 		},
 		"no audience, though asked":       {yes(func(s *status) { s.Audiences = nil }), []string{"dashboard"}, "names no audience"},
 		"another audience":                {yes(func(s *status) { s.Audiences = []string{"vault", "Dashboard"} }), []string{"dashboard", "kube"}, "for another audience"},
@@ -163,7 +163,8 @@ func TestReviewAsksForAudiences(t *testing.T) {
 	}
 }
 
-// CVE-2023-48312: an empty token was nobody's request, and somebody's in the proxy's eyes.
+// CVE-2023-48312: an empty token made an anonymous request, which the proxy took for a
+// user's.
 func TestReviewNeverAsksAboutAnEmptyToken(t *testing.T) {
 	reviewer := &tokenreview.Reviewer{Client: client(func(context.Context, string, []string) (*authenticationv1.TokenReviewStatus, error) {
 		t.Error("asked")
@@ -181,9 +182,9 @@ func TestReviewWithoutAnAnswer(t *testing.T) {
 			Client: client(func(context.Context, string, []string) (*authenticationv1.TokenReviewStatus, error) {
 				return nil, refuse
 			}),
-			// one at a time: the second would wait for ever if the first one's place were lost
-			Limit:   tokenreview.NewLimit(100, 1),
-			Observe: func(float64) { observed++ },
+			// one at a time: the second would wait for ever if the first one's slot were lost
+			Limit:    tokenreview.NewLimit(100, 1),
+			OnReview: func(float64) { observed++ },
 		}
 		for range 2 {
 			_, err := reviewer.Review(t.Context(), "opaque", false)
@@ -198,7 +199,7 @@ func TestReviewWithoutAnAnswer(t *testing.T) {
 	}
 }
 
-// A client that panics must not keep its place for ever.
+// A client that panics must not keep its slot for ever.
 func TestReviewGivesItsPlaceBackAfterAPanic(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		reviewer := &tokenreview.Reviewer{
@@ -244,14 +245,14 @@ func TestReviewReservesForServiceAccounts(t *testing.T) {
 	} {
 		reviewer := &tokenreview.Reviewer{Client: says(yes(func(s *authenticationv1.TokenReviewStatus) { s.User.Username = username }))}
 		verdict, err := reviewer.Review(t.Context(), "opaque", false)
-		if err != nil || !slices.Equal(verdict.Reserved, want) || verdict.User.Username != username {
-			t.Errorf("%q: %q, %v", username, verdict.Reserved, err)
+		if err != nil || !slices.Equal(verdict.AllowReserved, want) || verdict.User.Username != username {
+			t.Errorf("%q: %q, %v", username, verdict.AllowReserved, err)
 		}
 	}
 }
 
-// What is reserved goes through the policy as it is meant to: its own namespace's groups
-// do, and another's do not.
+// Reserved names pass the policy as intended: the groups of the account's own namespace are
+// allowed, and those of another are not.
 func TestReviewedServiceAccountAndPolicy(t *testing.T) {
 	for group, allowed := range map[string]bool{
 		"system:serviceaccounts": true, "system:serviceaccounts:default": true, "dev": true, "system:authenticated": true,
@@ -265,7 +266,7 @@ func TestReviewedServiceAccountAndPolicy(t *testing.T) {
 			t.Fatal(err)
 		}
 		var policy identity.Policy
-		err = policy.Check(&identity.Identity{User: verdict.User, AllowReserved: verdict.Reserved})
+		err = policy.Check(&identity.Identity{User: verdict.User, AllowReserved: verdict.AllowReserved})
 		if (err == nil) != allowed {
 			t.Errorf("%s: %v", group, err)
 		}
@@ -284,7 +285,7 @@ func TestReviewReadsWhenATokenExpires(t *testing.T) {
 		"among others":          {jwt(fmt.Sprintf(`{"a":{"exp":1},"exp":%d,"EXP":1,"b":[]}`, now.Unix()+60)), now.Add(time.Minute)},
 		"the year 9999":         {jwt(`{"exp":253402300799}`), time.Unix(253402300799, 0)},
 		"the year 10000":        {jwt(`{"exp":253402300800}`), time.Time{}},
-		"no number at all":      {jwt(`{"exp":1e999}`), time.Time{}},
+		"a number too large":    {jwt(`{"exp":1e999}`), time.Time{}},
 		"text":                  {jwt(`{"exp":"1"}`), time.Time{}},
 		"null":                  {jwt(`{"exp":null}`), time.Time{}},
 		"none":                  {jwt(`{}`), time.Time{}},
@@ -306,8 +307,8 @@ func TestReviewReadsWhenATokenExpires(t *testing.T) {
 	}
 }
 
-// The API server remembers a token as good for ten seconds, also past its end.
-func TestReviewRejectsWhatHasExpired(t *testing.T) {
+// The API server keeps a token as good for ten seconds, even past its end.
+func TestReviewRejectsExpiredTokens(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		now := time.Now().Unix()
 		for claim, good := range map[string]bool{
@@ -326,7 +327,7 @@ func TestReviewRejectsWhatHasExpired(t *testing.T) {
 	})
 }
 
-// A whole review, with a server in place of the API server.
+// A whole review, with a server instead of the API server.
 func TestReviewOverTheWire(t *testing.T) {
 	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var review authenticationv1.TokenReview

@@ -16,8 +16,8 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 )
 
-// userOf is the user of an answer, in slices and maps of its own. Names that no upstream
-// should see are left for [identity.Policy] to refuse.
+// userOf copies the user from an answer. Names that an upstream should never see are left
+// for [identity.Policy] to refuse.
 func userOf(info *authenticationv1.UserInfo) identity.User {
 	user := identity.User{Username: info.Username, UID: info.UID}
 	for _, group := range info.Groups {
@@ -34,9 +34,9 @@ func userOf(info *authenticationv1.UserInfo) identity.User {
 	return user
 }
 
-// reserved are the names that a service account may have: its own, and the groups that
-// Kubernetes gives it (k8s.io/apiserver, pkg/authentication/serviceaccount). Anybody else
-// may have none.
+// reserved are the reserved names that a service account may have: its own, and the groups
+// that Kubernetes gives it (k8s.io/apiserver, pkg/authentication/serviceaccount). Other
+// users may have none.
 func reserved(username string) []string {
 	const prefix = "system:serviceaccount:"
 	rest, found := strings.CutPrefix(username, prefix)
@@ -50,8 +50,9 @@ func reserved(username string) []string {
 	return []string{username, "system:serviceaccounts", "system:serviceaccounts:" + namespace}
 }
 
-// expiry reads when a JWT ends (RFC 7519, section 4.1.4), which the API server has verified
-// and does not say. It is zero for a token that is no JWT, or does not say so either.
+// expiry reads when a JWT ends (RFC 7519, section 4.1.4): the API server has verified that,
+// but the answer does not contain it. It is zero for a token that is not a JWT or has no
+// exp.
 func expiry(token string) time.Time {
 	_, rest, _ := strings.Cut(token, ".")
 	payload, signature, found := strings.Cut(rest, ".")
@@ -62,8 +63,8 @@ func expiry(token string) time.Time {
 	if err != nil {
 		return time.Time{}
 	}
-	// go-jose's decoder tells "exp" from "EXP" and refuses a name that comes twice, of
-	// which the API server may have believed the other one.
+	// go-jose's decoder tells "exp" from "EXP" and refuses a repeated name: the API server may
+	// have believed the other one.
 	var claims struct {
 		Expires *float64 `json:"exp"`
 	}

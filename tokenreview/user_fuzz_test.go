@@ -14,8 +14,8 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 )
 
-// FuzzExpiry reads when anything ends. A time is only read out of a JWT with one exp, which
-// is a number, and is never later than it says.
+// FuzzExpiry reads the expiry of any text. Only a JWT with one numeric exp has a time, which
+// is never later than that exp.
 func FuzzExpiry(f *testing.F) {
 	for _, claims := range []string{
 		`{"exp":1}`, `{"exp":4102444800,"iss":"x"}`, `{"exp":1.5}`, `{"exp":-1}`, `{"exp":1e400}`, `{"exp":1e-999999999}`, `{"exp":"1"}`, `{"exp":null}`,
@@ -33,7 +33,7 @@ func FuzzExpiry(f *testing.F) {
 		}
 		parts := strings.Split(token, ".")
 		if len(parts) != 3 {
-			t.Fatalf("%q is no JWT, and ends at %v", token, got)
+			t.Fatalf("%q is not a JWT, and ends at %v", token, got)
 		}
 		decoded, err := base64.RawURLEncoding.DecodeString(parts[1])
 		if err != nil {

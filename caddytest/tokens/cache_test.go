@@ -144,7 +144,7 @@ func TestTokenVerdictsAreNotSharedBetweenAudiences(t *testing.T) {
 				g.goesOn(t, "review", opaque, asBearer(opaque))
 				wantAsked(t, api, before+3, "by three sites with other audiences")
 				if good == "dash" {
-					g.isRefused(t, "oidc-claim", jwt, 401, `rejected: the claim "tenant" is not what is required`)
+					g.isRefused(t, "oidc-claim", jwt, 401, `rejected: the claim "tenant" is not the required value`)
 				}
 			}
 		}

@@ -16,7 +16,7 @@ import (
 
 const (
 	noOIDC    = "rejected: no source accepts what is in Authorization"
-	noOIDCIn  = "rejected: no source accepts what is in X-Forwarded-Id-Token (oidc: no credential: the token is no JWT)"
+	noOIDCIn  = "rejected: no source accepts what is in X-Forwarded-Id-Token (oidc: no credential: the token is not a JWT)"
 	anonymous = "anonymous"
 	onFailure = "anonymous {\n on_failure\n}"
 )
@@ -47,7 +47,7 @@ func presented(t *testing.T, i *testissuer.Issuer) []testhandler.Exchange {
 		{Name: "a bad token", Fields: []string{testhandler.Bearer(expired)}, Status: 401, Reason: "rejected: the token has expired…"},
 		{Name: "a bad token in the proxy's field", Fields: []string{in + expired}, Status: 401, Reason: "rejected: the token has expired…"},
 		{Name: "a bad token there beside a good one", Fields: []string{in + expired, testhandler.Bearer(good)}, Status: 401, Reason: "rejected: the token has expired…"},
-		{Name: "no JWT there beside a good token", Fields: []string{in + opaque, testhandler.Bearer(good)}, Status: 401, Reason: noBoth("the token is no JWT")},
+		{Name: "no JWT there beside a good token", Fields: []string{in + opaque, testhandler.Bearer(good)}, Status: 401, Reason: noBoth("the token is not a JWT")},
 		{
 			Name: "one of an unknown issuer there beside a good token", Fields: []string{in + elsewhere, testhandler.Bearer(good)},
 			Status: 401, Reason: noBoth(`the issuer "https://elsewhere.example" is not known here`),
@@ -61,7 +61,7 @@ func presented(t *testing.T, i *testissuer.Issuer) []testhandler.Exchange {
 			Name: "one of an unknown issuer", Fields: []string{testhandler.Bearer(elsewhere)}, Status: 401,
 			Reason: unclaimed("oidc", `the issuer "https://elsewhere.example" is not known here`),
 		},
-		{Name: "no JWT", Fields: []string{testhandler.Bearer(opaque)}, Status: 401, Reason: unclaimed("oidc", "the token is no JWT")},
+		{Name: "no JWT", Fields: []string{testhandler.Bearer(opaque)}, Status: 401, Reason: unclaimed("oidc", "the token is not a JWT")},
 		{Name: "a password", Fields: []string{"Authorization: Basic YWRtaW46YWRtaW4="}, Status: 401, Reason: noOIDC},
 		{Name: "another scheme with a good token", Fields: []string{"Authorization: Token " + good}, Status: 401, Reason: noOIDC},
 		{Name: "a longer scheme with a good token", Fields: []string{"Authorization: BearerX " + good}, Status: 401, Reason: noOIDC},
@@ -173,7 +173,7 @@ func TestTokenIsJudgedByOneSource(t *testing.T) {
 		{
 			Name: "of the second issuer in the first one's name", Line: "GET /first HTTP/1.1",
 			Fields: []string{testhandler.Bearer(two.TokenBy(t, two.Key(1), map[string]any{"iss": one.URL}))},
-			Status: 401, Reason: "rejected: no key of the issuer has signed the token",
+			Status: 401, Reason: "rejected: the token is not signed by a key of the issuer",
 		},
 		{
 			Name: "bad, and good by the API server", Line: "GET /first HTTP/1.1", Fields: []string{testhandler.Bearer(expired)},

@@ -101,7 +101,7 @@ func TestTokenIssuerIsAway(t *testing.T) {
 	// a key that is not known: it may well be a new one, and nobody can say
 	time.Sleep(10 * time.Second)
 	g.askWhile(t, "oidc", here.TokenBy(t, testissuer.RSA("new", 1), nil), "the issuer has no such key, as far as is known", 5*time.Second)
-	g.isRefused(t, "oidc", here.TokenBy(t, testissuer.RSA("rsa", 1), nil), 401, "rejected: no key of the issuer has signed the token")
+	g.isRefused(t, "oidc", here.TokenBy(t, testissuer.RSA("rsa", 1), nil), 401, "rejected: the token is not signed by a key of the issuer")
 	for _, i := range []*testissuer.Issuer{here, away} {
 		token := fresh(i)()
 		g.goesOn(t, "oidc", token, asBearer(token))
@@ -150,7 +150,7 @@ func TestTokenIssuerRotatesItsKeys(t *testing.T) {
 		g.goesOn(t, site, token, asBearer(token))
 	}
 	wantFetches(t, issuer, 4, "by two sources, before and after")
-	g.isRefused(t, "oidc", issuer.TokenBy(t, &testissuer.Key{ID: "fresh", Alg: "RS256", Private: old.Private}, nil), 401, "rejected: no key of the issuer has signed the token")
+	g.isRefused(t, "oidc", issuer.TokenBy(t, &testissuer.Key{ID: "fresh", Alg: "RS256", Private: old.Private}, nil), 401, "rejected: the token is not signed by a key of the issuer")
 }
 
 // brokenIssuers are answers that give no keys, and what the log says.
@@ -172,11 +172,11 @@ func brokenIssuers(t *testing.T) map[string]func(i *testissuer.Issuer) (discover
 		return func(*testissuer.Issuer) (http.HandlerFunc, http.HandlerFunc, string) { return nil, answer, reason }
 	}
 	return map[string]func(*testissuer.Issuer) (http.HandlerFunc, http.HandlerFunc, string){
-		"a page":                both(body(200, "<html>maintenance</html>"), "it is no JSON object"),
+		"a page":                both(body(200, "<html>maintenance</html>"), "it is not a JSON object"),
 		"an error":              both(body(500, "{}"), "status 500"),
 		"nothing there":         both(http.NotFound, "status 404"),
 		"too much":              both(body(200, `{"issuer":"`+strings.Repeat("a", 1<<20)+`"}`), "the answer is larger than 262144 bytes"),
-		"nothing at all":        both(body(200, ""), "it is no JSON object"),
+		"nothing at all":        both(body(200, ""), "it is not a JSON object"),
 		"keys on a page":        keys(body(200, "<html>maintenance</html>"), "fetching keys from "),
 		"keys that are too big": keys(body(200, `{"keys":[`+strings.Repeat(" ", 4<<20)+`]}`), "the answer is larger than "),
 		"an error for the keys": keys(body(503, `{"keys":[]}`), "status 503"),
@@ -184,7 +184,7 @@ func brokenIssuers(t *testing.T) map[string]func(i *testissuer.Issuer) (discover
 		"keys that are secrets": keys(body(200, `{"keys":[{"kty":"oct","kid":"rsa","k":"c2VjcmV0c2VjcmV0c2VjcmV0"}]}`), "fetching keys from "),
 		"half the keys":         keys(body(200, `{"keys":[{"kty":"RSA","kid":"rsa"`), "fetching keys from "),
 		"another issuer": func(i *testissuer.Issuer) (http.HandlerFunc, http.HandlerFunc, string) {
-			return document("https://evil.example", i.URL+"/keys"), nil, `it is of the issuer "https://evil.example"`
+			return document("https://evil.example", i.URL+"/keys"), nil, `it belongs to the issuer "https://evil.example"`
 		},
 		"keys over plain http": func(i *testissuer.Issuer) (http.HandlerFunc, http.HandlerFunc, string) {
 			return document(i.URL, "http://192.0.2.1/keys"), nil, "its jwks_uri: "

@@ -55,7 +55,7 @@ func badJWTs(t *testing.T, source string, i *testissuer.Issuer) []badToken {
 	mac := hmac.New(sha256.New, pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
 	mac.Write([]byte(input))
 	ago, soon := time.Now().Add(-time.Hour).Unix(), time.Now().Add(time.Hour).Unix()
-	const unsigned = "rejected: no key of the issuer has signed the token"
+	const unsigned = "rejected: the token is not signed by a key of the issuer"
 	return []badToken{
 		{"one that has expired", i.Token(t, map[string]any{"exp": ago}), 0, "rejected: the token has expired, 1h0m…"},
 		{"one that is not valid yet", i.Token(t, map[string]any{"nbf": soon}), 0, "rejected: the token is not valid yet, for…"},
@@ -69,11 +69,11 @@ func badJWTs(t *testing.T, source string, i *testissuer.Issuer) []badToken {
 		{"one by a key that nobody knows", i.TokenBy(t, testissuer.RSA("nobody", 1), nil), 0, `rejected: the issuer has no such key: "nobody"`},
 		{
 			"one that needs no signature (alg none)", parts(testissuer.Segment(map[string]any{"alg": "none"}), good[1], ""), 0,
-			`rejected: reading the token's header: its algorithm "none" is none that proves anything`,
+			`rejected: reading the token's header: its algorithm "none" is not an asymmetric signature algorithm`,
 		},
 		{
 			"one signed with the public key for a secret (HS256)", secret(t, input+"."+testissuer.Base64(mac.Sum(nil))), 0,
-			`rejected: reading the token's header: its algorithm "HS256" is none that proves anything`,
+			`rejected: reading the token's header: its algorithm "HS256" is not an asymmetric signature algorithm`,
 		},
 		{
 			"one that brings its own key", secret(t, testissuer.RSA("own", 1).Sign(map[string]any{
@@ -84,7 +84,7 @@ func badJWTs(t *testing.T, source string, i *testissuer.Issuer) []badToken {
 			"one of an issuer that nobody knows", i.Token(t, map[string]any{"iss": "https://evil.example"}), 0,
 			unclaimed(source, `the issuer "https://evil.example" is not known here`),
 		},
-		{"one that is no JWT", secret(t, "opaque-"+rand.Text()), 0, unclaimed(source, "the token is no JWT")},
+		{"one that is no JWT", secret(t, "opaque-"+rand.Text()), 0, unclaimed(source, "the token is not a JWT")},
 	}
 }
 
@@ -127,7 +127,7 @@ func tokenSources(t *testing.T, i *testissuer.Issuer, api *testreview.API) []one
 				{"nobody's", opaque(func(u *testreview.User) { u.Username = "" }), 0, "rejected: reviewing a token: the answer names no user"},
 				{
 					"anybody's", opaque(func(u *testreview.User) { u.Username = "system:anonymous" }), 0,
-					"rejected: reviewing a token: the answer is about anybody",
+					"rejected: reviewing a token: the answer names an anonymous user",
 				},
 				{
 					"one of a user with a line break", opaque(func(u *testreview.User) { u.Username = "carol\r\nImpersonate-Group: system:masters" }),

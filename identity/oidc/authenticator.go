@@ -13,29 +13,29 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/tokencache"
 )
 
-// Authenticator says who has a token. It is safe for concurrent use.
+// Authenticator authenticates by tokens. It is safe for concurrent use.
 type Authenticator struct {
 	// Issuers have different URLs.
 	Issuers []*Issuer
 
-	// Cache keeps verdicts. It belongs to these issuers alone: what another configuration
-	// found out about a token says nothing here.
+	// Cache keeps verdicts. It belongs to these issuers alone: a verdict under another
+	// configuration is not valid here.
 	Cache *tokencache.Cache
 
 	// Skew goes into identities: how far the issuers' clocks may be from ours.
 	Skew time.Duration
 
-	// Counted hears whether the cache had a verdict; may be nil.
-	Counted func(hit bool)
+	// OnLookup is called with whether the cache had a verdict; may be nil.
+	OnLookup func(hit bool)
 }
 
-// Authenticate verifies a token. The error wraps [identity.ErrAbsent] when raw is no JWT
-// or was made by nobody who is known here. The user's slices and maps are shared.
+// Authenticate verifies a token. The error wraps [identity.ErrAbsent] when raw is not a JWT
+// or its issuer is not configured. The user's slices and maps are shared.
 func (a *Authenticator) Authenticate(ctx context.Context, raw string) (*identity.Identity, error) {
 	key := a.key(raw)
 	verdict, found, err := a.Cache.Get(key, time.Now())
-	if a.Counted != nil {
-		a.Counted(found)
+	if a.OnLookup != nil {
+		a.OnLookup(found)
 	}
 	if !found {
 		verdict, err = a.judge(ctx, key, raw)
@@ -51,8 +51,8 @@ func (a *Authenticator) Authenticate(ctx context.Context, raw string) (*identity
 	}, nil
 }
 
-// key names the verdict on a token by the keys that there are now: of a key that the
-// issuer has withdrawn no verdict is found again.
+// key names the verdict on a token by the issuers' present keys: once an issuer has
+// withdrawn a key, no verdict that rests on it is found.
 func (a *Authenticator) key(raw string) tokencache.Key {
 	var buf [64]byte // more issuers take an allocation
 	generations := buf[:0]
@@ -70,7 +70,7 @@ func (a *Authenticator) judge(ctx context.Context, key tokencache.Key, raw strin
 	for _, issuer := range a.Issuers {
 		if issuer.URL == token.issuer() {
 			return a.Cache.Judge(ctx, key, func(ctx context.Context, _ bool) (tokencache.Verdict, error) {
-				return issuer.judge(ctx, token)
+				return issuer.verdict(ctx, token)
 			})
 		}
 	}
@@ -78,8 +78,8 @@ func (a *Authenticator) judge(ctx context.Context, key tokencache.Key, raw strin
 		identity.ErrAbsent, identity.Quote(token.issuer()))
 }
 
-// judge verifies a token and makes a user of its claims.
-func (i *Issuer) judge(ctx context.Context, token *unverified) (tokencache.Verdict, error) {
+// verdict verifies a token and maps its claims to a user.
+func (i *Issuer) verdict(ctx context.Context, token *unverified) (tokencache.Verdict, error) {
 	expires, err := i.verify(ctx, token, time.Now())
 	if err != nil {
 		return tokencache.Verdict{}, err

@@ -31,8 +31,8 @@ const (
 	clientID  = "dashboard"
 )
 
-// mint makes tokens as an issuer does, and as no issuer would: header and payload are
-// signed as they are written.
+// mint makes tokens, both those that an issuer makes and those that no issuer would: header
+// and payload are signed exactly as given.
 type mint struct {
 	key *ecdsa.PrivateKey
 }
@@ -46,7 +46,7 @@ func newMint(tb testing.TB) *mint {
 	return &mint{key}
 }
 
-// keys are what the issuer publishes.
+// keys are those that the issuer publishes.
 func (m *mint) keys() *fakeKeys { return &fakeKeys{public: []crypto.PublicKey{m.key.Public()}} }
 
 // token makes a token with an ordinary header.
@@ -55,7 +55,7 @@ func (m *mint) token(tb testing.TB, payload string) string {
 	return m.sign(tb, `{"alg":"ES256","kid":"k1","typ":"JWT"}`, payload)
 }
 
-// sign makes a token of these very texts (RFC 7515, section 5.1; RFC 7518, section 3.4).
+// sign makes a token of exactly these texts (RFC 7515, section 5.1; RFC 7518, section 3.4).
 func (m *mint) sign(tb testing.TB, header, payload string) string {
 	tb.Helper()
 	return m.signRaw(tb, encode(header)+"."+encode(payload))
@@ -90,14 +90,14 @@ func joseToken(tb testing.TB, algorithm jose.SignatureAlgorithm, key any, payloa
 // members are those of a JSON object.
 type members map[string]any
 
-// gone is the value of a claim that is left out.
+// gone is the value that leaves a claim out.
 type gone struct{}
 
-// in is a time, from now.
+// in is a time, counted from now.
 type in time.Duration
 
-// claims is the payload of alice's token, good for an hour, with some of it changed, and
-// with more of it added as it is written.
+// claims is the payload of alice's token, good for an hour, with these changes, and with
+// more members appended as they are written.
 func claims(changes members, more ...string) string {
 	object := members{"iss": issuerURL, "aud": clientID, "sub": "alice", "iat": in(0), "exp": in(time.Hour)}
 	maps.Copy(object, changes)
@@ -116,24 +116,24 @@ func claims(changes members, more ...string) string {
 	return strings.Join(append([]string{strings.TrimSuffix(string(text), "}")}, more...), ",") + "}"
 }
 
-// raw is a value as it is written.
+// raw is a JSON value as it is written.
 func raw(text string) json.RawMessage { return json.RawMessage(text) }
 
-// fakeKeys are the keys of an issuer, and count how often they are asked.
+// fakeKeys are the keys of an issuer; they count how often they are asked.
 type fakeKeys struct {
 	public     []crypto.PublicKey
-	yes        bool  // to everything, as if everybody had the issuer's key
-	err        error // returned instead of any answer
+	yes        bool  // accepts every signature
+	err        error // returned for every token
 	generation atomic.Uint64
 	asked      atomic.Int64
-	wait       chan struct{} // when there is one, the answer waits until it is closed
+	wait       chan struct{} // if set, the answer waits until it is closed
 }
 
 // VerifySignature implements [Keys].
 func (k *fakeKeys) VerifySignature(_ context.Context, token string, header Header) ([]byte, error) {
 	k.asked.Add(1)
 	if k.wait != nil {
-		<-k.wait // whatever ctx says: the verdict is for others, too
+		<-k.wait // even if ctx has ended: the verdict is for other requests, too
 	}
 	if k.err != nil {
 		return nil, k.err
@@ -156,7 +156,7 @@ func (k *fakeKeys) VerifySignature(_ context.Context, token string, header Heade
 // Generation implements [Keys].
 func (k *fakeKeys) Generation() uint64 { return k.generation.Load() }
 
-// newIssuer is an issuer as most are configured.
+// newIssuer is an issuer with the usual configuration.
 func newIssuer(keys Keys) *Issuer {
 	return &Issuer{
 		URL:        issuerURL,
@@ -177,8 +177,8 @@ func newAuthenticator(tb testing.TB, issuers ...*Issuer) *Authenticator {
 	return &Authenticator{Issuers: issuers, Cache: cache, Skew: 10 * time.Second}
 }
 
-// wantRefusal wants an error that wraps this sentinel alone and says reason, or none
-// where sentinel is nil. Nothing of the token may be in it.
+// wantRefusal wants an error that wraps this sentinel alone and contains reason, or no error
+// if sentinel is nil. The error must not contain any part of the token.
 func wantRefusal(tb testing.TB, token string, err, sentinel error, reason string) {
 	tb.Helper()
 	switch {

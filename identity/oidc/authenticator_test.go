@@ -21,7 +21,7 @@ import (
 
 const otherURL = "https://other.example.com"
 
-// wantAsked wants keys to have been asked so often since the test began.
+// wantAsked checks how often keys have been asked since the test began.
 func wantAsked(tb testing.TB, keys *fakeKeys, want int64) {
 	tb.Helper()
 	if got := keys.asked.Load(); got != want {
@@ -42,7 +42,7 @@ func TestVerdictIsKept(t *testing.T) {
 	keys := m.keys()
 	a := newAuthenticator(t, newIssuer(keys))
 	var counted []bool
-	a.Counted = func(hit bool) { counted = append(counted, hit) }
+	a.OnLookup = func(hit bool) { counted = append(counted, hit) }
 	token := m.token(t, claims(members{"groups": []string{"dev"}, "jti": "1", "name": "Alice"}))
 	first, err := a.Authenticate(t.Context(), token)
 	if err != nil {
@@ -63,7 +63,7 @@ func TestVerdictIsKept(t *testing.T) {
 	if want := []bool{false, true}; !slices.Equal(counted, want) {
 		t.Errorf("counted are %v, want %v", counted, want)
 	}
-	first.Username, second.Groups = "root", []string{"system:masters"} // the identity is the caller's
+	first.Username, second.Groups = "root", []string{"system:masters"} // the caller owns the identity
 	wantUser(t, a, token, "oidc:alice", nil, "")
 	// the same claims under another signature are another token
 	wantUser(t, a, m.token(t, claims(members{"groups": []string{"dev"}, "jti": "1", "name": "Alice"})), "oidc:alice", nil, "")
@@ -128,8 +128,8 @@ func TestNothingIsKeptOfAnOutage(t *testing.T) {
 	wantAsked(t, keys, 4)
 }
 
-// A verdict that is kept for an hour ends with the token, and one within the skew is not
-// kept at all.
+// A verdict with a TTL of an hour ends with the token, and the verdict on a token within the
+// skew is not kept at all.
 func TestVerdictIsNotKeptPastTheToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMint(t)
@@ -169,13 +169,13 @@ func TestVerdictIsNotKeptForLong(t *testing.T) {
 	})
 }
 
-// A token that is not for this source may be for another one, now or after a reload.
+// A token that is absent for this source may be for another one, now or after a reload.
 func TestNothingIsKeptOfUnknownIssuers(t *testing.T) {
 	m := newMint(t)
 	keys := m.keys()
 	a := newAuthenticator(t, otherIssuer(newMint(t).keys()))
 	counted := 0
-	a.Counted = func(hit bool) {
+	a.OnLookup = func(hit bool) {
 		if hit {
 			counted++
 		}
@@ -183,7 +183,7 @@ func TestNothingIsKeptOfUnknownIssuers(t *testing.T) {
 	token := m.token(t, claims(nil))
 	for range 2 {
 		wantUser(t, a, token, "", identity.ErrAbsent, "not known here")
-		wantUser(t, a, "opaque", "", identity.ErrAbsent, "no JWT")
+		wantUser(t, a, "opaque", "", identity.ErrAbsent, "not a JWT")
 	}
 	if counted != 0 {
 		t.Errorf("%d verdicts were kept", counted)
@@ -193,7 +193,7 @@ func TestNothingIsKeptOfUnknownIssuers(t *testing.T) {
 	wantUser(t, known, token, "oidc:alice", nil, "")
 }
 
-func TestTwoIssuersDoNotSpeakForEachOther(t *testing.T) {
+func TestTwoIssuersDoNotSignForEachOther(t *testing.T) {
 	one, other := newMint(t), newMint(t)
 	oneKeys, otherKeys := one.keys(), other.keys()
 	a := newAuthenticator(t, newIssuer(oneKeys), otherIssuer(otherKeys))
@@ -207,7 +207,7 @@ func TestTwoIssuersDoNotSpeakForEachOther(t *testing.T) {
 		{"the first, signed by the second", other.token(t, claims(nil)), "", identity.ErrRejected},
 		{"the second, signed by the first", one.token(t, otherClaims), "", identity.ErrRejected},
 	}
-	for range 2 { // the second time out of the cache
+	for range 2 { // the second time from the cache
 		for _, test := range tests {
 			t.Run(test.name, func(t *testing.T) { wantUser(t, a, test.token, test.user, test.want, "") })
 		}
@@ -216,8 +216,8 @@ func TestTwoIssuersDoNotSpeakForEachOther(t *testing.T) {
 	wantAsked(t, otherKeys, 2)
 }
 
-// An issuer's key that is withdrawn here and appears there is not the same set of keys,
-// although all the keys together are.
+// If a key moves from one issuer to the other, their sets of keys are not the same, although
+// all the keys together are.
 func TestVerdictIsNotFoundAgainWhenIssuersSwapTheirKeys(t *testing.T) {
 	one, other := newMint(t), newMint(t)
 	oneKeys, otherKeys := one.keys(), other.keys()
@@ -235,7 +235,7 @@ func TestVerdictIsNotFoundAgainWhenIssuersSwapTheirKeys(t *testing.T) {
 func TestVerdictRestsOnTheKeysOfAllIssuers(t *testing.T) {
 	m := newMint(t)
 	issuers := []*Issuer{newIssuer(m.keys())}
-	for n := range 12 { // more than there is room for without an allocation
+	for n := range 12 { // more than fit without an allocation
 		issuer := otherIssuer(&fakeKeys{public: []crypto.PublicKey{}})
 		issuer.URL = fmt.Sprintf("%s/%d", otherURL, n)
 		issuers = append(issuers, issuer)
@@ -253,7 +253,7 @@ func TestVerdictRestsOnTheKeysOfAllIssuers(t *testing.T) {
 	wantUser(t, a, token, "oidc:alice", nil, "")
 }
 
-func TestManyRequestsAreOneVerification(t *testing.T) {
+func TestManyRequestsCauseOneVerification(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMint(t)
 		keys := m.keys()
@@ -307,12 +307,12 @@ func TestAuthenticatorIsUsedByMany(t *testing.T) {
 	}
 }
 
-// Every request with a token takes this way. The median is what counts: the race detector
-// has a sync.Pool throw every fourth value away.
+// Every request with a token takes this way. The test looks at the median, since the race
+// detector has a sync.Pool throw every fourth value away.
 func TestHitAllocatesLittle(t *testing.T) {
 	m := newMint(t)
 	a := newAuthenticator(t, newIssuer(m.keys()))
-	a.Counted = func(bool) {}
+	a.OnLookup = func(bool) {}
 	token := m.token(t, claims(members{"groups": []string{"dev", "ops"}}))
 	wantUser(t, a, token, "oidc:alice", nil, "")
 	runs := make([]float64, 99)

@@ -10,20 +10,20 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 )
 
-// Claims are what a token says, by name. Values are what JSON makes of them: string,
+// Claims are the claims of a token, by name. Values are of the types that JSON has: string,
 // float64, bool, nil, []any or map[string]any.
 type Claims map[string]any
 
-// Mapper makes a user of the claims of a token that has been verified. The error wraps
-// [identity.ErrRejected] when the claims are not what they must be.
+// Mapper maps the claims of a verified token to a user. The error wraps
+// [identity.ErrRejected] when the claims do not meet the mapper's rules.
 type Mapper interface {
 	Map(ctx context.Context, claims Claims) (identity.User, error)
 }
 
-// ParseClaims reads the payload of a token. Names that are there twice, also in another
-// case and at any depth, are refused: of two readers, such as this one and the API
-// server, each could believe another value (CVE-2022-2385). So is what is not UTF-8, in
-// which two names could become one.
+// ParseClaims reads the payload of a token. A name that appears twice is refused, also in
+// another case and at any depth: two readers, such as this one and the API server, could
+// each believe another value (CVE-2022-2385). Text that is not UTF-8 is refused too, since
+// two names in it could become one.
 func ParseClaims(payload []byte) (Claims, error) {
 	value, err := parseJSON(payload)
 	if err != nil {
@@ -31,7 +31,7 @@ func ParseClaims(payload []byte) (Claims, error) {
 	}
 	object, ok := value.(map[string]any)
 	if !ok {
-		return nil, errors.New("the text is no JSON object")
+		return nil, errors.New("the text is not a JSON object")
 	}
 	return object, nil
 }

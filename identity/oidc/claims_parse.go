@@ -15,35 +15,36 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 )
 
-// maxNames is for how many names there is room from the start: a token has about twenty.
+// maxNames is the number of names that an object has room for at first: a token has about
+// twenty.
 const maxNames = 32
 
-// parseJSON reads JSON (RFC 8259) in which no object has a name twice, also in another case,
-// and all of which is UTF-8. No decoder here is that strict: encoding/json lets the last of two
-// equal names win, jose's refuses equal names and takes "SUB" beside "sub", and both replace
-// what is not UTF-8, so that two names may become one. FuzzParseClaims holds this parser to
-// both. Jose's decoder and a second pass over the names would do the same in about four times
-// the time (BenchmarkParseJSON, an ID token: 54 µs, and 13 µs here).
+// parseJSON reads JSON (RFC 8259) in UTF-8 in which no object has a name twice, also in
+// another case. Other decoders are less strict: encoding/json lets the last of two equal
+// names win, jose's refuses equal names but accepts "SUB" beside "sub", and both replace
+// bytes that are not UTF-8, so that two names may become one. FuzzParseClaims compares this
+// parser with both. Jose's decoder and a second pass over the names would do the same in
+// about four times the time (BenchmarkParseJSON, an ID token: 54 µs, and 13 µs here).
 func parseJSON(text []byte) (any, error) {
 	switch {
 	case !utf8.Valid(text):
 		return nil, errors.New("the text is not UTF-8")
 	case !json.Valid(text):
-		return nil, errors.New("the text is no JSON")
+		return nil, errors.New("the text is not JSON")
 	}
 	names := min(bytes.Count(text, []byte(":")), maxNames)
 	return (&parser{text: string(text), names: names}).value()
 }
 
-// parser makes values of a text that encoding/json has found to be valid, so that it has
-// no mistakes to look for, and does not recurse without bounds.
+// parser makes values of a text that encoding/json has found to be valid, so the parser need
+// not look for mistakes, and its recursion is bounded.
 type parser struct {
 	text  string
 	at    int
-	names int // how many the outermost object has room for
+	names int // the room of the outermost object
 }
 
-// peek returns the next character that is no blank.
+// peek returns the next character that is not white space.
 func (p *parser) peek() byte {
 	for {
 		switch c := p.text[p.at]; c {
@@ -62,7 +63,7 @@ func (p *parser) value() (any, error) {
 	case '[':
 		return p.array()
 	case '"':
-		// a copy: whoever keeps a value need not keep the whole token
+		// a copy, so that a value that is kept does not keep the whole token in memory
 		return strings.Clone(p.string()), nil
 	case 't':
 		p.at += len("true")
@@ -81,7 +82,7 @@ func (p *parser) value() (any, error) {
 func (p *parser) object() (any, error) {
 	object := make(map[string]any, p.names)
 	p.names = 0
-	var folded map[string]bool // names that are not folded as they stand, folded
+	var folded map[string]bool // folded forms of the names that folding changes
 	for p.at++; p.peek() != '}'; {
 		if p.text[p.at] == ',' {
 			p.at++
@@ -110,8 +111,8 @@ func (p *parser) object() (any, error) {
 	return object, nil
 }
 
-// fold is the same for names that some reader takes for one: Go's encoding/json takes
-// "\u017fub", with the long s, for "sub" too.
+// fold returns the same text for names that some reader treats as equal: Go's encoding/json
+// accepts "\u017fub", with the long s, for "sub" too.
 func fold(name string) string {
 	for i := range len(name) {
 		if c := name[i]; c >= utf8.RuneSelf || 'A' <= c && c <= 'Z' {

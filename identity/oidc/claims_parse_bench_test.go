@@ -11,8 +11,8 @@ import (
 	"github.com/go-jose/go-jose/v4/json"
 )
 
-// BenchmarkParseJSON compares the parser with jose's decoder and a walk over what it has
-// read, which together refuse the same texts.
+// BenchmarkParseJSON compares the parser with jose's decoder and a walk over the values,
+// which together refuse the same texts.
 func BenchmarkParseJSON(b *testing.B) {
 	text := []byte(benchClaims())
 	for name, parse := range map[string]func([]byte) (any, error){"own": parseJSON, "jose": parseByJose} {

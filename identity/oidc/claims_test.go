@@ -11,7 +11,7 @@ import (
 	"unicode"
 )
 
-func TestClaimsAreWhatJSONMakesOfThem(t *testing.T) {
+func TestClaimsHaveTheTypesOfJSON(t *testing.T) {
 	claims, err := ParseClaims([]byte(" {\"s\" : \"a\\u00e9\\n\\\"\\\\\\ud83d\\ude00\" ,\t\"\": \"\",\n\"n\":-1.5e3,\"0\":0, \"t\":true,\"f\":false," +
 		"\"z\":null, \"l\":[ ],\"m\":[1, \"x\", [null] ,{}],\"o\":{ },\"p\":{\"s\":{\"S\":1}}, \"\\u0061\":\"ключ\"}\r\n"))
 	want := Claims{
@@ -25,7 +25,7 @@ func TestClaimsAreWhatJSONMakesOfThem(t *testing.T) {
 }
 
 // CVE-2022-2385 of aws-iam-authenticator: the same parameter twice, once in another case,
-// and two readers took one each.
+// and two readers each believed another one.
 func TestClaimsThatTwoReadersReadInTwoWays(t *testing.T) {
 	tests := []struct {
 		name, payload, reason string
@@ -53,28 +53,28 @@ func TestClaimsThatTwoReadersReadInTwoWays(t *testing.T) {
 		{"names that merely resemble", `{"sub":1,"sub ":2,"su":3,"ѕub":4}`, ""},
 		{"a long name is not shown in full", `{"` + strings.Repeat("x", 999) + `":1,"` + strings.Repeat("x", 999) + `":2}`, "(999 bytes)"},
 
-		{"nothing", ``, "no JSON"},
-		{"a list", `[{"sub":"alice"}]`, "no JSON object"},
-		{"null", `null`, "no JSON object"},
-		{"a string", `"sub"`, "no JSON object"},
-		{"a number", `1`, "no JSON object"},
-		{"an object and more", `{"sub":"alice"} {"sub":"eve"}`, "no JSON"},
-		{"an object and a NUL", "{\"sub\":\"alice\"}\x00", "no JSON"},
-		{"an object that does not end", `{"sub":"alice"`, "no JSON"},
-		{"a name without quotes", `{sub:"alice"}`, "no JSON"},
-		{"a trailing comma", `{"sub":"alice",}`, "no JSON"},
-		{"a comment", `{"sub":"alice"/**/}`, "no JSON"},
-		{"a byte order mark", "\ufeff{\"sub\":\"alice\"}", "no JSON"},
-		{"a control character in a string", "{\"sub\":\"a\x01\"}", "no JSON"},
-		{"UTF-16", "{\x00\"\x00s\x00\"\x00:\x001\x00}\x00", "no JSON"},
-		// what is not UTF-8 becomes U+FFFD, and with it two users one
+		{"nothing", ``, "not JSON"},
+		{"a list", `[{"sub":"alice"}]`, "not a JSON object"},
+		{"null", `null`, "not a JSON object"},
+		{"a string", `"sub"`, "not a JSON object"},
+		{"a number", `1`, "not a JSON object"},
+		{"an object and more", `{"sub":"alice"} {"sub":"eve"}`, "not JSON"},
+		{"an object and a NUL", "{\"sub\":\"alice\"}\x00", "not JSON"},
+		{"an object that does not end", `{"sub":"alice"`, "not JSON"},
+		{"a name without quotes", `{sub:"alice"}`, "not JSON"},
+		{"a trailing comma", `{"sub":"alice",}`, "not JSON"},
+		{"a comment", `{"sub":"alice"/**/}`, "not JSON"},
+		{"a byte order mark", "\ufeff{\"sub\":\"alice\"}", "not JSON"},
+		{"a control character in a string", "{\"sub\":\"a\x01\"}", "not JSON"},
+		{"UTF-16", "{\x00\"\x00s\x00\"\x00:\x001\x00}\x00", "not JSON"},
+		// bytes that are not UTF-8 become U+FFFD, so that two users could become one
 		{"a value that is not UTF-8", "{\"sub\":\"\xff\"}", "not UTF-8"},
 		{"a name that is not UTF-8", "{\"sub\xff\":1,\"sub\xfe\":2}", "not UTF-8"},
 		{"an overlong NUL", "{\"sub\":\"\xc0\x80\"}", "not UTF-8"},
-		{"a number that no float holds", `{"exp":1e999}`, "too large"},
+		{"a number that is too large for a float", `{"exp":1e999}`, "too large"},
 		{"one of them in a list", `{"a":[1,{"b":-1e999}]}`, "too large"},
 		{"as deep as it goes", nested(9999), ""},
-		{"and one deeper", nested(10000), "no JSON"},
+		{"and one deeper", nested(10000), "not JSON"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -96,9 +96,9 @@ func nested(depth int) string {
 	return `{"a":` + strings.Repeat("[", depth) + strings.Repeat("]", depth) + "}"
 }
 
-// A token is read before anything is known of who sends it. One that has two thousand
-// names in mixed case must not cost the square of that: it was 100 ms for 16 KiB.
-func TestManyNamesCostWhatTheyAre(t *testing.T) {
+// A token is read before its client is authenticated. Two thousand names in mixed case must
+// not cost the square of that: they took 100 ms for 16 KiB.
+func TestManyNamesCostLinearTime(t *testing.T) {
 	var payload strings.Builder
 	const names = 2000
 	for n := range names {
@@ -115,8 +115,8 @@ func TestManyNamesCostWhatTheyAre(t *testing.T) {
 	}
 }
 
-// What decodes into a struct, as go-oidc does, compares names under simple folding.
-func TestFoldJoinsWhatReadersTakeForOneName(t *testing.T) {
+// Decoders into a struct, such as go-oidc's, compare names under simple folding.
+func TestFoldJoinsNamesThatReadersTreatAsEqual(t *testing.T) {
 	folded := 0
 	for r := rune(0); r <= unicode.MaxRune; r++ {
 		if !unicode.IsLetter(r) && unicode.SimpleFold(r) == r {

@@ -25,11 +25,11 @@ const (
 	// maxDiscovery is how long the document may be, in bytes.
 	maxDiscovery = 256 << 10
 
-	// discoveryLife is how long it is believed where the keys are.
+	// discoveryLife is for how long the document is believed about where the keys are.
 	discoveryLife = 12 * time.Hour
 )
 
-// discovery knows where an issuer's keys are. It is used by one fetch at a time.
+// discovery finds where an issuer's keys are. It is used by one fetch at a time.
 type discovery struct {
 	issuer   string
 	document *url.URL // nil: keys is configured
@@ -37,11 +37,11 @@ type discovery struct {
 	found    time.Time
 }
 
-// newDiscovery judges what is configured.
+// newDiscovery checks the configured URLs.
 func newDiscovery(config *RemoteConfig) (*discovery, error) {
 	switch {
 	case config.JWKSURL != "" && config.DiscoveryURL != "":
-		return nil, errors.New("there is a jwks url, so that nothing is discovered, and a discovery url")
+		return nil, errors.New("a jwks url and a discovery url are both set, and only one of them can be used")
 	case config.JWKSURL != "":
 		keys, err := fetch.ParseSecureURL(config.JWKSURL)
 		if err != nil {
@@ -55,7 +55,7 @@ func newDiscovery(config *RemoteConfig) (*discovery, error) {
 	if raw == "" {
 		raw, what = strings.TrimSuffix(config.Issuer, "/")+wellKnown, "issuer"
 		if strings.ContainsAny(config.Issuer, "?#") {
-			return nil, errors.New("parsing issuer: a query or fragment, below which there is no discovery document")
+			return nil, errors.New("parsing issuer: it has a query or fragment, so no discovery document can be below it")
 		}
 	}
 	document, err := fetch.ParseSecureURL(raw)
@@ -65,7 +65,7 @@ func newDiscovery(config *RemoteConfig) (*discovery, error) {
 	return &discovery{issuer: config.Issuer, document: document}, nil
 }
 
-// find returns where the keys are. fresh says that asking again at once is of no use.
+// find returns where the keys are. fresh says that asking again at once would not help.
 func (d *discovery) find(ctx context.Context, f *fetcher) (keys *url.URL, fresh bool, err error) {
 	if d.document == nil {
 		return d.keys, true, nil
@@ -85,28 +85,28 @@ func (d *discovery) find(ctx context.Context, f *fetcher) (keys *url.URL, fresh 
 	return keys, true, nil
 }
 
-// forget has find ask again: the keys are not where they were.
+// forget has find ask again, because the keys are no longer where they were.
 func (d *discovery) forget() {
 	if d.document != nil {
 		d.keys = nil
 	}
 }
 
-// parseDiscovery reads the document (OpenID Connect Discovery 1.0, section 4.3). One that
-// speaks for another issuer is refused, to the byte: on a host with several issuers, one
-// of them could have its keys believed for another's tokens.
+// parseDiscovery reads the document (OpenID Connect Discovery 1.0, section 4.3). Its issuer
+// must be equal to the configured one, byte for byte: otherwise, on a host with several
+// issuers, one of them could have its keys believed for the tokens of another.
 func parseDiscovery(content []byte, issuer string) (*url.URL, error) {
 	var document struct {
 		Issuer string `json:"issuer"`
 		Keys   string `json:"jwks_uri"`
 	}
-	// jose's encoding/json: names are case-sensitive, and one that is there twice is an error
+	// jose's encoding/json: names are case-sensitive, and a repeated name is an error
 	if err := json.Unmarshal(content, &document); err != nil {
-		return nil, errors.New("it is no JSON object with strings for issuer and jwks_uri, or has a name twice")
+		return nil, errors.New("it is not a JSON object with strings for issuer and jwks_uri, or has a name twice")
 	}
 	switch {
 	case document.Issuer != issuer:
-		return nil, fmt.Errorf("it is of the issuer %s", identity.Quote(document.Issuer))
+		return nil, fmt.Errorf("it belongs to the issuer %s", identity.Quote(document.Issuer))
 	case document.Keys == "":
 		return nil, errors.New("it has no jwks_uri")
 	}

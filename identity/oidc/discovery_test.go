@@ -21,26 +21,26 @@ func TestRemoteConfig(t *testing.T) {
 		document string // the discovery document's URL
 		want     string // the error
 	}{
-		"an issuer":                          {RemoteConfig{Issuer: "https://idp.example"}, "https://idp.example/.well-known/openid-configuration", ""},
-		"an issuer with a slash":             {RemoteConfig{Issuer: "https://idp.example/"}, "https://idp.example/.well-known/openid-configuration", ""},
-		"an issuer with a path":              {RemoteConfig{Issuer: "https://idp.example:8443/realms/a/"}, "https://idp.example:8443/realms/a/.well-known/openid-configuration", ""},
-		"an issuer on this machine":          {RemoteConfig{Issuer: "http://127.0.0.1:5556/dex"}, "http://127.0.0.1:5556/dex/.well-known/openid-configuration", ""},
-		"an issuer on this machine, IPv6":    {RemoteConfig{Issuer: "http://[::1]:5556"}, "http://[::1]:5556/.well-known/openid-configuration", ""},
-		"an issuer on this machine, by name": {RemoteConfig{Issuer: "http://LocalHost"}, "http://LocalHost/.well-known/openid-configuration", ""},
-		"discovery elsewhere":                {RemoteConfig{Issuer: "accounts.example", DiscoveryURL: "https://idp.example/config?p=a"}, "https://idp.example/config?p=a", ""},
-		"keys without discovery":             {RemoteConfig{JWKSURL: "https://idp.example/keys?v=1"}, "", ""},
-		"keys for an issuer that is no url":  {RemoteConfig{Issuer: "x", JWKSURL: "https://idp.example/keys"}, "", ""},
-		"nothing":                            {RemoteConfig{}, "", "neither an issuer nor a jwks url"},
-		"discovery for no issuer":            {RemoteConfig{DiscoveryURL: "https://idp.example/config"}, "", "neither an issuer nor a jwks url"},
-		"keys and discovery":                 {RemoteConfig{Issuer: "x", JWKSURL: "https://idp.example/keys", DiscoveryURL: "https://idp.example/config"}, "", "nothing is discovered"},
-		"an issuer that is no url":           {RemoteConfig{Issuer: "accounts.example"}, "", "parsing issuer"},
-		"an issuer with a query":             {RemoteConfig{Issuer: "https://idp.example?a=b"}, "", "query"},
-		"an issuer with a fragment":          {RemoteConfig{Issuer: "https://idp.example#a"}, "", "fragment"},
-		"an issuer over plain http":          {RemoteConfig{Issuer: "http://idp.example"}, "", "not a loopback address"},
-		"discovery over plain http":          {RemoteConfig{Issuer: "x", DiscoveryURL: "http://10.0.0.1/"}, "", "parsing discovery url"},
-		"keys over plain http":               {RemoteConfig{JWKSURL: "http://idp.example/keys"}, "", "parsing jwks url"},
-		"a password":                         {RemoteConfig{JWKSURL: "https://u:secret@idp.example/keys"}, "", "user name"},
-		"a password in what is no url":       {RemoteConfig{JWKSURL: "https://u:secret@idp.example:x/keys"}, "", "not a url"},
+		"an issuer":                            {RemoteConfig{Issuer: "https://idp.example"}, "https://idp.example/.well-known/openid-configuration", ""},
+		"an issuer with a slash":               {RemoteConfig{Issuer: "https://idp.example/"}, "https://idp.example/.well-known/openid-configuration", ""},
+		"an issuer with a path":                {RemoteConfig{Issuer: "https://idp.example:8443/realms/a/"}, "https://idp.example:8443/realms/a/.well-known/openid-configuration", ""},
+		"an issuer on this machine":            {RemoteConfig{Issuer: "http://127.0.0.1:5556/dex"}, "http://127.0.0.1:5556/dex/.well-known/openid-configuration", ""},
+		"an issuer on this machine, IPv6":      {RemoteConfig{Issuer: "http://[::1]:5556"}, "http://[::1]:5556/.well-known/openid-configuration", ""},
+		"an issuer on this machine, by name":   {RemoteConfig{Issuer: "http://LocalHost"}, "http://LocalHost/.well-known/openid-configuration", ""},
+		"discovery elsewhere":                  {RemoteConfig{Issuer: "accounts.example", DiscoveryURL: "https://idp.example/config?p=a"}, "https://idp.example/config?p=a", ""},
+		"keys without discovery":               {RemoteConfig{JWKSURL: "https://idp.example/keys?v=1"}, "", ""},
+		"keys for an issuer that is not a url": {RemoteConfig{Issuer: "x", JWKSURL: "https://idp.example/keys"}, "", ""},
+		"nothing":                              {RemoteConfig{}, "", "neither an issuer nor a jwks url"},
+		"discovery without an issuer":          {RemoteConfig{DiscoveryURL: "https://idp.example/config"}, "", "neither an issuer nor a jwks url"},
+		"keys and discovery":                   {RemoteConfig{Issuer: "x", JWKSURL: "https://idp.example/keys", DiscoveryURL: "https://idp.example/config"}, "", "only one of them can be used"},
+		"an issuer that is not a url":          {RemoteConfig{Issuer: "accounts.example"}, "", "parsing issuer"},
+		"an issuer with a query":               {RemoteConfig{Issuer: "https://idp.example?a=b"}, "", "query"},
+		"an issuer with a fragment":            {RemoteConfig{Issuer: "https://idp.example#a"}, "", "fragment"},
+		"an issuer over plain http":            {RemoteConfig{Issuer: "http://idp.example"}, "", "not a loopback address"},
+		"discovery over plain http":            {RemoteConfig{Issuer: "x", DiscoveryURL: "http://10.0.0.1/"}, "", "parsing discovery url"},
+		"keys over plain http":                 {RemoteConfig{JWKSURL: "http://idp.example/keys"}, "", "parsing jwks url"},
+		"a password":                           {RemoteConfig{JWKSURL: "https://u:secret@idp.example/keys"}, "", "user name"},
+		"a password in a broken url":           {RemoteConfig{JWKSURL: "https://u:secret@idp.example:x/keys"}, "", "not a url"},
 	} {
 		keys, err := NewRemoteKeys(test.config)
 		if (err == nil) != (test.want == "") || err != nil && (!strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "secret")) {
@@ -65,15 +65,15 @@ func TestDiscoveryDocuments(t *testing.T) {
 	for name, test := range map[string]struct{ document, want string }{
 		"good":                           {`{"issuer":"https://idp.example/a","jwks_uri":"https://keys.example:8443/a?b=c","x":[{"issuer":1}]}`, ""},
 		"keys on this machine":           {`{"issuer":"https://idp.example/a","jwks_uri":"http://localhost:8080/keys"}`, ""},
-		"another issuer":                 {`{"issuer":"https://idp.example/b","jwks_uri":"https://keys.example"}`, `of the issuer "https://idp.example/b"`},
-		"an issuer with a slash":         {`{"issuer":"https://idp.example/a/","jwks_uri":"https://keys.example"}`, "of the issuer"},
-		"an issuer in another case":      {`{"issuer":"https://IDP.example/a","jwks_uri":"https://keys.example"}`, "of the issuer"},
-		"an issuer with a blank":         {`{"issuer":"https://idp.example/a ","jwks_uri":"https://keys.example"}`, "of the issuer"},
-		"an issuer with a template":      {`{"issuer":"https://idp.example/{tenantid}","jwks_uri":"https://keys.example"}`, "of the issuer"},
-		"no issuer":                      {`{"jwks_uri":"https://keys.example"}`, `of the issuer ""`},
-		"Issuer":                         {`{"Issuer":"https://idp.example/a","jwks_uri":"https://keys.example"}`, `of the issuer ""`},
+		"another issuer":                 {`{"issuer":"https://idp.example/b","jwks_uri":"https://keys.example"}`, `to the issuer "https://idp.example/b"`},
+		"an issuer with a slash":         {`{"issuer":"https://idp.example/a/","jwks_uri":"https://keys.example"}`, "to the issuer"},
+		"an issuer in another case":      {`{"issuer":"https://IDP.example/a","jwks_uri":"https://keys.example"}`, "to the issuer"},
+		"an issuer with a blank":         {`{"issuer":"https://idp.example/a ","jwks_uri":"https://keys.example"}`, "to the issuer"},
+		"an issuer with a template":      {`{"issuer":"https://idp.example/{tenantid}","jwks_uri":"https://keys.example"}`, "to the issuer"},
+		"no issuer":                      {`{"jwks_uri":"https://keys.example"}`, `to the issuer ""`},
+		"Issuer":                         {`{"Issuer":"https://idp.example/a","jwks_uri":"https://keys.example"}`, `to the issuer ""`},
 		"an issuer twice":                {`{"issuer":"https://idp.example/b","issuer":"https://idp.example/a","jwks_uri":"https://keys.example"}`, "twice"},
-		"an issuer that is a list":       {`{"issuer":["https://idp.example/a"],"jwks_uri":"https://keys.example"}`, "no JSON object"},
+		"an issuer that is a list":       {`{"issuer":["https://idp.example/a"],"jwks_uri":"https://keys.example"}`, "not a JSON object"},
 		"a long issuer":                  {`{"issuer":"` + strings.Repeat("x", 9999) + `","jwks_uri":"https://keys.example"}`, "(9999 bytes)"},
 		"no keys":                        {`{"issuer":"https://idp.example/a"}`, "no jwks_uri"},
 		"keys twice":                     {`{"issuer":"https://idp.example/a","jwks_uri":"https://evil.example","jwks_uri":"https://keys.example"}`, "twice"},
@@ -84,10 +84,10 @@ func TestDiscoveryDocuments(t *testing.T) {
 		"keys with a fragment":           {`{"issuer":"https://idp.example/a","jwks_uri":"https://keys.example/#a"}`, "fragment"},
 		"keys without a host":            {`{"issuer":"https://idp.example/a","jwks_uri":"/keys"}`, "not an https url"},
 		"a line break in the keys' host": {`{"issuer":"https://idp.example/a","jwks_uri":"https://keys.example\r\nX: y/"}`, "not a url"},
-		"nothing":                        {"", "no JSON object"},
-		"null":                           {"null", "of the issuer"},
-		"HTML":                           {"<html>", "no JSON object"},
-		"nested beyond measure":          {`{"x":` + strings.Repeat("[", 100_000) + strings.Repeat("]", 100_000) + `}`, "no JSON object"},
+		"nothing":                        {"", "not a JSON object"},
+		"null":                           {"null", "to the issuer"},
+		"HTML":                           {"<html>", "not a JSON object"},
+		"nested beyond measure":          {`{"x":` + strings.Repeat("[", 100_000) + strings.Repeat("]", 100_000) + `}`, "not a JSON object"},
 	} {
 		keys, err := parseDiscovery([]byte(test.document), issuer)
 		if (err == nil) != (test.want == "") || (keys == nil) == (err == nil) {
@@ -121,8 +121,8 @@ func TestDiscoveryIsRepeated(t *testing.T) {
 	})
 }
 
-// Keys that are no longer where they were are looked for at once. Other failures say
-// nothing about where they are.
+// Keys that are no longer at their URL are looked for at once. Other failures do not tell
+// whether the keys have moved.
 func TestKeysThatMoved(t *testing.T) {
 	const elsewhere = "https://keys.example/"
 	for name, test := range map[string]struct {
@@ -164,9 +164,9 @@ func TestKeysThatMoved(t *testing.T) {
 	}
 }
 
-// A document that points to nothing is asked for again with the next fetch, and not twice
+// A document whose keys are not found is asked for again with the next fetch, and not twice
 // within one.
-func TestKeysThatAreNowhere(t *testing.T) {
+func TestKeysThatAreNotFound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		issuer := newFakeIssuer(t)
 		issuer.answer(keysURL, fakeAnswer{status: http.StatusNotFound})
@@ -186,7 +186,8 @@ func TestKeysThatAreNowhere(t *testing.T) {
 	})
 }
 
-// Where the keys are is configured: there is no document, also when they are not there.
+// With a configured URL of the keys no document is asked for, even if the keys are not
+// there.
 func TestKeysWithoutDiscovery(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		issuer := newFakeIssuer(t, "ed25519-1")
@@ -207,7 +208,7 @@ func TestKeysWithoutDiscovery(t *testing.T) {
 	})
 }
 
-// A document of another issuer gives no keys, whatever keys there are.
+// A document of another issuer gives no keys, even if the keys are good.
 func TestDocumentOfAnotherIssuer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		issuer := newFakeIssuer(t, "ed25519-1")
@@ -216,6 +217,6 @@ func TestDocumentOfAnotherIssuer(t *testing.T) {
 		keys := issuer.remoteKeys(t, logged)
 		wantToken(t, keys, "ed25519-1", identity.ErrUnavailable)
 		issuer.wantAsked(t, keysConfig)
-		logged.want(t, `there are no keys of an issuer: discovering where the keys are: the document of "idp.example": it is of the issuer "https://evil.example"`)
+		logged.want(t, `there are no keys of an issuer: discovering where the keys are: the document of "idp.example": it belongs to the issuer "https://evil.example"`)
 	})
 }

@@ -1,10 +1,10 @@
 // Copyright 2026 The caddy-kube-identity authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package oidc verifies tokens of OpenID Connect issuers (JWTs) and makes users of their
-// claims, by the rules of kube-apiserver where it has any. It promises that a token means the
-// same here as there, or is refused here. The tests compare it with go-oidc, with which the
-// API server verifies, in what is accepted and in what that costs.
+// Package oidc verifies tokens of OpenID Connect issuers (JWTs) and maps their claims to
+// users, by the rules of kube-apiserver where it has any. It promises that a token means the
+// same here as there, or is refused here. The tests compare it with go-oidc, the API
+// server's verifier: which tokens it accepts, and what that costs.
 //
 // A token goes through it in this order:
 //
@@ -13,12 +13,12 @@
 //     case, nothing but UTF-8 (see [ParseClaims]);
 //   - [Issuer] checks the types of the standard claims, the audience and the times, which
 //     costs nothing;
-//   - [Keys] verify the signature with go-jose: [RemoteKeys] are what the issuer publishes,
-//     [FileKeys] are in a file;
-//   - a [Mapper] says who the user is: [Mapping] by the rules of the flags --oidc-*, package
-//     authenticationconfig by the API server's own file.
+//   - [Keys] verify the signature with go-jose: [RemoteKeys] are those that the issuer
+//     publishes, [FileKeys] are in a file;
+//   - a [Mapper] maps the claims to a user: [Mapping] by the rules of the flags --oidc-*,
+//     package authenticationconfig by the API server's own file.
 //
-// Keys, URLs and claims that a token itself brings or points to are never followed. A token
-// that is not a JWT, or is of an issuer that is not configured, is absent and not bad: another
-// source may know it.
+// Keys, URLs and claims that a token itself contains or points to are never followed. A
+// token that is not a JWT, or whose issuer is not configured, is absent rather than bad:
+// another source may know it.
 package oidc

@@ -16,17 +16,17 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 )
 
-// fetchTimeout is for one fetch of keys in all: discovery, where it is due, the name's
-// resolution, and the last byte.
+// fetchTimeout is for one whole fetch of keys: discovery (if it is due), resolving the name,
+// and everything up to the last byte.
 const fetchTimeout = 10 * time.Second
 
 var (
-	errNotLoopback = errors.New("plain http goes to loopback addresses only, and this is none")
+	errNotLoopback = errors.New("plain http is for loopback addresses only, and this is not one")
 
 	errClosed = errors.New("given up, as the configuration is no longer in use")
 )
 
-// isGone says whether what was asked for is no longer where it was.
+// isGone says whether the document is no longer where it was.
 func isGone(err error) bool {
 	status, ok := errors.AsType[fetch.StatusError](err)
 	return ok && (status == http.StatusNotFound || status == http.StatusGone)
@@ -59,11 +59,11 @@ func (f *fetcher) get(ctx context.Context, from *url.URL, limit int64) ([]byte, 
 }
 
 // newTransport returns a transport for one request: keys are fetched once an hour, and the
-// roots may be others by the next time.
+// roots may have changed by the next time.
 func (f *fetcher) newTransport(to *url.URL) *http.Transport {
 	options := fetch.Options{Timeout: fetchTimeout, Proxy: !fetch.IsLoopback(to.Hostname()), Once: true}
 	if to.Scheme == "http" {
-		options.Guard = fetch.LoopbackOnly(errNotLoopback) // localhost is a name, and may be resolved to anything
+		options.Guard = fetch.LoopbackOnly(errNotLoopback) // the name localhost may resolve to any address
 	}
 	if f.roots != nil {
 		options.Roots = f.roots()

@@ -37,7 +37,7 @@ func newTLSIssuer(tb testing.TB, handler http.HandlerFunc) *tlsIssuer {
 	issuer.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		(*issuer.handler.Load())(w, r)
 	}))
-	issuer.Config.ErrorLog = log.New(io.Discard, "", 0) // handshakes that fail, as they should
+	issuer.Config.ErrorLog = log.New(io.Discard, "", 0) // handshakes fail on purpose
 	issuer.StartTLS()
 	tb.Cleanup(issuer.Close)
 	return issuer
@@ -106,7 +106,7 @@ func TestKeysOverTLS(t *testing.T) {
 	}
 }
 
-// Plain http works on this machine, and only there.
+// Plain http is allowed to this machine only.
 func TestKeysOnThisMachine(t *testing.T) {
 	document := jwks(t, "ed25519-1")
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(document) }))
@@ -133,7 +133,7 @@ func TestKeysOnThisMachine(t *testing.T) {
 	}
 }
 
-// The CAs are asked for with each fetch: a CA file that changes takes effect.
+// The CAs are read with each fetch, so a changed CA file takes effect.
 func TestRootsMayChange(t *testing.T) {
 	document := jwks(t, "ed25519-1")
 	issuer := newTLSIssuer(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(document) })
@@ -150,14 +150,14 @@ func TestRootsMayChange(t *testing.T) {
 	if asked.Load() != 2 {
 		t.Errorf("asked for the roots %d times", asked.Load())
 	}
-	// nil, and a nil pool, are the system's
+	// nil, and a nil pool, are the system's CAs
 	wantUnavailable(t, tlsKeys(t, issuer.URL, nil), "the certificate is not issued by a trusted CA")
 	wantUnavailable(t, tlsKeys(t, issuer.URL, func() *x509.CertPool { return nil }), "the certificate is not issued by a trusted CA")
 	elsewhere := strings.Replace(issuer.URL, "127.0.0.1", "localhost", 1)
 	wantUnavailable(t, tlsKeys(t, elsewhere, issuer.roots), "the certificate is for another host")
 }
 
-// A server that redirects would have us ask whom it likes, and believe it (CVE-2022-3172).
+// A redirect would let a server choose whom the proxy asks and believes (CVE-2022-3172).
 func TestRedirectsAreNotFollowed(t *testing.T) {
 	document := jwks(t, "ed25519-1")
 	var followed atomic.Int64
@@ -179,7 +179,7 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 	}
 }
 
-func TestAnswersThatAreNone(t *testing.T) {
+func TestAnswersWithoutKeys(t *testing.T) {
 	document := jwks(t, "ed25519-1")
 	hijack := func(answer string) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) {
@@ -205,8 +205,8 @@ func TestAnswersThatAreNone(t *testing.T) {
 		"a bad line in a header": {hijack("HTTP/1.1 200 OK\r\nsecret\r\n\r\n"), "not HTTP as it should be"},
 		"nothing":                {hijack(""), "the connection ended"},
 		"a cut body":             {hijack("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"secret"), "the connection ended"},
-		"a body that is no set":  {func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "secret") }, "no JSON object"},
-		"a compressed body":      {func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "\x1f\x8bsecret") }, "no JSON object"},
+		"a body without a set":   {func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "secret") }, "not a JSON object"},
+		"a compressed body":      {func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "\x1f\x8bsecret") }, "not a JSON object"},
 		"a body without an end":  {endless, "the answer is larger than 1048576 bytes"},
 		"a header without an end": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("X", strings.Repeat("secret", 100_000))
@@ -274,7 +274,7 @@ func TestUnreachableIssuers(t *testing.T) {
 	closed := "https://" + listener.Addr().String()
 	_ = listener.Close()
 	wantUnavailable(t, tlsKeys(t, closed, nil), "connection refused")
-	// Close ends a request that hangs, and waits for it
+	// Close ends a request that hangs, and waits for its end
 	issuer := newTLSIssuer(t, func(_ http.ResponseWriter, r *http.Request) {
 		<-r.Context().Done()
 		panic(http.ErrAbortHandler) // an answer could still come through
@@ -288,12 +288,13 @@ func TestUnreachableIssuers(t *testing.T) {
 	}
 }
 
-// What errors say that are hard to have: nothing out of a certificate, nothing off the wire.
+// Errors that are hard to cause: their texts show nothing from a certificate and nothing off
+// the wire.
 func TestExplanations(t *testing.T) {
 	for want, err := range map[string]error{
 		"no whole answer within 10s":                         fmt.Errorf("secret: %w", context.DeadlineExceeded),
 		"given up, as the configuration is no longer in use": fmt.Errorf("secret: %w", context.Canceled),
-		"plain http goes to loopback addresses only, and this is none": &net.OpError{
+		"plain http is for loopback addresses only, and this is not one": &net.OpError{
 			Op: "dial", Err: fmt.Errorf("secret: %w", errNotLoopback),
 		},
 		"the answer is not HTTP as it should be": errors.New("secret"),
@@ -304,12 +305,13 @@ func TestExplanations(t *testing.T) {
 	}
 }
 
-// proxyChild says to the test below that it is the process with a proxy in its
-// environment, and where the issuer's certificate is: net/http looks there only once.
+// proxyChild tells the test below that it runs in the process with a proxy in its
+// environment, and where the issuer's certificate is: net/http reads the environment only
+// once.
 const proxyChild = "OIDC_TEST_PROXY_CHILD"
 
 // An issuer on the internet is reached through the proxy of the environment, which sees a
-// name and TLS; one on this machine is not.
+// name and TLS; an issuer on this machine is reached directly.
 func TestProxyOfTheEnvironment(t *testing.T) {
 	if child := os.Getenv(proxyChild); child != "" {
 		proxied(t, child)
@@ -341,8 +343,8 @@ func TestProxyOfTheEnvironment(t *testing.T) {
 	}
 }
 
-// proxied is the child's part. Its own token differs from the parent's, so that the
-// parent's keys only say that they are there.
+// proxied is the child's part. Its own token differs from the parent's, so the parent's keys
+// only prove that they were fetched.
 func proxied(t *testing.T, child string) {
 	t.Helper()
 	local, file, _ := strings.Cut(child, " ")
@@ -365,7 +367,7 @@ func proxied(t *testing.T, child string) {
 	wantUnavailable(t, tlsKeys(t, "https://forbidden.example.com/secret", roots), "the proxy answers with status 418")
 }
 
-// tunnel does what CONNECT asks for.
+// tunnel does what a CONNECT request asks for.
 func tunnel(t *testing.T, w http.ResponseWriter, address string) {
 	t.Helper()
 	to, err := net.Dial("tcp", address)

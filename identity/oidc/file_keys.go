@@ -13,23 +13,23 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 )
 
-// FileKeys are keys out of a file with a JWK Set, which is read again when it changes. It
-// is looked at when the keys are used, once a second at most; while it cannot be read, or
-// holds no usable key, the last good ones stay.
+// FileKeys are keys from a file with a JWK Set, which is read again when it changes. The
+// file is checked when the keys are used, at most once a second; while the file cannot be
+// read or holds no usable key, the last good keys stay.
 type FileKeys struct {
 	current atomic.Pointer[keySet]
 	pace    filewatch.Pace
 
-	// For the one caller that looks.
+	// Only for the caller that checks the file.
 	file filewatch.File
 	log  keyLog
 }
 
-// NewFileKeys reads the file; that it cannot be read is an error here. log is told of what
-// no caller sees: a file that has become unreadable, at first and then once a minute, with
-// a nil error when it can be read again; and keys that cannot be used. It may be nil.
-func NewFileKeys(path string, log func(message string, err error)) (*FileKeys, error) {
-	k := &FileKeys{file: filewatch.File{Path: path}, log: newKeyLog(log)}
+// NewFileKeys reads the file, and fails if it cannot. onProblem is called for problems that
+// no caller sees: when the file has become unreadable, at first and then once a minute; with
+// a nil error when it can be read again; and for keys that cannot be used. It may be nil.
+func NewFileKeys(path string, onProblem func(message string, err error)) (*FileKeys, error) {
+	k := &FileKeys{file: filewatch.File{Path: path}, log: newKeyLog(onProblem)}
 	set, skipped, err := k.read()
 	if err != nil {
 		return nil, err
@@ -40,8 +40,8 @@ func NewFileKeys(path string, log func(message string, err error)) (*FileKeys, e
 	return k, nil
 }
 
-// VerifySignature implements [Keys]. Its error always wraps [identity.ErrRejected]: there
-// are keys at all times.
+// VerifySignature implements [Keys]. Its error always wraps [identity.ErrRejected], since
+// there are always keys.
 func (k *FileKeys) VerifySignature(_ context.Context, token string, header Header) ([]byte, error) {
 	k.pace.Do(time.Now(), k.refresh)
 	return k.current.Load().verify(token, header)
@@ -65,7 +65,7 @@ func (k *FileKeys) refresh() {
 	}
 }
 
-// read returns no set as long as the file is the one that was read.
+// read returns no set while the file is unchanged.
 func (k *FileKeys) read() (set *keySet, skipped, err error) {
 	defer identity.Recovered(&err, nil, "reading keys")
 	content, changed, err := k.file.Read(maxKeySet)

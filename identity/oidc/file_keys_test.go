@@ -49,7 +49,7 @@ func TestFileKeys(t *testing.T) {
 		t.Error("another generation")
 	}
 	logged.want(t, `some keys of an issuer cannot be used: key 3: "rsa1024-1"`)
-	// nothing here waits, so that a context that has ended hinders nothing
+	// nothing here waits, so an ended context makes no difference
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	token, header := signedBy(t, "ed25519-1", "EdDSA", "ed25519-1")
@@ -63,7 +63,7 @@ func TestBadFilesDoNotLoad(t *testing.T) {
 		"none":          {filepath.Join(folder, "none"), "no such file"},
 		"a folder":      {folder, "is not a regular file"},
 		"a device":      {"/dev/zero", "is not a regular file"},
-		"empty":         {keyFile(t, filepath.Join(folder, "empty"), nil), "no JSON object"},
+		"empty":         {keyFile(t, filepath.Join(folder, "empty"), nil), "not a JSON object"},
 		"a private key": {keyFile(t, filepath.Join(folder, "private"), jwks(t, jwkMembers{"kty": "oct", "k": "c2VjcmV0"})), "private or symmetric key"},
 		"too long":      {keyFile(t, filepath.Join(folder, "long"), []byte(strings.Repeat(" ", maxKeySet+1))), "larger than"},
 	} {
@@ -74,8 +74,8 @@ func TestBadFilesDoNotLoad(t *testing.T) {
 	}
 }
 
-// The file is looked at once a second at most, and what is in it then counts. As with
-// Kubernetes' mounted volumes it may be another file of the same name.
+// The file is checked at most once a second, and its new content then counts. As with
+// volumes that Kubernetes mounts, it may be another file of the same name.
 func TestFileThatChanges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path := keyFile(t, "", jwks(t, "ed25519-1"))
@@ -91,7 +91,7 @@ func TestFileThatChanges(t *testing.T) {
 		if keys.Generation() == generation {
 			t.Error("the same generation of other keys")
 		}
-		// also for those who keep verdicts, and ask for the generation only
+		// callers that keep verdicts ask for the generation only
 		keyFile(t, path+".new", jwks(t, "ed25519-1"))
 		if err := os.Rename(path+".new", path); err != nil {
 			t.Fatal(err)
@@ -153,8 +153,8 @@ func TestLastGoodFileIsKept(t *testing.T) {
 	}
 }
 
-// A file that does not change is not read again and again. One whose time of change is
-// recent is, since two contents may have the same.
+// A file that does not change is not read again and again. A file with a recent modification
+// time is, since two contents may have the same time.
 func TestFileThatDoesNotChange(t *testing.T) {
 	path := keyFile(t, "", jwks(t, "ed25519-1"))
 	old := time.Now().Add(-time.Hour)
@@ -181,9 +181,9 @@ func TestFileThatDoesNotChange(t *testing.T) {
 	first := keys.current.Load()
 	look()
 	if first == before || keys.current.Load() == first {
-		t.Error("a file was not read that has just changed")
+		t.Error("a file that has just changed was not read")
 	}
-	// a file that could not be read is read again, though its time is the same
+	// a file that could not be read is read again, even if its time is the same
 	if err := os.Chtimes(path, old, old); err != nil {
 		t.Fatal(err)
 	}
@@ -198,10 +198,10 @@ func TestFileThatDoesNotChange(t *testing.T) {
 	}
 	look()
 	if keys.current.Load() == good {
-		t.Error("a file was not read that was away")
+		t.Error("a file that was missing was not read again")
 	}
 	logged.want(t, "keeping the last good keys", "the keys of an issuer can be read again")
-	// so is one in whose place there was another one that could not
+	// so is a file that for a while was replaced by an unreadable one
 	if err := os.Rename(path, path+".away"); err != nil {
 		t.Fatal(err)
 	}

@@ -5,18 +5,18 @@ package oidc
 
 import "github.com/caddy-kube-identity/caddy-kube-identity/outage"
 
-// keyLog says what no caller sees, without filling the log. It is used by whoever fetches
-// or reads keys, which is one at a time.
+// keyLog logs problems that no caller sees, without filling the log. One goroutine uses it
+// at a time: the one that fetches or reads the keys.
 type keyLog struct {
 	outage  outage.Outage
 	skipped string
 }
 
-func newKeyLog(log func(message string, err error)) keyLog {
-	return keyLog{outage: outage.Outage{Log: log, Over: "the keys of an issuer can be read again"}}
+func newKeyLog(onProblem func(message string, err error)) keyLog {
+	return keyLog{outage: outage.Outage{Log: onProblem, Over: "the keys of an issuer can be read again"}}
 }
 
-// failed counts a failure. kept says that there are keys left.
+// failed counts a failure. kept says whether keys are left.
 func (l *keyLog) failed(err error, kept bool) {
 	message := "there are no keys of an issuer"
 	if kept {
@@ -25,7 +25,7 @@ func (l *keyLog) failed(err error, kept bool) {
 	l.outage.Failed(message, err)
 }
 
-// read ends the failures, if there were any, and says once which keys of a set cannot be
+// read ends the failures, if there were any, and logs once which keys of a set cannot be
 // used.
 func (l *keyLog) read(skipped error) {
 	l.outage.End()

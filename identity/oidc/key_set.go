@@ -13,39 +13,39 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 )
 
-// maxTried is how many keys are tried for a token that does not say by which it was
-// signed: each of them costs about as much as a whole good token.
+// maxTried is how many keys are tried for a token without a kid: each attempt costs about as
+// much as a whole good token.
 const maxTried = 8
 
 var (
-	// errUnknownKey: there is no key that could have signed the token.
+	// errUnknownKey: the issuer has no key that could have signed the token.
 	errUnknownKey = errors.New("the issuer has no such key")
 
-	// errSignature: there are such keys, and none of them signed it.
-	errSignature = errors.New("no key of the issuer has signed the token")
+	// errSignature: the issuer has such keys, and none of them signed the token.
+	errSignature = errors.New("the token is not signed by a key of the issuer")
 )
 
-// keySet are the keys of an issuer that can verify signatures. It never changes.
+// keySet holds the keys of an issuer that can verify signatures. It never changes.
 type keySet struct {
 	keys       []*publicKey // in the order of the document
 	byID       map[string][]*publicKey
 	generation uint64 // the same for two sets with the same keys
 }
 
-// publicKey is one of them. There are no secrets and no private keys here: see parseKey.
+// publicKey is one of these keys. It never holds a secret or a private key: see parseKey.
 type publicKey struct {
-	id         string   // the kid; empty where the key has none
+	id         string   // the kid; empty if the key has none
 	key        any      // *rsa.PublicKey, *ecdsa.PublicKey or ed25519.PublicKey
-	algorithms []string // what it may verify
+	algorithms []string // those that the key may verify
 	sum        [32]byte // of all of the above
 }
 
-// verify returns the payload of a compact JWS (RFC 7515, section 3.1) that one of the
-// keys has signed: one with exactly the kid of the token, or any that fits the algorithm
-// where the token has no kid. The error wraps [identity.ErrRejected], and errUnknownKey
-// or errSignature where other keys could still verify the token.
+// verify returns the payload of a compact JWS (RFC 7515, section 3.1) that one of the keys
+// has signed: a key with exactly the token's kid, or, if the token has no kid, any key that
+// fits the algorithm. The error wraps [identity.ErrRejected], and also errUnknownKey or
+// errSignature when newer keys could still verify the token.
 func (s *keySet) verify(token string, header Header) (payload []byte, err error) {
-	// parsers of tokens have had such faults (CVE-2025-27144 and others)
+	// parsers of tokens have panicked before (CVE-2025-27144 and others)
 	defer identity.Recovered(&err, identity.ErrRejected, "reading the token")
 	signed, err := parseSigned(token, header)
 	if err != nil {
@@ -78,24 +78,24 @@ func (s *keySet) verify(token string, header Header) (payload []byte, err error)
 	return nil, fmt.Errorf("%w: %w", identity.ErrRejected, errSignature)
 }
 
-// parseSigned reads the token once more, for its signature, and refuses what another
-// reader could understand in another way. The errors have nothing out of the token,
-// unlike those of jose.
+// parseSigned reads the token once more, for its signature, and refuses a token that another
+// reader could understand differently. Unlike jose's errors, these contain no part of the
+// token.
 func parseSigned(token string, header Header) (*jose.JSONWebSignature, error) {
 	if !slices.Contains(Algorithms(), header.Algorithm) {
-		return nil, errors.New("the token's algorithm is none that proves anything")
+		return nil, errors.New("the token's algorithm is not an asymmetric signature algorithm")
 	}
 	signed, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.SignatureAlgorithm(header.Algorithm)})
 	if err != nil {
-		return nil, errors.New("the token is no JWS that is signed with its algorithm")
+		return nil, errors.New("the token is not a JWS signed with its algorithm")
 	}
 	protected := &signed.Signatures[0].Protected
 	if protected.KeyID != header.KeyID {
-		return nil, errors.New("the token's kid is not what it was read as")
+		return nil, errors.New("the token's kid is not the one that was read first")
 	}
-	// jose refuses extensions that it does not know, and obeys b64, also where crit does
-	// not name it: a token whose payload is signed as it is (RFC 7797) is no JWT (section 7),
-	// and whoever does not know b64 reads another payload.
+	// jose refuses extensions that it does not know, and obeys b64 even if crit does not name
+	// it: a token whose payload is signed unencoded (RFC 7797) is not a JWT (section 7), and a
+	// reader that does not know b64 reads another payload.
 	for _, name := range []jose.HeaderKey{"crit", "b64"} {
 		if _, there := protected.ExtraHeaders[name]; there {
 			return nil, fmt.Errorf("the token has extensions (%s)", name)

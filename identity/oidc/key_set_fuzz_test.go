@@ -15,8 +15,8 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/fetch"
 )
 
-// FuzzKeySet parses key sets without the net that catches panics: what comes out are
-// public keys, each for algorithms of its type.
+// FuzzKeySet parses key sets without the recovery from panics: the results are public keys,
+// each for algorithms of its type.
 func FuzzKeySet(f *testing.F) {
 	f.Add(jwks(f, "rsa-1", "p256-1", "p384-1", "p521-1", "ed25519-1"))
 	f.Add(jwks(f, publicJWK(f, "rsa-1", jwkMembers{"use": "sig", "alg": "RS256", "key_ops": []string{"verify"}, "x5c": []string{"AAAA"}})))
@@ -90,8 +90,8 @@ func FuzzVerifySignature(f *testing.F) {
 	})
 }
 
-// FuzzDiscovery reads documents: one that is accepted is the issuer's, and points to where
-// keys may be.
+// FuzzDiscovery reads documents: an accepted one belongs to the issuer, and points to a URL
+// that is allowed for keys.
 func FuzzDiscovery(f *testing.F) {
 	f.Add([]byte(`{"issuer":"https://idp.example","jwks_uri":"https://keys.example/a?b"}`))
 	f.Add([]byte(`{"issuer":"https://idp.example","jwks_uri":"http://[::1]:8080/","x":[{}]}`))
@@ -116,7 +116,7 @@ func FuzzDiscovery(f *testing.F) {
 	})
 }
 
-// FuzzLifetime reads what answers say of their age.
+// FuzzLifetime reads the headers of answers that are about their age.
 func FuzzLifetime(f *testing.F) {
 	f.Add("public, max-age=600", "60")
 	f.Add(`no-cache="a, max-age=5", MAX-AGE = "99999999999999999999"`, "-1")

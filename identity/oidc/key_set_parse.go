@@ -25,26 +25,26 @@ import (
 )
 
 const (
-	// maxKeySet is how long the document may be, in bytes, and maxKeys how many keys it
-	// may hold. Issuers have two or three, and a few kilobytes.
+	// maxKeySet is the largest size of the document in bytes, and maxKeys the largest number
+	// of keys. Issuers have two or three, and a few kilobytes.
 	maxKeySet = 1 << 20
 	maxKeys   = 100
 
-	// minRSA is the smallest RSA key, in bits (RFC 7518, section 3.3). The largest is
-	// jose's: 4096.
+	// minRSA is the smallest RSA key, in bits (RFC 7518, section 3.3). The largest is jose's
+	// limit: 4096.
 	minRSA = 2048
 
-	// maxSkipped is how many of the keys that are passed over a log line names.
+	// maxSkipped is how many skipped keys a log line names.
 	maxSkipped = 4
 )
 
-// errOtherUse: a key that is not for signatures. Many issuers have one beside the others,
-// so that it is worth no log line.
+// errOtherUse: a key that is not for signatures. Many issuers publish one, so it is not
+// logged.
 var errOtherUse = errors.New("it is not for signatures")
 
-// parseKeySet reads a JWK Set (RFC 7517, section 5). Keys that cannot be used do not spoil
-// the others; skipped says which and why, unless they merely have another use. A set
-// without a usable key, or with too many, is an error.
+// parseKeySet reads a JWK Set (RFC 7517, section 5). Unusable keys do not affect the others;
+// skipped names them with the reasons, except keys that merely have another use. A set
+// without a usable key, or with too many keys, is an error.
 func parseKeySet(content []byte) (set *keySet, skipped, err error) {
 	var document struct {
 		Keys []json.RawMessage `json:"keys"`
@@ -52,9 +52,9 @@ func parseKeySet(content []byte) (set *keySet, skipped, err error) {
 	if len(content) > maxKeySet {
 		return nil, nil, fmt.Errorf("the key set is larger than %d bytes", maxKeySet)
 	}
-	// jose's encoding/json: names are case-sensitive, and one that is there twice is an error
+	// jose's encoding/json: names are case-sensitive, and a repeated name is an error
 	if err := json.Unmarshal(content, &document); err != nil {
-		return nil, nil, errors.New("the key set is no JSON object with a list of keys, or has a name twice")
+		return nil, nil, errors.New("the key set is not a JSON object with a list of keys, or has a name twice")
 	}
 	if len(document.Keys) > maxKeys {
 		return nil, nil, fmt.Errorf("the key set has %d keys, more than %d", len(document.Keys), maxKeys)
@@ -81,7 +81,7 @@ func parseKeySet(content []byte) (set *keySet, skipped, err error) {
 	return set, skipped, nil
 }
 
-// joinReasons bounds what a document can make us log.
+// joinReasons bounds how much of a document gets into the log.
 func joinReasons(reasons []string) error {
 	if len(reasons) == 0 {
 		return nil
@@ -93,12 +93,12 @@ func joinReasons(reasons []string) error {
 	return errors.New(text)
 }
 
-// parseKey reads one JWK (RFC 7517, section 4). Only its public members go to jose, so
-// that what comes back cannot be a secret; its certificates are not looked at.
+// parseKey reads one JWK (RFC 7517, section 4). Only its public members are given to jose,
+// so the result cannot be a secret; its certificates are ignored.
 func parseKey(raw []byte) (*publicKey, error) {
-	var members map[string]*json.RawMessage // a nil one is written as null, as some do
+	var members map[string]*json.RawMessage // nil for null, which some issuers write
 	if err := json.Unmarshal(raw, &members); err != nil || members == nil {
-		return nil, errors.New("it is no JSON object, or has a name twice")
+		return nil, errors.New("it is not a JSON object, or has a name twice")
 	}
 	maps.DeleteFunc(members, func(_ string, value *json.RawMessage) bool { return value == nil })
 	if err := checkUse(members); err != nil {
@@ -118,7 +118,7 @@ func parseKey(raw []byte) (*publicKey, error) {
 	switch err := jwk.UnmarshalJSON(content); {
 	case errors.Is(err, jose.ErrUnsupportedKeyType):
 		return nil, errors.New("its type is not supported")
-	case err != nil: // whose text may be out of the key
+	case err != nil: // its text may quote the key
 		return nil, errors.New("it is invalid, or its type is not supported")
 	}
 	_, restricted := members["alg"]
@@ -129,9 +129,8 @@ func parseKey(raw []byte) (*publicKey, error) {
 	return key, err
 }
 
-// checkUse refuses keys that are for something else, and those that should be nowhere: a
-// private or symmetric key in a public place is known to all, and anybody could sign with
-// it. The public half of one is refused as well.
+// checkUse refuses keys for another use, and private or symmetric keys: once such a key is
+// published, every reader can sign with it. Its public half is refused as well.
 func checkUse(members map[string]*json.RawMessage) error {
 	for _, name := range []string{"d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"} {
 		if _, there := members[name]; there {
@@ -153,8 +152,8 @@ func checkUse(members map[string]*json.RawMessage) error {
 	return nil
 }
 
-// newPublicKey judges a key that jose could read. restricted says that the key names its
-// algorithm, which then is the only one.
+// newPublicKey checks a key that jose could read. restricted says that the key names its
+// algorithm; it is then the only one that the key may verify.
 func newPublicKey(jwk *jose.JSONWebKey, restricted bool) (*publicKey, error) {
 	algorithms, err := algorithmsOf(jwk.Key)
 	if err != nil {
@@ -162,7 +161,7 @@ func newPublicKey(jwk *jose.JSONWebKey, restricted bool) (*publicKey, error) {
 	}
 	if restricted {
 		if !slices.Contains(algorithms, jwk.Algorithm) {
-			return nil, fmt.Errorf("its algorithm %s is none that a key of its type verifies", identity.Quote(jwk.Algorithm))
+			return nil, fmt.Errorf("a key of its type cannot verify its algorithm %s", identity.Quote(jwk.Algorithm))
 		}
 		algorithms = []string{jwk.Algorithm}
 	}
@@ -174,17 +173,18 @@ func newPublicKey(jwk *jose.JSONWebKey, restricted bool) (*publicKey, error) {
 	return &publicKey{id: jwk.KeyID, key: jwk.Key, algorithms: algorithms, sum: sum}, nil
 }
 
-// algorithmsOf returns what a key can verify by its type (RFC 7518, sections 3.3 to 3.5,
-// and RFC 8037, section 3.1): a token does not choose another use of it (alg confusion).
+// algorithmsOf returns the algorithms that a key can verify by its type (RFC 7518, sections
+// 3.3 to 3.5, and RFC 8037, section 3.1): a token cannot choose another use of the key (alg
+// confusion).
 func algorithmsOf(key any) ([]string, error) {
 	switch key := key.(type) {
 	case *rsa.PublicKey:
 		if bits := key.N.BitLen(); bits < minRSA {
 			return nil, fmt.Errorf("an RSA key of %d bits, fewer than %d", bits, minRSA)
 		}
-		// no product of primes, or an exponent with which crypto/rsa verifies nothing
+		// not a product of primes, or an exponent with which crypto/rsa verifies nothing
 		if key.N.Bit(0) == 0 || key.E < 3 || key.E%2 == 0 || key.E > math.MaxInt32 {
-			return nil, errors.New("it is no valid RSA key")
+			return nil, errors.New("it is not a valid RSA key")
 		}
 		return []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"}, nil
 	case *ecdsa.PublicKey:
@@ -202,7 +202,7 @@ func algorithmsOf(key any) ([]string, error) {
 	return nil, errors.New("its type is not supported")
 }
 
-// generationOf is the same for the same keys in any order.
+// generationOf returns the same number for the same keys in any order.
 func generationOf(keys []*publicKey) uint64 {
 	sums := make([][32]byte, len(keys))
 	for i, key := range keys {

@@ -20,14 +20,14 @@ import (
 
 func base64Int(n *big.Int) string { return base64.RawURLEncoding.EncodeToString(n.Bytes()) }
 
-// A key that cannot be used does not spoil the set, whatever is wrong with it.
+// A key that cannot be used does not affect the others, for whatever reason.
 func TestBadKeysArePassedOver(t *testing.T) {
 	modulus := keyPair(t, "rsa-2").Public().(*rsa.PublicKey).N
 	even := new(big.Int).Lsh(new(big.Int).Rsh(modulus, 1), 1)
 	twins := publicJWK(t, "rsa-2")
 	for name, test := range map[string]struct {
 		key  any
-		want string // in the log; "" for nothing
+		want string // in the log; "" if nothing is logged
 	}{
 		"for encryption":                     {publicJWK(t, "rsa-2", jwkMembers{"use": "enc", "alg": "RSA-OAEP"}), ""},
 		"for SIG":                            {publicJWK(t, "rsa-2", jwkMembers{"use": "SIG"}), ""},
@@ -35,8 +35,8 @@ func TestBadKeysArePassedOver(t *testing.T) {
 		"for two uses":                       {publicJWK(t, "rsa-2", jwkMembers{"use": []string{"sig"}}), ""},
 		"for signing only":                   {publicJWK(t, "rsa-2", jwkMembers{"key_ops": []string{"sign"}}), ""},
 		"for no operation":                   {publicJWK(t, "rsa-2", jwkMembers{"key_ops": []string{}}), ""},
-		"for an operation that is no list":   {publicJWK(t, "rsa-2", jwkMembers{"key_ops": "verify"}), ""},
-		"with an algorithm of encryption":    {publicJWK(t, "rsa-2", jwkMembers{"alg": "RSA-OAEP"}), `key 1: "rsa-2": its algorithm "RSA-OAEP"`},
+		"for an operation beside a list":     {publicJWK(t, "rsa-2", jwkMembers{"key_ops": "verify"}), ""},
+		"with an algorithm of encryption":    {publicJWK(t, "rsa-2", jwkMembers{"alg": "RSA-OAEP"}), `key 1: "rsa-2": a key of its type cannot verify its algorithm "RSA-OAEP"`},
 		"with an algorithm of another type":  {publicJWK(t, "rsa-2", jwkMembers{"alg": "ES256"}), "its algorithm"},
 		"with an algorithm of another curve": {publicJWK(t, "p256-2", jwkMembers{"alg": "ES384"}), "its algorithm"},
 		"with a symmetric algorithm":         {publicJWK(t, "rsa-2", jwkMembers{"alg": "HS256"}), "its algorithm"},
@@ -52,22 +52,22 @@ func TestBadKeysArePassedOver(t *testing.T) {
 		"an RSA key of 1024 bits":            {publicJWK(t, "rsa1024-1"), "1024 bits"},
 		"1024 bits and leading zeros":        {publicJWK(t, "rsa1024-1", jwkMembers{"n": base64.RawURLEncoding.EncodeToString(append(make([]byte, 200), keyPair(t, "rsa1024-1").Public().(*rsa.PublicKey).N.Bytes()...))}), "1024 bits"},
 		"an RSA key of 8192 bits":            {publicJWK(t, "rsa-2", jwkMembers{"n": base64Int(new(big.Int).Lsh(modulus, 6144))}), "not supported"},
-		"an even modulus":                    {publicJWK(t, "rsa-2", jwkMembers{"n": base64Int(even)}), "no valid RSA key"},
-		"an even exponent":                   {publicJWK(t, "rsa-2", jwkMembers{"e": base64Int(big.NewInt(65536))}), "no valid RSA key"},
+		"an even modulus":                    {publicJWK(t, "rsa-2", jwkMembers{"n": base64Int(even)}), "not a valid RSA key"},
+		"an even exponent":                   {publicJWK(t, "rsa-2", jwkMembers{"e": base64Int(big.NewInt(65536))}), "not a valid RSA key"},
 		"the exponent 1":                     {publicJWK(t, "rsa-2", jwkMembers{"e": base64Int(big.NewInt(1))}), "invalid"},
-		"an exponent of 33 bits":             {publicJWK(t, "rsa-2", jwkMembers{"e": base64Int(big.NewInt(1<<32 + 1))}), "no valid RSA key"},
+		"an exponent of 33 bits":             {publicJWK(t, "rsa-2", jwkMembers{"e": base64Int(big.NewInt(1<<32 + 1))}), "not a valid RSA key"},
 		"no modulus":                         {publicJWK(t, "rsa-2", jwkMembers{"n": nil}), "invalid"},
 		"a point off the curve":              {publicJWK(t, "p256-2", jwkMembers{"y": base64.RawURLEncoding.EncodeToString(make([]byte, 32))}), "invalid"},
-		"a curve that nobody knows":          {publicJWK(t, "p256-2", jwkMembers{"crv": "secp256k1"}), "not supported"},
+		"an unknown curve":                   {publicJWK(t, "p256-2", jwkMembers{"crv": "secp256k1"}), "not supported"},
 		"an Ed25519 key of small order":      {jwkMembers{"kty": "OKP", "crv": "Ed25519", "x": base64.RawURLEncoding.EncodeToString(make([]byte, ed25519.PublicKeySize))}, "invalid"},
 		"a short Ed25519 key":                {jwkMembers{"kty": "OKP", "crv": "Ed25519", "x": "AAAA"}, "invalid"},
-		"a key to agree on keys":             {jwkMembers{"kty": "OKP", "crv": "X25519", "x": base64.RawURLEncoding.EncodeToString(make([]byte, 32))}, "not supported"},
-		"a type of tomorrow":                 {jwkMembers{"kty": "AKP", "alg": "ML-DSA-44", "pub": "AAAA"}, "not supported"},
+		"a key for key agreement":            {jwkMembers{"kty": "OKP", "crv": "X25519", "x": base64.RawURLEncoding.EncodeToString(make([]byte, 32))}, "not supported"},
+		"a type that is newer":               {jwkMembers{"kty": "AKP", "alg": "ML-DSA-44", "pub": "AAAA"}, "not supported"},
 		"no type":                            {jwkMembers{"kid": "rsa-1"}, "invalid"},
 		"a kid that is a number":             {publicJWK(t, "rsa-2", jwkMembers{"kid": 1}), "invalid"},
-		"a number":                           {5, "no JSON object"},
-		"a list":                             {[]any{twins}, "no JSON object"},
-		"null":                               {nil, "no JSON object"},
+		"a number":                           {5, "not a JSON object"},
+		"a list":                             {[]any{twins}, "not a JSON object"},
+		"null":                               {nil, "not a JSON object"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			set, skipped, err := parseKeySet(jwks(t, test.key, "rsa-1"))
@@ -87,9 +87,9 @@ func TestBadKeysArePassedOver(t *testing.T) {
 	}
 }
 
-// What issuers write beside a key says nothing: certificates, which may not even parse,
-// and what is null.
-func TestWhatIsBesideAKeyIsNotLookedAt(t *testing.T) {
+// Other members of a key are ignored: certificates, which may not even parse, and members
+// that are null.
+func TestOtherMembersOfAKeyAreIgnored(t *testing.T) {
 	for name, beside := range map[string]jwkMembers{
 		"a certificate of another key":   {"x5c": []string{certificateOf(t, "rsa-2")}},
 		"a certificate that is not one":  {"x5c": []string{"AAAA"}},
@@ -120,24 +120,24 @@ func TestBadKeySets(t *testing.T) {
 	list := good[len(`{"keys":`) : len(good)-1]
 	one := list[1 : len(list)-1]
 	for name, test := range map[string]struct{ document, want string }{
-		"nothing":                    {"", "no JSON object"},
-		"HTML":                       {"<html>", "no JSON object"},
+		"nothing":                    {"", "not a JSON object"},
+		"HTML":                       {"<html>", "not a JSON object"},
 		"null":                       {"null", "none of the 0 keys"},
-		"a list":                     {list, "no JSON object"},
+		"a list":                     {list, "not a JSON object"},
 		"a single key":               {one, "none of the 0 keys"},
 		"no keys":                    {`{"keys":[]}`, "none of the 0 keys"},
 		"keys that are null":         {`{"keys":null}`, "none of the 0 keys"},
-		"keys that are an object":    {`{"keys":{}}`, "no JSON object"},
+		"keys that are an object":    {`{"keys":{}}`, "not a JSON object"},
 		"keys in another case":       {`{"Keys":` + list + `}`, "none of the 0 keys"},
 		"keys twice":                 {`{"keys":` + list + `,"keys":` + list + `}`, "twice"},
 		"a key with a name twice":    {`{"keys":[{"kty":"RSA",` + one[1:] + `]}`, "twice"},
-		"something after it":         {good + "x", "no JSON object"},
-		"a second document after it": {good + good, "no JSON object"},
-		"a cut one":                  {good[:len(good)-3], "no JSON object"},
-		"nested beyond measure":      {`{"x":` + strings.Repeat("[", 1<<19) + strings.Repeat("]", 1<<19-100) + `}`, "no JSON object"},
+		"something after it":         {good + "x", "not a JSON object"},
+		"a second document after it": {good + good, "not a JSON object"},
+		"a cut one":                  {good[:len(good)-3], "not a JSON object"},
+		"nested beyond measure":      {`{"x":` + strings.Repeat("[", 1<<19) + strings.Repeat("]", 1<<19-100) + `}`, "not a JSON object"},
 		"one byte too long":          {good + strings.Repeat(" ", maxKeySet+1-len(good)), "larger than 1048576 bytes"},
 		"101 keys":                   {`{"keys":[` + strings.Repeat(one+",", 100) + one + `]}`, "101 keys, more than 100"},
-		"101 things that are no key": {`{"keys":[` + strings.Repeat("0,", 100) + `0]}`, "101 keys"},
+		"101 elements, none a key":   {`{"keys":[` + strings.Repeat("0,", 100) + `0]}`, "101 keys"},
 		"only keys for encryption":   {string(jwks(t, publicJWK(t, "rsa-1", jwkMembers{"use": "enc"}))), "none of the 1 keys is for signatures"},
 		"ten keys that cannot be":    {`{"keys":[0,0,0,0,0,0,0,0,0,0]}`, "; and 6 more"},
 	} {
@@ -159,12 +159,12 @@ func TestBadKeySets(t *testing.T) {
 	}
 }
 
-// keyEqual is what all public keys have.
+// keyEqual is the method that all public keys have.
 type keyEqual interface {
 	Equal(other crypto.PublicKey) bool
 }
 
-func TestKeysAreWhatTheIssuerHas(t *testing.T) {
+func TestKeysAreThoseOfTheIssuer(t *testing.T) {
 	for _, key := range mustParseKeySet(t, "rsa-1", "p256-1", "p384-1", "p521-1", "ed25519-1").keys {
 		if !key.key.(keyEqual).Equal(keyPair(t, key.id).Public()) {
 			t.Errorf("%s is another key", key.id)
@@ -172,14 +172,14 @@ func TestKeysAreWhatTheIssuerHas(t *testing.T) {
 	}
 }
 
-// The generation says that the usable keys are others, and says it of nothing else.
+// The generation changes with the usable keys, and with nothing else.
 func TestGenerationOfKeySets(t *testing.T) {
 	base := mustParseKeySet(t, "rsa-1", "p256-1").generation
 	for name, keys := range map[string][]any{
-		"another order":         {"p256-1", "rsa-1"},
-		"a key twice":           {"rsa-1", "p256-1", "rsa-1"},
-		"one for encryption":    {"rsa-1", "p256-1", publicJWK(t, "rsa-2", jwkMembers{"use": "enc"})},
-		"other words beside it": {publicJWK(t, "rsa-1", jwkMembers{"use": "sig", "x5t": "AAAA"}), "p256-1"},
+		"another order":           {"p256-1", "rsa-1"},
+		"a key twice":             {"rsa-1", "p256-1", "rsa-1"},
+		"one for encryption":      {"rsa-1", "p256-1", publicJWK(t, "rsa-2", jwkMembers{"use": "enc"})},
+		"other members beside it": {publicJWK(t, "rsa-1", jwkMembers{"use": "sig", "x5t": "AAAA"}), "p256-1"},
 	} {
 		if got := mustParseKeySet(t, keys...).generation; got != base {
 			t.Errorf("%s: another generation", name)

@@ -27,7 +27,8 @@ import (
 // keyPairs are made once: RSA keys take long.
 var keyPairs sync.Map
 
-// keyPair returns the key pair of that name, whose beginning is its kind: rsa-1, p256-x.
+// keyPair returns the key pair of that name, which begins with the key's type: rsa-1,
+// p256-x.
 func keyPair(tb testing.TB, name string) crypto.Signer {
 	tb.Helper()
 	made, _ := keyPairs.LoadOrStore(name, sync.OnceValues(func() (key crypto.Signer, err error) {
@@ -56,7 +57,7 @@ func keyPair(tb testing.TB, name string) crypto.Signer {
 	return key
 }
 
-// jwkMembers are the members of a JWK; nil takes one away.
+// jwkMembers are the members of a JWK; nil removes one.
 type jwkMembers map[string]any
 
 // publicJWK returns the JWK for a key pair, with its name for a kid and some members changed.
@@ -101,7 +102,8 @@ func jwks(tb testing.TB, keys ...any) []byte {
 
 const keyPayload = `{"iss":"https://idp.example","sub":"alice"}`
 
-// signedBy returns a token that the key pair has signed, and the header as it was read.
+// signedBy returns a token that the key pair has signed, and the header that was read from
+// it.
 func signedBy(tb testing.TB, name, algorithm, kid string) (string, Header) {
 	tb.Helper()
 	header := fmt.Sprintf(`{"alg":%q}`, algorithm)
@@ -157,8 +159,8 @@ func mustParseKeySet(tb testing.TB, keys ...any) *keySet {
 	return set
 }
 
-// wantKeyError checks that err is what is wanted, and that it shows nothing of the token.
-// Nil wants the payload.
+// wantKeyError checks that err wraps each of wants, and that it shows nothing of the token.
+// Without wants it checks the payload.
 func wantKeyError(tb testing.TB, token string, payload []byte, err error, wants ...error) {
 	tb.Helper()
 	if len(wants) == 0 {
@@ -202,7 +204,7 @@ func TestEveryAlgorithmVerifiesWithItsTypeOfKeyOnly(t *testing.T) {
 			payload, err = mustParseKeySet(t, strings.TrimSuffix(name, "1")+"2").verify(token, header)
 			wantKeyError(t, token, payload, err, identity.ErrRejected)
 		}
-		// the right kid, and a key that cannot be for this algorithm
+		// the right kid, and a key of a type that does not have this algorithm
 		for _, other := range []string{"rsa-1", "p256-1", "p384-1", "p521-1", "ed25519-1"} {
 			if other == name {
 				continue
@@ -261,8 +263,8 @@ func sameKid(tb testing.TB, kid string, n int) []any {
 	return keys
 }
 
-// What is wrong with the token itself is not mended by other keys, so that it must not
-// have them fetched: the error has neither of the two reasons to.
+// Other keys cannot help a token that is broken itself, so it must not cause a fetch: the
+// error wraps neither errUnknownKey nor errSignature.
 func TestTokensThatNoKeyCanSave(t *testing.T) {
 	good, header := signedBy(t, "rsa-1", "RS256", "rsa-1")
 	parts := strings.Split(good, ".")
@@ -290,7 +292,7 @@ func TestTokensThatNoKeyCanSave(t *testing.T) {
 		"a kid that is a number":          {signedAs(t, "rsa-1", "RS256", `{"alg":"RS256","kid":1}`), Header{Algorithm: "RS256"}},
 		"an unknown critical extension":   {signedAs(t, "rsa-1", "RS256", `{"alg":"RS256","kid":"rsa-1","crit":["exp"],"exp":1}`), kid},
 		"an empty list of crit":           {signedAs(t, "rsa-1", "RS256", `{"alg":"RS256","kid":"rsa-1","crit":[]}`), kid},
-		"crit that is no list":            {signedAs(t, "rsa-1", "RS256", `{"alg":"RS256","kid":"rsa-1","crit":"b64"}`), kid},
+		"crit beside a list":              {signedAs(t, "rsa-1", "RS256", `{"alg":"RS256","kid":"rsa-1","crit":"b64"}`), kid},
 		"b64 true, which is the default":  {signedAs(t, "rsa-1", "RS256", `{"alg":"RS256","kid":"rsa-1","crit":["b64"],"b64":true}`), kid},
 		"b64 without crit":                {unencoded(t, `{"alg":"RS256","kid":"rsa-1","b64":false}`), kid},
 		"b64 with crit":                   {unencoded(t, `{"alg":"RS256","kid":"rsa-1","crit":["b64"],"b64":false}`), kid},
@@ -312,7 +314,7 @@ func TestTokensThatNoKeyCanSave(t *testing.T) {
 	}
 }
 
-// unencoded returns a token whose payload is signed as it is (RFC 7797). jose verifies it.
+// unencoded returns a token whose payload is signed unencoded (RFC 7797). jose verifies it.
 func unencoded(tb testing.TB, header string) string {
 	tb.Helper()
 	protected := base64.RawURLEncoding.EncodeToString([]byte(header))
@@ -323,12 +325,12 @@ func unencoded(tb testing.TB, header string) string {
 		tb.Fatal(err)
 	}
 	if _, err := signed.Verify(keyPair(tb, "rsa-1").Public()); err != nil {
-		tb.Fatalf("jose has learnt to refuse it, so this need not: %v", err)
+		tb.Fatalf("jose refuses it now, so this package need not: %v", err)
 	}
 	return token
 }
 
-// A signature or a payload that was changed must not verify, nor one that is cut.
+// A changed or shortened signature must not verify, nor a changed payload.
 func TestBadSignatures(t *testing.T) {
 	set := mustParseKeySet(t, "rsa-1", "p256-1", "ed25519-1")
 	for name, algorithm := range map[string]string{"rsa-1": "RS256", "p256-1": "ES256", "ed25519-1": "EdDSA"} {
@@ -353,7 +355,7 @@ func TestBadSignatures(t *testing.T) {
 	}
 }
 
-// The key that a token brings along signs it well, and must not be believed (CVE-2026-27962).
+// A token signed by the key that it contains must not be believed (CVE-2026-27962).
 func TestKeysInTheTokenAreNotBelieved(t *testing.T) {
 	set := mustParseKeySet(t, "rsa-1")
 	jwk, err := json.Marshal(publicJWK(t, "rsa-2", jwkMembers{"kid": "rsa-1"}))
@@ -376,7 +378,7 @@ func TestKeysInTheTokenAreNotBelieved(t *testing.T) {
 	}
 }
 
-// A panic in a library ends with a token that is not accepted, and not with the process.
+// A panic in a library refuses the token, and does not end the process.
 func TestPanicsAreRefusals(t *testing.T) {
 	set := mustParseKeySet(t, "rsa-1")
 	set.byID["rsa-1"][0].key = &rsa.PublicKey{}

@@ -14,12 +14,12 @@ import (
 )
 
 const (
-	// minLife, defaultLife and maxLife are for how long keys are fresh.
+	// minLife, defaultLife and maxLife bound how long keys are fresh.
 	minLife     = time.Minute
 	defaultLife = time.Hour
 	maxLife     = 24 * time.Hour
 
-	// maxStale is for how long they are used after that.
+	// maxStale is how long keys are used after that.
 	maxStale = 24 * time.Hour
 )
 
@@ -28,13 +28,13 @@ var (
 	errExpired    = errors.New("they have expired, and are no longer fetched")
 )
 
-// keyState is what is known of an issuer's keys. It is never changed, only replaced.
+// keyState is the present knowledge about an issuer's keys. It is replaced, never changed.
 type keyState struct {
-	set      *keySet   // the last good one; nil: there was none
+	set      *keySet   // the last good one; nil before the first
 	until    time.Time // when it is no longer used
-	due      time.Time // when the next use has it fetched
+	due      time.Time // when the next use starts a fetch
 	ended    time.Time // when the last fetch ended
-	err      error     // why that failed; nil: it did not
+	err      error     // why that fetch failed; nil if it succeeded
 	failures int       // in a row
 }
 
@@ -52,7 +52,7 @@ func (s *keyState) cause() error {
 	return s.err
 }
 
-// succeeded keeps the set that is there if the other one has the same keys.
+// succeeded keeps the present set if the new one has the same keys.
 func (s *keyState) succeeded(set *keySet, life time.Duration, now time.Time) *keyState {
 	if s.set != nil && s.set.generation == set.generation {
 		set = s.set
@@ -61,8 +61,8 @@ func (s *keyState) succeeded(set *keySet, life time.Duration, now time.Time) *ke
 	return &keyState{set: set, until: due.Add(maxStale), due: due, ended: now}
 }
 
-// failed leaves fresh keys alone: the next fetch is due when it was, unless that is sooner
-// than a server which is in trouble should be asked.
+// failed keeps the keys. The next fetch stays due when it was, but not before the back-off
+// for a failing server has passed.
 func (s *keyState) failed(err error, now time.Time) *keyState {
 	next := *s
 	next.ended, next.err = now, err
@@ -73,8 +73,8 @@ func (s *keyState) failed(err error, now time.Time) *keyState {
 	return &next
 }
 
-// lifetime is for how long an answer is fresh (RFC 9111, section 4.2). What cannot be
-// read counts as stale, as there.
+// lifetime returns for how long an answer is fresh (RFC 9111, section 4.2). A value that
+// cannot be read counts as stale, as there.
 func lifetime(header http.Header) time.Duration {
 	life, stated := defaultLife, false
 	for _, line := range header.Values("Cache-Control") {
@@ -99,8 +99,8 @@ func lifetime(header http.Header) time.Duration {
 	return min(max(life, minLife), maxLife)
 }
 
-// deltaSeconds reads a number of seconds (RFC 9111, section 1.2.2). One that is too large
-// is 68 years, as there.
+// deltaSeconds reads a number of seconds (RFC 9111, section 1.2.2). A number that is too
+// large becomes 68 years, as there.
 func deltaSeconds(text string) (time.Duration, bool) {
 	seconds, err := strconv.ParseUint(text, 10, 31)
 	if err != nil && !errors.Is(err, strconv.ErrRange) {

@@ -30,7 +30,7 @@ func TestLifetimes(t *testing.T) {
 		"beyond all numbers":        {[]string{"max-age=99999999999999999999999999"}, "", 24 * time.Hour},
 		"older than it may be":      {[]string{"max-age=600"}, "1200", time.Minute},
 		"an age beyond all numbers": {[]string{"max-age=86400"}, "99999999999999999999999999", time.Minute},
-		"an age that is none":       {[]string{"max-age=600"}, "-5", 10 * time.Minute},
+		"an invalid age":            {[]string{"max-age=600"}, "-5", 10 * time.Minute},
 		"no-store":                  {[]string{"no-store"}, "", time.Minute},
 		"no-cache after max-age":    {[]string{"max-age=600, no-cache"}, "", time.Minute},
 		"no-cache for a field":      {[]string{`max-age=600, no-cache="Set-Cookie"`}, "", time.Minute},
@@ -55,7 +55,7 @@ func TestLifetimes(t *testing.T) {
 }
 
 // The same keys are not tried once more for a token that they did not verify.
-func TestEqualKeysAreNoNews(t *testing.T) {
+func TestEqualKeysAreNotReplaced(t *testing.T) {
 	now := time.Now()
 	before := new(keyState).succeeded(mustParseKeySet(t, "ed25519-1", "p256-1"), time.Minute, now)
 	if after := before.succeeded(mustParseKeySet(t, "p256-1", "ed25519-1"), time.Minute, now); after.set != before.set {

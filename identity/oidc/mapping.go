@@ -12,14 +12,13 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 )
 
-// ErrGroupOverage says that the issuer left the groups out of the token, because there
-// are too many, and put a place into it where they can be asked for: Entra ID does so
-// above 200 groups. Such places are not visited, since that would be a request to
-// wherever the token says. What helps is fewer groups: assign the application's groups
-// only, or use app roles.
+// ErrGroupOverage says that the issuer left the groups out of the token because there are
+// too many, and put a URL for them into it: Entra ID does so above 200 groups. Such URLs are
+// never visited, since the token would choose where the proxy's request goes. The remedy is
+// fewer groups: assign only the application's groups, or use app roles.
 var ErrGroupOverage = errors.New("the issuer left out the groups, there are too many of them (group overage)")
 
-// Overage says whether the groups, which are expected in claim, were left out.
+// Overage says whether the groups that are expected in claim were left out.
 func Overage(claims Claims, claim string) bool {
 	if claim == "" || claims[claim] != nil {
 		return false
@@ -33,30 +32,30 @@ func Overage(claims Claims, claim string) bool {
 	return has != nil && has != false
 }
 
-// Mapping is the [Mapper] whose rules are those of kube-apiserver's flags --oidc-*. It
-// is stricter with email addresses.
+// Mapping is the [Mapper] with the rules of kube-apiserver's flags --oidc-*. It is stricter
+// with email addresses.
 type Mapping struct {
-	// Username is the claim with the user's name: a string that is not empty.
-	// UsernamePrefix goes before it.
+	// Username is the claim with the user's name: a string that is not empty. UsernamePrefix
+	// is put before the name.
 	Username, UsernamePrefix string
 
-	// Groups is the claim with the groups, a string or a list of strings; it may be
-	// absent. GroupsPrefix goes before each. An empty claim means no groups.
+	// Groups is the claim with the groups, a string or a list of strings; a token may lack it.
+	// GroupsPrefix is put before each group. An empty claim means no groups.
 	Groups, GroupsPrefix string
 
-	// UID is the claim with an identifier that is not used again: a string. Empty: none.
+	// UID is the claim with an identifier that is never reused: a string. Empty: no UID.
 	UID string
 
-	// Required are claims and the strings that they must be.
+	// Required are claims, each with the string that it must be.
 	Required []RequiredClaim
 
-	// EmailVerifiedOptional takes an email as the user's name although the token does not
-	// say that it is verified, as kube-apiserver does. Without it email_verified must be
-	// true. That it is false is refused in any case.
+	// EmailVerifiedOptional accepts an email as the user's name even if the token lacks
+	// email_verified, as kube-apiserver does. Without this option email_verified must be true.
+	// A false one is refused in any case.
 	EmailVerifiedOptional bool
 }
 
-// RequiredClaim is a claim that must be there with this very value.
+// RequiredClaim is a claim that must be there with exactly this value.
 type RequiredClaim struct {
 	Claim, Value string
 }
@@ -65,7 +64,7 @@ type RequiredClaim struct {
 func (m *Mapping) Map(_ context.Context, claims Claims) (identity.User, error) {
 	for _, required := range m.Required {
 		if value, ok := claims[required.Claim].(string); !ok || value != required.Value {
-			return identity.User{}, fmt.Errorf("%w: the claim %s is not what is required",
+			return identity.User{}, fmt.Errorf("%w: the claim %s is not the required value",
 				identity.ErrRejected, identity.Quote(required.Claim))
 		}
 	}
@@ -98,7 +97,7 @@ func (m *Mapping) username(claims Claims) (string, error) {
 	case there && verified != true:
 		return "", fmt.Errorf("%w: the email is not verified", identity.ErrRejected)
 	case strings.Count(username, "@") != 1:
-		// "alice@a@b": of two readers each takes another domain for its own (CVE-2026-40574)
+		// "alice@a@b": two readers may each see another domain (CVE-2026-40574)
 		return "", fmt.Errorf("%w: the email does not have exactly one @", identity.ErrRejected)
 	}
 	return username, nil
@@ -132,8 +131,8 @@ func (m *Mapping) groups(claims Claims) ([]string, error) {
 	return groups, nil
 }
 
-// Describe fills in what authorises nothing: email, name and preferred_username for
-// display, and the extra by which an audit log knows the token. An email that is not
+// Describe adds fields that authorize nothing: email, name and preferred_username for
+// display, and the extra that identifies the token in an audit log. An email that is not
 // verified is left out.
 func Describe(user *identity.User, claims Claims, emailVerifiedOptional bool) {
 	user.Name, _ = claims["name"].(string)
@@ -150,7 +149,7 @@ func Describe(user *identity.User, claims Claims, emailVerifiedOptional bool) {
 	}
 }
 
-// text returns a claim that must be a string with something in it.
+// text returns a claim that must be a non-empty string.
 func text(claims Claims, name string) (string, error) {
 	value, there := claims[name]
 	if !there {
@@ -158,7 +157,7 @@ func text(claims Claims, name string) (string, error) {
 	}
 	s, ok := value.(string)
 	if !ok || s == "" {
-		return "", wrongType(name, "a string with something in it")
+		return "", wrongType(name, "a non-empty string")
 	}
 	return s, nil
 }

@@ -56,28 +56,28 @@ func TestUsername(t *testing.T) {
 	runMapping(t, Mapping{Username: "sub"}, []mappingTest{
 		{name: "the claim", claims: `{"sub":"alice"}`},
 		{name: "as it is", claims: `{"sub":" Al:ice/ü@x "}`, want: identity.User{Username: " Al:ice/ü@x "}},
-		{name: "no prefix keeps system: for policy to refuse", claims: `{"sub":"system:admin"}`, want: identity.User{Username: "system:admin"}},
+		{name: "system: is left to the policy if there is no prefix", claims: `{"sub":"system:admin"}`, want: identity.User{Username: "system:admin"}},
 		{name: "none", claims: `{"name":"alice"}`, reason: `there is no claim "sub"`},
 		{name: "in another case", claims: `{"SUB":"alice"}`, reason: `there is no claim "sub"`},
-		{name: "empty", claims: `{"sub":""}`, reason: `"sub" is not a string with something in it`},
-		{name: "null", claims: `{"sub":null}`, reason: `"sub" is not a string`},
-		{name: "a number", claims: `{"sub":1000}`, reason: `"sub" is not a string`},
-		{name: "true", claims: `{"sub":true}`, reason: `"sub" is not a string`},
-		{name: "a list", claims: `{"sub":["alice"]}`, reason: `"sub" is not a string`},
-		{name: "an object", claims: `{"sub":{"name":"alice"}}`, reason: `"sub" is not a string`},
+		{name: "empty", claims: `{"sub":""}`, reason: `"sub" is not a non-empty string`},
+		{name: "null", claims: `{"sub":null}`, reason: `"sub" is not a non-empty string`},
+		{name: "a number", claims: `{"sub":1000}`, reason: `"sub" is not a non-empty string`},
+		{name: "true", claims: `{"sub":true}`, reason: `"sub" is not a non-empty string`},
+		{name: "a list", claims: `{"sub":["alice"]}`, reason: `"sub" is not a non-empty string`},
+		{name: "an object", claims: `{"sub":{"name":"alice"}}`, reason: `"sub" is not a non-empty string`},
 	})
 	runMapping(t, Mapping{Username: "sub", UsernamePrefix: "oidc:"}, []mappingTest{
 		{name: "with a prefix", claims: `{"sub":"alice"}`, want: identity.User{Username: "oidc:alice"}},
 		{name: "with a prefix that is there already", claims: `{"sub":"oidc:alice"}`, want: identity.User{Username: "oidc:oidc:alice"}},
-		{name: "a prefix is no name", claims: `{"sub":""}`, reason: `"sub" is not a string`},
+		{name: "a prefix is not a name", claims: `{"sub":""}`, reason: `"sub" is not a non-empty string`},
 	})
 	runMapping(t, Mapping{Username: "https://example.com/user"}, []mappingTest{
 		{name: "of a claim with a namespace", claims: `{"https://example.com/user":"alice","sub":"x"}`},
-		{name: "claims are not found by path", claims: `{"https://example.com/user":{"a":"alice"}}`, reason: "is not a string"},
+		{name: "claims are not found by path", claims: `{"https://example.com/user":{"a":"alice"}}`, reason: "is not a non-empty string"},
 	})
 	runMapping(t, Mapping{Username: "a.b"}, []mappingTest{
 		{name: "of a claim with a dot", claims: `{"a.b":"alice"}`},
-		{name: "a dot is no path", claims: `{"a":{"b":"alice"}}`, reason: `there is no claim "a.b"`},
+		{name: "a dot is not a path", claims: `{"a":{"b":"alice"}}`, reason: `there is no claim "a.b"`},
 	})
 }
 
@@ -93,31 +93,31 @@ func TestEmailAsUsername(t *testing.T) {
 		{name: "verified as an object", claims: `{"email":"alice@example.com","email_verified":{"true":true}}`, reason: "email is not verified"},
 		{name: "verified", claims: `{"email":"alice@example.com","email_verified":true}`, want: alice},
 		{name: "no email", claims: `{"email_verified":true}`, reason: `no claim "email"`},
-		{name: "an empty email", claims: `{"email":"","email_verified":true}`, reason: `"email" is not a string`},
-		// CVE-2026-40574: two @, and each reader takes another domain
+		{name: "an empty email", claims: `{"email":"","email_verified":true}`, reason: `"email" is not a non-empty string`},
+		// CVE-2026-40574: two @, and each reader sees another domain
 		{name: "two addresses in one", claims: `{"email":"eve@eve.example@example.com","email_verified":true}`, reason: "exactly one @"},
 		{name: "two @ in quotes", claims: `{"email":"\"alice@example.com\"@eve.example","email_verified":true}`, reason: "exactly one @"},
 		{name: "no @", claims: `{"email":"alice","email_verified":true}`, reason: "exactly one @"},
 	}
 	runMapping(t, Mapping{Username: "email"}, append(unverified,
-		mappingTest{name: "nobody says whether", claims: `{"email":"alice@example.com"}`, reason: "does not say that the email is verified"},
-		mappingTest{name: "said in another case", claims: `{"email":"alice@example.com","Email_Verified":true}`, reason: "does not say"},
+		mappingTest{name: "without email_verified", claims: `{"email":"alice@example.com"}`, reason: "does not say that the email is verified"},
+		mappingTest{name: "verified in another case", claims: `{"email":"alice@example.com","Email_Verified":true}`, reason: "does not say"},
 	))
 	runMapping(t, Mapping{Username: "email", EmailVerifiedOptional: true}, append(unverified,
-		mappingTest{name: "nobody says whether, and need not", claims: `{"email":"alice@example.com"}`, want: alice},
-		mappingTest{name: "two addresses in one, and nobody says", claims: `{"email":"eve@eve.example@example.com"}`, reason: "exactly one @"},
+		mappingTest{name: "without email_verified, which is optional", claims: `{"email":"alice@example.com"}`, want: alice},
+		mappingTest{name: "two addresses in one, without email_verified", claims: `{"email":"eve@eve.example@example.com"}`, reason: "exactly one @"},
 	))
 	runMapping(t, Mapping{Username: "upn"}, []mappingTest{
-		{name: "another claim is no email", claims: `{"upn":"a@b@c","email_verified":false}`, want: identity.User{Username: "a@b@c"}},
+		{name: "another claim is not an email", claims: `{"upn":"a@b@c","email_verified":false}`, want: identity.User{Username: "a@b@c"}},
 	})
 }
 
 func TestGroups(t *testing.T) {
 	runMapping(t, Mapping{Username: "sub", Groups: "groups", GroupsPrefix: "oidc:"}, []mappingTest{
 		{name: "a list", claims: `{"sub":"alice","groups":["dev","ops"]}`, want: identity.User{Groups: []string{"oidc:dev", "oidc:ops"}}},
-		{name: "in their order, twice if they are", claims: `{"sub":"alice","groups":["b","a","b"]}`, want: identity.User{Groups: []string{"oidc:b", "oidc:a", "oidc:b"}}},
+		{name: "in their order, twice if they appear twice", claims: `{"sub":"alice","groups":["b","a","b"]}`, want: identity.User{Groups: []string{"oidc:b", "oidc:a", "oidc:b"}}},
 		{name: "one text", claims: `{"sub":"alice","groups":"dev"}`, want: identity.User{Groups: []string{"oidc:dev"}}},
-		{name: "one text is not taken apart", claims: `{"sub":"alice","groups":"dev,system:masters"}`, want: identity.User{Groups: []string{"oidc:dev,system:masters"}}},
+		{name: "one text is not split", claims: `{"sub":"alice","groups":"dev,system:masters"}`, want: identity.User{Groups: []string{"oidc:dev,system:masters"}}},
 		{name: "an empty list", claims: `{"sub":"alice","groups":[]}`, want: identity.User{Groups: []string{}}},
 		{name: "none", claims: `{"sub":"alice"}`},
 		{name: "null", claims: `{"sub":"alice","groups":null}`},
@@ -145,9 +145,9 @@ func TestUID(t *testing.T) {
 	runMapping(t, Mapping{Username: "sub", UID: "oid"}, []mappingTest{
 		{name: "the claim", claims: `{"sub":"alice","oid":"4f0e"}`, want: identity.User{UID: "4f0e"}},
 		{name: "missing", claims: `{"sub":"alice"}`, reason: `there is no claim "oid"`},
-		{name: "empty", claims: `{"sub":"alice","oid":""}`, reason: `"oid" is not a string`},
-		{name: "a number", claims: `{"sub":"alice","oid":1000}`, reason: `"oid" is not a string`},
-		{name: "null", claims: `{"sub":"alice","oid":null}`, reason: `"oid" is not a string`},
+		{name: "empty", claims: `{"sub":"alice","oid":""}`, reason: `"oid" is not a non-empty string`},
+		{name: "a number", claims: `{"sub":"alice","oid":1000}`, reason: `"oid" is not a non-empty string`},
+		{name: "null", claims: `{"sub":"alice","oid":null}`, reason: `"oid" is not a non-empty string`},
 	})
 	runMapping(t, Mapping{Username: "sub"}, []mappingTest{
 		{name: "not asked for", claims: `{"sub":"alice","uid":"1","":"2"}`},
@@ -157,8 +157,8 @@ func TestUID(t *testing.T) {
 func TestRequiredClaims(t *testing.T) {
 	runMapping(t, Mapping{Username: "sub", Required: []RequiredClaim{{"hd", "example.com"}, {"tier", ""}}}, []mappingTest{
 		{name: "both", claims: `{"sub":"alice","hd":"example.com","tier":""}`},
-		{name: "one is missing", claims: `{"sub":"alice","hd":"example.com"}`, reason: `"tier" is not what is required`},
-		{name: "the other is missing", claims: `{"sub":"alice","tier":""}`, reason: `"hd" is not what is required`},
+		{name: "one is missing", claims: `{"sub":"alice","hd":"example.com"}`, reason: `"tier" is not the required value`},
+		{name: "the other is missing", claims: `{"sub":"alice","tier":""}`, reason: `"hd" is not the required value`},
 		{name: "another value", claims: `{"sub":"alice","hd":"eve.example","tier":""}`, reason: `"hd" is not`},
 		{name: "in another case", claims: `{"sub":"alice","hd":"Example.com","tier":""}`, reason: `"hd" is not`},
 		{name: "in a list", claims: `{"sub":"alice","hd":["example.com"],"tier":""}`, reason: `"hd" is not`},
@@ -166,7 +166,7 @@ func TestRequiredClaims(t *testing.T) {
 		{name: "a name in another case", claims: `{"sub":"alice","HD":"example.com","tier":""}`, reason: `"hd" is not`},
 	})
 	runMapping(t, Mapping{Username: "sub", Required: []RequiredClaim{{"admin", "true"}}}, []mappingTest{
-		{name: "a bool is no text", claims: `{"sub":"alice","admin":true}`, reason: `"admin" is not what is required`},
+		{name: "a bool is not a text", claims: `{"sub":"alice","admin":true}`, reason: `"admin" is not the required value`},
 	})
 	mapping := Mapping{Username: "sub", Required: []RequiredClaim{{"key", "expected"}}}
 	_, err := mapping.Map(t.Context(), mustParse(t, `{"sub":"alice","key":"what-was-sent"}`))
@@ -175,7 +175,7 @@ func TestRequiredClaims(t *testing.T) {
 	}
 }
 
-// A user whose groups were left out is not one without groups: some of them may be denied.
+// Groups that were left out are not the same as no groups: some of them may be denied.
 func TestOverage(t *testing.T) {
 	for text, want := range map[string]bool{
 		`{"_claim_names":{"groups":"src1"},"_claim_sources":{"src1":{"endpoint":"https://graph.example"}}}`: true,
@@ -231,20 +231,20 @@ func TestDescribe(t *testing.T) {
 	}{
 		{"nothing", `{}`, false, identity.User{}},
 		{"the name for display", `{"name":"Alice Example"}`, false, identity.User{Name: "Alice Example"}},
-		{"a name that is no text", `{"name":{"first":"Alice"}}`, false, identity.User{}},
-		{"the name that they prefer", `{"preferred_username":"al"}`, false, identity.User{PreferredUsername: "al"}},
-		{"that is no text", `{"preferred_username":1}`, false, identity.User{}},
+		{"a name that is not a text", `{"name":{"first":"Alice"}}`, false, identity.User{}},
+		{"the name that the user prefers", `{"preferred_username":"al"}`, false, identity.User{PreferredUsername: "al"}},
+		{"a preferred name that is not a text", `{"preferred_username":1}`, false, identity.User{}},
 		{"an email that is verified", `{"email":"a@b","email_verified":true}`, false, identity.User{Email: "a@b"}},
-		{"one that is not", `{"email":"a@b","email_verified":false}`, false, identity.User{}},
-		{"one that is not, even so", `{"email":"a@b","email_verified":false}`, true, identity.User{}},
-		{"one of which nobody says so", `{"email":"a@b"}`, false, identity.User{}},
-		{"one of which nobody needs to", `{"email":"a@b"}`, true, identity.User{Email: "a@b"}},
+		{"an email that is not verified", `{"email":"a@b","email_verified":false}`, false, identity.User{}},
+		{"an email that is not verified, though that is optional", `{"email":"a@b","email_verified":false}`, true, identity.User{}},
+		{"an email without email_verified", `{"email":"a@b"}`, false, identity.User{}},
+		{"an email without email_verified, which is optional", `{"email":"a@b"}`, true, identity.User{Email: "a@b"}},
 		{"verified as a text", `{"email":"a@b","email_verified":"true"}`, true, identity.User{}},
 		{"verified as null", `{"email":"a@b","email_verified":null}`, true, identity.User{}},
-		{"an email that is no text", `{"email":["a@b"],"email_verified":true}`, true, identity.User{}},
+		{"an email that is not a text", `{"email":["a@b"],"email_verified":true}`, true, identity.User{}},
 		{"the token's name", `{"jti":"4f0e"}`, false, identity.User{Extra: jti("JTI=4f0e")}},
-		{"an empty one", `{"jti":""}`, false, identity.User{}},
-		{"one that is no text", `{"jti":7}`, false, identity.User{}},
+		{"an empty id", `{"jti":""}`, false, identity.User{}},
+		{"an id that is not a text", `{"jti":7}`, false, identity.User{}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -16,66 +16,65 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 )
 
-// askAgain is the time after the end of a fetch in which no token, whatever it says and
-// whoever sent it, causes another one.
+// askAgain is the time after the end of a fetch in which no token can cause another one,
+// whatever its content and its client.
 const askAgain = 10 * time.Second
 
 // RemoteConfig says where the keys of an issuer are. URLs are https, or http to a loopback
-// address, without a user name and a fragment; jwks_uri is held to the same.
+// address, without a user name and a fragment; the same holds for jwks_uri.
 type RemoteConfig struct {
-	// Issuer is compared, byte for byte, with what the discovery document says.
+	// Issuer is compared, byte for byte, with the issuer in the discovery document.
 	Issuer string
 
 	// DiscoveryURL is where that document is. Default: below Issuer, without a slash at
 	// its end, at /.well-known/openid-configuration.
 	DiscoveryURL string
 
-	// JWKSURL is where the keys are. With it there is no discovery, so that DiscoveryURL
-	// beside it is refused, and Issuer is not used.
+	// JWKSURL is where the keys are. With it there is no discovery, so DiscoveryURL beside it
+	// is refused, and Issuer is not used.
 	JWKSURL string
 
-	// Roots are the CAs for the issuer's certificate. They are asked for before each
-	// request, so that a changed file takes effect. Nil, or a nil pool: the system's.
+	// Roots returns the CAs for the issuer's certificate. It is called before each request, so
+	// that a changed file takes effect. Nil, or a nil pool: the system's.
 	Roots func() *x509.CertPool
 
 	// Transport replaces the network, for tests.
 	Transport http.RoundTripper
 
-	// Log is told of what no caller sees: failures in the background, the first and then
-	// one a minute, with a nil error when they are over; and keys that cannot be used. It
-	// may be nil.
-	Log func(message string, err error)
+	// OnProblem is called for problems that no caller sees: failures in the background, the
+	// first and then one a minute, with a nil error when they are over; and keys that cannot
+	// be used. It may be nil.
+	OnProblem func(message string, err error)
 }
 
 // RemoteKeys are the keys that an issuer publishes.
 //
-// They are fetched when the first token needs them, or by Warm, and count as fresh for as
-// long as the answer's Cache-Control says (max-age less Age), but not for less than 1 min
-// and more than 24 h; without a word 1 h. After that the next use has them fetched again
-// in the background. While that fails the last good ones are used for 24 h more; then
-// there are none. A failed fetch is tried again at the next use, not before 1 s and then
-// more and more, up to 60 s. The discovery document is believed for 12 h, and until the
-// keys are not found (404, 410) where it says.
+// They are fetched when the first token needs them, or by Warm. They count as fresh for as
+// long as the answer's Cache-Control says (max-age less Age), but for 1 min at least and 24
+// h at most; for 1 h if the answer does not say. After that the next use starts a fetch in
+// the background. While that fails, the last good keys are used for 24 h more; then there
+// are none. A failed fetch is tried again at the next use, after 1 s at the earliest and
+// then more and more, up to 60 s. The location from the discovery document is believed for
+// 12 h, or until the keys are no longer there (404, 410).
 //
-// A token with an unknown kid, or whose signature is wrong, has the keys fetched again,
-// as the issuer may have changed them, if the last fetch ended 10 s ago or more. It waits
-// for that; otherwise it is rejected at once, or, if the last fetch failed and the kid is
-// unknown, cannot be decided.
+// A token with an unknown kid or a wrong signature starts a fetch, as the issuer may have
+// changed its keys, if the last fetch ended 10 s ago or more. The token waits for that
+// fetch. Otherwise the token is rejected at once, or cannot be decided if the last fetch
+// failed and the kid is unknown.
 //
-// There is one fetch at a time. It takes 10 s at most, and those who need it wait for it
-// for as long as their context lasts, on which the fetch itself does not depend. What can
-// be verified with the keys at hand waits for nothing and takes no lock. Packages certauth
-// and tokencache also have one flight for many requests, by other rules: theirs is for one
-// certificate or one token, and begins when it is needed. Here one fetch is for all tokens of
-// an issuer, and may not begin too soon after the last one.
+// There is one fetch at a time. It takes 10 s at most and does not depend on any caller's
+// context; callers wait for it for as long as their own context lasts. Tokens that the
+// present keys verify neither wait nor take a lock. Packages certauth and tokencache also
+// have one flight for many requests, by other rules: theirs is for one certificate or one
+// token, and begins when it is needed. Here one fetch is for all tokens of an issuer, and
+// may not begin too soon after the last one.
 //
-// go-oidc's RemoteKeySet keeps keys for ever, and asks again for each token that somebody
-// makes up.
+// go-oidc's RemoteKeySet keeps keys for ever, and fetches again for each invented token.
 type RemoteKeys struct {
 	state atomic.Pointer[keyState]
 
 	mu     sync.Mutex    // of the next two
-	flight chan struct{} // closed when the fetch that is under way ends; nil: there is none
+	flight chan struct{} // closed when the present fetch ends; nil if there is none
 	closed bool
 
 	// For the one fetch at a time.
@@ -97,19 +96,19 @@ func NewRemoteKeys(config RemoteConfig) (*RemoteKeys, error) {
 	k := &RemoteKeys{
 		fetcher:   fetcher{roots: config.Roots, transport: config.Transport},
 		discovery: found,
-		log:       newKeyLog(config.Log),
+		log:       newKeyLog(config.OnProblem),
 	}
 	k.state.Store(&keyState{err: errNotFetched})
 	k.ctx, k.cancel = context.WithCancel(context.Background())
 	return k, nil
 }
 
-// Warm has the keys fetched in the background if they are not there, so that the log says
-// early that an issuer is out of reach.
+// Warm has the keys fetched in the background if there are none, so that an unreachable
+// issuer is logged early.
 func (k *RemoteKeys) Warm() { k.join((*keyState).isDue) }
 
-// Close ends what goes on in the background and waits for it. Keys that are there count
-// until they end.
+// Close ends the fetch in the background and waits for its end. Keys that are there stay
+// usable until they expire.
 func (k *RemoteKeys) Close() {
 	k.cancel()
 	k.mu.Lock()
@@ -124,7 +123,7 @@ func (k *RemoteKeys) Generation() uint64 {
 	if !state.isUsable(now) {
 		return 0
 	}
-	if state.isDue(now) { // also for those who keep verdicts: the keys may have changed
+	if state.isDue(now) { // the keys may have changed, which ends verdicts that were kept
 		k.join((*keyState).isDue)
 	}
 	return state.set.generation
@@ -163,8 +162,7 @@ func (k *RemoteKeys) usable(ctx context.Context) (*keyState, error) {
 	return state, nil
 }
 
-// verifyAgain tries later keys than those that were seen, which did not verify the token
-// because of cause.
+// verifyAgain tries newer keys than seen, which did not verify the token because of cause.
 func (k *RemoteKeys) verifyAgain(ctx context.Context, token string, header Header, seen *keyState, cause error) ([]byte, error) {
 	if flight := k.join((*keyState).mayAskAgain); flight != nil {
 		if err := wait(ctx, flight); err != nil {
@@ -193,8 +191,7 @@ func wait(ctx context.Context, flight <-chan struct{}) error {
 	}
 }
 
-// join returns the fetch that is under way, and begins one if the state may have one. Nil:
-// there is none.
+// join returns the fetch under way, and begins one if may allows it. Nil: there is no fetch.
 func (k *RemoteKeys) join(may func(*keyState, time.Time) bool) <-chan struct{} {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -228,7 +225,7 @@ func (k *RemoteKeys) fly() {
 	k.flight = nil
 }
 
-// fetch asks where the keys are, if that is not known, and for the keys.
+// fetch finds where the keys are, if that is not known, and fetches them.
 func (k *RemoteKeys) fetch(ctx context.Context) (set *keySet, skipped error, life time.Duration, err error) {
 	defer identity.Recovered(&err, nil, "reading keys")
 	from, fresh, err := k.discovery.find(ctx, &k.fetcher)

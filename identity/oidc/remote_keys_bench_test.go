@@ -10,8 +10,8 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// BenchmarkRemoteKeys verifies with keys that are there; jose is what it costs to verify
-// with the right key alone.
+// BenchmarkRemoteKeys verifies with keys that are there; jose is the cost of verifying with
+// the right key alone.
 func BenchmarkRemoteKeys(b *testing.B) {
 	for name, algorithm := range map[string]string{"rsa-1": "RS256", "p256-1": "ES256", "ed25519-1": "EdDSA"} {
 		token, header := signedBy(b, name, algorithm, name)
@@ -46,7 +46,7 @@ func BenchmarkRemoteKeys(b *testing.B) {
 	}
 }
 
-// A token that anybody can make up must not cost much more than a good one.
+// An invented token must not cost much more than a good one.
 func BenchmarkRemoteKeysRefuse(b *testing.B) {
 	for name, kid := range map[string]string{"unknown_kid": "x", "bad_signature": "rsa-1", "no_kid": ""} {
 		b.Run(name, func(b *testing.B) {

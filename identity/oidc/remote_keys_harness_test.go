@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// fakeAnswer is what a fake issuer answers, after a while.
+// fakeAnswer is an answer of the fake issuer, after a delay.
 type fakeAnswer struct {
 	after  time.Duration
 	err    error
@@ -25,7 +25,7 @@ type fakeAnswer struct {
 	body   string
 }
 
-// fakeIssuer is a network with one issuer, whose clock is the bubble's.
+// fakeIssuer is a network with one issuer, whose clock is that of the synctest bubble.
 type fakeIssuer struct {
 	mu      sync.Mutex
 	answers map[string]fakeAnswer // by URL
@@ -54,7 +54,7 @@ func (i *fakeIssuer) answer(url string, answer fakeAnswer) {
 	i.answers[url] = answer
 }
 
-// takeAsked returns what was asked since the last time.
+// takeAsked returns the URLs that were asked for since the last call.
 func (i *fakeIssuer) takeAsked() []string {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -63,7 +63,8 @@ func (i *fakeIssuer) takeAsked() []string {
 	return asked
 }
 
-// wantAsked checks what was asked since the last time, once all is quiet.
+// wantAsked checks the URLs that were asked for since the last call, once all goroutines are
+// blocked.
 func (i *fakeIssuer) wantAsked(tb testing.TB, want ...string) {
 	tb.Helper()
 	synctest.Wait()
@@ -110,7 +111,7 @@ func (i *fakeIssuer) remoteKeys(tb testing.TB, logged *logLines) *RemoteKeys {
 	tb.Helper()
 	config := RemoteConfig{Issuer: keysIssuer, Transport: i}
 	if logged != nil {
-		config.Log = logged.log
+		config.OnProblem = logged.log
 	}
 	keys, err := NewRemoteKeys(config)
 	if err != nil {
@@ -136,7 +137,7 @@ func (l *logLines) log(message string, err error) {
 	l.lines = append(l.lines, line)
 }
 
-// want checks how the lines begin that were logged since the last time.
+// want checks the beginnings of the lines that were logged since the last call.
 func (l *logLines) want(tb testing.TB, want ...string) {
 	tb.Helper()
 	l.mu.Lock()
@@ -173,4 +174,4 @@ func wantAtOnce(tb testing.TB, f func()) {
 
 type panicking struct{}
 
-func (panicking) RoundTrip(*http.Request) (*http.Response, error) { panic("nobody expects this") }
+func (panicking) RoundTrip(*http.Request) (*http.Response, error) { panic("an unexpected panic") }

@@ -16,7 +16,7 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 )
 
-// The first token by a new key is accepted, since the keys are asked for again.
+// The first token by a new key is accepted, since the keys are fetched again.
 func TestRotation(t *testing.T) {
 	for name, test := range map[string]struct {
 		before, after []any
@@ -51,7 +51,7 @@ func TestRotation(t *testing.T) {
 	}
 }
 
-// Who waits for new keys waits no longer than for the first ones.
+// A caller that waits for new keys waits no longer than one that waits for the first keys.
 func TestCallersWhoDoNotWaitForNewKeys(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		issuer := newFakeIssuer(t, "ed25519-1")
@@ -72,7 +72,7 @@ func TestCallersWhoDoNotWaitForNewKeys(t *testing.T) {
 	})
 }
 
-// A set that is no good leaves the last good one, for as long as an outage does.
+// A bad set does not replace the last good one, for as long as in an outage.
 func TestLastGoodKeysAreKept(t *testing.T) {
 	for name, body := range map[string]string{
 		"nothing":        "",

@@ -66,8 +66,8 @@ func TestWarmFetchesInTheBackground(t *testing.T) {
 	})
 }
 
-// Of many callers one fetches and all get the answer, each for as long as it cares to
-// wait. That the first of them hangs up does not end the fetch for the others.
+// One of many callers fetches and all get the answer, each for as long as its own context
+// lasts. If the first of them hangs up, the fetch continues for the others.
 func TestOneFetchForAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		issuer := newFakeIssuer(t)
@@ -97,7 +97,7 @@ func TestOneFetchForAll(t *testing.T) {
 		}
 		callers.Wait()
 		issuer.wantAsked(t, keysConfig, keysURL)
-		// with keys at hand, a context that has ended hinders nothing
+		// with keys at hand, an ended context makes no difference
 		ended, cancel := context.WithCancel(t.Context())
 		cancel()
 		payload, err := keys.VerifySignature(ended, token, header)
@@ -105,7 +105,7 @@ func TestOneFetchForAll(t *testing.T) {
 	})
 }
 
-// An issuer that never answers is given up after 10 s in all, discovery included.
+// A fetch from an issuer that never answers ends after 10 s in all, discovery included.
 func TestAnIssuerThatHangs(t *testing.T) {
 	for name, answers := range map[string]map[string]time.Duration{
 		"in discovery":       {keysConfig: time.Hour},
@@ -133,8 +133,8 @@ func TestAnIssuerThatHangs(t *testing.T) {
 	}
 }
 
-// Keys are fresh for as long as the issuer says. Then the next use has them fetched again
-// and does not wait for it.
+// Keys are fresh for as long as the issuer says. Then the next use starts a fetch and does
+// not wait for it.
 func TestStaleKeysAreFetchedInTheBackground(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		issuer := newFakeIssuer(t, "ed25519-1")
@@ -160,15 +160,15 @@ func TestStaleKeysAreFetchedInTheBackground(t *testing.T) {
 		wantToken(t, keys, "p256-1")
 		wantToken(t, keys, "ed25519-1", identity.ErrRejected, errUnknownKey)
 		issuer.wantAsked(t)
-		// whoever keeps verdicts asks for the generation only: that is a use as well
+		// a caller that keeps verdicts asks for the generation only: that is a use as well
 		time.Sleep(540 * time.Second)
 		wantAtOnce(t, func() { keys.Generation() })
 		issuer.wantAsked(t, keysURL)
 	})
 }
 
-// While an issuer is out of reach its keys are used, and then no longer: they cannot be
-// revoked in another way. When it is back all is as it was, without a restart.
+// While an issuer is out of reach its keys are used for a day, and then no longer: there is
+// no other way to revoke them. Once the issuer is back, all is as before, without a restart.
 func TestOutageOfAnIssuerWithKeys(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		logged := &logLines{}
@@ -213,7 +213,7 @@ func TestOutageOfAnIssuerWithKeys(t *testing.T) {
 	})
 }
 
-// A proxy that nobody used for days has old keys, and does not use them.
+// A proxy that was unused for days has old keys, and does not use them.
 func TestExpiredKeysAreNotUsedAfterAPause(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		issuer := newFakeIssuer(t, "ed25519-1")
@@ -257,8 +257,8 @@ func TestOutageOfAnIssuerWithoutKeys(t *testing.T) {
 	})
 }
 
-// Unknown kids and bad signatures are what anybody can make up: whatever comes, the issuer
-// is asked once in 10 s.
+// A client can make up unknown kids and bad signatures: however many come, the issuer is
+// asked once in 10 s.
 func TestMadeUpTokensDoNotReachTheIssuer(t *testing.T) {
 	for name, test := range map[string]struct {
 		signer string
@@ -274,7 +274,7 @@ func TestMadeUpTokensDoNotReachTheIssuer(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				issuer := newFakeIssuer(t, "ed25519-1")
 				keys := issuer.remoteKeys(t, nil)
-				// the keys have just been fetched: also the first is not asked about
+				// the keys have just been fetched: not even the first token causes a fetch
 				for n := range 10 {
 					wantAtOnce(t, func() { wantTokenBy(t, keys, test.signer, test.kid(n), identity.ErrRejected, test.want) })
 				}
@@ -300,7 +300,7 @@ func TestMadeUpTokensDoNotReachTheIssuer(t *testing.T) {
 	}
 }
 
-// A token that is broken, or whose algorithm proves nothing, is no reason to ask at all.
+// A token that is broken, or whose algorithm is not asymmetric, never causes a fetch.
 func TestBrokenTokensDoNotReachTheIssuer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		issuer := newFakeIssuer(t, "ed25519-1")
@@ -319,8 +319,8 @@ func TestBrokenTokensDoNotReachTheIssuer(t *testing.T) {
 	})
 }
 
-// Whether a kid that nobody knows is good cannot be said while the issuer is out of reach.
-// A bad signature of a known key is bad.
+// While the issuer is out of reach, an unknown kid may be good or bad. A bad signature under
+// a known key is bad.
 func TestMadeUpTokensInAnOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		issuer := newFakeIssuer(t, "ed25519-1")
@@ -339,14 +339,14 @@ func TestMadeUpTokensInAnOutage(t *testing.T) {
 			wantAtOnce(t, func() { wantToken(t, keys, "ed25519-1") })
 			issuer.wantAsked(t, keysURL)
 		}
-		// fresh keys are not fetched earlier because of that
+		// that does not make the next fetch of fresh keys earlier
 		time.Sleep(30 * time.Minute)
 		wantToken(t, keys, "ed25519-1")
 		issuer.wantAsked(t)
 	})
 }
 
-// After Close what is known counts on, and nothing is asked any more.
+// After Close the keys that are there stay usable, and nothing is fetched any more.
 func TestCloseOfRemoteKeys(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		logged := &logLines{}
@@ -383,8 +383,8 @@ func TestCloseOfRemoteKeys(t *testing.T) {
 	})
 }
 
-// A fault in what the operator's own code returns, or in a parser, is an outage and does
-// not end the process.
+// A panic in the operator's own code or in a parser counts as an outage, and does not end
+// the process.
 func TestPanicWhileFetching(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		keys, err := NewRemoteKeys(RemoteConfig{Issuer: keysIssuer, Transport: panicking{}})

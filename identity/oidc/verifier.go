@@ -13,15 +13,16 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 )
 
-// Issuer verifies the tokens of one issuer and makes users of their claims.
+// Issuer verifies the tokens of one issuer and maps their claims to users.
 type Issuer struct {
 	// URL is compared with the claim iss, byte for byte.
 	URL string
 
-	// Audiences are values of which the claim aud must have one. At least one.
+	// Audiences are the accepted values of the claim aud, which must have one of them. At
+	// least one.
 	Audiences []string
 
-	// CheckParty asks of a token for several audiences that its azp, the client that it
+	// CheckParty requires of a token for several audiences that its azp, the client that it
 	// was issued to, is one of Audiences or Parties (OpenID Connect Core 1.0, section
 	// 3.1.3.7).
 	CheckParty bool
@@ -30,19 +31,19 @@ type Issuer struct {
 	// Algorithms are the signature algorithms that are accepted. Empty: [Algorithms].
 	Algorithms []string
 
-	// Skew is how far the issuer's clock may be from ours: for how long a token still
-	// counts after exp. Early is the same for nbf.
+	// Skew is how far the issuer's clock may be from ours: how long a token is still accepted
+	// after exp. Early is the same for nbf.
 	Skew, Early time.Duration
 
 	Keys   Keys
 	Mapper Mapper
 }
 
-// verify makes sure that the issuer made this token, for us, and for now. The error
-// wraps [identity.ErrRejected] or [identity.ErrUnavailable].
+// verify checks that the issuer made this token, that it is for one of Audiences, and that
+// it is valid at now. The error wraps [identity.ErrRejected] or [identity.ErrUnavailable].
 func (i *Issuer) verify(ctx context.Context, token *unverified, now time.Time) (expires time.Time, err error) {
 	if token.issuer() != i.URL {
-		return expires, fmt.Errorf("%w: the token is of another issuer", identity.ErrRejected)
+		return expires, fmt.Errorf("%w: the token is from another issuer", identity.ErrRejected)
 	}
 	algorithms := i.Algorithms
 	if len(algorithms) == 0 {
@@ -51,8 +52,8 @@ func (i *Issuer) verify(ctx context.Context, token *unverified, now time.Time) (
 	if !slices.Contains(algorithms, token.header.Algorithm) {
 		return expires, fmt.Errorf("%w: the issuer does not sign with %s", identity.ErrRejected, token.header.Algorithm)
 	}
-	// what costs nothing goes first: a token that is for somebody else or has expired
-	// needs no signature
+	// the cheap checks go first: a token that is for another audience or has expired needs no
+	// signature
 	if err := checkTypes(token.claims); err != nil {
 		return expires, err
 	}
@@ -67,15 +68,15 @@ func (i *Issuer) verify(ctx context.Context, token *unverified, now time.Time) (
 		return expires, err
 	}
 	if !bytes.Equal(payload, token.payload) {
-		return expires, fmt.Errorf("%w: what is signed is not what was read", identity.ErrRejected)
+		return expires, fmt.Errorf("%w: the signed claims are not those that were read", identity.ErrRejected)
 	}
 	return expires, nil
 }
 
-// checkTypes refuses what the API server does, since go-oidc, with which it verifies, cannot
-// read it: claims of the standard that are not as they must be, though nobody here asks
-// for them. Those that are elsewhere must have a place (OpenID Connect Core 1.0, section
-// 5.6.2), which is not visited.
+// checkTypes refuses standard claims of the wrong type, even ones that this package does not
+// use: the API server's verifier (go-oidc) fails to decode such a token, and a token must
+// mean the same here and there. Distributed claims must name a source that the token defines
+// (OpenID Connect Core 1.0, section 5.6.2); the source is never fetched.
 func checkTypes(claims Claims) error {
 	for _, name := range [...]string{"sub", "nonce", "at_hash"} {
 		if _, ok := claims[name].(string); !ok && claims[name] != nil {
@@ -98,7 +99,7 @@ func checkTypes(claims Claims) error {
 	for _, name := range names {
 		source, _ := name.(string)
 		if _, there := sources[source]; !there || source == "" {
-			return wrongType("_claim_names", "one of names of sources that are there")
+			return wrongType("_claim_names", "an object of names from _claim_sources")
 		}
 	}
 	return nil

@@ -88,7 +88,7 @@ func BenchmarkCold(b *testing.B) {
 	}
 }
 
-// verifiers are ours and go-oidc's two, all with one key.
+// verifiers are this package's and go-oidc's two, all with one key.
 func verifiers(b *testing.B, algorithm jose.SignatureAlgorithm, key crypto.PublicKey) (own *Authenticator, remote, static *goidc.IDTokenVerifier) {
 	b.Helper()
 	set, err := json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{
@@ -116,15 +116,15 @@ func verifiers(b *testing.B, algorithm jose.SignatureAlgorithm, key crypto.Publi
 	return own, remote, static
 }
 
-// sideBySide runs the steps in turn, so that all meet the same machine, and returns the
-// ratios of the first one's time to those of the others. The time is the lower quartile:
-// what takes longer was interrupted.
+// sideBySide runs the steps in turn, so that all run under the same load, and returns the
+// ratios of the first one's time to those of the others. The time is the lower quartile,
+// since longer ones include interruptions.
 func sideBySide(b *testing.B, steps ...func() error) []float64 {
 	b.Helper()
 	times := make([][]time.Duration, len(steps))
 	turn := 0
 	for b.Loop() {
-		turn++ // none always goes first
+		turn++ // no step is always the first
 		for n := range steps {
 			i := (turn + n) % len(steps)
 			start := time.Now()
@@ -148,7 +148,7 @@ func sideBySide(b *testing.B, steps ...func() error) []float64 {
 }
 
 // BenchmarkHit measures a token whose verdict is cached: x-hmac is the ratio to the bare
-// hash of the same token, of which at most 3 is wanted.
+// hash of the same token. At most 3 is wanted.
 func BenchmarkHit(b *testing.B) {
 	m := newMint(b)
 	a := newAuthenticator(b, newIssuer(m.keys()))

@@ -20,7 +20,7 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 )
 
-// payloads are what the targets start from.
+// payloads are the seeds of the fuzz targets.
 func payloads() []string {
 	return []string{
 		`{"iss":"https://issuer.example.com/realms/k8s","aud":"dashboard","exp":4102444800,"sub":"alice"}`,
@@ -36,8 +36,8 @@ func payloads() []string {
 	}
 }
 
-// FuzzParseClaims compares with encoding/json what is read, and with jose's decoder, to
-// which a name that is there twice is an error, what is refused.
+// FuzzParseClaims compares the claims with those that encoding/json reads, and the errors
+// with those of jose's decoder, which refuses a repeated name.
 func FuzzParseClaims(f *testing.F) {
 	for _, payload := range payloads() {
 		f.Add(payload)
@@ -84,8 +84,8 @@ func foldedTwice(value any) bool {
 	return false
 }
 
-// FuzzRead reads anything as a token. What is accepted has three segments and an algorithm
-// that proves something, and is what other decoders make of it.
+// FuzzRead reads any text as a token. An accepted token has three segments and an asymmetric
+// algorithm, and reads the same with other decoders.
 func FuzzRead(f *testing.F) {
 	for _, header := range []string{
 		`{"alg":"ES256"}`, `{"alg":"RS256","kid":"k","typ":"at+jwt"}`, `{"alg":"none"}`, `{"alg":"ES256","ALG":"none"}`,
@@ -133,7 +133,7 @@ func FuzzRead(f *testing.F) {
 	})
 }
 
-// FuzzMap has any claims make a user, by names and prefixes that are anything, too.
+// FuzzMap maps any claims to a user, with any names and prefixes.
 func FuzzMap(f *testing.F) {
 	for _, payload := range payloads() {
 		f.Add(payload, "sub", "oidc:", "groups", "oidc:", "", false)
@@ -177,7 +177,7 @@ func FuzzMap(f *testing.F) {
 			sent, ok := strings.CutPrefix(group, groupsPrefix)
 			list, _ := claims[groups].([]any)
 			if !ok || claims[groups] != sent && !slices.Contains(list, any(sent)) {
-				t.Errorf("nobody sent the group %q", group)
+				t.Errorf("the token does not have the group %q", group)
 			}
 		}
 	})
@@ -189,7 +189,7 @@ func decodeAs[T any](text json.RawMessage) (value T, ok bool) {
 	return value, err == nil
 }
 
-// yesKeys say yes to everything, to go-oidc as well.
+// yesKeys accept every signature, for go-oidc as well.
 type yesKeys struct{ fakeKeys }
 
 func (k *yesKeys) forGoOIDC() goidc.KeySet { return yesKeySet{k} }
@@ -200,8 +200,8 @@ func (s yesKeySet) VerifySignature(ctx context.Context, token string) ([]byte, e
 	return s.keys.VerifySignature(ctx, token, Header{})
 }
 
-// FuzzAuthenticate signs whatever is sent. Who gets in has a token of the issuer, for us,
-// and for now, as others read it.
+// FuzzAuthenticate signs any payload. A token that is accepted is from the issuer, for the
+// audience, and valid now, by other decoders as well.
 func FuzzAuthenticate(f *testing.F) {
 	for _, payload := range payloads() {
 		f.Add(`{"alg":"ES256"}`, payload)
@@ -210,7 +210,7 @@ func FuzzAuthenticate(f *testing.F) {
 	f.Add(`{"alg":"RS256","jwk":{"kty":"oct","k":"AA"},"x5c":["AA"]}`, payloads()[0])
 	keys := &yesKeys{fakeKeys{yes: true}}
 	issuer := newIssuer(keys)
-	issuer.Early = 4 * time.Minute // go-oidc has five, and here a clock that is slow
+	issuer.Early = 4 * time.Minute // go-oidc has five, and the two clocks are read one after the other
 	a := newAuthenticator(f, issuer)
 	other := goidc.NewVerifier(issuerURL, keys.forGoOIDC(), &goidc.Config{
 		SupportedSigningAlgs: Algorithms(), ClientID: clientID,
@@ -251,13 +251,13 @@ func FuzzAuthenticate(f *testing.F) {
 		}
 		for name := range claims {
 			if fold(name) != name {
-				return // go-oidc may take it for another
+				return // go-oidc may read another value
 			}
 		}
 		if _, there := claims["_claim_sources"]; there {
-			return // of which it reads more than is looked at here
+			return // it reads more of this claim than this package does
 		}
-		// so it does of the header, to which the keys see
+		// likewise with the header, which is checked with the signature
 		_, err = other.Verify(t.Context(), token)
 		if err != nil && !strings.Contains(err.Error(), "malformed jwt") {
 			t.Errorf("go-oidc refuses: %v", err)

@@ -18,7 +18,7 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 )
 
-// verifierTest is a token of newIssuer's, or one that claims to be.
+// verifierTest is a token of newIssuer's issuer, or one that claims to be.
 type verifierTest struct {
 	name    string
 	changes members
@@ -52,7 +52,7 @@ func runVerifier(t *testing.T, tests []verifierTest) {
 	}
 }
 
-// wantGoOIDC wants go-oidc, with which the API server verifies, to accept a token too.
+// wantGoOIDC checks that go-oidc, the API server's verifier, accepts the token too.
 func wantGoOIDC(tb testing.TB, m *mint, issuer, token string) {
 	tb.Helper()
 	verifier := goidc.NewVerifier(issuer, &goidc.StaticKeySet{PublicKeys: m.keys().public}, &goidc.Config{
@@ -83,16 +83,16 @@ func TestIssuerIsComparedByteForByte(t *testing.T) {
 		{name: "null", changes: members{"iss": nil}, want: identity.ErrAbsent, reason: `""`},
 		{name: "a number", changes: members{"iss": 1}, want: identity.ErrAbsent, reason: `""`},
 		{name: "a list that has it", changes: members{"iss": []string{issuerURL}}, want: identity.ErrAbsent, reason: `""`},
-		{name: "ISS is no iss", changes: members{"iss": gone{}, "ISS": issuerURL}, want: identity.ErrAbsent, reason: `""`},
+		{name: "ISS is not iss", changes: members{"iss": gone{}, "ISS": issuerURL}, want: identity.ErrAbsent, reason: `""`},
 		{name: "a long one is not shown in full", changes: members{"iss": long}, want: identity.ErrAbsent, reason: fmt.Sprintf("(%d bytes)", len(long))},
 		{name: "one that forges a line", changes: members{"iss": "x\nlevel=info"}, want: identity.ErrAbsent, reason: `"x\nlevel=info"`},
 		{name: "Google's", changes: members{"iss": "https://accounts.google.com"}, issuer: google},
-		// go-oidc and Google's own libraries take it for the same
+		// go-oidc and Google's own libraries accept it as the same
 		{name: "Google's without the scheme", changes: members{"iss": "accounts.google.com"}, issuer: google, want: identity.ErrAbsent, reason: "not known"},
 	})
 }
 
-func TestTokenIsForUs(t *testing.T) {
+func TestTokenIsForTheAudience(t *testing.T) {
 	two := []string{"other", clientID}
 	parties := func(i *Issuer) { i.Parties = []string{"cli", "portal"} }
 	unchecked := func(i *Issuer) { i.CheckParty = false }
@@ -103,7 +103,7 @@ func TestTokenIsForUs(t *testing.T) {
 		{name: "for another", changes: members{"aud": "grafana"}, want: identity.ErrRejected, reason: `another audience: "grafana"`},
 		{name: "for two others", changes: members{"aud": []string{"grafana", "argocd"}}, want: identity.ErrRejected, reason: `"grafana" and 1 more`},
 		{name: "for us in another case", changes: members{"aud": "Dashboard"}, want: identity.ErrRejected, reason: "another audience"},
-		{name: "for whom our name begins", changes: members{"aud": "dash"}, want: identity.ErrRejected, reason: "another audience"},
+		{name: "for the beginning of our name", changes: members{"aud": "dash"}, want: identity.ErrRejected, reason: "another audience"},
 		{name: "for several in one text", changes: members{"aud": "other dashboard"}, want: identity.ErrRejected, reason: "another audience"},
 		{name: "for nobody", changes: members{"aud": ""}, want: identity.ErrRejected, reason: "another audience"},
 		{name: "for an empty list", changes: members{"aud": []string{}}, want: identity.ErrRejected, reason: "another audience: none"},
@@ -117,7 +117,7 @@ func TestTokenIsForUs(t *testing.T) {
 		{name: "a list with null beside us", changes: members{"aud": []any{nil, clientID}}, want: identity.ErrRejected, reason: `"aud" is not a string or`},
 		{name: "a list in a list", changes: members{"aud": []any{[]any{clientID}}}, want: identity.ErrRejected, reason: `"aud" is not a string or`},
 
-		// a token that another client got, and passes on to us
+		// a token that was issued to another client, and that this client passes on
 		{name: "for several without azp", changes: members{"aud": two}, want: identity.ErrRejected, reason: `issued to "" (azp)`},
 		{name: "for several, issued to another", changes: members{"aud": two, "azp": "other"}, want: identity.ErrRejected, reason: `issued to "other" (azp)`},
 		{name: "for several, azp is a list", changes: members{"aud": two, "azp": []string{clientID}}, want: identity.ErrRejected, reason: `issued to ""`},
@@ -126,16 +126,16 @@ func TestTokenIsForUs(t *testing.T) {
 		{name: "for several, issued to no party", changes: members{"aud": two, "azp": "other"}, issuer: parties, want: identity.ErrRejected, reason: "(azp)"},
 		{name: "for a party, issued to it", changes: members{"aud": "portal", "azp": "portal"}, issuer: parties, want: identity.ErrRejected, reason: "another audience"},
 		{name: "for us twice, issued to another", changes: members{"aud": []string{clientID, clientID}, "azp": "other"}, want: identity.ErrRejected, reason: "(azp)"},
-		{name: "for us alone, whoever got it", changes: members{"aud": clientID, "azp": "other"}},
-		{name: "for us alone in a list, whoever got it", changes: members{"aud": []string{clientID}, "azp": "other"}},
-		{name: "for several, when nobody asks for azp", changes: members{"aud": two, "azp": "other"}, issuer: unchecked},
+		{name: "for us alone, issued to another", changes: members{"aud": clientID, "azp": "other"}},
+		{name: "for us alone in a list, issued to another", changes: members{"aud": []string{clientID}, "azp": "other"}},
+		{name: "for several, when azp is not checked", changes: members{"aud": two, "azp": "other"}, issuer: unchecked},
 		{name: "for several, without azp, when nobody asks", changes: members{"aud": two}, issuer: unchecked},
-		{name: "for others, when nobody asks for azp", changes: members{"aud": "other", "azp": clientID}, issuer: unchecked, want: identity.ErrRejected, reason: "another audience"},
+		{name: "for others, when azp is not checked", changes: members{"aud": "other", "azp": clientID}, issuer: unchecked, want: identity.ErrRejected, reason: "another audience"},
 	})
 }
 
 // newIssuer has ten seconds of skew after exp, and five minutes before nbf.
-func TestTokenIsForNow(t *testing.T) {
+func TestTokenIsValidNow(t *testing.T) {
 	strict := func(i *Issuer) { i.Skew, i.Early = 0, 0 }
 	runVerifier(t, []verifierTest{
 		{name: "good for a second", changes: members{"exp": in(time.Second)}},
@@ -175,13 +175,13 @@ func TestTokenIsForNow(t *testing.T) {
 		{name: "nbf is a text", changes: members{"nbf": "0"}, want: identity.ErrRejected, reason: `"nbf" is not a time`},
 		{name: "nbf is before 1970", changes: members{"nbf": -1}, want: identity.ErrRejected, reason: `"nbf" is not a time`},
 		{name: "nbf is beyond all time", changes: members{"nbf": raw("1e300")}, want: identity.ErrRejected, reason: `"nbf" is not a time`},
-		// OpenID Connect says nothing of them, and neither does the API server
+		// OpenID Connect sets no rule for these, and the API server has none
 		{name: "issued tomorrow", changes: members{"iat": in(24 * time.Hour)}},
 		{name: "never issued", changes: members{"iat": gone{}}},
 	})
 }
 
-// What expires within the skew still says when it does, so that a stream ends then.
+// An identity within the skew still has the token's own expiry, so that a stream ends then.
 func TestExpiryIsTheTokens(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMint(t)
@@ -196,7 +196,7 @@ func TestExpiryIsTheTokens(t *testing.T) {
 	})
 }
 
-func TestSignatureIsTheIssuers(t *testing.T) {
+func TestSignatureIsByAKeyOfTheIssuer(t *testing.T) {
 	m, eve := newMint(t), newMint(t)
 	unavailable := fmt.Errorf("%w: fetching keys: no route", identity.ErrUnavailable)
 	tests := []struct {
@@ -209,8 +209,8 @@ func TestSignatureIsTheIssuers(t *testing.T) {
 		{"the issuer's", m, m.keys(), nil, ""},
 		{"somebody else's", eve, m.keys(), identity.ErrRejected, "bad signature"},
 		{"of one of its keys", m, &fakeKeys{public: []crypto.PublicKey{eve.key.Public(), m.key.Public()}}, nil, ""},
-		{"of none, since it has no keys", m, &fakeKeys{}, identity.ErrRejected, "bad signature"},
-		{"nobody can say", m, &fakeKeys{err: unavailable}, identity.ErrUnavailable, "fetching keys: no route"},
+		{"of an issuer without keys", m, &fakeKeys{}, identity.ErrRejected, "bad signature"},
+		{"of an issuer that is out of reach", m, &fakeKeys{err: unavailable}, identity.ErrUnavailable, "fetching keys: no route"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -227,7 +227,7 @@ func TestSignatureIsTheIssuers(t *testing.T) {
 	}
 }
 
-// otherPayload are keys that have verified something else than what was read.
+// otherPayload are keys that verify another payload than the one that was read.
 type otherPayload struct{ *fakeKeys }
 
 func (otherPayload) VerifySignature(context.Context, string, Header) ([]byte, error) {
@@ -237,11 +237,11 @@ func (otherPayload) VerifySignature(context.Context, string, Header) ([]byte, er
 func TestPayloadThatWasVerifiedIsTheOneThatWasRead(t *testing.T) {
 	m := newMint(t)
 	a := newAuthenticator(t, newIssuer(otherPayload{m.keys()}))
-	wantUser(t, a, m.token(t, claims(nil)), "", identity.ErrRejected, "what is signed is not what was read")
+	wantUser(t, a, m.token(t, claims(nil)), "", identity.ErrRejected, "the signed claims are not those that were read")
 }
 
-// Tokens that cannot be good cost no signature: it is what takes the time.
-func TestKeysAreNotAskedInVain(t *testing.T) {
+// Tokens that cannot be good are refused before the signature, which takes most of the time.
+func TestCheapChecksGoFirst(t *testing.T) {
 	m := newMint(t)
 	for name, changes := range map[string]members{
 		"another issuer": {"iss": "x"}, "another audience": {"aud": "x"}, "expired": {"exp": 1}, "not yet": {"nbf": in(time.Hour)},
@@ -257,8 +257,8 @@ func TestKeysAreNotAskedInVain(t *testing.T) {
 	}
 }
 
-// Who chooses the issuer goes by the same claim; a mistake there must not be enough.
-func TestIssuerVerifiesNoTokenOfAnother(t *testing.T) {
+// The issuer is chosen by the same claim; a mistake there alone must not be enough.
+func TestIssuerRefusesTheTokensOfAnother(t *testing.T) {
 	m := newMint(t)
 	token, err := read(m.token(t, claims(nil)))
 	if err != nil {
@@ -270,7 +270,7 @@ func TestIssuerVerifiesNoTokenOfAnother(t *testing.T) {
 	}
 	issuer.URL += "/"
 	_, err = issuer.verify(t.Context(), token, time.Now())
-	wantRefusal(t, token.raw, err, identity.ErrRejected, "of another issuer")
+	wantRefusal(t, token.raw, err, identity.ErrRejected, "from another issuer")
 }
 
 // The API server refuses these, since go-oidc cannot read them.
@@ -291,24 +291,24 @@ func TestClaimsOfTheStandardHaveTheirTypes(t *testing.T) {
 	})
 }
 
-// Claims that are elsewhere matter where groups are expected and not there; go-oidc wants
-// to know in any case where that is.
-func TestClaimsThatAreElsewhere(t *testing.T) {
+// Distributed claims matter if groups are expected and not in the token; go-oidc requires
+// their source in any case.
+func TestDistributedClaims(t *testing.T) {
 	const place = `"_claim_sources":{"src1":{"endpoint":"https://graph.example/groups","access_token":"secret"}}`
-	const nowhere = `"_claim_names" is not one of names of sources`
+	const nowhere = `"_claim_names" is not an object of names from _claim_sources`
 	runVerifier(t, []verifierTest{
 		{name: "the groups", more: `"_claim_names":{"groups":"src1"},` + place, want: identity.ErrForbidden, reason: "left out the groups"},
-		{name: "the groups, which are here too", changes: members{"groups": []string{"dev"}}, more: `"_claim_names":{"groups":"src1"},` + place},
+		{name: "the groups, which are in the token too", changes: members{"groups": []string{"dev"}}, more: `"_claim_names":{"groups":"src1"},` + place},
 		{name: "something else", more: `"_claim_names":{"address":"src1"},` + place},
 		{name: "nothing", more: `"_claim_names":{},"_claim_sources":{}`},
 		{name: "nothing, as null", more: `"_claim_names":null,"_claim_sources":null`},
-		{name: "a place for nothing", more: place},
-		{name: "without a place", more: `"_claim_names":{"groups":"src1"}`, want: identity.ErrRejected, reason: nowhere},
-		{name: "something else without a place", more: `"_claim_names":{"address":"src1"}`, want: identity.ErrRejected, reason: nowhere},
-		{name: "at a place that is not there", more: `"_claim_names":{"groups":"src2"},` + place, want: identity.ErrRejected, reason: nowhere},
-		{name: "at a place without a name", more: `"_claim_names":{"groups":""},"_claim_sources":{"":{}}`, want: identity.ErrRejected, reason: nowhere},
-		{name: "at a place that is a number", more: `"_claim_names":{"groups":7},` + place, want: identity.ErrRejected, reason: nowhere},
+		{name: "a source without a claim", more: place},
+		{name: "without a source", more: `"_claim_names":{"groups":"src1"}`, want: identity.ErrRejected, reason: nowhere},
+		{name: "something else without a source", more: `"_claim_names":{"address":"src1"}`, want: identity.ErrRejected, reason: nowhere},
+		{name: "at a source that is not there", more: `"_claim_names":{"groups":"src2"},` + place, want: identity.ErrRejected, reason: nowhere},
+		{name: "at a source without a name", more: `"_claim_names":{"groups":""},"_claim_sources":{"":{}}`, want: identity.ErrRejected, reason: nowhere},
+		{name: "at a source that is a number", more: `"_claim_names":{"groups":7},` + place, want: identity.ErrRejected, reason: nowhere},
 		{name: "the names are a list", more: `"_claim_names":["groups"],` + place, want: identity.ErrRejected, reason: `"_claim_names" is not an object`},
-		{name: "the places are a list", more: `"_claim_names":{},"_claim_sources":["src1"]`, want: identity.ErrRejected, reason: `"_claim_sources" is not an object`},
+		{name: "the sources are a list", more: `"_claim_names":{},"_claim_sources":["src1"]`, want: identity.ErrRejected, reason: `"_claim_sources" is not an object`},
 	})
 }

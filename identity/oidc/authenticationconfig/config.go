@@ -9,45 +9,46 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity/oidc"
 )
 
-// Config is what a file says.
+// Config is the content of a file.
 type Config struct {
-	// Authenticators are in the order of the file; their issuers have different URLs.
-	// There is at least one.
+	// Authenticators are in the order of the file, with different issuer URLs. There is at
+	// least one.
 	Authenticators []Authenticator
 }
 
 // Authenticator is one entry of jwt.
 type Authenticator struct {
-	// IssuerURL is what the claim iss must be, byte for byte.
+	// IssuerURL is compared with the claim iss, byte for byte.
 	IssuerURL string
 
-	// DiscoveryURL is where the discovery document is, when it is not where the issuer's
-	// URL says; empty otherwise. It is to be used as it stands.
+	// DiscoveryURL is where the discovery document is, if it is not below IssuerURL; empty
+	// otherwise. Use it unchanged.
 	DiscoveryURL string
 
 	// CertificateAuthority verifies the issuer's server. nil: the system's certificates.
 	CertificateAuthority *x509.CertPool
 
-	// Audiences are values of which the claim aud must have one. At least one.
+	// Audiences are the accepted values of the claim aud, which must have one of them. At
+	// least one.
 	Audiences []string
 
-	// Mapper does what claimMappings, claimValidationRules and userValidationRules say. It
-	// is safe for concurrent use. Besides [identity.ErrRejected] its errors wrap
+	// Mapper applies claimMappings, claimValidationRules and userValidationRules. It is safe
+	// for concurrent use. Besides [identity.ErrRejected] its errors wrap
 	// [identity.ErrForbidden] with [oidc.ErrGroupOverage], and [identity.ErrUnavailable] when
 	// the context ends first.
 	Mapper oidc.Mapper
 }
 
-// configuration is the document. Both versions have the same fields; the comments tell what
-// is done with them here.
+// configuration is the document. Both versions have the same fields; the comments say how
+// they are used here.
 type configuration struct {
 	APIVersion string `json:"apiVersion"`
 	Kind       string `json:"kind"`
 
-	// JWT: 1 to 64 authenticators, each with an issuer of its own.
+	// JWT: 1 to 64 authenticators, each with a different issuer.
 	JWT []entry `json:"jwt"`
 
-	// Anonymous is about the API server itself: validated, and not used.
+	// Anonymous is about the API server itself: it is validated, but not used.
 	Anonymous *anonymous `json:"anonymous"`
 }
 
@@ -77,7 +78,7 @@ type issuer struct {
 	// URL: https, without user, query and fragment.
 	URL string `json:"url"`
 
-	// DiscoveryURL: as URL, and another one.
+	// DiscoveryURL: as URL, but different from it.
 	DiscoveryURL string `json:"discoveryURL"`
 
 	// CertificateAuthority: certificates in PEM. Default: the system's.
@@ -89,7 +90,7 @@ type issuer struct {
 	// AudienceMatchPolicy: MatchAny, or nothing when there is one audience.
 	AudienceMatchPolicy string `json:"audienceMatchPolicy"`
 
-	// EgressSelectorType: refused, whatever it is.
+	// EgressSelectorType: any value is refused.
 	EgressSelectorType string `json:"egressSelectorType"`
 }
 
@@ -99,20 +100,21 @@ type claimRule struct {
 	Claim         string `json:"claim"`
 	RequiredValue string `json:"requiredValue"`
 
-	// Expression must be true of claims; Message is for the log when it is not.
+	// Expression must be true for the claims; Message is logged when it is not.
 	Expression string `json:"expression"`
 	Message    string `json:"message"`
 }
 
 type userRule struct {
-	// Expression must be true of user, which has username, uid, groups and extra.
+	// Expression must be true for user, which has username, uid, groups and extra.
 	Expression string `json:"expression"`
 	Message    string `json:"message"`
 }
 
 type mappings struct {
-	// Username: a string that is not empty. That claims.email is used here asks for
-	// claims.email_verified here, in extra or in a rule; of the claim email that is seen to.
+	// Username: a string that is not empty. An expression that uses claims.email must also use
+	// claims.email_verified, here, in extra or in a validation rule. With the claim email,
+	// this package checks email_verified itself.
 	Username prefixed `json:"username"`
 
 	// Groups: a string or a list of strings. Default: none.
@@ -121,7 +123,7 @@ type mappings struct {
 	// UID: a string. Default: none.
 	UID claimOrExpression `json:"uid"`
 
-	// Extra: keys are paths below a domain, in lower case and not Kubernetes' own.
+	// Extra: keys are paths below a domain, in lower case and not in a domain of Kubernetes.
 	Extra []extraMapping `json:"extra"`
 }
 

@@ -12,10 +12,10 @@ import (
 	"cel.dev/cel-go/common/types/traits"
 )
 
-// costs says what the functions of the library cost when they are called, and what those of
-// cel-go cost where Kubernetes has another opinion (k8s.io/apiserver,
-// pkg/cel/library/cost.go). Whoever gets a token with large claims cannot have the proxy
-// work for longer than the limit.
+// costs says what calls of the library's functions cost, and of those functions of cel-go
+// for which Kubernetes has another cost (k8s.io/apiserver, pkg/cel/library/cost.go). So a
+// client with large claims in its token cannot have the proxy work for longer than the
+// limit.
 type costs struct{}
 
 // CallCost implements interpreter.ActualCostEstimator. nil: cel-go's own estimate.
@@ -61,7 +61,7 @@ func size(value ref.Val) float64 {
 	return 1
 }
 
-// traversal is what it costs to look at everything in a value.
+// traversal is the cost of visiting every element of a value.
 func traversal(value ref.Val) uint64 {
 	switch value := value.(type) {
 	case types.String:

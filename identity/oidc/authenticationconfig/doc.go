@@ -1,10 +1,10 @@
 // Copyright 2026 The caddy-kube-identity authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package authenticationconfig reads the file that kube-apiserver's --authentication-config
-// reads, an AuthenticationConfiguration of apiserver.config.k8s.io/v1 or v1beta1, and makes
-// of each of its JWT authenticators what this proxy needs to do the same: whose tokens, for
-// which audiences, and which user they are of.
+// Package authenticationconfig reads the file of kube-apiserver's --authentication-config,
+// an AuthenticationConfiguration of apiserver.config.k8s.io/v1 or v1beta1. From each of its
+// JWT authenticators it makes the settings with which this proxy does the same: the issuer,
+// the audiences, and the mapping of claims to a user.
 //
 // [Parse] goes through a file in this order:
 //
@@ -16,7 +16,7 @@
 //
 // A request meets the [Authenticator]'s Mapper, which evaluates the expressions.
 //
-// What the API server would do and this proxy cannot is refused as well. A function that the
-// API server knows and this package does not is an error when the file is read, never a rule
-// that is left out.
+// A setting that the API server supports and this proxy does not is refused as well. A
+// function that this package does not know is an error when the file is read; its rule is
+// never left out.
 package authenticationconfig

@@ -24,7 +24,7 @@ const (
 	// (k8s.io/apiserver, pkg/apis/cel: PerCallLimit).
 	maxCost = 1_000_000
 
-	// checkFrequency is after how many rounds of a macro the context is looked at.
+	// checkFrequency is how many rounds of a macro pass between checks of the context.
 	checkFrequency = 100
 
 	claimsVariable = "claims"
@@ -33,13 +33,13 @@ const (
 	userType = "kubernetes.UserInfo"
 )
 
-// environments are the two that expressions are compiled in.
+// environments are the two in which expressions are compiled.
 type environments struct {
 	claims, user *cel.Env
 }
 
 // newEnvironments has the options of the API server (pkg/cel/environment/base.go) of
-// Kubernetes 1.37. It has no authorizer, quantity, semver and format.
+// Kubernetes 1.37, without authorizer, quantity, semver and format.
 func newEnvironments() (*environments, error) {
 	base, err := cel.NewEnv(
 		cel.HomogeneousAggregateLiterals(),
@@ -77,8 +77,8 @@ func newEnvironments() (*environments, error) {
 	return &environments{claims: claims, user: user}, nil
 }
 
-// userProvider knows the type of user, so that a field that it does not have is found when
-// the file is read.
+// userProvider knows the type of user, so that an unknown field is found when the file is
+// read.
 type userProvider struct{ types.Provider }
 
 func (p userProvider) FindStructType(name string) (*types.Type, bool) {
@@ -104,17 +104,17 @@ func (p userProvider) FindStructFieldType(name, field string) (*types.FieldType,
 	}
 }
 
-// expression is one that compiled. It is safe for concurrent use.
+// expression is a compiled expression. It is safe for concurrent use.
 type expression struct {
 	path    string
 	ast     *cel.Ast
 	program cel.Program
 }
 
-// compile also refuses a result that is not want (nil: any, since nothing is known of the
-// types of claims), and every use of a variable but for reading its fields. The API server
-// fails at most of those with every token ("x" in claims), and when it iterates a variable
-// it goes through the values, in an order that changes, where CEL has the keys.
+// compile also rejects an expression whose result type is not want (nil accepts any type:
+// claims are untyped), and one that uses a variable as a whole instead of reading its
+// fields. The API server would reject nearly every token for such an expression, and
+// iterating claims there yields values in random order, where CEL specifies keys.
 func compile(env *cel.Env, path, text string, want *cel.Type) (*expression, error) {
 	checked, issues := env.Compile(text)
 	if issues.Err() != nil {
@@ -133,7 +133,7 @@ func compile(env *cel.Env, path, text string, want *cel.Type) (*expression, erro
 	return &expression{path: path, ast: checked, program: program}, nil
 }
 
-// describe says what is wrong, and where, on one line.
+// describe says, on one line, what is wrong and where.
 func describe(issues *cel.Issues) string {
 	var b strings.Builder
 	for i, issue := range issues.Errors() {
@@ -145,9 +145,9 @@ func describe(issues *cel.Issues) string {
 	return b.String()
 }
 
-// eval evaluates over the one variable. The error wraps [identity.ErrRejected], and
-// [identity.ErrUnavailable] when the context ended first. It shows none of CEL's own words:
-// they quote values.
+// eval evaluates with the one variable. The error wraps [identity.ErrRejected], or
+// [identity.ErrUnavailable] when the context ended first. It contains no text from CEL,
+// which quotes values.
 func (e *expression) eval(ctx context.Context, in binding) (ref.Val, error) {
 	value, _, err := e.program.ContextEval(ctx, in)
 	if err == nil {
@@ -168,7 +168,7 @@ func (e *expression) eval(ctx context.Context, in binding) (ref.Val, error) {
 	return nil, fmt.Errorf("%w: evaluating %s: it fails", identity.ErrRejected, e.path)
 }
 
-// binding is the one variable that an expression has.
+// binding is the single variable of an expression.
 type binding struct {
 	name  string
 	value *object
@@ -180,7 +180,8 @@ func (b binding) ResolveName(name string) (any, bool) { return b.value, name == 
 // Parent implements interpreter.Activation.
 func (b binding) Parent() interpreter.Activation { return nil }
 
-// list makes strings of a result: "", [] and null are none, and empty ones are left out.
+// list returns the strings of a result: "", [] and null give none, and empty strings are
+// left out.
 func (e *expression) list(value ref.Val) ([]string, error) {
 	var elements []any
 	switch value := value.(type) {

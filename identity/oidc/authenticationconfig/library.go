@@ -14,8 +14,8 @@ import (
 	"cel.dev/cel-go/interpreter"
 )
 
-// library has the functions of Kubernetes that cel-go does not bring along: lists (version
-// 1), regex and URLs (k8s.io/apiserver, pkg/cel/library), and the costs of all.
+// library has the functions of Kubernetes that are missing in cel-go: lists (version 1),
+// regex and URLs (k8s.io/apiserver, pkg/cel/library), and the costs of all.
 type library struct{}
 
 // CompileOptions implements cel.Library.
@@ -86,7 +86,7 @@ func sorted(list ref.Val) ref.Val {
 	return types.True
 }
 
-// extreme is the element that compares to all others as asked.
+// extreme returns the element that compares to all others as order says.
 func extreme(list, order ref.Val) ref.Val {
 	var best ref.Val
 	for value := range elements(list) {
@@ -138,7 +138,7 @@ func lastIndexOf(list, item ref.Val) ref.Val {
 	return found
 }
 
-// includes is "in" for what may be a list or a single value, as claims such as aud are.
+// includes is "in" for a value that may be a list or a single value, such as the claim aud.
 func includes(target, item ref.Val) ref.Val {
 	if _, ok := target.(traits.Lister); !ok {
 		return types.Bool(target.Equal(item) == types.True)
@@ -146,12 +146,12 @@ func includes(target, item ref.Val) ref.Val {
 	return types.Bool(indexOf(target, item) != types.Int(-1))
 }
 
-// elements yields what is in a list.
+// elements yields the elements of a list.
 func elements(list ref.Val) iter.Seq[ref.Val] {
 	return func(yield func(ref.Val) bool) {
 		lister, ok := list.(traits.Lister)
 		if !ok {
-			return // the overloads admit nothing else
+			return // the overloads accept nothing but lists
 		}
 		for it := lister.Iterator(); it.HasNext() == types.True; {
 			if !yield(it.Next()) {

@@ -72,8 +72,8 @@ func findAll(pattern *regexp.Regexp, args []ref.Val) ref.Val {
 	return types.NewStringList(types.DefaultTypeAdapter, pattern.FindAllString(string(text), int(limit)))
 }
 
-// precompiled has the literal patterns of a function compile when the file is read, where
-// a bad one is an error.
+// precompiled compiles a function's literal patterns when the file is read, so that a bad
+// pattern is an error then.
 func precompiled(function string) *interpreter.RegexOptimization {
 	then := find
 	if function == "findAll" {
@@ -128,19 +128,19 @@ func urlFunctions() []cel.EnvOption {
 	}
 }
 
-// toURL parses twice: only ParseRequestURI insists on an absolute URL, and only Parse
-// knows of fragments.
+// toURL parses twice: only ParseRequestURI requires an absolute URL, and only Parse knows
+// fragments.
 func toURL(value ref.Val) ref.Val {
 	text, ok := value.(types.String)
 	if !ok {
 		return types.MaybeNoSuchOverloadErr(value)
 	}
 	if _, err := url.ParseRequestURI(string(text)); err != nil {
-		return types.NewErr("this is no URL")
+		return types.NewErr("this is not a URL")
 	}
 	u, err := url.Parse(string(text))
 	if err != nil {
-		return types.NewErr("this is no URL")
+		return types.NewErr("this is not a URL")
 	}
 	return urlValue{u}
 }
@@ -155,7 +155,7 @@ func (v urlValue) ConvertToType(kind ref.Type) ref.Val {
 	if kind == types.TypeType {
 		return urlType()
 	}
-	return types.NewErr("a URL is converted to nothing else")
+	return types.NewErr("a URL cannot be converted to another type")
 }
 
 // Equal implements ref.Val.

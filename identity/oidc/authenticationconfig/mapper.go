@@ -13,7 +13,7 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity/oidc"
 )
 
-// mapper makes users by the rules of one entry.
+// mapper maps claims to users by the rules of one entry.
 type mapper struct {
 	username, groups, uid attribute
 
@@ -25,7 +25,8 @@ type mapper struct {
 
 var _ oidc.Mapper = (*mapper)(nil)
 
-// attribute is made of a claim, which path names, or by an expression, or not at all.
+// attribute is made from a claim (path is its place in the file), or by an expression, or is
+// empty.
 type attribute struct {
 	path, claim, prefix string
 
@@ -79,7 +80,7 @@ func (m *mapper) Map(ctx context.Context, claims oidc.Claims) (identity.User, er
 	return user, nil
 }
 
-// userOf is what rules see of a user. All four fields are always there.
+// userOf is the user as rules see it. All four fields are always there.
 func userOf(user *identity.User) binding {
 	return binding{name: userVariable, value: newObject(map[string]any{
 		"username": user.Username,
@@ -163,7 +164,7 @@ func (m *mapper) checkRequired(claims oidc.Claims) error {
 	for _, r := range m.required {
 		claim, there := claims[r.claim]
 		if value, ok := asText(claim); !there || !ok || value != r.value {
-			return fmt.Errorf("%w: %s: the claim %s is not what is required",
+			return fmt.Errorf("%w: %s: the claim %s is not the required value",
 				identity.ErrRejected, r.path, identity.Quote(r.claim))
 		}
 	}
@@ -187,7 +188,7 @@ func check(ctx context.Context, rules []rule, in binding) error {
 	return nil
 }
 
-// text makes one string.
+// text returns one string.
 func (a *attribute) text(ctx context.Context, claims oidc.Claims, in binding) (string, error) {
 	if a.expression != nil {
 		value, err := a.expression.eval(ctx, in)
@@ -214,7 +215,7 @@ func (a *attribute) text(ctx context.Context, claims oidc.Claims, in binding) (s
 	return text, nil
 }
 
-// asText is what encoding/json makes of a value that is to be a string: null is "".
+// asText returns the string that encoding/json decodes a value to: null is "".
 func asText(value any) (text string, ok bool) {
 	if value == nil {
 		return "", true

@@ -4,8 +4,8 @@
 package authenticationconfig_test
 
 // mappingRows map claims by one entry with these claimMappings and lines. want is the user,
-// see describe; refused is part of the error. Where the API server has a user all the same,
-// stricter says so.
+// see describe; refused is part of the error. stricter marks the rows for which the API
+// server has a user instead.
 var mappingRows = []struct {
 	name, mappings, line, claims string
 	want, refused                string
@@ -28,12 +28,12 @@ var mappingRows = []struct {
 
 	// emails
 	{"a verified email", `username: {claim: email, prefix: ""}`, "", `{"email":"a@x.example","email_verified":true}`, "a@x.example", "", false},
-	{"an email of which nothing is said", `username: {claim: email, prefix: ""}`, "", `{"email":"a@x.example"}`, "a@x.example", "", false},
+	{"an email without email_verified", `username: {claim: email, prefix: ""}`, "", `{"email":"a@x.example"}`, "a@x.example", "", false},
 	{"an email that is not verified", `username: {claim: email, prefix: ""}`, "", `{"email":"a@x.example","email_verified":false}`, "", "the email is not verified", false},
 	{"an email that is verified by a string", `username: {claim: email, prefix: ""}`, "", `{"email":"a@x.example","email_verified":"true"}`, "", "the email is not verified", false},
 	{"an email that is verified by a number", `username: {claim: email, prefix: ""}`, "", `{"email":"a@x.example","email_verified":1}`, "", "the email is not verified", false},
 	{"an email that is verified by null", `username: {claim: email, prefix: ""}`, "", `{"email":"a@x.example","email_verified":null}`, "", "the email is not verified", false},
-	{"another claim does not care", username, "", `{"sub":"alice","email_verified":false}`, "alice", "", false},
+	{"another claim needs no verification", username, "", `{"sub":"alice","email_verified":false}`, "alice", "", false},
 	{"the rule of the documentation holds", `username: {expression: claims.email}`, `claimValidationRules: [{expression: "claims.?email_verified.orValue(true) == true"}]`, `{"email":"a@x.example"}`, "a@x.example", "", false},
 	{"the rule of the documentation does not hold", `username: {expression: claims.email}`, `claimValidationRules: [{expression: "claims.?email_verified.orValue(true) == true", message: unverified}]`, `{"email":"a@x.example","email_verified":false}`, "", "jwt[0].claimValidationRules[0].expression: unverified", false},
 	{"the rule of the documentation and a string", `username: {expression: claims.email}`, `claimValidationRules: [{expression: "claims.?email_verified.orValue(true) == true"}]`, `{"email":"a@x.example","email_verified":"true"}`, "", "jwt[0].claimValidationRules[0].expression: it is not true", false},
@@ -71,7 +71,7 @@ var mappingRows = []struct {
 	{"groups that are elsewhere", username + `, groups: {claim: groups, prefix: ""}`, "", `{"sub":"alice","_claim_names":{"groups":"s"},"_claim_sources":{"s":{"endpoint":"http://127.0.0.1:1"}}}`, "", "group overage", false},
 	{"groups that are too many for the token", username + `, groups: {claim: groups, prefix: ""}`, "", `{"sub":"alice","hasgroups":true}`, "", "group overage", true},
 	{"other claims are elsewhere", username + `, groups: {claim: groups, prefix: ""}`, "", `{"sub":"alice","_claim_names":{"roles":"s"},"_claim_sources":{"s":{"endpoint":"http://127.0.0.1:1"}}}`, "alice", "", false},
-	{"groups that are elsewhere, and that nobody wants", username, "", `{"sub":"alice","_claim_names":{"groups":"s"},"_claim_sources":{"s":{"endpoint":"http://127.0.0.1:1"}},"hasgroups":true}`, "alice", "", false},
+	{"groups that are elsewhere, and are not mapped", username, "", `{"sub":"alice","_claim_names":{"groups":"s"},"_claim_sources":{"s":{"endpoint":"http://127.0.0.1:1"}},"hasgroups":true}`, "alice", "", false},
 	{"groups that are here and elsewhere", username + `, groups: {claim: groups, prefix: ""}`, "", `{"sub":"alice","groups":["a"],"_claim_names":{"groups":"s"},"_claim_sources":{"s":{"endpoint":"http://127.0.0.1:1"}}}`, "alice [a]", "", false},
 
 	// groups of an expression
@@ -125,14 +125,14 @@ var mappingRows = []struct {
 
 	// claimValidationRules
 	{"a required claim", username, "claimValidationRules: [{claim: hd, requiredValue: example.org}]", `{"sub":"alice","hd":"example.org"}`, "alice", "", false},
-	{"a required claim with another value", username, "claimValidationRules: [{claim: hd, requiredValue: example.org}]", `{"sub":"alice","hd":"evil.example"}`, "", `jwt[0].claimValidationRules[0]: the claim "hd" is not what is required`, false},
-	{"a required claim in another case", username, "claimValidationRules: [{claim: hd, requiredValue: example.org}]", `{"sub":"alice","hd":"Example.org"}`, "", "is not what is required", false},
-	{"a required claim that is not there", username, "claimValidationRules: [{claim: hd, requiredValue: example.org}]", `{"sub":"alice"}`, "", "is not what is required", false},
-	{"a required claim in a list", username, "claimValidationRules: [{claim: hd, requiredValue: example.org}]", `{"sub":"alice","hd":["example.org"]}`, "", "is not what is required", false},
+	{"a required claim with another value", username, "claimValidationRules: [{claim: hd, requiredValue: example.org}]", `{"sub":"alice","hd":"evil.example"}`, "", `jwt[0].claimValidationRules[0]: the claim "hd" is not the required value`, false},
+	{"a required claim in another case", username, "claimValidationRules: [{claim: hd, requiredValue: example.org}]", `{"sub":"alice","hd":"Example.org"}`, "", "is not the required value", false},
+	{"a required claim that is not there", username, "claimValidationRules: [{claim: hd, requiredValue: example.org}]", `{"sub":"alice"}`, "", "is not the required value", false},
+	{"a required claim in a list", username, "claimValidationRules: [{claim: hd, requiredValue: example.org}]", `{"sub":"alice","hd":["example.org"]}`, "", "is not the required value", false},
 	{"a required claim that is empty", username, "claimValidationRules: [{claim: hd}]", `{"sub":"alice","hd":""}`, "alice", "", false},
 	{"a required claim that is null", username, "claimValidationRules: [{claim: hd}]", `{"sub":"alice","hd":null}`, "alice", "", false},
-	{"a required empty claim that is not there", username, "claimValidationRules: [{claim: hd}]", `{"sub":"alice"}`, "", "is not what is required", false},
-	{"a required claim that is true", username, `claimValidationRules: [{claim: hd, requiredValue: "true"}]`, `{"sub":"alice","hd":true}`, "", "is not what is required", false},
+	{"a required empty claim that is not there", username, "claimValidationRules: [{claim: hd}]", `{"sub":"alice"}`, "", "is not the required value", false},
+	{"a required claim that is true", username, `claimValidationRules: [{claim: hd, requiredValue: "true"}]`, `{"sub":"alice","hd":true}`, "", "is not the required value", false},
 	{"all rules count", username, `claimValidationRules: [{expression: "true"}, {expression: "claims.sub == 'bob'", message: who}]`, `{"sub":"alice"}`, "", "rejected: jwt[0].claimValidationRules[1].expression: who", false},
 	{"a rule that fails", username, `claimValidationRules: [{expression: "claims.exp2 - claims.nbf2 < 10", message: long}]`, `{"sub":"alice"}`, "", "jwt[0].claimValidationRules[0].expression: it fails at 1:7", false},
 	{"a rule about times", username, `claimValidationRules: [{expression: "claims.exp2 - claims.nbf2 <= 86400", message: long}]`, `{"sub":"alice","exp2":86500,"nbf2":100}`, "alice", "", false},

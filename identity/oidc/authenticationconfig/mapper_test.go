@@ -18,7 +18,7 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity/oidc/authenticationconfig"
 )
 
-// describe writes a user as the tables do.
+// describe writes a user in the notation of the tables.
 func describe(user *identity.User) string {
 	var b strings.Builder
 	b.WriteString(user.Username)
@@ -107,17 +107,17 @@ func TestMapTellsOverageFromAll(t *testing.T) {
 	}
 }
 
-// Whoever reads the log must not learn what is in the token.
+// A reader of the log must not learn the values in the token.
 func TestMapShowsNoValues(t *testing.T) {
 	const secret = "hunter2"
 	for _, tt := range []struct{ name, mappings, line string }{
 		{"a claim of the wrong type", "username: {claim: list, prefix: x}", ""},
 		{"a required claim", username, "claimValidationRules: [{claim: a, requiredValue: x}]"},
 		{"a key that is not there", `username: {expression: "claims.m[claims.a]"}`, ""},
-		{"a number that is none", `username: {expression: "string(int(claims.a))"}`, ""},
+		{"an invalid number", `username: {expression: "string(int(claims.a))"}`, ""},
 		{"a pattern that does not compile", `username: {expression: "'x'.find(claims.p)"}`, ""},
-		{"a URL that is none", `username: {expression: "url(claims.a).getHost()"}`, ""},
-		{"an address that is none", `username: {expression: "string(ip(claims.a))"}`, ""},
+		{"an invalid URL", `username: {expression: "url(claims.a).getHost()"}`, ""},
+		{"an invalid address", `username: {expression: "string(ip(claims.a))"}`, ""},
 		{"a result of the wrong type", `username: {expression: "claims.list"}`, ""},
 		{"a rule that does not hold", username, `claimValidationRules: [{expression: "claims.a == 'x'"}]`},
 		{"a rule about the user", `username: {claim: a, prefix: ""}`, `userValidationRules: [{expression: "user.username == 'x'"}]`},
@@ -133,8 +133,7 @@ func TestMapShowsNoValues(t *testing.T) {
 	}
 }
 
-// A request that the client gave up is no bad credential: what it would have proven is not
-// known.
+// A request that the client gave up is not a bad credential: its result is unknown.
 func TestMapEndsWithItsContext(t *testing.T) {
 	mapper := mapperOf(t, condition("dyn(claims.l).all(a, dyn(claims.l).all(b, dyn(claims.l).all(c, true)))"))
 	claims := oidc.Claims{"sub": "alice", "l": slices.Repeat([]any{"x"}, 60)}
@@ -149,8 +148,8 @@ func TestMapEndsWithItsContext(t *testing.T) {
 	}
 }
 
-// A rule that fails in a part that does not matter is not a rule that fails (CEL's "||").
-func TestMapTakesWhatCELAbsorbs(t *testing.T) {
+// A rule whose failing part does not matter does not fail (CEL's "||").
+func TestMapAcceptsErrorsThatCELAbsorbs(t *testing.T) {
 	mapper := mapperOf(t, condition("claims.nobody == 'x' || true"))
 	user, err := mapper.Map(t.Context(), oidc.Claims{"sub": "alice"})
 	if err != nil || user.Username != "alice" {
@@ -174,7 +173,7 @@ func TestMapFillsInTheDisplayFields(t *testing.T) {
 	}
 }
 
-// The same mapper serves all requests at once.
+// One mapper serves all requests concurrently.
 func TestMapIsSafeForConcurrentUse(t *testing.T) {
 	mapper := mapperOf(t, rich())
 	claims := claimsOf(t, richClaims)
@@ -205,7 +204,7 @@ func TestMapIsSafeForConcurrentUse(t *testing.T) {
 	}
 }
 
-// rich is an entry that uses everything.
+// rich is an entry with every setting.
 func rich() string {
 	return file(entry(usual, `username: {expression: "claims.?upn.orValue('oidc:' + claims.sub)"}, `+
 		`groups: {expression: "dyn(claims.?groups.orValue([])).filter(g, g.startsWith('k8s-')).map(g, 'oidc:' + g) + claims.?roles.orValue([])"}, `+
@@ -224,7 +223,7 @@ const richClaims = `{"iss":"https://a.example","aud":["dashboard"],"exp":2000000
 	`"groups":["k8s-admins","staff","k8s-devs"],"roles":["viewer"],"tid":"t1","amr":["pwd","mfa"],"hd":"example.org",` +
 	`"email":"alice@example.org","email_verified":true,"jti":"id-1","name":"Alice"}`
 
-// Claims are whatever the issuer lets its users put there.
+// Claims may be anything that an issuer lets its users enter.
 func FuzzMap(f *testing.F) {
 	f.Add([]byte(richClaims))
 	for _, tt := range mappingRows {

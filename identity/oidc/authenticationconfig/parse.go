@@ -25,9 +25,9 @@ const (
 	kind  = "AuthenticationConfiguration"
 )
 
-// Parse reads a file, YAML or JSON. It must have exactly one document, of at most 1 MiB;
-// a field that is unknown (names are case-sensitive) or there twice is an error. The error
-// names every field that is wrong. No network is used.
+// Parse reads a file, YAML or JSON. It must have exactly one document, of at most 1 MiB; an
+// unknown field (names are case-sensitive) or a repeated one is an error. The error names
+// every wrong field. No network is used.
 func Parse(content []byte) (*Config, error) {
 	if len(content) > maxSize {
 		return nil, fmt.Errorf("the file has %d bytes, more than %d", len(content), maxSize)
@@ -50,13 +50,13 @@ func Parse(content []byte) (*Config, error) {
 	return newConfig(&c)
 }
 
-// toJSON finds the one document. JSON is taken as it is: it may be indented with tabs,
-// which YAML does not know.
+// toJSON finds the one document. JSON is left unchanged: it may be indented with tabs, which
+// YAML does not allow.
 func toJSON(content []byte) ([]byte, error) {
 	if stdjson.Valid(content) {
 		return content, nil
 	}
-	// the API server reads the first document and says nothing about what follows
+	// the API server reads the first document and ignores the others
 	decoder := goyaml.NewDecoder(bytes.NewReader(content))
 	for n := 0; ; n++ {
 		var document any
@@ -71,7 +71,7 @@ func toJSON(content []byte) ([]byte, error) {
 			return nil, errors.New("the file has more than one document")
 		}
 	}
-	// strict: of a key that is there twice the API server and we could take another one
+	// strict: the API server and this package could each believe another one of two equal keys
 	document, err := yaml.YAMLToJSONStrict(content)
 	if err != nil {
 		return nil, yamlError(err)
@@ -87,8 +87,7 @@ func yamlError(err error) error {
 	return fmt.Errorf("reading YAML: %w", err)
 }
 
-// checkKind looks at what the document says it is, before its fields are judged as if it
-// were that.
+// checkKind checks the version and kind of the document before its fields are read by them.
 func checkKind(document []byte) error {
 	var meta struct {
 		APIVersion string `json:"apiVersion"`

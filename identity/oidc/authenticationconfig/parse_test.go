@@ -43,14 +43,14 @@ func TestParseTakes(t *testing.T) {
 	}
 }
 
-// certificate makes one that nobody trusts, in PEM.
+// certificate makes an untrusted certificate, also in PEM.
 func certificate(t *testing.T) (certificate *x509.Certificate, text string) {
 	t.Helper()
 	ca := testpki.NewCA(t, nil, "issuers", nil)
 	return ca.Cert, testpki.PEM(ca)
 }
 
-func TestParseKeepsWhatTheFileSays(t *testing.T) {
+func TestParseKeepsTheValuesOfTheFile(t *testing.T) {
 	ca, text := certificate(t)
 	key := "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"
 	config, err := authenticationconfig.Parse([]byte(file(
@@ -79,8 +79,8 @@ func TestParseKeepsWhatTheFileSays(t *testing.T) {
 	}
 }
 
-// An operator who reads only the first error has to start the server once per error.
-func TestParseNamesEverythingThatIsWrong(t *testing.T) {
+// An operator who saw only the first error would have to start the server once per error.
+func TestParseNamesEveryError(t *testing.T) {
 	content := file(
 		entry("url: http://a.example", "username: {claim: sub}, groups: {expression: x}", "claimValidationRules: [{}]"),
 		entry(usual+", egressSelectorType: cluster", username, `userValidationRules: [{expression: "user.x"}]`),

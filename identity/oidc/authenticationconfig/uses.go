@@ -31,8 +31,7 @@ func isClaims(e ast.Expr) bool {
 	return e.Kind() == ast.IdentKind && e.AsIdent() == claimsVariable
 }
 
-// usesWhole returns a variable that an expression does something else with than to read its
-// fields.
+// usesWhole returns a variable that an expression uses other than by reading its fields.
 func usesWhole(checked *cel.Ast) (name string, ok bool) {
 	root := ast.NavigateAST(checked.NativeRep())
 	for _, ident := range ast.MatchDescendants(root, ast.KindMatcher(ast.IdentKind)) {
@@ -43,7 +42,7 @@ func usesWhole(checked *cel.Ast) (name string, ok bool) {
 	return "", false
 }
 
-// isVariable tells the variable from one of a macro that has its name and hides it.
+// isVariable tells the variable from a macro's variable that has the same name and hides it.
 func isVariable(ident ast.NavigableExpr) bool {
 	switch ident.AsIdent() {
 	case claimsVariable:
@@ -55,7 +54,7 @@ func isVariable(ident ast.NavigableExpr) bool {
 	}
 }
 
-// isRead says whether a field of it is read.
+// isRead says whether a field of e is read.
 func isRead(e ast.NavigableExpr) bool {
 	parent, ok := e.Parent()
 	if !ok {

@@ -17,8 +17,8 @@ import (
 // maxAuthenticators is how many entries jwt may have.
 const maxAuthenticators = 64
 
-// validator goes through a document once, in the order of the API server
-// (k8s.io/apiserver, pkg/apis/apiserver/validation), and collects what is wrong with it.
+// validator visits a document once, in the order of the API server (k8s.io/apiserver,
+// pkg/apis/apiserver/validation), and collects the errors in it.
 type validator struct {
 	environments *environments
 	errs         field.ErrorList
@@ -34,7 +34,7 @@ func newConfig(c *configuration) (*Config, error) {
 	root := field.NewPath("jwt")
 	switch {
 	case len(c.JWT) == 0:
-		v.required(root, "without it nobody can be authenticated")
+		v.required(root, "without it no user can be authenticated")
 	case len(c.JWT) > maxAuthenticators:
 		v.errs = append(v.errs, field.TooMany(root, len(c.JWT), maxAuthenticators))
 	default:
@@ -74,8 +74,8 @@ func (v *validator) entry(path *field.Path, e *entry) Authenticator {
 	return authenticator
 }
 
-// duplicates refuses a second entry for an issuer: which of the two counts would be a
-// matter of order.
+// duplicates refuses a second entry for an issuer: the order would decide which of the two
+// counts.
 func (v *validator) duplicates(root *field.Path, entries []entry) {
 	issuers, discoveries := make(map[string]bool), make(map[string]bool)
 	for i := range entries {
@@ -121,12 +121,12 @@ func (v *validator) issuer(path *field.Path, i *issuer) Authenticator {
 	}
 }
 
-// url also refuses what url.Parse calls no query and no fragment because nothing follows:
-// the path of the discovery document would be appended behind it.
+// url also refuses an empty query or fragment, which url.Parse does not count as one: the
+// path of the discovery document would be appended after the "?" or "#".
 func (v *validator) url(path *field.Path, text string) {
 	shown := text
 	if strings.Contains(text, "@") {
-		shown = "<omitted>" // there may be a password before it
+		shown = "<omitted>" // there may be a password in it
 	}
 	u, err := url.Parse(text)
 	if err != nil {
@@ -174,7 +174,8 @@ func (v *validator) audiences(issuer *field.Path, i *issuer) {
 	}
 }
 
-// egress refuses to reach an issuer by another way than the file says.
+// egress refuses an egress selector: the file would reach the issuer another way than this
+// proxy does.
 func (v *validator) egress(path *field.Path, selector string) {
 	switch selector {
 	case "":
@@ -186,7 +187,7 @@ func (v *validator) egress(path *field.Path, selector string) {
 }
 
 // parseCertificates reads certificates as client-go does (util/cert): other blocks are
-// passed over. nil: there is nothing to read.
+// ignored. nil: the text is empty.
 func parseCertificates(text string) (*x509.CertPool, error) {
 	if text == "" {
 		return nil, nil // nil is the system's pool

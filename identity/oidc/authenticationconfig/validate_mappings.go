@@ -12,7 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// compile returns nil when there is an error, which nobody uses: there is no Config then.
+// compile returns nil on an error; nothing uses the nil, since there is no Config then.
 func (v *validator) compile(env *cel.Env, path *field.Path, text string, want *cel.Type) *expression {
 	e, err := compile(env, path.String(), text, want)
 	if err != nil {
@@ -140,16 +140,16 @@ func (v *validator) extra(root *field.Path, entries []extraMapping, m *mapper) {
 	}
 }
 
-// isKubernetesDomain says whether the domain of a key is Kubernetes' own, so that no token
-// can say by whom a service account was bound or which credential this is.
+// isKubernetesDomain says whether the domain of a key belongs to Kubernetes, so that a token
+// cannot say which object a service account is bound to, or which credential this is.
 func isKubernetesDomain(key string) bool {
 	domain, _, found := strings.Cut(key, "/")
 	domain = "." + domain
 	return found && (strings.HasSuffix(domain, ".kubernetes.io") || strings.HasSuffix(domain, ".k8s.io"))
 }
 
-// email refuses an expression that makes users of emails and never asks whether they are
-// verified: with many issuers everybody can enter whatever address they like.
+// email refuses an expression that maps emails to users without checking that they are
+// verified: with many issuers every user can enter any address.
 func (v *validator) email(path *field.Path, text string, m *mapper) {
 	if m.username.expression == nil || !m.username.expression.uses("email") {
 		return

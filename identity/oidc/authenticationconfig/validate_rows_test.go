@@ -21,7 +21,7 @@ const (
 `
 )
 
-// entry is one item of jwt: what is in issuer and claimMappings, and lines after them.
+// entry is one item of jwt: the content of issuer and claimMappings, and lines after them.
 func entry(issuer, mappings string, lines ...string) string {
 	return "- issuer: {" + issuer + "}\n  claimMappings: {" + mappings + "}\n" + indent(lines)
 }
@@ -44,10 +44,10 @@ func condition(expression string) string {
 	return withLine("claimValidationRules: [{expression: " + quote(expression) + "}]")
 }
 
-// quote writes a string as YAML does in single quotes.
+// quote writes a string in YAML's single quotes.
 func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
 
-// invalidFiles are refused. Where the API server takes them, stricter says so.
+// invalidFiles are refused. stricter marks those that the API server accepts.
 var invalidFiles = []struct {
 	name, content, want string
 	stricter            bool
@@ -73,7 +73,7 @@ var invalidFiles = []struct {
 	{"the kind in another case", "apiVersion: apiserver.config.k8s.io/v1\nkind: authenticationConfiguration\n", "kind: Unsupported value", false},
 	{"no version", "kind: AuthenticationConfiguration\n", "apiVersion: Required value", false},
 	{"v1alpha1", strings.Replace(withMappings(username), "/v1", "/v1alpha1", 1), "v1alpha1 is not read, write v1", true},
-	{"a version of tomorrow", strings.Replace(withMappings(username), "/v1", "/v2", 1), "apiVersion: Unsupported value", false},
+	{"a newer version", strings.Replace(withMappings(username), "/v1", "/v2", 1), "apiVersion: Unsupported value", false},
 	{"another group", strings.Replace(withMappings(username), "apiserver.config", "apiserver", 1), "apiVersion: Unsupported value", false},
 	{"an unknown field", file(entry(usual, username)) + "jwts: []\n", `unknown field "jwts"`, false},
 	{"an unknown field in depth", withIssuer(usual + ", uri: x"), `unknown field "jwt[0].issuer.uri"`, false},
@@ -89,7 +89,7 @@ var invalidFiles = []struct {
 	{"no jwt", header, "jwt: Required value", true},
 	{"an empty jwt", header + "jwt: []\n", "jwt: Required value", true},
 	{"65 entries", file(strings.Repeat(entry(usual, username), 65)), "jwt: Too many: 65: must have at most 64 items", false},
-	{"conditions for nobody", file(entry(usual, username)) + "anonymous: {enabled: false, conditions: [{path: /livez}]}\n", "anonymous.conditions: Invalid value", false},
+	{"conditions without anonymous users", file(entry(usual, username)) + "anonymous: {enabled: false, conditions: [{path: /livez}]}\n", "anonymous.conditions: Invalid value", false},
 	{"an issuer twice", file(entry(usual, username), entry(usual, username)), `jwt[1].issuer.url: Duplicate value: "https://a.example"`, false},
 	{"a discovery URL twice", file(
 		entry(usual+", discoveryURL: https://d.example/x", username),
@@ -101,8 +101,8 @@ var invalidFiles = []struct {
 	{"nothing at all", file("- {}\n"), "jwt[0].issuer.url: Required value, jwt[0].issuer.audiences: Required value: at least one is required, jwt[0].claimMappings.username: Required value", false},
 	{"http", withIssuer("url: http://a.example, audiences: [dashboard]"), `jwt[0].issuer.url: Invalid value: "http://a.example": URL scheme must be https`, false},
 	{"no scheme", withIssuer("url: a.example, audiences: [dashboard]"), `jwt[0].issuer.url: Invalid value: "a.example": URL scheme must be https`, false},
-	{"no URL", withIssuer(`url: "https://a.example:x", audiences: [dashboard]`), `jwt[0].issuer.url: Invalid value: "https://a.example:x": URL does not parse`, false},
-	{"no URL, with a user", withIssuer(`url: "https://u:secret@a.example:x", audiences: [dashboard]`), `jwt[0].issuer.url: Invalid value: "<omitted>": URL does not parse`, false},
+	{"not a URL", withIssuer(`url: "https://a.example:x", audiences: [dashboard]`), `jwt[0].issuer.url: Invalid value: "https://a.example:x": URL does not parse`, false},
+	{"not a URL, with a user", withIssuer(`url: "https://u:secret@a.example:x", audiences: [dashboard]`), `jwt[0].issuer.url: Invalid value: "<omitted>": URL does not parse`, false},
 	{"no host", withIssuer(`url: "https:///x", audiences: [dashboard]`), "URL must have a host", true},
 	{"a port alone", withIssuer(`url: "https://:443", audiences: [dashboard]`), "URL must have a host", true},
 	{"a user", withIssuer("url: https://u:secret@a.example, audiences: [dashboard]"), `jwt[0].issuer.url: Invalid value: "<omitted>": URL must not contain a username or password`, false},
@@ -128,12 +128,12 @@ var invalidFiles = []struct {
 	{"one audience and another policy", withIssuer(usual + ", audienceMatchPolicy: matchAny"), `jwt[0].issuer.audienceMatchPolicy: Invalid value: "matchAny": audienceMatchPolicy must be empty or MatchAny`, false},
 
 	// the rest of issuer
-	{"certificates that are none", withIssuer(usual + ", certificateAuthority: hello"), `jwt[0].issuer.certificateAuthority: Invalid value: "<omitted>": data does not contain any valid`, false},
+	{"invalid certificates", withIssuer(usual + ", certificateAuthority: hello"), `jwt[0].issuer.certificateAuthority: Invalid value: "<omitted>": data does not contain any valid`, false},
 	{"a certificate that does not parse", withIssuer(usual + `, certificateAuthority: "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"`), "jwt[0].issuer.certificateAuthority: Invalid value", false},
 	{"a key for a certificate", withIssuer(usual + `, certificateAuthority: "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"`), "jwt[0].issuer.certificateAuthority: Invalid value", false},
 	{"egress by the control plane", withIssuer(usual + ", egressSelectorType: controlplane"), `jwt[0].issuer.egressSelectorType: Invalid value: "controlplane": this proxy has no egress selector`, true},
 	{"egress by the cluster", withIssuer(usual + ", egressSelectorType: cluster"), "jwt[0].issuer.egressSelectorType: Invalid value", true},
-	{"egress by something else", withIssuer(usual + ", egressSelectorType: etcd"), "egress selector must be either controlplane or cluster", false},
+	{"egress by another selector", withIssuer(usual + ", egressSelectorType: etcd"), "egress selector must be either controlplane or cluster", false},
 
 	// claimMappings.username
 	{"no username", withMappings(""), "jwt[0].claimMappings.username: Required value: claim or expression is required", false},
@@ -150,7 +150,7 @@ var invalidFiles = []struct {
 	{"the variable of the other rules", withMappings("username: {expression: user.username}"), "undeclared reference to 'user'", false},
 
 	// claims.email without claims.email_verified
-	{"an email that nobody verified", withMappings("username: {expression: claims.email}"), `jwt[0].claimMappings.username.expression: Invalid value: "claims.email": claims.email_verified must be used`, false},
+	{"an email that is not verified", withMappings("username: {expression: claims.email}"), `jwt[0].claimMappings.username.expression: Invalid value: "claims.email": claims.email_verified must be used`, false},
 	{"an optional email", withMappings(`username: {expression: "claims.?email.orValue('x')"}`), "claims.email_verified must be used", false},
 	{"has an email", withMappings(`username: {expression: "has(claims.email) ? 'a' : 'b'"}`), "claims.email_verified must be used", false},
 	{"an email in depth", withMappings(`username: {expression: "[{'x': [claims.email]}].map(m, m['x'][0])[0]"}`), "claims.email_verified must be used", false},
@@ -173,8 +173,8 @@ var invalidFiles = []struct {
 	{"no key", withMappings(username + `, extra: [{valueExpression: "'x'"}]`), "jwt[0].claimMappings.extra[0].key: Required value", false},
 	{"a key without domain", withMappings(username + `, extra: [{key: foo, valueExpression: "'x'"}]`), "jwt[0].claimMappings.extra[0].key: Invalid value: \"foo\": must be a domain-prefixed path", false},
 	{"a key without path", withMappings(username + `, extra: [{key: example.org/, valueExpression: "'x'"}]`), "jwt[0].claimMappings.extra[0].key: Invalid value", false},
-	{"a key whose domain is none", withMappings(username + `, extra: [{key: "ex ample/foo", valueExpression: "'x'"}]`), "jwt[0].claimMappings.extra[0].key: Invalid value", false},
-	{"a key whose path is none", withMappings(username + `, extra: [{key: "example.org/ä", valueExpression: "'x'"}]`), "jwt[0].claimMappings.extra[0].key: Invalid value", false},
+	{"a key with an invalid domain", withMappings(username + `, extra: [{key: "ex ample/foo", valueExpression: "'x'"}]`), "jwt[0].claimMappings.extra[0].key: Invalid value", false},
+	{"a key with an invalid path", withMappings(username + `, extra: [{key: "example.org/ä", valueExpression: "'x'"}]`), "jwt[0].claimMappings.extra[0].key: Invalid value", false},
 	{"a key in capitals", withMappings(username + `, extra: [{key: example.org/Foo, valueExpression: "'x'"}]`), `jwt[0].claimMappings.extra[0].key: Invalid value: "example.org/Foo": must be lowercase`, false},
 	{"a key of Kubernetes", withMappings(username + `, extra: [{key: kubernetes.io/foo, valueExpression: "'x'"}]`), "are reserved for Kubernetes use", false},
 	{"a key below Kubernetes", withMappings(username + `, extra: [{key: authentication.kubernetes.io/credential-id, valueExpression: "'x'"}]`), "are reserved for Kubernetes use", false},
@@ -192,7 +192,7 @@ var invalidFiles = []struct {
 	{"a value for an expression", withLine(`claimValidationRules: [{expression: "true", requiredValue: x}]`), `jwt[0].claimValidationRules[0].requiredValue: Invalid value: "x": may not be specified when expression is set`, false},
 	{"a rule twice", withLine(`claimValidationRules: [{expression: "true"}, {expression: "true"}]`), `jwt[0].claimValidationRules[1].expression: Duplicate value: "true"`, false},
 	{"a rule that is a string", withLine(`claimValidationRules: [{expression: "'true'"}]`), "jwt[0].claimValidationRules[0].expression: Invalid value: \"'true'\": must evaluate to bool", false},
-	{"a rule that is whatever the claim is", withLine(`claimValidationRules: [{expression: "claims.ok"}]`), "must evaluate to bool", false},
+	{"a rule that is of any type", withLine(`claimValidationRules: [{expression: "claims.ok"}]`), "must evaluate to bool", false},
 	{"a rule about the user among those about claims", withLine(`claimValidationRules: [{expression: "user.username != ''"}]`), "undeclared reference to 'user'", false},
 
 	// userValidationRules
@@ -211,8 +211,8 @@ var invalidFiles = []struct {
 	{"claims by a number", condition("claims[1] == 1"), "found no matching overload for '_[_]'", false},
 	{"a pattern that does not compile", condition("'a'.matches('(')"), "invalid matches argument", false},
 	{"a pattern of find that does not compile", condition("'a'.find('(') == ''"), "program instantiation failed: error parsing regexp", false},
-	{"a duration that is none", condition("duration('x') == duration('1s')"), "invalid duration argument", false},
-	{"a time that is none", condition("timestamp('x') == timestamp('y')"), "invalid timestamp argument", false},
+	{"an invalid duration", condition("duration('x') == duration('1s')"), "invalid duration argument", false},
+	{"an invalid time", condition("timestamp('x') == timestamp('y')"), "invalid timestamp argument", false},
 	{"a format that does not fit", condition("'%d'.format(['x']) == 'x'"), "error during formatting", false},
 	{"cel.bind", condition("cel.bind(x, 1, x == 1)"), "undeclared reference to 'cel'", false},
 	{"the authorizer", condition("authorizer.path('/').check('get').allowed()"), "undeclared reference to 'authorizer'", false},
@@ -221,7 +221,7 @@ var invalidFiles = []struct {
 	{"a quantity", condition("quantity('1').isInteger()"), "undeclared reference to 'quantity'", true},
 	{"a version number", condition("isSemver('1.0.0')"), "undeclared reference to 'isSemver'", true},
 	{"a named format", condition("!format.dns1123Label().validate('a').hasValue()"), "undeclared reference to 'format'", true},
-	{"an address that is none", condition("ip('1.2.3') == ip('::1')"), "invalid ip argument", true},
+	{"an invalid address", condition("ip('1.2.3') == ip('::1')"), "invalid ip argument", true},
 	{"all claims", condition("claims.all(c, c != 'x')"), "claims can only be read by name", true},
 	{"all claims, made dyn", condition("dyn(claims).all(c, c != 'x')"), "claims can only be read by name", true},
 	{"all claims in a map", condition("claims.transformMap(k, v, v).size() == 0"), "claims can only be read by name", true},
@@ -229,17 +229,17 @@ var invalidFiles = []struct {
 	{"how many claims there are", condition("claims.size() == 1"), "claims can only be read by name", true},
 	{"whether claims has one", condition("'sub' in claims"), "claims can only be read by name", true},
 	{"whether claims are themselves", condition("claims == claims"), "claims can only be read by name", true},
-	{"what claims are", condition("type(claims) == map"), "claims can only be read by name", true},
+	{"the type of claims", condition("type(claims) == map"), "claims can only be read by name", true},
 	{"claims by way of a condition", condition("(has(claims.a) ? claims : claims).a == 'x'"), "claims can only be read by name", true},
 	{"claims as an index", condition("claims.m[claims] == 'x'"), "claims can only be read by name", true},
 	{"all claims for a name", withMappings("username: {expression: claims}"), "claims can only be read by name, as in claims.x", true},
 	{"all of the user", withLine(`userValidationRules: [{expression: "dyn(user).all(f, true)"}]`), "user can only be read by name, as in user.x", true},
-	{"a user that is made here", withLine(`userValidationRules: [{expression: "user == kubernetes.UserInfo{username: 'x'}"}]`), "user can only be read by name", true},
+	{"a user made by the expression", withLine(`userValidationRules: [{expression: "user == kubernetes.UserInfo{username: 'x'}"}]`), "user can only be read by name", true},
 }
 
-// validFiles are taken.
+// validFiles are accepted.
 var validFiles = []struct{ name, content string }{
-	{"the least there can be", file(entry(usual, username))},
+	{"the smallest file", file(entry(usual, username))},
 	{"v1beta1", strings.Replace(file(entry(usual, username)), "/v1", "/v1beta1", 1)},
 	{"a marker before it", "---\n" + file(entry(usual, username))},
 	{"a directive and comments before it, an end after it", "%YAML 1.1\n# hello\n---\n" + file(entry(usual, username)) + "...\n# bye\n"},

@@ -11,9 +11,9 @@ import (
 	"cel.dev/cel-go/common/types/traits"
 )
 
-// object is the value of the variables claims and user. Only its fields are ever asked
-// for: compile refuses everything else. Their names may be escaped, and an escape that
-// there is not finds nothing (k8s.io/apiserver, pkg/cel/lazy).
+// object is the value of the variables claims and user. Only its fields are ever read:
+// compile refuses everything else. Their names may be escaped, and an invalid escape finds
+// nothing (k8s.io/apiserver, pkg/cel/lazy).
 type object struct{ traits.Mapper }
 
 func newObject(fields map[string]any) *object {
@@ -34,7 +34,7 @@ func (o *object) Find(key ref.Val) (ref.Val, bool) {
 	return wrap(value), found
 }
 
-// wrap has escaped names work in all of a value's maps. It takes any value, and nil.
+// wrap makes escaped names work in all maps of a value. It accepts any value, and nil.
 func wrap(value ref.Val) ref.Val {
 	switch value := value.(type) {
 	case traits.Mapper:
@@ -59,14 +59,14 @@ func (m *escapedMap) Find(key ref.Val) (ref.Val, bool) {
 	return wrap(value), found
 }
 
-// escapedList is a list whose elements are wrapped when they are read by their index, as
-// those of the API server are; in a macro they are not.
+// escapedList is a list whose elements are wrapped when they are read by index, as in the
+// API server; in a macro they are not.
 type escapedList struct{ traits.Lister }
 
 func (l *escapedList) Get(index ref.Val) ref.Val { return wrap(l.Lister.Get(index)) }
 
-// unescape undoes the escapes by which names that are no CEL identifiers are written
-// (k8s.io/apiserver, pkg/cel/escaping.go). It returns false for an escape that there is not.
+// unescape undoes the escapes for names that are not CEL identifiers (k8s.io/apiserver,
+// pkg/cel/escaping.go). It returns false for an invalid escape.
 func unescape(escaped string) (string, bool) {
 	if !strings.Contains(escaped, "__") {
 		return escaped, true
@@ -112,7 +112,7 @@ func cutEscape(s string) (word string, ok bool) {
 	return rest[:end], true
 }
 
-// isKeyword says whether a word is reserved in CEL, and is written as __word__.
+// isKeyword says whether a word is reserved in CEL, and so is written as __word__.
 func isKeyword(word string) bool {
 	switch word {
 	case "true", "false", "null", "in", "as", "break", "const", "continue", "else", "for", "function", "if",
