@@ -143,7 +143,7 @@ func TestKeyIsSafeForConcurrentUse(t *testing.T) {
 		workers.Go(func() {
 			for range 200 {
 				if cache.Key("source", token) != want {
-					t.Error("the key is another one")
+					t.Error("the key is different")
 				}
 			}
 		})

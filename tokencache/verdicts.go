@@ -45,8 +45,8 @@ type accepted struct {
 	known   time.Time // until when the key is known
 }
 
-// accept makes a verdict to keep from now on. Of a verdict that is too large only the mark
-// is kept.
+// accept makes a verdict to keep from now on. If a verdict is too large, only the mark is
+// kept.
 func accept(verdict *Verdict, now time.Time, ttl time.Duration) accepted {
 	until := now.Add(ttl)
 	if !verdict.Expires.IsZero() && verdict.Expires.Before(until) {

@@ -47,7 +47,7 @@ func TestClaimsThatTwoReadersReadInTwoWays(t *testing.T) {
 		{"another case in an object", `{"a":{"b":1,"B":2}}`, "is there twice"},
 		{"another case in an object of a list", `{"a":[[{"b":1,"B":2}]]}`, "is there twice"},
 		{"another case outside of ASCII", `{"größe":1,"GRÖßE":2}`, "is there twice"},
-		{"ſub, which encoding/json takes for sub", `{"sub":"alice","\u017fub":"eve"}`, "is there twice"},
+		{"ſub, which encoding/json treats as sub", `{"sub":"alice","\u017fub":"eve"}`, "is there twice"},
 		{"with the Kelvin sign for a k", `{"kid":"a","\u212aid":"b"}`, "is there twice"},
 		{"ISS alone", `{"ISS":"a"}`, ""},
 		{"names that merely resemble", `{"sub":1,"sub ":2,"su":3,"ѕub":4}`, ""},

@@ -111,7 +111,7 @@ func FuzzDiscovery(f *testing.F) {
 			t.Errorf("keys at %s", keys)
 		}
 		if again, err := fetch.ParseSecureURL(keys.String()); err != nil || again.Host != keys.Host {
-			t.Errorf("%s is not what it was: %v", keys, err)
+			t.Errorf("%s is read back differently: %v", keys, err)
 		}
 	})
 }

@@ -55,7 +55,7 @@ func runMapping(t *testing.T, mapping Mapping, tests []mappingTest) {
 func TestUsername(t *testing.T) {
 	runMapping(t, Mapping{Username: "sub"}, []mappingTest{
 		{name: "the claim", claims: `{"sub":"alice"}`},
-		{name: "as it is", claims: `{"sub":" Al:ice/ü@x "}`, want: identity.User{Username: " Al:ice/ü@x "}},
+		{name: "unchanged", claims: `{"sub":" Al:ice/ü@x "}`, want: identity.User{Username: " Al:ice/ü@x "}},
 		{name: "system: is left to the policy if there is no prefix", claims: `{"sub":"system:admin"}`, want: identity.User{Username: "system:admin"}},
 		{name: "none", claims: `{"name":"alice"}`, reason: `there is no claim "sub"`},
 		{name: "in another case", claims: `{"SUB":"alice"}`, reason: `there is no claim "sub"`},

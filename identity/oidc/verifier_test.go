@@ -105,7 +105,7 @@ func TestTokenIsForTheAudience(t *testing.T) {
 		{name: "for us in another case", changes: members{"aud": "Dashboard"}, want: identity.ErrRejected, reason: "another audience"},
 		{name: "for the beginning of our name", changes: members{"aud": "dash"}, want: identity.ErrRejected, reason: "another audience"},
 		{name: "for several in one text", changes: members{"aud": "other dashboard"}, want: identity.ErrRejected, reason: "another audience"},
-		{name: "for nobody", changes: members{"aud": ""}, want: identity.ErrRejected, reason: "another audience"},
+		{name: "for an empty audience", changes: members{"aud": ""}, want: identity.ErrRejected, reason: "another audience"},
 		{name: "for an empty list", changes: members{"aud": []string{}}, want: identity.ErrRejected, reason: "another audience: none"},
 		{name: "without aud", changes: members{"aud": gone{}}, want: identity.ErrRejected, reason: `"aud" is not a string or`},
 		{name: "with an AUD alone", changes: members{"aud": gone{}, "AUD": clientID}, want: identity.ErrRejected, reason: `"aud" is not a string or`},
@@ -129,7 +129,7 @@ func TestTokenIsForTheAudience(t *testing.T) {
 		{name: "for us alone, issued to another", changes: members{"aud": clientID, "azp": "other"}},
 		{name: "for us alone in a list, issued to another", changes: members{"aud": []string{clientID}, "azp": "other"}},
 		{name: "for several, when azp is not checked", changes: members{"aud": two, "azp": "other"}, issuer: unchecked},
-		{name: "for several, without azp, when nobody asks", changes: members{"aud": two}, issuer: unchecked},
+		{name: "for several, without azp, when azp is not checked", changes: members{"aud": two}, issuer: unchecked},
 		{name: "for others, when azp is not checked", changes: members{"aud": "other", "azp": clientID}, issuer: unchecked, want: identity.ErrRejected, reason: "another audience"},
 	})
 }
@@ -207,7 +207,7 @@ func TestSignatureIsByAKeyOfTheIssuer(t *testing.T) {
 		reason string
 	}{
 		{"the issuer's", m, m.keys(), nil, ""},
-		{"somebody else's", eve, m.keys(), identity.ErrRejected, "bad signature"},
+		{"by another key", eve, m.keys(), identity.ErrRejected, "bad signature"},
 		{"of one of its keys", m, &fakeKeys{public: []crypto.PublicKey{eve.key.Public(), m.key.Public()}}, nil, ""},
 		{"of an issuer without keys", m, &fakeKeys{}, identity.ErrRejected, "bad signature"},
 		{"of an issuer that is out of reach", m, &fakeKeys{err: unavailable}, identity.ErrUnavailable, "fetching keys: no route"},

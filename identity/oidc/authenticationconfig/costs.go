@@ -12,7 +12,7 @@ import (
 	"cel.dev/cel-go/common/types/traits"
 )
 
-// costs says what calls of the library's functions cost, and of those functions of cel-go
+// costs has the costs of calls of the library's functions, and of those functions of cel-go
 // for which Kubernetes has another cost (k8s.io/apiserver, pkg/cel/library/cost.go). So a
 // client with large claims in its token cannot have the proxy work for longer than the
 // limit.
