@@ -15,8 +15,8 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testreview"
 )
 
-// accountSite impersonates, with a token of a service account, whom a trusted proxy names.
-// Both paths are sites of their own.
+// accountSite impersonates the users that a trusted proxy names, with a token of a service
+// account. Each of the two paths has a handler of its own.
 func accountSite(kubernetes string, options ...string) string {
 	block := func(at string) string {
 		return tokenBlock(
@@ -28,8 +28,8 @@ func accountSite(kubernetes string, options ...string) string {
 	return tokenSite(block("one"), block("two"))
 }
 
-// asks asks for alice until the answer has a status, for at most so long, and returns when
-// that was. Until then it may be another one.
+// asks sends requests for alice until the answer has this status, for at most within, and
+// returns that answer. Earlier answers may have another status.
 func (g *guarded) asks(t *testing.T, path string, status int, within time.Duration) testhandler.Reply {
 	t.Helper()
 	for start := time.Now(); ; time.Sleep(50 * time.Millisecond) {
@@ -43,8 +43,8 @@ func (g *guarded) asks(t *testing.T, path string, status int, within time.Durati
 	}
 }
 
-// checkCredentials looks at everything that arrived: a credential of the proxy's, which was
-// issued, and beside it exactly alice; and returns these credentials.
+// checkCredentials checks every request that arrived: it has a credential that was issued to
+// the proxy, and exactly alice as the user. It returns the credentials.
 func (g *guarded) checkCredentials(t *testing.T, api *testreview.API) []string {
 	t.Helper()
 	var used []string
@@ -67,7 +67,7 @@ func (g *guarded) checkCredentials(t *testing.T, api *testreview.API) []string {
 	return used
 }
 
-// accountReason is why a request was refused last.
+// accountReason is the reason of the last refusal.
 func (g *guarded) accountReason(t *testing.T) string {
 	t.Helper()
 	refusals := g.Refusals(t)
@@ -77,11 +77,12 @@ func (g *guarded) accountReason(t *testing.T) string {
 	return refusals[len(refusals)-1].Reason
 }
 
-// The life of a token of the service account: one for all sites, replaced in time, kept
-// while the API server is away, and after that nothing, until it is back.
+// The life of a token of the service account: it is shared by all sites, replaced in time,
+// and kept while the API server is away. After its end requests are refused until the API
+// server is back.
 func TestTokenOfTheServiceAccount(t *testing.T) {
 	api := newAPI(t)
-	api.Lives(6 * time.Second) // is replaced after 3 s, and used for 5.4 s
+	api.Lives(6 * time.Second) // the token is replaced after 3 s, and used for 5.4 s
 	g := tokenGuard(t, "", accountSite(api.Kubeconfig(t)))
 	const soon = 5 * time.Second
 	g.asks(t, "one", http.StatusOK, soon)
@@ -114,10 +115,10 @@ func TestTokenOfTheServiceAccount(t *testing.T) {
 	g.checkCredentials(t, api)
 
 	api.Start(t)
-	g.asks(t, "one", http.StatusOK, 15*time.Second) // attempts are up to a few seconds apart by now
+	g.asks(t, "one", http.StatusOK, 15*time.Second) // by now attempts are up to a few seconds apart
 	g.asks(t, "two", http.StatusOK, 0)
 	if used := g.checkCredentials(t, api); len(used) != 1 || used[0] != api.LastToken() {
-		t.Error("what is used is not what was issued last")
+		t.Error("the token in use is not the last one that was issued")
 	}
 	_, requests := api.Calls()
 	for _, request := range requests {
@@ -127,8 +128,8 @@ func TestTokenOfTheServiceAccount(t *testing.T) {
 	}
 }
 
-// The API server that is away at the start is no reason not to load, and none to send
-// anything without a credential.
+// If the API server is away at the start, the configuration loads all the same, and nothing
+// is sent without a credential.
 func TestTokenOfTheServiceAccountComesLate(t *testing.T) {
 	api := newAPI(t)
 	api.Stop()
@@ -145,9 +146,9 @@ func TestTokenOfTheServiceAccountComesLate(t *testing.T) {
 	}
 }
 
-// Answers that give no credential: a token that is empty, or none, must not become an
-// Authorization without a token, nor a request without one.
-func TestTokenOfTheServiceAccountThatIsNone(t *testing.T) {
+// Answers without a credential: an empty token, or none, must lead neither to an
+// Authorization without a token nor to a request without Authorization.
+func TestTokenOfTheServiceAccountIsMissing(t *testing.T) {
 	const later = "2099-01-01T00:00:00Z"
 	text := func(status int, kind, body string) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) {
@@ -200,7 +201,7 @@ func TestTokenOfTheServiceAccountThatIsNone(t *testing.T) {
 	}
 }
 
-// While nothing is known of the first token requests wait for it, and not for ever.
+// Requests wait for the first token, but not for ever.
 func TestTokenOfTheServiceAccountIsWaitedFor(t *testing.T) {
 	api := newAPI(t)
 	api.Answers(nil, func(w http.ResponseWriter, _ *http.Request) {
@@ -229,7 +230,7 @@ func TestTokenOfTheServiceAccountIsWaitedFor(t *testing.T) {
 	g.checkCredentials(t, hangs)
 }
 
-// Accounts and audiences that differ have tokens of their own.
+// Different accounts and audiences have different tokens.
 func TestTokenOfAnotherServiceAccount(t *testing.T) {
 	api := newAPI(t)
 	kubernetes := api.Kubeconfig(t)

@@ -17,7 +17,7 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testreview"
 )
 
-// answerWith is an answer of the API server in so many words.
+// answerWith is an answer of the API server with exactly this body.
 func answerWith(status int, kind, body string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", kind)
@@ -31,8 +31,8 @@ func answerOf(status string) http.HandlerFunc {
 	return answerWith(201, "application/json", `{"kind":"TokenReview","apiVersion":"authentication.k8s.io/v1","status":`+status+`}`)
 }
 
-// reviewFault is an answer that is not a plain yes or no, what the client gets and what the
-// log says.
+// reviewFault is an answer that is not a plain yes or no, with the client's status and the
+// reason in the log.
 type reviewFault struct {
 	name   string
 	answer http.HandlerFunc
@@ -67,7 +67,7 @@ func reviewFaults() []reviewFault {
 		{"an empty status", answerOf(`{}`), 401, "the API server does not know it"},
 		{"a user who is not authenticated", answerOf(`{` + admin + `}`), 401, "the API server does not know it"},
 		{"a user beside an error", answerOf(`{"authenticated":true,` + admin + `,"error":"no"}`), 401, `the API server says "no"`},
-		{"nobody", answerOf(`{"authenticated":true}`), 401, "the answer names no user"},
+		{"no user", answerOf(`{"authenticated":true}`), 401, "the answer names no user"},
 		{"a user without a name", answerOf(`{"authenticated":true,"user":{"uid":"1","groups":["dev"]}}`), 401, "the answer names no user"},
 		{"anonymous", answerOf(`{"authenticated":true,"user":{"username":"system:anonymous"}}`), 401, "the answer names an anonymous user"},
 		{"unauthenticated", answerOf(`{"authenticated":true,"user":{"username":"a","groups":["system:unauthenticated"]}}`), 401, "the answer names an anonymous user"},
@@ -79,8 +79,8 @@ func reviewFaults() []reviewFault {
 	}
 }
 
-// Whatever the API server answers but a plain yes, nothing is forwarded, and what could not
-// be decided is asked again by the next request.
+// Unless the API server answers with a plain yes, nothing is forwarded, and an undecided
+// token is asked about again by the next request.
 func TestTokenReviewIsBroken(t *testing.T) {
 	api := newAPI(t)
 	g := tokenGuard(t, "", tokenSite(tokenBlock("*", api.Kubeconfig(t), "token_review {\n cache_ttl 1h\n}", anonymous, "inject front_proxy")))
@@ -117,8 +117,8 @@ func TestTokenReviewIsBroken(t *testing.T) {
 	}
 }
 
-// The answers that are a yes, with what is left out of them, and what a service account may
-// be called.
+// The answers that count as a yes, the parts of them that are left out, and the names that a
+// service account may have.
 func TestTokenReviewSaysYes(t *testing.T) {
 	api := newAPI(t)
 	g := tokenGuard(t, "", tokenSite(tokenBlock("*", api.Kubeconfig(t), "token_review", "inject front_proxy")))
@@ -136,8 +136,8 @@ func TestTokenReviewSaysYes(t *testing.T) {
 	}
 }
 
-// CVE-2022-3172: an API server that redirects would be given the token and the proxy's own
-// credential by whoever follows.
+// CVE-2022-3172: an API server that redirects could have the token and the proxy's own
+// credential sent to any host.
 func TestTokenReviewIsRedirected(t *testing.T) {
 	var elsewhere atomic.Int64
 	other := newAPI(t)
@@ -156,8 +156,8 @@ func TestTokenReviewIsRedirected(t *testing.T) {
 	}
 }
 
-// An API server that is slow, hangs, or is away: those who are known go on for as long as
-// cache_ttl says, and the others get 503 in time.
+// An API server that is slow, hangs, or is away: known users are served for as long as
+// cache_ttl, and the others get 503 in time.
 func TestTokenReviewHangs(t *testing.T) {
 	api := newAPI(t)
 	g := tokenGuard(t, "", tokenSite(
@@ -204,8 +204,9 @@ func TestTokenReviewHangs(t *testing.T) {
 	g.untilOn(t, "calls", func() string { return api.Login(carol()) }, 5*time.Second)
 }
 
-// Whoever makes up tokens has each of them reviewed, and must not keep others from theirs:
-// one token is one question however many requests bring it, and those who are known pass.
+// A client that invents tokens causes a review of each, and must not block other users'
+// reviews: a token causes one review however many requests have it, and known tokens pass
+// first.
 func TestTokenFloodOfReviews(t *testing.T) {
 	api := newAPI(t)
 	g := tokenGuard(t, "", tokenSite(tokenBlock("*", api.Kubeconfig(t), "token_review {\n cache_ttl 1s\n qps 40\n max_in_flight 4\n timeout 5s\n}", "inject token")))
@@ -242,7 +243,7 @@ func TestTokenFloodOfReviews(t *testing.T) {
 		running.Go(func() {
 			err := requestWith(t.Context(), transport, url, token)
 			if err == nil || err.Error() != "status 401" && err.Error() != "status 503" {
-				t.Errorf("a token that is made up: %v", err)
+				t.Errorf("an invented token: %v", err)
 			}
 		})
 	}
@@ -250,13 +251,14 @@ func TestTokenFloodOfReviews(t *testing.T) {
 	api.Answers(nil, nil)
 	began := time.Now()
 	if err := requestWith(t.Context(), transport, url, known); err != nil {
-		t.Errorf("who was there before the flood gets %v after %v", err, time.Since(began))
+		t.Errorf("a user from before the flood gets %v after %v", err, time.Since(began))
 	}
 	if took := time.Since(began); took > 3*time.Second {
-		t.Errorf("who was there before the flood waited for %v", took)
+		t.Errorf("a user from before the flood waited for %v", took)
 	}
 	running.Wait()
-	// a second's worth may begin at once, and then 40 a second; of them half for the unknown
+	// a second's worth may begin at once, and then 40 a second; half of them for unknown
+	// tokens
 	if asked, limit := api.Asked()-before, 22+int(21*time.Since(start).Seconds()); asked > limit {
 		t.Errorf("the API server was asked %d times in %v, want no more than %d", asked, time.Since(start), limit)
 	}

@@ -22,25 +22,25 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testreview"
 )
 
-// reload gives the Caddy another site, with %[1]s for the same upstream.
+// reload gives Caddy another site, with %[1]s for the same upstream.
 func (g *guarded) reload(t *testing.T, site string) {
 	t.Helper()
 	g.Reload(t, "", fmt.Sprintf(site, g.Upstream.Addr))
 }
 
-// goesOn asks with a token, and wants it to reach the upstream with nothing but header.
+// goesOn sends a token, and wants it to reach the upstream with exactly this header.
 func (g *guarded) goesOn(t *testing.T, path, token string, header http.Header) {
 	t.Helper()
 	g.Exchange(t, &testhandler.Exchange{Line: "GET /" + path + " HTTP/1.1", Fields: []string{testhandler.Bearer(token)}, Want: header})
 }
 
-// isRefused asks with a token, and wants it to be refused for a reason.
+// isRefused sends a token, and wants it to be refused for this reason.
 func (g *guarded) isRefused(t *testing.T, path, token string, status int, reason string) {
 	t.Helper()
 	g.Exchange(t, &testhandler.Exchange{Line: "GET /" + path + " HTTP/1.1", Fields: []string{testhandler.Bearer(token)}, Status: status, Reason: reason})
 }
 
-// wantAsked compares how often the API server was asked who a token is.
+// wantAsked compares how often the API server was asked about a token.
 func wantAsked(t *testing.T, api *testreview.API, want int, when string) {
 	t.Helper()
 	if got := api.Asked(); got != want {
@@ -62,7 +62,7 @@ const (
 
 func asBearer(token string) http.Header { return http.Header{"Authorization": {"Bearer " + token}} }
 
-// A token is judged once, and keys are fetched once, however many requests, tokens and
+// A token is verified once, and keys are fetched once, however many requests, tokens and
 // sites there are.
 func TestTokenIsJudgedOnce(t *testing.T) {
 	issuer, api := newIssuer(t), newAPI(t)
@@ -93,7 +93,7 @@ func TestTokenIsJudgedOnce(t *testing.T) {
 	wantAsked(t, api, 1, "after all")
 	wantFetches(t, issuer, 2, "by two sources") // they share no keys
 	got := g.Send(t, testhandler.TrustedPeer, "GET /metrics HTTP/1.1", nil, "")
-	// the first verdict of an issuer is reached before its keys are there, and not found again
+	// the first verdict of an issuer is reached before its keys are there, and is not found again
 	for cache, least := range map[string]int{"oidc": times - 2, "authentication_config": times - 2, "token_review": 2*times - 1} {
 		hits := 0
 		for line := range strings.Lines(got.Text) {
@@ -107,8 +107,8 @@ func TestTokenIsJudgedOnce(t *testing.T) {
 	}
 }
 
-// Traefik CVE-2026-71326 and the like: what one site found out about a token decides at
-// another, which asks for something else.
+// Traefik CVE-2026-71326 and the like: one site's verdict on a token decides at another site
+// with other requirements.
 func TestTokenVerdictsAreNotSharedBetweenAudiences(t *testing.T) {
 	issuer, api := newIssuer(t), newAPI(t)
 	kubernetes := api.Kubeconfig(t)
@@ -157,8 +157,8 @@ func TestTokenVerdictsAreNotSharedBetweenAudiences(t *testing.T) {
 	}
 }
 
-// What is kept is who somebody is, and not whether they may: an operator who denies a user
-// must not have to wait.
+// A kept verdict says who the user is, not whether the policy allows the user: an operator
+// who denies a user must not have to wait.
 func TestTokenPolicyAppliesToKeptVerdicts(t *testing.T) {
 	issuer, api := newIssuer(t), newAPI(t)
 	kubernetes, oidc, inject := api.Kubeconfig(t), oidcBlock(t, issuer), "inject front_proxy"
@@ -190,10 +190,10 @@ func TestTokenPolicyAppliesToKeptVerdicts(t *testing.T) {
 	g.isRefused(t, "oidc", token, 403, `forbidden: group "oidc:ops" is denied`)
 	g.isRefused(t, "config", token, 403, `forbidden: group "cfg:ops" is denied`)
 	g.isRefused(t, "review", opaque, 403, `forbidden: group "dev" is denied`)
-	g.reload(t, site("allow_groups nobody"))
+	g.reload(t, site("allow_groups none"))
 	g.goesOn(t, "oidc", token, without(frontProxy(byOIDC(t, token)), "X-Remote-Group"))
 	g.goesOn(t, "review", opaque, without(frontProxy(byReview(opaque)), "X-Remote-Group"))
-	g.reload(t, site("")) // and what a policy left out of a user was not left out of the verdict
+	g.reload(t, site("")) // the verdict still has the groups that a policy left out
 	all(t)
 	wantAsked(t, api, 1, "after five configurations")
 	wantFetches(t, issuer, 2, "after five configurations")
@@ -205,7 +205,8 @@ func without(header http.Header, field string) http.Header {
 	return header
 }
 
-// Verdicts outlive a reload as long as what they rest on is the same, and no longer.
+// Verdicts survive a reload if the settings that they depend on stay the same, and only
+// then.
 func TestTokenVerdictsSurviveOnlyAReloadWithEqualSettings(t *testing.T) {
 	issuer, api := newIssuer(t), newAPI(t)
 	kubernetes := api.Kubeconfig(t)
@@ -236,7 +237,7 @@ func TestTokenVerdictsSurviveOnlyAReloadWithEqualSettings(t *testing.T) {
 	g.isRefused(t, "oidc", token, 401, `rejected: the token is for another audience: "dash"`)
 	g.isRefused(t, "review", opaque, 401, notForThis)
 	wantAsked(t, api, 2, "for another audience")
-	g.reload(t, site("dash", "")) // of the first one nothing is left
+	g.reload(t, site("dash", "")) // the first one's verdict is gone
 	both()
 	wantAsked(t, api, 3, "for the first audience again")
 	wantFetches(t, issuer, 3, "for three configurations")
@@ -254,7 +255,7 @@ func TestTokenVerdictsEnd(t *testing.T) {
 		tokenBlock("config", "authentication_config "+testreview.JSONFile(t, configOf(issuer)), "inject token"),
 	))
 	kept, revoked := api.Login(carol()), api.Login(carol())
-	late := secret(t, "opaque-"+rand.Text()) // is good only later
+	late := secret(t, "opaque-"+rand.Text()) // good only later
 	start := time.Now()
 	exp := start.Add(3 * time.Second).Truncate(time.Second)
 	ending := api.Know(issuer.Token(t, map[string]any{"exp": exp.Unix()}), carol())
@@ -278,7 +279,7 @@ func TestTokenVerdictsEnd(t *testing.T) {
 		t.Errorf("within cache_ttl the API server was asked %d times", asked)
 	}
 
-	time.Sleep(time.Until(start.Add(2*ttl + 100*time.Millisecond))) // after exp, within the skew of oidc or just over
+	time.Sleep(time.Until(start.Add(2*ttl + 100*time.Millisecond))) // after exp, within the skew of oidc or just after
 	g.goesOn(t, "short", kept, asBearer(kept))
 	g.isRefused(t, "short", revoked, 401, notKnown)
 	g.goesOn(t, "short", late, asBearer(late))
@@ -293,8 +294,8 @@ func TestTokenVerdictsEnd(t *testing.T) {
 	g.isRefused(t, "oidc", ending, 401, "rejected: the token has expired, …")
 }
 
-// The file of authentication_config is read again when it changes, and what was found out
-// under the last one is forgotten. One that is no good changes nothing.
+// The file of authentication_config is read again when it changes, and the verdicts under
+// the last file end. A bad file changes nothing.
 func TestTokenVerdictsEndWithTheFile(t *testing.T) {
 	issuer := newIssuer(t)
 	file := testreview.JSONFile(t, configOf(issuer))
@@ -311,7 +312,7 @@ func TestTokenVerdictsEndWithTheFile(t *testing.T) {
 	g := tokenGuard(t, "", tokenSite(tokenBlock("*", "authentication_config "+file, "inject token")))
 	token := issuer.Token(t, nil)
 	g.goesOn(t, "", token, asBearer(token))
-	soon := func() { time.Sleep(1200 * time.Millisecond) } // files are looked at once a second
+	soon := func() { time.Sleep(1200 * time.Millisecond) } // files are checked once a second
 	write(map[string]any{"kind": "AuthenticationConfiguration"})
 	soon()
 	g.goesOn(t, "", token, asBearer(token))
@@ -324,14 +325,14 @@ func TestTokenVerdictsEndWithTheFile(t *testing.T) {
 	g.goesOn(t, "", token, asBearer(token))
 	wantFetches(t, issuer, 1, "with four files of one issuer")
 	if !strings.Contains(g.LogText(t), "keeping the last good file") {
-		t.Error("the log does not say that the file is no good")
+		t.Error("the log does not say that the file is bad")
 	}
 }
 
-// A request that arrives while the file of authentication_config changes is judged by the
-// last one. Its verdict must not be found under the next one: whose trust was withdrawn
-// would be let in for as long as verdicts are kept. Long tokens take long to read, and make
-// it likely that one is between the file and its verdict.
+// A request that arrives while the file of authentication_config changes is decided by the
+// old file. Its verdict must not be found under the new file: otherwise a user whose issuer
+// is no longer trusted would be let in for as long as verdicts are kept. Long tokens take
+// long to read, which makes it likely that one of them is being verified during the change.
 func TestTokenVerdictsOfTheLastFileAreNotFoundUnderTheNext(t *testing.T) {
 	issuer := newIssuer(t)
 	content := func(audience string) []byte {
@@ -371,10 +372,10 @@ func TestTokenVerdictsOfTheLastFileAreNotFoundUnderTheNext(t *testing.T) {
 				}
 			})
 		}
-		running.Wait() // each of them has seen that the issuer is trusted no more
+		running.Wait() // each has seen that the issuer is no longer trusted
 		accepted.Range(func(token, _ any) bool {
 			if good(token.(string)) {
-				t.Error("a token is good by a file that is gone")
+				t.Error("a token is accepted by a file that was replaced")
 			}
 			return true
 		})

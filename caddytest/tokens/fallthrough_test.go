@@ -21,9 +21,9 @@ const (
 	onFailure = "anonymous {\n on_failure\n}"
 )
 
-// presented are credentials in every place, and what becomes of them where the source oidc
-// also reads X-Forwarded-Id-Token. What is refused has a status, and is anonymous
-// only with on_failure.
+// presented are credentials in every place, with their results if the source oidc also reads
+// X-Forwarded-Id-Token. The refused ones have a status; they become anonymous only with
+// on_failure.
 func presented(t *testing.T, i *testissuer.Issuer) []testhandler.Exchange {
 	t.Helper()
 	good, other := i.Token(t, nil), i.Token(t, map[string]any{"sub": "bob"})
@@ -53,7 +53,7 @@ func presented(t *testing.T, i *testissuer.Issuer) []testhandler.Exchange {
 			Status: 401, Reason: noBoth(`the issuer "https://elsewhere.example" is not known here`),
 		},
 		{Name: "no JWT there alone", Fields: []string{in + opaque}, Status: 401, Reason: noOIDCIn},
-		{Name: "what is no token there", Fields: []string{in + "a b", testhandler.Bearer(good)}, Status: 400, Reason: "malformed: …"},
+		{Name: "something other than a token there", Fields: []string{in + "a b", testhandler.Bearer(good)}, Status: 400, Reason: "malformed: …"},
 		{Name: "a scheme there", Fields: []string{in + "Bearer " + good}, Status: 400, Reason: "malformed: …"},
 		{Name: "two lines there", Fields: []string{in + good, in + other}, Status: 400, Reason: "malformed: 2 lines of X-Forwarded-Id-Token"},
 		{Name: "two lines there, one of them empty", Fields: []string{in, in + good}, Status: 400, Reason: "malformed: 2 lines of X-Forwarded-Id-Token"},
@@ -86,16 +86,16 @@ func noBoth(why string) string {
 	return "rejected: no source accepts what is in Authorization, X-Forwarded-Id-Token (oidc: no credential: " + why + ")"
 }
 
-// CVE-2022-29165 (Argo CD), CVE-2021-20278 (Kiali): a token that is presented and bad
-// makes nobody, or somebody else, of a client.
+// CVE-2022-29165 (Argo CD), CVE-2021-20278 (Kiali): a client that presents a bad token
+// becomes anonymous, or another user.
 func TestTokenNeverFallsThrough(t *testing.T) {
 	issuer := newIssuer(t)
 	block := oidcBlock(t, issuer, "token_header X-Forwarded-Id-Token")
 	inject := "inject impersonation {\n token_file " + testhandler.TokenFile(t) + "\n}"
-	nobody := testhandler.As("system:anonymous", "system:unauthenticated")
+	guest := testhandler.As("system:anonymous", "system:unauthenticated")
 	for _, c := range []struct {
 		name, fallback string
-		becomes        func(*testhandler.Exchange) bool // nobody
+		becomes        func(*testhandler.Exchange) bool // which exchanges become anonymous
 	}{
 		{"alone", "", func(*testhandler.Exchange) bool { return false }},
 		{"with anonymous", anonymous, func(e *testhandler.Exchange) bool { return e.Reason == "no credential" }},
@@ -108,9 +108,9 @@ func TestTokenNeverFallsThrough(t *testing.T) {
 				if !c.becomes(e) {
 					continue
 				}
-				e.Status, e.Reason, e.Want = http.StatusOK, "", nobody
+				e.Status, e.Reason, e.Want = http.StatusOK, "", guest
 				if slices.Contains(e.Fields, "Upgrade: websocket") {
-					e.Status, e.Want = http.StatusSwitchingProtocols, websocketOf(nobody)
+					e.Status, e.Want = http.StatusSwitchingProtocols, websocketOf(guest)
 				}
 			}
 			tokenGuard(t, "", tokenSite(tokenBlock("*", block, c.fallback, inject))).Run(t, exchanges)
@@ -118,9 +118,9 @@ func TestTokenNeverFallsThrough(t *testing.T) {
 	}
 }
 
-// on_failure is about bad credentials. What could not be decided, and what policy forbids,
-// is no reason to let somebody in as nobody.
-func TestTokenOnFailureIsNotForWhatCouldNotBeDecided(t *testing.T) {
+// on_failure is about bad credentials. An undecided credential, or a user that the policy
+// forbids, must not be let in as anonymous.
+func TestTokenOnFailureIsOnlyForBadCredentials(t *testing.T) {
 	issuer, gone, api := newIssuer(t), newIssuer(t), newAPI(t)
 	gone.Stop()
 	down := newAPI(t)
@@ -151,9 +151,9 @@ func TestTokenOnFailureIsNotForWhatCouldNotBeDecided(t *testing.T) {
 	})
 }
 
-// A token that one source has refused is not shown to the next, and one that no source of
-// JWTs knows is the API server's to judge.
-func TestTokenIsJudgedByOneSource(t *testing.T) {
+// A token that one source has refused is not shown to the next. A token that no source of
+// JWTs knows is left to the API server.
+func TestTokenIsDecidedByOneSource(t *testing.T) {
 	one, two, api := newIssuer(t), newIssuer(t), newAPI(t)
 	inject := "inject impersonation {\n token_file " + testhandler.TokenFile(t) + "\n}"
 	g := tokenGuard(t, "", tokenSite(

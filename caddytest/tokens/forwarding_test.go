@@ -11,8 +11,8 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testhandler"
 )
 
-// The token that goes on is the one that was verified, wherever it came from, and none
-// where none was.
+// The forwarded token is the one that was verified, from whichever field, and none is
+// forwarded if none was verified.
 func TestTokenReachesTheUpstreamOnlyWhenVerified(t *testing.T) {
 	issuer, api := newIssuer(t), newAPI(t)
 	block := oidcBlock(t, issuer, "token_header X-Forwarded-Id-Token Cf-Access-Jwt-Assertion")
@@ -31,19 +31,19 @@ func TestTokenReachesTheUpstreamOnlyWhenVerified(t *testing.T) {
 		return e
 	}
 	g.Run(t, []testhandler.Exchange{
-		at("token", testhandler.Exchange{Name: "as it came", Fields: []string{testhandler.Bearer(good)}, Want: authorization}),
+		at("token", testhandler.Exchange{Name: "unchanged", Fields: []string{testhandler.Bearer(good)}, Want: authorization}),
 		at("token", testhandler.Exchange{Name: "the scheme as it should be", Fields: []string{"Authorization: bEaReR " + good}, Want: authorization}),
-		at("token", testhandler.Exchange{Name: "out of the proxy's field", Fields: []string{"X-Forwarded-Id-Token: " + good}, Want: authorization}),
-		at("token", testhandler.Exchange{Name: "out of the other field", Fields: []string{"cf-access-jwt-assertion: " + good}, Want: authorization}),
+		at("token", testhandler.Exchange{Name: "from the proxy's field", Fields: []string{"X-Forwarded-Id-Token: " + good}, Want: authorization}),
+		at("token", testhandler.Exchange{Name: "from the other field", Fields: []string{"cf-access-jwt-assertion: " + good}, Want: authorization}),
 		at("token", testhandler.Exchange{
 			Name: "the verified one and not the other", Want: authorization,
 			Fields: []string{"X-Forwarded-Id-Token: " + good, "Cf-Access-Jwt-Assertion: " + other, testhandler.Bearer(bad)},
 		}),
-		at("token", testhandler.Exchange{Name: "out of the subprotocol", Fields: websocketBy(good), Status: 101, Want: websocketOf(authorization)}),
-		at("token", testhandler.Exchange{Name: "nobody's is none", Want: nothing}),
-		at("token", testhandler.Exchange{Name: "a bad one is not sent for nobody", Fields: []string{testhandler.Bearer(bad)}, Want: nothing}),
-		at("token", testhandler.Exchange{Name: "nor one out of the proxy's field", Fields: []string{"X-Forwarded-Id-Token: " + bad}, Want: nothing}),
-		at("token", testhandler.Exchange{Name: "nor one out of a subprotocol", Fields: websocketBy(bad), Status: 101, Want: websocketOf(nothing)}),
+		at("token", testhandler.Exchange{Name: "from the subprotocol", Fields: websocketBy(good), Status: 101, Want: websocketOf(authorization)}),
+		at("token", testhandler.Exchange{Name: "none for an anonymous user", Want: nothing}),
+		at("token", testhandler.Exchange{Name: "a bad one is not sent for an anonymous user", Fields: []string{testhandler.Bearer(bad)}, Want: nothing}),
+		at("token", testhandler.Exchange{Name: "nor one from the proxy's field", Fields: []string{"X-Forwarded-Id-Token: " + bad}, Want: nothing}),
+		at("token", testhandler.Exchange{Name: "nor one from a subprotocol", Fields: websocketBy(bad), Status: 101, Want: websocketOf(nothing)}),
 		at("token", testhandler.Exchange{Name: "nor a password", Fields: []string{"Authorization: Basic YTpi", "Proxy-Authorization: Basic YTpi"}, Want: nothing}),
 		at("field", testhandler.Exchange{Name: "into a field", Fields: []string{testhandler.Bearer(good)}, Want: http.Header{"X-Forwarded-Id-Token": {good}}}),
 		at("field", testhandler.Exchange{Name: "from a field into the same", Fields: []string{"X-Forwarded-Id-Token: " + good}, Want: http.Header{"X-Forwarded-Id-Token": {good}}}),
@@ -52,22 +52,22 @@ func TestTokenReachesTheUpstreamOnlyWhenVerified(t *testing.T) {
 			Want: http.Header{"X-Forwarded-Id-Token": {good}},
 		}),
 		at("field", testhandler.Exchange{Name: "a bad one in the field is refused", Fields: []string{"X-Forwarded-Id-Token: " + bad}, Status: 401, Reason: "rejected: the token has expired…"}),
-		at("field", testhandler.Exchange{Name: "an empty field stays away for nobody", Fields: []string{"X-Forwarded-Id-Token:"}, Want: nothing}),
+		at("field", testhandler.Exchange{Name: "an empty field is not sent for an anonymous user", Fields: []string{"X-Forwarded-Id-Token:"}, Want: nothing}),
 		at("review", testhandler.Exchange{Name: "a reviewed one", Fields: []string{testhandler.Bearer(opaque)}, Want: http.Header{"Authorization": {"Bearer " + opaque}}}),
 		at("review", testhandler.Exchange{
-			Name: "a reviewed one out of a field", Fields: []string{"X-Forwarded-Id-Token: " + opaque, testhandler.Bearer(bad)},
+			Name: "a reviewed one from a field", Fields: []string{"X-Forwarded-Id-Token: " + opaque, testhandler.Bearer(bad)},
 			Want: http.Header{"Authorization": {"Bearer " + opaque}},
 		}),
 		at("both", testhandler.Exchange{
 			Name: "twice", Fields: []string{testhandler.Bearer(good)},
 			Want: http.Header{"Authorization": {"Bearer " + good}, "X-App-User": {"oidc:alice"}, "X-App-Token": {good}},
 		}),
-		at("both", testhandler.Exchange{Name: "never for nobody", Fields: []string{"X-App-Token: " + good}, Want: http.Header{"X-App-User": {"system:anonymous"}}}),
+		at("both", testhandler.Exchange{Name: "never for an anonymous user", Fields: []string{"X-App-Token: " + good}, Want: http.Header{"X-App-User": {"system:anonymous"}}}),
 	})
 }
 
-// Users with a token of their own act with it, and those of the proxy by impersonation:
-// one or the other, never both, and never one's subject with the other's credential.
+// Users with a token of their own act with it, and users of the proxy act by impersonation.
+// A request never has both, and never one user's name with the other's credential.
 func TestTokenAndImpersonationSideBySide(t *testing.T) {
 	issuer := newIssuer(t)
 	g := tokenGuard(t, "", tokenSite(tokenBlock("*",
@@ -88,12 +88,12 @@ func TestTokenAndImpersonationSideBySide(t *testing.T) {
 		{Name: "a user of the proxy's", Fields: testhandler.AliceAnd("X-Forwarded-Groups: dev"), Want: testhandler.And(testhandler.As("alice", "dev"), "X-App-User", "alice")},
 		{Name: "a bad token and a user of the proxy's", Fields: testhandler.AliceAnd(testhandler.Bearer(bad)), Status: 401, Reason: "rejected: the token has expired…"},
 		{Name: "a user of a stranger's", From: testhandler.StrangerPeer, Fields: testhandler.AliceAnd(), Want: testhandler.As("system:anonymous", "system:unauthenticated")},
-		{Name: "nobody", From: testhandler.StrangerPeer, Want: testhandler.As("system:anonymous", "system:unauthenticated")},
+		{Name: "no credential", From: testhandler.StrangerPeer, Want: testhandler.As("system:anonymous", "system:unauthenticated")},
 		{Name: "a bad token", From: testhandler.StrangerPeer, Fields: []string{testhandler.Bearer(bad)}, Status: 401, Reason: "rejected: the token has expired…"},
 	})
 }
 
-// What the client is told: the status, and never why.
+// The client learns the status, and never the reason.
 func TestTokenRefusalsTellTheClientNothing(t *testing.T) {
 	issuer, gone := newIssuer(t), newIssuer(t)
 	gone.Stop()

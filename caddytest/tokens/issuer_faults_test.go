@@ -19,8 +19,8 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testreview"
 )
 
-// untilOn asks with new tokens until they go on, for at most so long. What is refused before
-// must have been refused with 503.
+// untilOn sends new tokens until they are accepted, for at most within. Earlier ones must be
+// refused with 503.
 func (g *guarded) untilOn(t *testing.T, path string, token func() string, within time.Duration) {
 	t.Helper()
 	for start := time.Now(); ; time.Sleep(100 * time.Millisecond) {
@@ -47,8 +47,8 @@ func (g *guarded) lastRefusal(t *testing.T) string {
 	return refusals[len(refusals)-1].Reason
 }
 
-// askWhile asks a hanging or broken server's site, and wants 503 within a time, with nothing
-// for the upstream and nothing for the client.
+// askWhile sends a request to the site of a hanging or broken server, and wants 503 within a
+// time, with nothing for the upstream and no reason for the client.
 func (g *guarded) askWhile(t *testing.T, path, token, reason string, within time.Duration) {
 	t.Helper()
 	start := time.Now()
@@ -67,7 +67,7 @@ func (g *guarded) askWhile(t *testing.T, path, token, reason string, within time
 }
 
 // An issuer that is out of reach stops neither Caddy nor the other issuers, and needs no
-// restart once it is back. What it published before goes on being good.
+// restart once it is back. The keys that it published before stay good.
 func TestTokenIssuerIsAway(t *testing.T) {
 	here, away := newIssuer(t), newIssuer(t)
 	away.Stop()
@@ -98,7 +98,7 @@ func TestTokenIssuerIsAway(t *testing.T) {
 			g.goesOn(t, path, token, asBearer(token))
 		}
 	}
-	// a key that is not known: it may well be a new one, and nobody can say
+	// the kid is unknown: it may be a new key's, which cannot be found out now
 	time.Sleep(10 * time.Second)
 	g.askWhile(t, "oidc", here.TokenBy(t, testissuer.RSA("new", 1), nil), "the issuer has no such key, as far as is known", 5*time.Second)
 	g.isRefused(t, "oidc", here.TokenBy(t, testissuer.RSA("rsa", 1), nil), 401, "rejected: the token is not signed by a key of the issuer")
@@ -108,8 +108,8 @@ func TestTokenIssuerIsAway(t *testing.T) {
 	}
 }
 
-// A key that the issuer has published since is good at once, and one that it has withdrawn
-// is not, also for tokens that were found good before.
+// A key that the issuer has published since is accepted at once, and a key that it has
+// withdrawn is not, not even for tokens that were accepted before.
 func TestTokenIssuerRotatesItsKeys(t *testing.T) {
 	issuer := newIssuer(t)
 	file := map[string]any{"keys": []any{issuer.Key(0).JWK(), issuer.Key(1).JWK()}}
@@ -126,7 +126,7 @@ func TestTokenIssuerRotatesItsKeys(t *testing.T) {
 		g.goesOn(t, site, cached, asBearer(cached))
 		g.goesOn(t, site, cached, asBearer(cached))
 	}
-	time.Sleep(10 * time.Second) // before that nobody can have the keys fetched again
+	time.Sleep(10 * time.Second) // before that no token causes another fetch
 	for _, site := range sites {
 		g.goesOn(t, site, cached, asBearer(cached))
 	}
@@ -137,7 +137,7 @@ func TestTokenIssuerRotatesItsKeys(t *testing.T) {
 		t.Fatal(err)
 	}
 	replaceFile(t, path, encoded)
-	time.Sleep(1200 * time.Millisecond) // the file is looked at once a second
+	time.Sleep(1200 * time.Millisecond) // the file is checked once a second
 	const gone = `rejected: the issuer has no such key: "rsa"`
 	for _, site := range sites {
 		for range 2 {
@@ -153,7 +153,7 @@ func TestTokenIssuerRotatesItsKeys(t *testing.T) {
 	g.isRefused(t, "oidc", issuer.TokenBy(t, &testissuer.Key{ID: "fresh", Alg: "RS256", Private: old.Private}, nil), 401, "rejected: the token is not signed by a key of the issuer")
 }
 
-// brokenIssuers are answers that give no keys, and what the log says.
+// brokenIssuers are answers without keys, with the reason in the log.
 func brokenIssuers(t *testing.T) map[string]func(i *testissuer.Issuer) (discovery, jwks http.HandlerFunc, reason string) {
 	t.Helper()
 	body := func(status int, text string) http.HandlerFunc {
@@ -195,9 +195,9 @@ func brokenIssuers(t *testing.T) map[string]func(i *testissuer.Issuer) (discover
 	}
 }
 
-// Issuers that answer with something else than keys: 503 for their own tokens, nothing
-// forwarded, and good tokens as soon as they are well again. All of them are asked through
-// one Caddy, so that the waiting is done once.
+// Issuers that answer with anything but keys: 503 for their tokens, nothing forwarded, and
+// good tokens as soon as the issuers work again. All are asked through one Caddy, so that
+// the test waits once.
 func TestTokenIssuerIsBroken(t *testing.T) {
 	var elsewhere atomic.Int64
 	other := newIssuer(t)
@@ -228,9 +228,9 @@ func TestTokenIssuerIsBroken(t *testing.T) {
 		all = append(all, b)
 		blocks = append(blocks, tokenBlock(b.path, oidcBlock(t, b.issuer), onFailure, "inject front_proxy"))
 	}
-	untrusted := broken{"a certificate by somebody else", "untrusted", "the certificate is not issued by a trusted CA", newIssuer(t)}
+	untrusted := broken{"a certificate by another CA", "untrusted", "the certificate is not issued by a trusted CA", newIssuer(t)}
 	own := untrusted.issuer.CA
-	untrusted.issuer.CA = testpki.NewCA(t, nil, "somebody else", nil)
+	untrusted.issuer.CA = testpki.NewCA(t, nil, "another CA", nil)
 	all = append(all, untrusted)
 	blocks = append(blocks, tokenBlock(untrusted.path, oidcBlock(t, untrusted.issuer), onFailure, "inject front_proxy"))
 	untrusted.issuer.CA = own
@@ -252,8 +252,8 @@ func TestTokenIssuerIsBroken(t *testing.T) {
 	}
 }
 
-// An issuer that takes its time: those who need its keys wait, others do not, and nobody for
-// ever. One that changes its mind about a key set keeps the last good one.
+// A slow issuer: requests that need its keys wait, but not for ever, and others do not wait.
+// If it then publishes a bad key set, the last good one stays.
 func TestTokenIssuerHangs(t *testing.T) {
 	slow, hangs, here := newIssuer(t), newIssuer(t), newIssuer(t)
 	slow.Answers(nil, func(w http.ResponseWriter, _ *http.Request) {
@@ -269,7 +269,7 @@ func TestTokenIssuerHangs(t *testing.T) {
 	start := time.Now()
 	conn := g.Dial(t, testhandler.TrustedPeer)
 	testhandler.WriteRequest(t, conn, "GET / HTTP/1.1", []string{testhandler.Bearer(hangs.Token(t, nil)), "Connection: close"}, "")
-	waiting.Go(func() { // its answer comes when the fetch is given up
+	waiting.Go(func() { // the answer comes once the fetch is given up
 		buffer := make([]byte, len("HTTP/1.1 503"))
 		if _, err := conn.Read(buffer); err != nil || string(buffer) != "HTTP/1.1 503" {
 			t.Errorf("the client gets %q, %v", buffer, err)
@@ -300,8 +300,8 @@ func TestTokenIssuerHangs(t *testing.T) {
 	g.goesOn(t, "", token, asBearer(token))
 }
 
-// CVE-2024-28180 and others: whoever can send requests can make the proxy ask the issuer,
-// once for each token that he makes up.
+// CVE-2024-28180 and others: any client could make the proxy ask the issuer, once for each
+// invented token.
 func TestTokenFloodOfUnknownKeys(t *testing.T) {
 	issuer := newIssuer(t)
 	g := tokenGuard(t, "", tokenSite(tokenBlock("*", oidcBlock(t, issuer), "inject token")))
@@ -313,7 +313,7 @@ func TestTokenFloodOfUnknownKeys(t *testing.T) {
 		flood <- issuer.TokenBy(t, testissuer.EC(t, fmt.Sprintf("made-up-%d", n)), nil)
 	}
 	close(flood)
-	time.Sleep(10 * time.Second) // until then not a single one would be fetched
+	time.Sleep(10 * time.Second) // until then no token causes a fetch
 	transport := &http.Transport{MaxIdleConnsPerHost: at}
 	defer transport.CloseIdleConnections()
 	var running sync.WaitGroup

@@ -27,7 +27,7 @@ func rootName(tb testing.TB) string {
 	return name
 }
 
-// secret remembers a token that must not be logged.
+// secret registers a token that must not be logged.
 func secret(tb testing.TB, token string) string {
 	tb.Helper()
 	secrets.Lock()
@@ -36,10 +36,10 @@ func secret(tb testing.TB, token string) string {
 	return token
 }
 
-// shown is how long a piece of a token may be that is in the log.
+// shown is how long a piece of a token in the log may be.
 const shown = 12
 
-// piecesOf are all pieces of that length, and one character more, of a test's tokens.
+// piecesOf are all pieces of a test's tokens that are one character longer.
 func piecesOf(t *testing.T) map[string]struct{} {
 	t.Helper()
 	secrets.Lock()
@@ -55,7 +55,7 @@ func piecesOf(t *testing.T) map[string]struct{} {
 	return pieces
 }
 
-// pieceIn is the first of the pieces in a text.
+// pieceIn returns the first of the pieces that is in a text.
 func pieceIn(pieces map[string]struct{}, text string) string {
 	for i := 0; i+shown < len(text); i++ {
 		if _, found := pieces[text[i:i+shown+1]]; found {
@@ -80,9 +80,9 @@ func checkLog(t *testing.T, c *testhandler.Caddy) {
 	}
 }
 
-// withoutFields is a line without the header fields that Caddy itself logs of a request,
-// of which it redacts the four it knows; the README has a filter for the others. These
-// four stay, and must be redacted.
+// withoutFields is a line without the header fields of a request that Caddy itself logs.
+// Caddy redacts the four that it knows; the README has a filter for the others. These four
+// stay, and must be redacted.
 func withoutFields(line testhandler.LogLine) string {
 	if !strings.HasPrefix(line.Logger, "http.log") && line.Logger != "http.handlers.reverse_proxy" {
 		return line.Raw

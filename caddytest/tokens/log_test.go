@@ -14,8 +14,8 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testhandler"
 )
 
-// An authenticator behind the API server says which token it does not like, cut off as logs
-// do it. What it says goes into our log, and a piece of a token is a piece of a token.
+// An authenticator behind the API server quotes the token that it refuses, shortened as logs
+// do. The proxy logs that error, which must not contain a piece of the token.
 func TestTokenThatTheAPIServerRepeats(t *testing.T) {
 	api, issuer := newAPI(t), newIssuer(t)
 	for name, says := range map[string]func(token string) string{
@@ -37,7 +37,7 @@ func TestTokenThatTheAPIServerRepeats(t *testing.T) {
 	}
 }
 
-// readmeFilter is what the README has for Caddy's log, and whether it is for a site.
+// readmeFilter is the README's filter for Caddy's log, and whether it is for a site.
 func readmeFilter(t *testing.T) (fields string, inSite bool) {
 	t.Helper()
 	readme, err := os.ReadFile("../../README.md")
@@ -60,8 +60,8 @@ func tokenFields() []string {
 	}
 }
 
-// logEverywhere starts a Caddy with a log directive in its site, sends good tokens, bad ones
-// and ones that cannot be judged in every place, and returns what was logged to path.
+// logEverywhere starts a Caddy with a log directive in its site, sends good, bad and
+// undecided tokens in every place, and returns the lines that were logged to path.
 func logEverywhere(t *testing.T, global, logOfSite, path string) string {
 	t.Helper()
 	issuer, gone, api := newIssuer(t), newIssuer(t), newAPI(t)
@@ -89,12 +89,12 @@ func logEverywhere(t *testing.T, global, logOfSite, path string) string {
 		t.Fatal(err)
 	}
 	if !strings.Contains(string(log), `"logger":"http.log.error`) {
-		t.Error("the log does not have what this is about")
+		t.Error("the log does not have the lines that this test is about")
 	}
 	return string(log)
 }
 
-// wantNoPiece searches the lines of a log from a level on.
+// wantNoPiece searches the lines of a log of these levels.
 func wantNoPiece(t *testing.T, log string, levels ...string) {
 	t.Helper()
 	pieces := piecesOf(t)
@@ -109,7 +109,7 @@ func wantNoPiece(t *testing.T, log string, levels ...string) {
 }
 
 // Caddy logs the header of requests itself, and redacts four fields. The README has a filter
-// for the others: with it, where it is put before the whole log, no token is left.
+// for the others: if the whole log is filtered, no token is left.
 func TestTokenIsNotInAFilteredLog(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "filtered.log")
 	filter, _ := readmeFilter(t)
@@ -117,9 +117,9 @@ func TestTokenIsNotInAFilteredLog(t *testing.T) {
 	wantNoPiece(t, logEverywhere(t, global, "log", path), "debug", "info", "warn", "error")
 }
 
-// A refusal with 503 is an error, which Caddy logs with the header of the request, and not to
-// the log of the site: an operator who has the filter where the README puts it, and is at the
-// level that is the default, still has every token in the log while an issuer is away.
+// A refusal with 503 is an error, which Caddy logs with the header of the request, and not
+// to the site's log: with the filter as in the README and the default level, an operator
+// would still have every token in the log while an issuer is away.
 func TestTokenIsNotInTheErrorsOfAFilteredSite(t *testing.T) {
 	filter, inSite := readmeFilter(t)
 	path := filepath.Join(t.TempDir(), "errors.log")
@@ -133,8 +133,7 @@ func TestTokenIsNotInTheErrorsOfAFilteredSite(t *testing.T) {
 	wantNoPiece(t, logEverywhere(t, global, site, path), "info", "warn", "error")
 }
 
-// What a client is told of a refusal never has a piece of its token either, and neither has
-// an error route.
+// Neither an answer to the client nor an error route contains a piece of the refused token.
 func TestTokenIsNotInErrorRoutes(t *testing.T) {
 	issuer := newIssuer(t)
 	site := "http://:0 {\n" + tokenBlock("*", oidcBlock(t, issuer, "token_header X-Forwarded-Id-Token"), "inject token") +

@@ -21,7 +21,7 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testreview"
 )
 
-// badToken is a token that proves nothing, and what the log says of it.
+// badToken is a token that proves nothing, and the reason in the log.
 type badToken struct {
 	name, token string
 	status      int // 0 is 401
@@ -40,8 +40,8 @@ func unclaimed(source, why string) string {
 	return "rejected: no source accepts what is in Authorization (" + source + ": no credential: " + why + ")"
 }
 
-// badJWTs are what a source of JWTs refuses. Of all of them the header and the claims could
-// be a good token's.
+// badJWTs are tokens that a source of JWTs refuses. Each one's header and claims could be
+// those of a good token.
 func badJWTs(t *testing.T, source string, i *testissuer.Issuer) []badToken {
 	t.Helper()
 	good := strings.Split(i.Token(t, nil), ".")
@@ -61,12 +61,12 @@ func badJWTs(t *testing.T, source string, i *testissuer.Issuer) []badToken {
 		{"one that is not valid yet", i.Token(t, map[string]any{"nbf": soon}), 0, "rejected: the token is not valid yet, for…"},
 		{"one without an end", i.Token(t, map[string]any{"exp": nil}), 0, `rejected: the claim "exp" is not a time`},
 		{"one for another audience", i.Token(t, map[string]any{"aud": "other"}), 0, `rejected: the token is for another audience: "other"`},
-		{"one for nobody", i.Token(t, map[string]any{"aud": nil}), 0, `rejected: the claim "aud" is not a string or a list of strings`},
+		{"one without an audience", i.Token(t, map[string]any{"aud": nil}), 0, `rejected: the claim "aud" is not a string or a list of strings`},
 		{"one without a user", i.Token(t, map[string]any{"sub": nil}), 0, "rejected: …"},
 		{"one with another user than was signed", parts(good[0], testissuer.Segment(i.Claims(map[string]any{"sub": "admin"})), good[2]), 0, unsigned},
 		{"one without a signature", parts(good[0], good[1], ""), 0, "rejected: …"},
-		{"one signed by somebody else in the key's name", i.TokenBy(t, testissuer.RSA("rsa", 1), nil), 0, unsigned},
-		{"one by a key that nobody knows", i.TokenBy(t, testissuer.RSA("nobody", 1), nil), 0, `rejected: the issuer has no such key: "nobody"`},
+		{"one signed by another key with the same kid", i.TokenBy(t, testissuer.RSA("rsa", 1), nil), 0, unsigned},
+		{"one by an unknown key", i.TokenBy(t, testissuer.RSA("unknown", 1), nil), 0, `rejected: the issuer has no such key: "unknown"`},
 		{
 			"one that needs no signature (alg none)", parts(testissuer.Segment(map[string]any{"alg": "none"}), good[1], ""), 0,
 			`rejected: reading the token's header: its algorithm "none" is not an asymmetric signature algorithm`,
@@ -76,15 +76,15 @@ func badJWTs(t *testing.T, source string, i *testissuer.Issuer) []badToken {
 			`rejected: reading the token's header: its algorithm "HS256" is not an asymmetric signature algorithm`,
 		},
 		{
-			"one that brings its own key", secret(t, testissuer.RSA("own", 1).Sign(map[string]any{
+			"one that contains its own key", secret(t, testissuer.RSA("own", 1).Sign(map[string]any{
 				"alg": "RS256", "kid": "own", "jwk": testissuer.RSA("own", 1).JWK(), "jku": i.URL + "/keys",
 			}, i.Claims(map[string]any{"sub": "admin"}))), 0, `rejected: the issuer has no such key: "own"`,
 		},
 		{
-			"one of an issuer that nobody knows", i.Token(t, map[string]any{"iss": "https://evil.example"}), 0,
+			"one of an unknown issuer", i.Token(t, map[string]any{"iss": "https://evil.example"}), 0,
 			unclaimed(source, `the issuer "https://evil.example" is not known here`),
 		},
-		{"one that is no JWT", secret(t, "opaque-"+rand.Text()), 0, unclaimed(source, "the token is not a JWT")},
+		{"one that is not a JWT", secret(t, "opaque-"+rand.Text()), 0, unclaimed(source, "the token is not a JWT")},
 	}
 }
 
@@ -114,8 +114,8 @@ func tokenSources(t *testing.T, i *testissuer.Issuer, api *testreview.API) []one
 			"token_review", "token_review",
 			func(t *testing.T) proven { t.Helper(); return byReview(api.Login(carol())) },
 			[]badToken{
-				{"one that nobody knows", secret(t, "opaque-"+rand.Text()), 0, unknown},
-				{"a JWT that nobody knows", i.Token(t, nil), 0, unknown},
+				{"an unknown one", secret(t, "opaque-"+rand.Text()), 0, unknown},
+				{"an unknown JWT", i.Token(t, nil), 0, unknown},
 				{
 					"an administrator's", opaque(func(u *testreview.User) { u.Groups = []string{"system:masters"} }),
 					http.StatusForbidden, `forbidden: group "system:masters" is reserved`,
@@ -124,9 +124,9 @@ func tokenSources(t *testing.T, i *testissuer.Issuer, api *testreview.API) []one
 					"a node's", opaque(func(u *testreview.User) { u.Username = "system:node:a" }),
 					http.StatusForbidden, `forbidden: user "system:node:a" is reserved`,
 				},
-				{"nobody's", opaque(func(u *testreview.User) { u.Username = "" }), 0, "rejected: reviewing a token: the answer names no user"},
+				{"one without a user", opaque(func(u *testreview.User) { u.Username = "" }), 0, "rejected: reviewing a token: the answer names no user"},
 				{
-					"anybody's", opaque(func(u *testreview.User) { u.Username = "system:anonymous" }), 0,
+					"one of an anonymous user", opaque(func(u *testreview.User) { u.Username = "system:anonymous" }), 0,
 					"rejected: reviewing a token: the answer names an anonymous user",
 				},
 				{
@@ -138,7 +138,7 @@ func tokenSources(t *testing.T, i *testissuer.Issuer, api *testreview.API) []one
 	}
 }
 
-// hostileFields are what a client adds that wants to be more than its token says.
+// hostileFields are added by a client that wants more rights than its token has.
 func hostileFields(other string) []string {
 	return []string{
 		"Impersonate-User: admin", "Impersonate-Group: system:masters", "Impersonate-Uid: 0", "Impersonate-Extra-Scopes: all",
@@ -150,7 +150,7 @@ func hostileFields(other string) []string {
 	}
 }
 
-// passed are the fields among them that mean nothing to anybody.
+// passed are those of the hostile fields that have no meaning to any upstream.
 func passed(header http.Header) http.Header {
 	return testhandler.And(header, "Authorization~", "Bearer x")
 }
@@ -168,7 +168,7 @@ func websocketOf(header http.Header) http.Header {
 		"Sec-WebSocket-Protocol", "v4.channel.k8s.io")
 }
 
-// matrixOf is what one source and one injector are asked, over HTTP/1.1.
+// matrixOf are the requests to one source and one injector, over HTTP/1.1.
 func matrixOf(t *testing.T, source oneSource, injector oneInjector) []testhandler.Exchange {
 	t.Helper()
 	who, other := source.good(t), source.good(t).token
@@ -176,7 +176,7 @@ func matrixOf(t *testing.T, source oneSource, injector oneInjector) []testhandle
 	hostile := slices.Concat(hostileFields(other), injector.hostile)
 	exchanges := []testhandler.Exchange{
 		{Name: "no token", Status: 401, Reason: "no credential"},
-		{Name: "no token, and all that could stand for one", Fields: hostile, Status: 401, Reason: "no credential"},
+		{Name: "no token, and all fields that look like one", Fields: hostile, Status: 401, Reason: "no credential"},
 		{Name: "a good token", Fields: []string{testhandler.Bearer(who.token)}, Want: want},
 		{Name: "a good token, the scheme in another case", Fields: []string{"authorization: bEARER " + who.token}, Want: want},
 		{Name: "a good token of a stranger", From: testhandler.StrangerPeer, Fields: []string{testhandler.Bearer(who.token)}, Want: want},
@@ -228,8 +228,9 @@ func matrixOf(t *testing.T, source oneSource, injector oneInjector) []testhandle
 	return exchanges
 }
 
-// Each source of tokens with each injector: what the upstream receives, whole, for good
-// tokens, bad ones, none, and clients that add what makes somebody else of them.
+// Each source of tokens with each injector: the whole header that the upstream receives, for
+// good tokens, bad ones, none, and hostile fields by which a client would become another
+// user.
 func TestTokenMatrix(t *testing.T) {
 	issuer, api := newIssuer(t), newAPI(t)
 	kubernetes := api.Kubeconfig(t)
@@ -243,14 +244,14 @@ func TestTokenMatrix(t *testing.T) {
 			})
 		}
 	}
-	// not one a token: one a configuration, and one when it is 10 s old, for keys that it does not know
+	// not once a token: once a configuration, and once 10 s later for unknown keys
 	if n := issuer.Fetches.Load(); n > 3*12 {
 		t.Errorf("the issuer was asked %d times for its keys", n)
 	}
 }
 
-// warmUp waits until the first token of the service account is there, so that what
-// requests must carry is known before they are sent.
+// warmUp waits until the first token of the service account is there, so that the expected
+// requests are known before they are sent.
 func (g *guarded) warmUp(t *testing.T, source oneSource) {
 	t.Helper()
 	got := g.Send(t, testhandler.TrustedPeer, "GET / HTTP/1.1", []string{testhandler.Bearer(source.good(t).token)}, "")
@@ -267,7 +268,7 @@ func (g *guarded) runTokensHTTP2(t *testing.T, source oneSource, injector oneInj
 	var hostile []testhandler.Field
 	for _, line := range slices.Concat(hostileFields(source.good(t).token), injector.hostile) {
 		name, value, _ := strings.Cut(line, ": ")
-		if name != "Connection" && !strings.Contains(name, "_") { // the one is not allowed there
+		if name != "Connection" && !strings.Contains(name, "_") { // Connection is not allowed there
 			hostile = append(slices.Clip(hostile), testhandler.Field{strings.ToLower(name), value})
 		}
 	}

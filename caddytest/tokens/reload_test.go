@@ -22,9 +22,9 @@ import (
 // reloadedOften is how often a configuration is loaded again under load.
 const reloadedOften = 250
 
-// GitOps reloads on every change of anything, and each of them must cost neither a request
-// nor a question to the issuer or the API server: upstreams such as Kiali keep a client for
-// each token of the proxy that they see, and API servers count questions.
+// GitOps reloads on every change, and a reload must cost neither a request nor a question to
+// the issuer or the API server: upstreams such as Kiali keep a client for each token of the
+// proxy that they see, and API servers count questions.
 func TestTokenReloadsUnderLoad(t *testing.T) {
 	issuer, api := newIssuer(t), newAPI(t)
 	kubernetes, oidc := api.Kubeconfig(t), oidcBlock(t, issuer)
@@ -49,7 +49,7 @@ func TestTokenReloadsUnderLoad(t *testing.T) {
 	}
 	defer transport.CloseIdleConnections()
 	base := "http://127.0.0.1:" + port
-	for _, path := range []string{"/oidc", "/review"} { // what is asked once is asked here
+	for _, path := range []string{"/oidc", "/review"} { // the questions that are asked once are asked here
 		token := map[string]string{"/oidc": jwt, "/review": opaque}[path]
 		if err := requestWith(t.Context(), transport, base+path, token); err != nil {
 			t.Fatal(err, g.Refusals(t))
@@ -76,7 +76,7 @@ func TestTokenReloadsUnderLoad(t *testing.T) {
 					return
 				}
 				answered.Add(1)
-				time.Sleep(5 * time.Millisecond) // reloads are what this is about
+				time.Sleep(5 * time.Millisecond) // this test is about reloads
 			}
 		})
 	}
@@ -109,8 +109,8 @@ func TestTokenReloadsUnderLoad(t *testing.T) {
 	wantFetches(t, issuer, 1, "after all reloads")
 }
 
-// requestWith sends a request with a token. One that is dropped without a byte of an answer
-// is sent again, as in TestReloadUnderLoad.
+// requestWith sends a request with a token. If the connection ends before the first byte of
+// an answer, the request is sent again, as in TestReloadUnderLoad.
 func requestWith(ctx context.Context, transport *http.Transport, url, token string) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
 	if err != nil {
@@ -131,8 +131,8 @@ func requestWith(ctx context.Context, transport *http.Transport, url, token stri
 	return nil
 }
 
-// checkAccount compares what arrived, but for what reverse_proxy and the client's library
-// write, and returns how much it was.
+// checkAccount compares the requests that arrived, without the fields that reverse_proxy and
+// the client's library write, and returns their number.
 func checkAccount(t *testing.T, received []testhandler.Received, want map[string]string) int {
 	t.Helper()
 	for _, r := range received {

@@ -18,7 +18,7 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testreview"
 )
 
-// jti reads the claim out of a token of ours.
+// jti reads the claim from a token of the test's issuer.
 func jti(t *testing.T, token string) string {
 	t.Helper()
 	var claims struct{ JTI string }
@@ -32,7 +32,7 @@ func jti(t *testing.T, token string) string {
 	return claims.JTI
 }
 
-// tokenBlock is a kube_identity for requests to /at, so that one Caddy can hold as many
+// tokenBlock is a kube_identity for requests to /at, so that one Caddy can have as many
 // configurations as a table needs.
 func tokenBlock(at string, parts ...string) string {
 	return fmt.Sprintf("\tkube_identity /%s {\n\t\t%s\n\t}\n", at, strings.Join(parts, "\n\t\t"))
@@ -80,7 +80,7 @@ func configOf(i *testissuer.Issuer, audiences ...string) map[string]any {
 	}
 }
 
-// proven is who a token proves somebody to be.
+// proven is the user that a token proves.
 type proven struct {
 	token  string
 	user   string
@@ -89,10 +89,10 @@ type proven struct {
 	extra  map[string][]string // as client-go spells the keys
 }
 
-// credentialExtra is how the extra with the id of the credential is spelled on the wire.
+// credentialExtra is the spelling on the wire of the extra with the credential's id.
 const credentialExtra = "Authentication.kubernetes.io%2fcredential-Id"
 
-// byOIDC is who the source oidc finds a token to be.
+// byOIDC is the user that the source oidc finds in a token.
 func byOIDC(t *testing.T, token string) proven {
 	t.Helper()
 	return proven{
@@ -101,7 +101,7 @@ func byOIDC(t *testing.T, token string) proven {
 	}
 }
 
-// byConfig is who authentication_config finds.
+// byConfig is the user that authentication_config finds.
 func byConfig(t *testing.T, token string) proven {
 	t.Helper()
 	who := byOIDC(t, token)
@@ -117,7 +117,7 @@ func carol() testreview.User {
 	}
 }
 
-// byReview is who token_review finds carol to be.
+// byReview is the user that token_review finds for carol's token.
 func byReview(token string) proven {
 	return proven{
 		token: token, user: "carol", uid: "uid-of-carol", groups: []string{"dev"},
@@ -125,15 +125,15 @@ func byReview(token string) proven {
 	}
 }
 
-// oneInjector is an injector, and all that it writes.
+// oneInjector is an injector, and all fields that it writes.
 type oneInjector struct {
 	name    string
 	block   string
-	hostile []string // fields of the client's in the names that it writes
+	hostile []string // a client's fields with the names that the injector writes
 	writes  func(proven) http.Header
 }
 
-// injectors are those to which a token can lead. They need a kubernetes block.
+// injectors are those for a user with a token. They need a kubernetes block.
 func injectors(t *testing.T, api *testreview.API) []oneInjector {
 	t.Helper()
 	impersonated := func(token func() string) func(proven) http.Header {
@@ -173,7 +173,7 @@ func injectors(t *testing.T, api *testreview.API) []oneInjector {
 	}
 }
 
-// replaceFile writes a file as those who know how to: another one takes its place.
+// replaceFile replaces a file by another one of the same name, in one step.
 func replaceFile(t *testing.T, path string, content []byte) {
 	t.Helper()
 	if err := os.WriteFile(path+".new", content, 0o600); err != nil {

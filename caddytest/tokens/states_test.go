@@ -24,7 +24,7 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testreview"
 )
 
-// fails loads a site that must not load. Caddy goes back to the one that ran before.
+// fails loads a site that must not load. Caddy returns to the one before.
 func (g *guarded) fails(t *testing.T, site string) {
 	t.Helper()
 	options := fmt.Sprintf("{\n admin off\n persist_config off\n auto_https off\n default_bind 127.0.0.1\n storage file_system %q\n}\n",
@@ -34,13 +34,13 @@ func (g *guarded) fails(t *testing.T, site string) {
 	}
 }
 
-// A configuration that does not load must leave the running one as it is: with its token,
-// its keys and its verdicts, and without asking anybody again.
+// A configuration that does not load must not change the running one: its token, its keys
+// and its verdicts stay, and nothing is asked again.
 func TestTokenConfigurationThatDoesNotLoad(t *testing.T) {
 	issuer, other, api := newIssuer(t), newIssuer(t), newAPI(t)
 	kubernetes, oidc := api.Kubeconfig(t), oidcBlock(t, issuer)
 	account := "inject impersonation {\n service_account kube-system/caddy\n}"
-	port := freeport.Ports(t, 1)[0] // for Caddy does not tell where it listens when it goes back
+	port := freeport.Ports(t, 1)[0] // Caddy does not tell where it listens after it returns
 	site := func(more string) string {
 		return "http://:" + port + " {\n" + tokenBlock("oidc", kubernetes, oidc, account) +
 			tokenBlock("review", kubernetes, "token_review {\n cache_ttl 1h\n}", account) + more + "\treverse_proxy %[1]s\n}\n"
@@ -71,8 +71,8 @@ func TestTokenConfigurationThatDoesNotLoad(t *testing.T) {
 	wantFetches(t, issuer, 1, "after configurations that did not load")
 }
 
-// What nobody uses any more asks for nothing any more, a while later: requests that were
-// under way at the reload may still need it.
+// State that no site uses asks for nothing a while after its last site: until then, requests
+// that were under way at the reload may need it.
 func TestTokenStateEndsWithItsLastSite(t *testing.T) {
 	issuer, api := newIssuer(t), newAPI(t)
 	api.Lives(4 * time.Second) // is replaced after 2 s
@@ -103,7 +103,7 @@ func TestTokenStateEndsWithItsLastSite(t *testing.T) {
 	g.Upstream.Take()
 }
 
-// Another API server knows other tokens. What the last one said counts for nothing.
+// Another API server knows other tokens. The verdicts of the last one do not count.
 func TestTokenVerdictsAreNotSharedBetweenAPIServers(t *testing.T) {
 	one, two := newAPI(t), newAPI(t)
 	site := func(api *testreview.API) string {
@@ -125,8 +125,8 @@ func TestTokenVerdictsAreNotSharedBetweenAPIServers(t *testing.T) {
 	}
 }
 
-// A reload waits for no network, neither for what begins nor for what ends.
-func TestTokenReloadWhileEverybodyHangs(t *testing.T) {
+// A reload waits for no network, neither for the new configuration's nor for the old one's.
+func TestTokenReloadWhileAllServersHang(t *testing.T) {
 	issuer, api := newIssuer(t), newAPI(t)
 	hang := func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 	issuer.Answers(hang, hang)
@@ -142,7 +142,7 @@ func TestTokenReloadWhileEverybodyHangs(t *testing.T) {
 	}
 	g := tokenGuard(t, "", site("a"))
 	for _, name := range []string{"b", "c", "d"} {
-		for _, path := range []string{"review", "config", "oidc"} { // whose answers nobody waits for
+		for _, path := range []string{"review", "config", "oidc"} { // the test does not wait for the answers
 			testhandler.WriteRequest(t, g.Dial(t, testhandler.TrustedPeer), "GET /"+path+" HTTP/1.1", []string{testhandler.Bearer(issuer.Token(t, nil))}, "")
 		}
 		time.Sleep(100 * time.Millisecond)
@@ -155,7 +155,7 @@ func TestTokenReloadWhileEverybodyHangs(t *testing.T) {
 	g.CheckNothing(t)
 }
 
-// slowly has the API server and the issuer answer a second late.
+// slowly delays the answers of the API server and the issuer by a second.
 func slowly(issuer *testissuer.Issuer, api *testreview.API) {
 	issuer.Answers(nil, func(w http.ResponseWriter, _ *http.Request) {
 		time.Sleep(time.Second)
@@ -167,11 +167,11 @@ func slowly(issuer *testissuer.Issuer, api *testreview.API) {
 	}, nil)
 }
 
-// Caddy lets the requests of the last configuration come to their end while the next one has
-// begun: a reload, of whatever, must not refuse those that wait for a verdict.
+// Caddy lets requests under the old configuration finish while the new one runs: a reload,
+// with any change, must not refuse requests that wait for a verdict.
 func TestTokenRequestsOutliveAReload(t *testing.T) {
 	for name, other := range map[string]struct{ review, oidc, account string }{
-		"of something else":         {},
+		"of another site":           {},
 		"that changes token_review": {review: "cache_ttl 20s"},
 		"that changes oidc":         {oidc: "clock_skew 20s"},
 		"that changes the account":  {account: "expiration 30m"},
@@ -210,8 +210,8 @@ func TestTokenRequestsOutliveAReload(t *testing.T) {
 	}
 }
 
-// An operator whose API server hangs makes the timeout shorter, reloads, and still waits:
-// the client of the last configuration lives on with its state.
+// An operator whose API server hangs shortens the timeout and reloads. The new timeout must
+// count at once, although the old configuration's client is kept with its state.
 func TestTokenTimeoutThatIsChangedByAReload(t *testing.T) {
 	api := newAPI(t)
 	kubeconfig := api.Kubeconfig(t, "timeout 9s")
@@ -227,9 +227,9 @@ func TestTokenTimeoutThatIsChangedByAReload(t *testing.T) {
 	g.askWhile(t, "", api.Login(carol()), "no answer within 1s", 5*time.Second)
 }
 
-// A credential that no source of tokens knows for its own leaves the request to the other
-// sources, and goes nowhere.
-func TestTokenThatIsNobodysBesideAnotherCredential(t *testing.T) {
+// A credential that no source of tokens knows does not keep the other sources from deciding,
+// and is not forwarded.
+func TestTokenThatNoSourceKnowsBesideAnotherCredential(t *testing.T) {
 	issuer := newIssuer(t)
 	g := tokenGuard(t, "", tokenSite(tokenBlock("*",
 		"trusted_proxies static "+testhandler.TrustedPeer, oidcBlock(t, issuer), "forwarded {\n user X-Forwarded-User\n}",

@@ -19,7 +19,7 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testreview"
 )
 
-// stream is one that is opened with a token.
+// stream is a stream that is opened with a token.
 type stream struct {
 	name, path string
 	token      func(exp time.Time) string
@@ -27,8 +27,8 @@ type stream struct {
 	stays      bool
 }
 
-// CVE-2025-14269 (Headlamp), CVE-2023-22650 (Rancher): a stream that outlives the token
-// that opened it. Of a token of which nobody knows when it ends nothing else is known.
+// CVE-2025-14269 (Headlamp), CVE-2023-22650 (Rancher): a stream that outlives the token that
+// opened it. An opaque token has no known end, so its stream is not ended.
 func TestTokenStreamsEndWithTheToken(t *testing.T) {
 	issuer, api := newIssuer(t), newAPI(t)
 	kubernetes, inject := api.Kubeconfig(t), "inject front_proxy"
@@ -46,7 +46,7 @@ func TestTokenStreamsEndWithTheToken(t *testing.T) {
 	jwt := func(exp time.Time) string { return issuer.Token(t, map[string]any{"exp": exp.Unix()}) }
 	known := func(exp time.Time) string { return api.Know(jwt(exp), carol()) }
 	opaque := func(time.Time) string { return api.Login(carol()) }
-	g.get(t, "oidc", jwt(time.Now().Add(time.Hour))) // the keys are there before the clock runs
+	g.get(t, "oidc", jwt(time.Now().Add(time.Hour))) // the keys are fetched before the time counts
 	exp := time.Now().Add(6 * time.Second).Truncate(time.Second)
 	var live sync.WaitGroup
 	for _, s := range []stream{
@@ -79,7 +79,7 @@ func TestTokenStreamsEndWithTheToken(t *testing.T) {
 	live.Wait()
 }
 
-// get asks once, and wants 200.
+// get sends one request, and wants 200.
 func (g *guarded) get(t *testing.T, path, token string) {
 	t.Helper()
 	conn := g.Dial(t, testhandler.TrustedPeer)
@@ -88,15 +88,15 @@ func (g *guarded) get(t *testing.T, path, token string) {
 	if err != nil {
 		t.Fatalf("reading the response: %v", err)
 	}
-	_ = conn.Close() // first, or the body would be read to its end, which never comes
+	_ = conn.Close() // first, since the body would be read to an end that never comes
 	_ = response.Body.Close()
 	if response.StatusCode != http.StatusOK {
 		t.Fatalf("status %d", response.StatusCode)
 	}
 }
 
-// open opens a stream, and returns where what comes over it can be read, and whether the
-// other end echoes.
+// open opens a stream, and returns the reader of its bytes, and whether the other end
+// echoes.
 func (g *guarded) open(t *testing.T, line string, fields []string) (conn net.Conn, from io.Reader, upgraded bool) {
 	t.Helper()
 	conn = g.Dial(t, testhandler.TrustedPeer)
@@ -118,8 +118,8 @@ func (g *guarded) open(t *testing.T, line string, fields []string) (conn net.Con
 	}
 }
 
-// liveUntil keeps a stream going, and says what was wrong with its end. One that stays must
-// still be there well after all others have ended.
+// liveUntil keeps a stream open, and returns what was wrong with its end. A stream that
+// stays must still be open well after all others have ended.
 func (s *stream) liveUntil(conn net.Conn, from io.Reader, upgraded bool, exp time.Time) (wrong string) {
 	defer conn.Close()
 	go func() { // until the connection is closed
@@ -127,7 +127,7 @@ func (s *stream) liveUntil(conn net.Conn, from io.Reader, upgraded bool, exp tim
 			_, err = io.WriteString(conn, "event")
 		}
 	}()
-	last := exp.Add(s.skew + 10*time.Second) // for a machine that is busy
+	last := exp.Add(s.skew + 10*time.Second) // for a busy machine
 	if s.stays {
 		last = exp.Add(3 * time.Second)
 	}
