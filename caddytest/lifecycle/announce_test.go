@@ -18,7 +18,7 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testpki"
 )
 
-// announced is a site that shows what the handler tells the rest of Caddy.
+// announced is a site that shows what other modules of Caddy learn from the handler.
 func announced(t *testing.T) *testhandler.Caddy {
 	t.Helper()
 	token := filepath.Join(t.TempDir(), "token")
@@ -68,14 +68,14 @@ func get(t *testing.T, c *testhandler.Caddy, path string, header http.Header) (i
 	return response.StatusCode, response.Header, string(body)
 }
 
-func TestPlaceholdersSayWhoItIsOnlyAfterTheYes(t *testing.T) {
+func TestPlaceholdersAreSetOnlyAfterTheYes(t *testing.T) {
 	c := announced(t)
 	for name, test := range map[string]struct {
 		header http.Header
 		status int
 		body   string
 	}{
-		"an identity with all it has": {
+		"an identity with all parts": {
 			http.Header{
 				"X-Forwarded-User": {"alice"}, "X-Forwarded-Groups": {"dev,ops"},
 				"X-Forwarded-Email": {"alice@example.com"},
@@ -104,7 +104,7 @@ func TestPlaceholdersSayWhoItIsOnlyAfterTheYes(t *testing.T) {
 	}
 }
 
-func TestTheAccessLogSaysWhoItWas(t *testing.T) {
+func TestAccessLogHasTheUser(t *testing.T) {
 	c := announced(t)
 	get(t, c, "/", http.Header{"X-Forwarded-User": {"alice"}, "X-Forwarded-Groups": {"dev,ops"}})
 	for _, line := range c.Log(t) {
@@ -129,7 +129,7 @@ func TestTheAccessLogSaysWhoItWas(t *testing.T) {
 	t.Error("there is no line in the access log")
 }
 
-func TestEveryRefusalLeavesOneLineWithItsReason(t *testing.T) {
+func TestEveryRefusalIsLoggedOnceWithItsReason(t *testing.T) {
 	c := announced(t)
 	get(t, c, "/", http.Header{"X-Forwarded-User": {"alice", "root"}})
 	refusals := c.Refusals(t)
@@ -147,8 +147,8 @@ func TestEveryRefusalLeavesOneLineWithItsReason(t *testing.T) {
 	}
 }
 
-// Of the header fields Caddy's own access log shows only four redacted; the README has
-// a filter for the others. The plugin's own lines must never show any.
+// Caddy's own access log redacts only four of the header fields; the README has a filter for
+// the others. The plugin's own lines must never contain any of them.
 func TestNoCredentialIsLoggedByThePlugin(t *testing.T) {
 	c := announced(t)
 	for _, header := range []http.Header{
@@ -206,7 +206,7 @@ func TestMetricsCountResultsAndDroppedFields(t *testing.T) {
 	}
 }
 
-func TestRefusalsCarryTheFieldsThatTheirStatusNeeds(t *testing.T) {
+func TestRefusalsHaveTheFieldsThatTheirStatusNeeds(t *testing.T) {
 	c := testhandler.Start(t, "", `
 http://:0 {
 	kube_identity {
@@ -226,7 +226,7 @@ http://:0 {
 		"401 has a challenge": {
 			http.Header{}, http.Header{"Www-Authenticate": {"Bearer"}}, http.StatusUnauthorized,
 		},
-		"503 says when to come again": {
+		"503 says when to try again": {
 			http.Header{"X-Forwarded-User": {"alice"}}, http.Header{"Retry-After": {"5"}}, http.StatusServiceUnavailable,
 		},
 	} {

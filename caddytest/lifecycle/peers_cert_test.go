@@ -17,7 +17,7 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testpki"
 )
 
-// authority is a certificate that signs others, with a key of its own.
+// authority is a certificate and its key; it can sign other certificates.
 type authority struct{ *testpki.Pair }
 
 func newAuthority(t *testing.T, name string) *authority {
@@ -27,7 +27,8 @@ func newAuthority(t *testing.T, name string) *authority {
 	})
 }
 
-// issue makes a certificate out of a template; without an authority it signs itself.
+// issue makes a certificate from a template; without an authority it is signed by its own
+// key.
 func issue(t *testing.T, by *authority, template *x509.Certificate) *authority {
 	t.Helper()
 	if template.NotAfter.IsZero() {
@@ -57,14 +58,14 @@ func (a *authority) client(t *testing.T, usage x509.ExtKeyUsage, notAfter time.T
 	})
 }
 
-// write puts certificate and key into files.
+// write writes certificate and key into files.
 func (a *authority) write(t *testing.T) (certFile, keyFile string) {
 	t.Helper()
 	return testpki.PEMFile(t, a.Pair), testpki.KeyFile(t, a.Pair)
 }
 
-// secured is a site over TLS that asks for a client certificate and verifies none, with
-// a kube_identity that trusts what trust says.
+// secured is a site over TLS that asks for a client certificate and does not verify it, with
+// a kube_identity with the options in trust.
 func secured(t *testing.T, ca *authority, trust string) string {
 	t.Helper()
 	certFile, keyFile := ca.client(t, x509.ExtKeyUsageServerAuth, time.Time{}, "localhost").write(t)
@@ -83,8 +84,8 @@ type certSite struct {
 	ca *authority
 }
 
-// as sends a request from a peer with a certificate, and checks that it is trusted or
-// why not.
+// as sends a request from a peer with a certificate, and checks that the peer is trusted, or
+// the reason why not.
 func (s *certSite) as(t *testing.T, from string, chain []*authority, reason string) {
 	t.Helper()
 	roots := x509.NewCertPool()
@@ -95,7 +96,7 @@ func (s *certSite) as(t *testing.T, from string, chain []*authority, reason stri
 		for _, a := range chain {
 			pair.Certificate = append(pair.Certificate, a.Cert.Raw)
 		}
-		// whatever authorities the server names
+		// regardless of the authorities that the server names
 		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &pair, nil }
 	}
 	conn := tls.Client(s.Dial(t, from), config)
@@ -107,8 +108,8 @@ func (s *certSite) as(t *testing.T, from string, chain []*authority, reason stri
 }
 
 // TestTrustedProxyCert: OpenShift's RequestHeader identity provider and kube-apiserver's
-// --requestheader-client-ca-file. The listener verifies nothing (client_auth request), as
-// it would when a policy is missed, or selected by another name.
+// --requestheader-client-ca-file. The listener verifies nothing (client_auth request), as it
+// would if a policy were missing, or were selected by another name.
 func TestTrustedProxyCert(t *testing.T) {
 	const (
 		clientAuth = x509.ExtKeyUsageClientAuth
@@ -149,7 +150,7 @@ func TestTrustedProxyCert(t *testing.T) {
 		{"the right name last of two", []*authority{ca.client(t, clientAuth, later, "mallory", proxyName)}, dropped + "the peer's TLS client certificate has 2 common names"},
 		{"the right name in the wrong place", []*authority{ca.client(t, clientAuth, later)}, dropped + "the peer's TLS client certificate has 0 common names"},
 		{"another authority", []*authority{other.client(t, clientAuth, later, proxyName)}, unknown},
-		{"another authority that sends itself along", []*authority{other.client(t, clientAuth, later, proxyName), other}, unknown},
+		{"another authority that sends its own certificate too", []*authority{other.client(t, clientAuth, later, proxyName), other}, unknown},
 		{"signed by itself", []*authority{self}, unknown},
 		{"signed by itself, with a good one after", []*authority{self, good, ca}, possibly},
 		{"an intermediate that is missing", []*authority{intermediate.client(t, clientAuth, later, proxyName)}, unknown},

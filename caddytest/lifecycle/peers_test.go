@@ -17,15 +17,15 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testhandler"
 )
 
-// trusting is a site with what says who is trusted, and more for the site itself.
+// trusting is a site with options for which peers are trusted, and more for the site itself.
 func trusting(t *testing.T, trust, site string) string {
 	t.Helper()
 	text := strings.Replace(testhandler.Impersonating(t, ""), "trusted_proxies static "+testhandler.TrustedPeer, trust, 1)
 	return strings.Replace(text, "{\n", "{\n"+site+"\n", 1)
 }
 
-// CVE-2022-40684 (FortiOS), CVE-2026-46415, CVE-2023-50463 (Caddy plugins): a header
-// says that the client is a proxy. Only the direct peer of the connection counts.
+// CVE-2022-40684 (FortiOS), CVE-2026-46415, CVE-2023-50463 (Caddy plugins): a header that
+// claims that the client is a proxy. Only the direct peer of the connection counts.
 func TestNoHeaderMakesAPeerTrusted(t *testing.T) {
 	headers := map[string][]string{
 		"none":                      nil,
@@ -34,13 +34,13 @@ func TestNoHeaderMakesAPeerTrusted(t *testing.T) {
 		"Forwarded":                 {"Forwarded: for=" + testhandler.TrustedPeer + ";by=" + testhandler.TrustedPeer},
 		"X-Real-IP":                 {"X-Real-IP: " + testhandler.TrustedPeer},
 		"others":                    {"True-Client-IP: " + testhandler.TrustedPeer, "CF-Connecting-IP: " + testhandler.TrustedPeer, "Client-IP: " + testhandler.TrustedPeer, "X-Client-IP: " + testhandler.TrustedPeer},
-		"a host of its own":         {"X-Forwarded-Host: localhost", "X-Forwarded-Proto: https", "X-Forwarded-Prefix: /"},
+		"another host":              {"X-Forwarded-Host: localhost", "X-Forwarded-Proto: https", "X-Forwarded-Prefix: /"},
 		"a health check":            {"User-Agent: kube-probe/1.37", "X-Forwarded-Uri: /healthz"},
 		"a forged PROXY header":     {"PROXY: TCP4 " + testhandler.TrustedPeer + " 127.0.0.1 1 2"},
 	}
 	var cases []testhandler.Exchange
 	for name, fields := range headers {
-		for _, from := range []string{testhandler.StrangerPeer, "127.0.0.1"} { // loopback is nothing special
+		for _, from := range []string{testhandler.StrangerPeer, "127.0.0.1"} { // loopback is not special
 			cases = append(cases, testhandler.Exchange{
 				Name: name + " from " + from, From: from, Fields: testhandler.AliceAnd(fields...),
 				Status: http.StatusUnauthorized, Reason: testhandler.FromUntrusted,
@@ -48,12 +48,12 @@ func TestNoHeaderMakesAPeerTrusted(t *testing.T) {
 		}
 	}
 	for name, global := range map[string]string{
-		"with Caddy's defaults":                       "",
-		"where Caddy trusts everybody with client_ip": "servers {\ntrusted_proxies static 0.0.0.0/0\nclient_ip_headers X-Forwarded-For X-Real-IP Client-IP\n}",
+		"with Caddy's defaults":                        "",
+		"where Caddy trusts every peer with client_ip": "servers {\ntrusted_proxies static 0.0.0.0/0\nclient_ip_headers X-Forwarded-For X-Real-IP Client-IP\n}",
 	} {
 		t.Run(name, func(t *testing.T) { guard(t, global, testhandler.Impersonating(t, "")).Run(t, cases) })
 	}
-	t.Run("where variables say so", func(t *testing.T) {
+	t.Run("where variables name the peer", func(t *testing.T) {
 		guard(t, "", trusting(t, "trusted_proxies static "+testhandler.TrustedPeer, `vars {
 		trusted_proxy true
 		client_ip `+testhandler.TrustedPeer+`
@@ -61,7 +61,7 @@ func TestNoHeaderMakesAPeerTrusted(t *testing.T) {
 	})
 }
 
-// The ranges are matched against the address as it is, in any of its spellings.
+// The ranges are compared with the peer's address, in any of its spellings.
 func TestRanges(t *testing.T) {
 	guard(t, "", trusting(t, "trusted_proxies static 127.0.0.8/30", "")).Run(t, []testhandler.Exchange{
 		{Name: "the first of a range", From: "127.0.0.8", Fields: testhandler.AliceAnd(), Want: testhandler.As("alice")},
@@ -76,8 +76,8 @@ func TestRanges(t *testing.T) {
 	})
 }
 
-// GHSA-7jmw-8259-q9jx (Traefik): on a socket for both families an IPv4 peer may come
-// mapped into IPv6, where no range of IPv4 contains it.
+// GHSA-7jmw-8259-q9jx (Traefik): on a socket for both families an IPv4 peer may have an
+// IPv4-mapped IPv6 address, which no range of IPv4 contains.
 func TestListenerForBothFamilies(t *testing.T) {
 	probe, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "[::]:0")
 	if err != nil {
@@ -113,7 +113,7 @@ func TestUnixSocket(t *testing.T) {
 			if c.want != nil {
 				c.want = c.want.Clone()
 				for _, name := range []string{"X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"} {
-					c.want[name] = nil // reverse_proxy says nothing where a peer has no address
+					c.want[name] = nil // reverse_proxy writes nothing for a peer without an address
 				}
 			}
 			status := http.StatusOK
@@ -127,7 +127,7 @@ func TestUnixSocket(t *testing.T) {
 	}
 }
 
-// proxyHeader is a PROXY protocol v2 header: who its sender says the peer is.
+// proxyHeader is a PROXY protocol v2 header with a peer's address that its sender chooses.
 func proxyHeader(family byte, addresses []byte) string {
 	header := append([]byte("\r\n\r\n\x00\r\nQUIT\n"), 0x21, family)
 	header = binary.BigEndian.AppendUint16(header, uint16(len(addresses)))
@@ -146,14 +146,14 @@ func proxyHeaderUnix(source string) string {
 	return proxyHeader(0x31, addresses[:])
 }
 
-// A PROXY header can say anything of the peer, also that it came by a unix socket, whose
-// address Go shows as "@". That it did is proven by the listener alone.
+// A PROXY header can claim anything about the peer, even that it uses a unix socket, whose
+// address Go shows as "@". Only the listener proves that it does.
 func TestPROXYHeaders(t *testing.T) {
 	const (
 		believing = "servers {\nlistener_wrappers {\nproxy_protocol {\nallow 127.0.0.0/8\n}\n}\n}"
 		unix      = "trusted_proxies_unix\ntrusted_proxies static " + testhandler.TrustedPeer
 	)
-	// forwardedFor is what reverse_proxy says of a peer; nil where it has no address
+	// forwardedFor is what reverse_proxy writes for a peer; nil if the peer has no address
 	for _, c := range []struct {
 		name, global, trust, header string
 		forwardedFor                []string
@@ -185,7 +185,7 @@ func TestPROXYHeaders(t *testing.T) {
 			g.checkOn(t, conn, testhandler.SiteHost, c.want, c.forwardedFor, c.reason)
 		})
 	}
-	t.Run("of a peer whom nobody allowed to send one", func(t *testing.T) {
+	t.Run("of a peer that is not allowed to send one", func(t *testing.T) {
 		g := guard(t, strings.Replace(believing, "127.0.0.0/8", "10.0.0.0/8", 1), trusting(t, unix, ""))
 		conn := g.Dial(t, testhandler.StrangerPeer)
 		if _, err := fmt.Fprintf(conn, "PROXY TCP4 %s 127.0.0.1 1 2\r\n", testhandler.TrustedPeer); err != nil {
@@ -195,7 +195,7 @@ func TestPROXYHeaders(t *testing.T) {
 	})
 }
 
-// checkOn sends alice's request on a connection, and compares what comes of it.
+// checkOn sends alice's request on a connection, and compares the result.
 func (g *guarded) checkOn(t *testing.T, conn net.Conn, host string, want http.Header, forwardedFor []string, reason string) {
 	t.Helper()
 	if _, err := fmt.Fprintf(conn, "GET / HTTP/1.1\r\nHost: %s\r\nX-Forwarded-User: alice\r\n\r\n", host); err != nil {

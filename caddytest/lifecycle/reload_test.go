@@ -20,12 +20,12 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testhandler"
 )
 
-// configuration is the n-th: it marks its requests, and puts its own prefix before
-// users and groups. What two configurations share by mistake shows as a mixture.
+// configuration is the n-th: it marks its requests, and puts its own prefix before users and
+// groups. If two configurations share something by mistake, the marks are mixed.
 //
 // The connections to the upstream are not kept: Caddy closes idle ones as soon as a
-// configuration is gone, while its last requests still run, and net/http then loses one
-// of them now and then ("CloseIdleConnections called") or keeps what comes later.
+// configuration ends, while its last requests still run, and net/http then sometimes loses
+// one of them ("CloseIdleConnections called") or keeps connections that come later.
 func configuration(port, token, upstream string, n int) string {
 	return fmt.Sprintf(`http://:%[1]s {
 	kube_identity {
@@ -51,9 +51,9 @@ func configuration(port, token, upstream string, n int) string {
 `, port, testhandler.TrustedPeer, n, token, upstream)
 }
 
-// Two configurations run side by side during a reload: the old one ends its requests
-// while the new one takes its first. Neither may write the other's identities, none
-// may be lost, and nothing may stay behind.
+// Two configurations run side by side during a reload: the old one finishes its requests
+// while the new one takes its first. Neither may write the other's identities, no request
+// may be lost, and nothing may be left over.
 func TestReloadUnderLoad(t *testing.T) {
 	const (
 		clients = 64
@@ -93,7 +93,7 @@ func TestReloadUnderLoad(t *testing.T) {
 	}
 	for n := 1; n <= reloads; n++ {
 		c.Reload(t, "", configuration(port, token, upstream.Addr, n))
-		testhandler.WaitUntil(t, "the configuration has had work to do", func() bool { return arrived[n].Load() >= clients || t.Failed() })
+		testhandler.WaitUntil(t, "the configuration has served requests", func() bool { return arrived[n].Load() >= clients || t.Failed() })
 	}
 	stop()
 	running.Wait()
@@ -112,9 +112,9 @@ func TestReloadUnderLoad(t *testing.T) {
 	})
 }
 
-// requestAlice sends a request of the trusted proxy for alice. One that is dropped
-// without a byte of an answer is sent again, as browsers do: net/http closes a connection
-// whose request comes while the server shuts down, before any handler sees it.
+// requestAlice sends a request of the trusted proxy for alice. If the connection ends before
+// the first byte of an answer, the request is sent again, as browsers do: net/http closes a
+// connection whose request comes while the server shuts down, before any handler sees it.
 func requestAlice(ctx context.Context, transport *http.Transport, url string) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
 	if err != nil {
@@ -138,8 +138,8 @@ func requestAlice(ctx context.Context, transport *http.Transport, url string) er
 	return nil
 }
 
-// checkConfigurations compares the identity in every request with the configuration
-// that sent it, and returns how many there were.
+// checkConfigurations compares the identity in every request with the configuration that
+// sent it, and returns the number of requests.
 func checkConfigurations(t *testing.T, received []testhandler.Received) int {
 	t.Helper()
 	wrong := 0
@@ -147,7 +147,7 @@ func checkConfigurations(t *testing.T, received []testhandler.Received) int {
 		n, err := strconv.Atoi(r.Header.Get("X-Config"))
 		user, group := fmt.Sprintf("c%d:alice", n), fmt.Sprintf("c%d:dev", n)
 		want := testhandler.And(testhandler.As(user, group), "X-Remote-User", user, "X-Remote-Group", group, "X-Config", strconv.Itoa(n))
-		want["X-Forwarded-Host"] = r.Header["Host"] // the address, which every test has anew
+		want["X-Forwarded-Host"] = r.Header["Host"] // the address, which is different in every test
 		want["Host"] = r.Header["Host"]
 		want["User-Agent"] = []string{"Go-http-client/1.1"}
 		want["Connection"] = []string{"close"} // of the transport

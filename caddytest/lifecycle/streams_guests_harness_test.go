@@ -25,7 +25,7 @@ func init() {
 	caddy.RegisterModule(new(brokenInjector))
 }
 
-// expiringSource finds everybody to be alice, for as long as its argument says.
+// expiringSource authenticates every client as alice, for as long as its argument says.
 type expiringSource struct {
 	For  caddy.Duration `json:"for,omitempty"`
 	Skew caddy.Duration `json:"skew,omitempty"`
@@ -115,7 +115,7 @@ func (*brokenSource) Reads() identity.Fields { return identity.Fields{} }
 
 func (s *brokenSource) Authenticate(context.Context, *identity.Request) (*identity.Identity, error) {
 	if s.How == "nothing" {
-		return nil, nil //nolint:nilnil // that is what is broken
+		return nil, nil //nolint:nilnil // this breaks the contract
 	}
 	return nil, breakDown(s.How)
 }
@@ -139,7 +139,7 @@ func breakDown(how string) error {
 	}
 }
 
-// brokenInjector breaks its contract likewise, after it has written half.
+// brokenInjector breaks its contract likewise, after it has written half of its fields.
 type brokenInjector struct {
 	injectors.Scope
 

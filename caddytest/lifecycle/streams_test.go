@@ -18,7 +18,7 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testhandler"
 )
 
-// guests is a site with given sources and, besides impersonation, more.
+// guests is a site with these sources and, beside impersonation, more injectors.
 func guests(t *testing.T, sources, more string) string {
 	t.Helper()
 	return `http://:0 {
@@ -34,8 +34,8 @@ func guests(t *testing.T, sources, more string) string {
 `
 }
 
-// A guest module that breaks its contract is an error of the server, and never anybody's
-// identity; what it says when it panics may be a credential and is not logged.
+// A guest module that breaks its contract causes an error of the server, and never an
+// identity. The value of its panic may be a credential, so it is not logged.
 func TestBrokenGuests(t *testing.T) {
 	const fallback = "\nanonymous {\non_failure\n}"
 	for _, c := range []struct{ name, sources, more, reason string }{
@@ -47,7 +47,7 @@ func TestBrokenGuests(t *testing.T) {
 		},
 		{"a source with an error of its own", "test_broken error" + fallback, "", "internal error: something of its own"},
 		{"a source whose credential is absent and bad", "test_broken both" + fallback, "", "internal error: no credential: rejected"},
-		{"a source that says nothing", "test_broken nothing" + fallback, "", "internal error"},
+		{"a source without identity or error", "test_broken nothing" + fallback, "", "internal error"},
 		{"an injector that panics", "test_expiring", "inject test_broken panic", "internal error: panic: \"string\""},
 		{"an injector with an error of its own", "test_expiring", "inject test_broken error", "internal error: something of its own"},
 	} {
@@ -57,7 +57,7 @@ func TestBrokenGuests(t *testing.T) {
 				Name: "a request", Fields: testhandler.Claims(), Status: http.StatusInternalServerError, Reason: c.reason,
 			}})
 			if log := g.LogText(t); strings.Contains(log, "secret-token") {
-				t.Errorf("the log has what the guest panicked with:\n%s", log)
+				t.Errorf("the log has the value of the guest's panic:\n%s", log)
 			}
 		})
 	}
@@ -67,8 +67,8 @@ func TestBrokenGuests(t *testing.T) {
 	}})
 }
 
-// CVE-2022-29165 (Argo CD), CVE-2021-20278 (Kiali): a credential that is presented and
-// bad makes somebody of a client, or nobody in particular.
+// CVE-2022-29165 (Argo CD), CVE-2021-20278 (Kiali): a client that presents a bad credential
+// becomes another user, or an anonymous one.
 func TestPresentedCredentials(t *testing.T) {
 	const unclaimed = "rejected: no source accepts what is in Authorization"
 	anonymous := testhandler.As("system:anonymous", "system:unauthenticated")
@@ -103,19 +103,19 @@ func TestPresentedCredentials(t *testing.T) {
 		{name: "unavailable", fields: []string{"Authorization: Bearer unavailable"}, status: 503, reason: "unavailable: the API server is out of reach", always: true},
 		{name: "forbidden", fields: []string{"Authorization: Bearer forbidden"}, status: 403, reason: "forbidden: not you", always: true},
 	}
-	for fallback, nobodyIs := range map[string]http.Header{"": nil, "anonymous": anonymous, "anonymous {\non_failure\n}": anonymous} {
+	for fallback, guest := range map[string]http.Header{"": nil, "anonymous": anonymous, "anonymous {\non_failure\n}": anonymous} {
 		t.Run("sources test_bearer "+strings.ReplaceAll(fallback, "\n", " "), func(t *testing.T) {
 			var exchanges []testhandler.Exchange
 			for _, c := range cases {
 				e := testhandler.Exchange{Name: c.name, From: testhandler.StrangerPeer, Fields: c.fields, Status: c.status, Reason: c.reason, Want: c.want}
 				if strings.Contains(fallback, "on_failure") && c.want == nil && !c.always {
-					e.Status, e.Reason, e.Want = http.StatusOK, "", nobodyIs
+					e.Status, e.Reason, e.Want = http.StatusOK, "", guest
 				}
 				exchanges = append(exchanges, e)
 			}
 			none := testhandler.Exchange{Name: "none", From: testhandler.StrangerPeer, Status: http.StatusUnauthorized, Reason: "no credential"}
-			if nobodyIs != nil {
-				none = testhandler.Exchange{Name: "none", From: testhandler.StrangerPeer, Want: nobodyIs}
+			if guest != nil {
+				none = testhandler.Exchange{Name: "none", From: testhandler.StrangerPeer, Want: guest}
 			}
 			guard(t, "", guests(t, "test_bearer\n"+fallback, "")).Run(t, append(exchanges, none))
 		})
@@ -140,12 +140,12 @@ func TestAnswersOfRefusals(t *testing.T) {
 	g.CheckNothing(t)
 }
 
-// CVE-2025-14269 (Headlamp), CVE-2023-22650 (Rancher): a stream that outlives the
-// credential that opened it.
+// CVE-2025-14269 (Headlamp), CVE-2023-22650 (Rancher): a stream that outlives the credential
+// that opened it.
 func TestStreamsEndWithTheCredential(t *testing.T) {
 	const (
 		lifetime = 300 * time.Millisecond
-		longer   = 900 * time.Millisecond // what a stream that is not cut must live
+		longer   = 900 * time.Millisecond // how long a stream that is not ended must live
 	)
 	for _, c := range []struct {
 		name, source, options string
@@ -169,10 +169,10 @@ func TestStreamsEndWithTheCredential(t *testing.T) {
 					"SPDY":        {"Connection: Upgrade", "Upgrade: SPDY/3.1"},
 				} {
 					t.Run(kind, func(t *testing.T) {
-						t.Parallel() // with the other streams of the same Caddy
+						t.Parallel() // beside the other streams of the same Caddy
 						most := longer
 						if c.ends {
-							most = 15 * time.Second // for a machine that is busy
+							most = 15 * time.Second // for a busy machine
 						}
 						lived, ended := g.live(t, fields, most)
 						if ended != c.ends || lived < c.atLeast {
@@ -185,7 +185,7 @@ func TestStreamsEndWithTheCredential(t *testing.T) {
 	}
 }
 
-// live opens a stream and keeps it going for at most so long.
+// live opens a stream and keeps it open for at most so long.
 func (g *guarded) live(t *testing.T, fields []string, most time.Duration) (lived time.Duration, ended bool) {
 	t.Helper()
 	conn := g.Dial(t, testhandler.StrangerPeer)

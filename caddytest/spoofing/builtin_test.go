@@ -12,15 +12,15 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testhandler"
 )
 
-// NCC-E003660-YVU (kube-apiserver): names were configurable, and what was taken off were
-// the defaults. Here both are, wherever they stand and whoever sends them, used by this
-// configuration or not.
-func TestEveryBuiltinFieldIsTakenOff(t *testing.T) {
+// NCC-E003660-YVU (kube-apiserver): the names were configurable, but only the default ones
+// were stripped. Here both are, in any place and from any client, even if this configuration
+// does not use them.
+func TestEveryBuiltinFieldIsStripped(t *testing.T) {
 	trusted := testhandler.Guard(t, "", testhandler.Impersonating(t, "anonymous"))
 	for _, pattern := range identity.BuiltinFields() {
 		for _, name := range builtinNames(pattern) {
 			if name == "X-Forwarded-User" || name == "X-Forwarded-Groups" {
-				continue // what the trusted proxy says, with cases of its own
+				continue // the trusted proxy's own fields have separate cases
 			}
 			trusted.Run(t, []testhandler.Exchange{{
 				Name:   name + " of a trusted proxy",
@@ -36,7 +36,7 @@ func TestEveryBuiltinFieldIsTakenOff(t *testing.T) {
 	}
 }
 
-// builtinNames are names that a built-in pattern stands for.
+// builtinNames are names that match a built-in pattern.
 func builtinNames(pattern string) []string {
 	prefix, isPrefix := strings.CutSuffix(pattern, "*")
 	if !isPrefix {
@@ -45,8 +45,8 @@ func builtinNames(pattern string) []string {
 	return []string{prefix + "User", prefix + "0", prefix + "Extra-Example.com%2fRole", prefix + strings.Repeat("x", 200)}
 }
 
-// oauth2-proxy #877, cluster-proxy #329, Rancher Steve #25: the proxy's values are added
-// to the client's. Here they stand alone, also where the identity leaves a field out.
+// oauth2-proxy #877, cluster-proxy #329, Rancher Steve #25: the proxy's values are added to
+// the client's. Here only the proxy's values arrive, also if the identity lacks a field.
 func TestNothingIsAddedToWhatTheClientSent(t *testing.T) {
 	g := testhandler.Guard(t, "", everything(t))
 	client := []string{
@@ -59,13 +59,13 @@ func TestNothingIsAddedToWhatTheClientSent(t *testing.T) {
 	}
 	g.Run(t, []testhandler.Exchange{
 		{
-			Name:   "an identity that has everything",
+			Name:   "an identity with every field",
 			Fields: append(aliceForwarded(), client...),
 			Want:   aliceInjected(),
 		},
 		{
 			// CVE-2026-30851: the client's field survived when the answer lacked it
-			Name:   "an identity that has a user only",
+			Name:   "an identity with a user only",
 			Fields: testhandler.AliceAnd(client...),
 			Want:   testhandler.And(testhandler.As("alice"), "X-Remote-User", "alice", "X-Webauth-User", "alice"),
 		},
@@ -78,7 +78,7 @@ func TestNothingIsAddedToWhatTheClientSent(t *testing.T) {
 	})
 }
 
-// strip_headers takes off what the operator names, in every spelling.
+// strip_headers strips the names that the operator lists, in every spelling.
 func TestStripHeaders(t *testing.T) {
 	g := testhandler.Guard(t, allowing, reading(t, "strip_headers X-Tenant Team-*"))
 	g.Run(t, []testhandler.Exchange{

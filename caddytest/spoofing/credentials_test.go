@@ -11,8 +11,8 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testhandler"
 )
 
-// Single-valued fields in two lines: a proxy sets such a field and does not add to it,
-// so one of the two is somebody else's, and there is no telling which.
+// Single-valued fields in two lines: a proxy sets such a field and does not add to it, so
+// one of the two lines is forged, and it is unknown which.
 func TestDuplicates(t *testing.T) {
 	malformed := func(name, field string, fields ...string) testhandler.Exchange {
 		return testhandler.Exchange{Name: name, Fields: fields, Status: http.StatusBadRequest, Reason: "malformed: 2 lines of " + field}
@@ -61,8 +61,8 @@ func TestDuplicates(t *testing.T) {
 	})
 }
 
-// CVE-2026-40868 (Kyverno), CVE-2026-4525 (Vault): a credential of the client's reaches
-// what it is not for, or takes the place of the proxy's.
+// CVE-2026-40868 (Kyverno), CVE-2026-4525 (Vault): a client's credential reaches a server
+// that it is not for, or replaces the proxy's.
 func TestCredentialsOfTheClient(t *testing.T) {
 	testhandler.Guard(t, "", testhandler.Impersonating(t, "")).Run(t, []testhandler.Exchange{
 		{Name: "a bearer token", Fields: testhandler.AliceAnd("Authorization: Bearer mine"), Want: testhandler.As("alice")},
@@ -75,7 +75,7 @@ func TestCredentialsOfTheClient(t *testing.T) {
 			Fields: testhandler.AliceAnd(), Want: testhandler.As("alice"), WantLine: "GET /a?b HTTP/1.1",
 		},
 		{
-			Name: "a token in a cookie and in the query is not ours", Line: "GET /?access_token=x HTTP/1.1",
+			Name: "a token in a cookie and in the query is not a credential", Line: "GET /?access_token=x HTTP/1.1",
 			Fields: testhandler.AliceAnd("Cookie: token=x; a=b"), Want: testhandler.And(testhandler.As("alice"), "Cookie", "token=x; a=b"),
 		},
 	})
@@ -94,7 +94,7 @@ func TestCredentialsOfTheClient(t *testing.T) {
 }
 `
 	testhandler.Guard(t, "", fmt.Sprintf(headers, "")).Run(t, []testhandler.Exchange{
-		{Name: "no Authorization where none is written", Fields: testhandler.AliceAnd("Authorization: Bearer mine"), Want: http.Header{"X-App-User": {"alice"}}},
+		{Name: "no Authorization if no injector writes one", Fields: testhandler.AliceAnd("Authorization: Bearer mine"), Want: http.Header{"X-App-User": {"alice"}}},
 		{
 			Name: "nor one made of the target", Line: "GET http://admin:secret@" + testhandler.SiteHost + "/ HTTP/1.1",
 			Fields: testhandler.AliceAnd(), Want: http.Header{"X-App-User": {"alice"}}, WantLine: "GET / HTTP/1.1",
@@ -102,7 +102,7 @@ func TestCredentialsOfTheClient(t *testing.T) {
 	})
 	testhandler.Guard(t, "", fmt.Sprintf(headers, "pass_authorization")).Run(t, []testhandler.Exchange{
 		{
-			Name: "pass_authorization lets it go on", Fields: testhandler.AliceAnd("authorization: Bearer mine"),
+			Name: "pass_authorization forwards it", Fields: testhandler.AliceAnd("authorization: Bearer mine"),
 			Want: http.Header{"X-App-User": {"alice"}, "Authorization": {"Bearer mine"}},
 		},
 		{
@@ -114,12 +114,13 @@ func TestCredentialsOfTheClient(t *testing.T) {
 			Name: "nor past Connection", Fields: testhandler.AliceAnd("Authorization: Bearer mine", "Connection: Authorization"),
 			Want: http.Header{"X-App-User": {"alice"}, "Authorization": {"Bearer mine"}},
 		},
-		{Name: "it is no credential here", Fields: []string{"Authorization: Bearer mine"}, Status: 401, Reason: "no credential"},
+		{Name: "it is not a credential here", Fields: []string{"Authorization: Bearer mine"}, Status: 401, Reason: "no credential"},
 	})
 }
 
-// Pinniped #451: dropping kubectl --as makes the request run as the client itself, which
-// may have more rights than who it asked to be. An operator can have it refused.
+// Pinniped #451: if the fields of kubectl --as are only stripped, the request runs as the
+// client itself, which may have more rights than the user whom it asked for. An operator can
+// have it refused.
 func TestClientImpersonation(t *testing.T) {
 	fields := []string{
 		"Impersonate-User: bob", "Impersonate-Group: dev", "Impersonate-Uid: 1", "Impersonate-Extra-Scopes: a",
@@ -155,6 +156,6 @@ func TestStripCookies(t *testing.T) {
 		{Name: "in several lines", Fields: testhandler.AliceAnd("Cookie: a=1", "Cookie: session=x", "Cookie: b=2"), Want: testhandler.And(testhandler.As("alice"), "Cookie", "a=1", "Cookie", "b=2")},
 		{Name: "with blanks in odd places", Fields: testhandler.AliceAnd("Cookie:;;\tsession =x;session;a=1"), Want: testhandler.And(testhandler.As("alice"), "Cookie", ";;a=1")},
 		{Name: "others byte for byte", Fields: testhandler.AliceAnd(`Cookie: Session=1;my_session="a b";  c==;=d`), Want: testhandler.And(testhandler.As("alice"), "Cookie", `Session=1;my_session="a b";  c==;=d`)},
-		{Name: "no credential comes of a cookie", Fields: []string{"Cookie: session=x"}, Status: 401, Reason: "no credential"},
+		{Name: "a cookie is not a credential", Fields: []string{"Cookie: session=x"}, Status: 401, Reason: "no credential"},
 	})
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testhandler"
 )
 
-// everything is a site that injects with every injector there is.
+// everything is a site with every injector.
 func everything(t *testing.T) string {
 	t.Helper()
 	return `http://:0 {
@@ -47,8 +47,8 @@ func everything(t *testing.T) string {
 `
 }
 
-// aliceForwarded is what the trusted proxy says of alice, and aliceInjected what every
-// injector together makes of it.
+// aliceForwarded is what the trusted proxy writes about alice, and aliceInjected what all
+// injectors together write for that.
 func aliceForwarded() []string {
 	return []string{
 		"X-Forwarded-User: alice", "X-Forwarded-Groups: dev", "X-Forwarded-Groups: ops", "X-Forwarded-Uid: 42",
@@ -79,9 +79,9 @@ func aliceInjected() http.Header {
 }
 
 // CVE-2021-31999 (Rancher), CVE-2022-23652 (capsule-proxy), CVE-2024-45410 and
-// CVE-2026-29054 (Traefik): a client lists in Connection the fields that the proxy
-// injects, and the reverse proxy takes them for hop-by-hop fields and removes them.
-// Without Impersonate-User the request runs as the proxy itself.
+// CVE-2026-29054 (Traefik): a client lists in Connection the fields that the proxy injects,
+// and the reverse proxy removes them as hop-by-hop fields. Without Impersonate-User the
+// request runs as the proxy itself.
 func TestConnectionRemovesNothingThatIsInjected(t *testing.T) {
 	g := testhandler.Guard(t, "", everything(t))
 	for name := range aliceInjected() {
@@ -108,12 +108,12 @@ func hopByHop() []testhandler.Exchange {
 		{Name: "Connection names them a line each", Fields: []string{
 			"Connection: Impersonate-User", "connection: Impersonate-Group", "CONNECTION: Authorization",
 		}},
-		{Name: "Connection names it after a token that the first fix overlooked", Fields: []string{"Connection: foo, Impersonate-User"}},
+		{Name: "Connection names it after a token that the first fix missed", Fields: []string{"Connection: foo, Impersonate-User"}},
 		{Name: "Connection names it in mixed case", Fields: []string{"cOnNeCtIoN: iMpErSoNaTe-UsEr"}},
 		{Name: "Connection is full of empty elements", Fields: []string{"Connection: ,,, Impersonate-User,,"}},
 		{Name: "Connection names it with a tab before", Fields: []string{"Connection: close,\tImpersonate-User"}},
 		{Name: "Connection names it on a folded line", Fields: []string{"Connection: keep-alive,", "\tImpersonate-User"}},
-		{Name: "Connection names what names the connection", Fields: []string{"Connection: Connection, Impersonate-User"}},
+		{Name: "Connection names itself", Fields: []string{"Connection: Connection, Impersonate-User"}},
 		{Name: "Connection names an upgrade that is not there", Fields: []string{"Connection: Upgrade, Impersonate-User"}},
 		{Name: "Connection names the address fields of CVE-2022-31813", Fields: []string{
 			"Connection: X-Forwarded-For, X-Forwarded-Host, X-Forwarded-Proto, X-Real-IP, Via, Host",

@@ -21,7 +21,7 @@ func withAlice(fields ...testhandler.Field) []testhandler.Field {
 }
 
 // Over HTTP/2 a handler sees values with their outer blanks, which the HTTP/1.1 to the
-// upstream drops: what was judged would not be what arrives.
+// upstream drops: the policy would check another value than the one that arrives.
 func TestUntrimmedValuesOverHTTP2(t *testing.T) {
 	var cases []testhandler.HTTP2Exchange
 	const outer = "begins or ends with a blank"
@@ -91,8 +91,8 @@ func TestSpoofingOverHTTP2(t *testing.T) {
 	})
 }
 
-// What HTTP/2 does not allow never gets to a handler.
-func TestWhatHTTP2DoesNotAllow(t *testing.T) {
+// HTTP/2 forbids these requests, and they never reach a handler.
+func TestRequestsThatHTTP2Forbids(t *testing.T) {
 	usual := []testhandler.Field{{":method", "GET"}, {":scheme", "http"}, {":authority", testhandler.SiteHost}, {":path", "/"}}
 	cases := []testhandler.HTTP2Exchange{
 		{Name: "Connection", Fields: withAlice(testhandler.Field{"connection", "impersonate-user"})},
@@ -111,7 +111,7 @@ func TestWhatHTTP2DoesNotAllow(t *testing.T) {
 		{Name: "a second path", Pseudo: append(slices.Clone(usual), testhandler.Field{":path", "/admin"}), Fields: withAlice()},
 		{Name: "a second host", Pseudo: append(slices.Clone(usual), testhandler.Field{":authority", "other"}), Fields: withAlice()},
 		{Name: "a pseudo-field after others", Fields: withAlice(testhandler.Field{":authority", "other"})},
-		{Name: "a pseudo-field that is none", Pseudo: append(slices.Clone(usual), testhandler.Field{":user", "admin"}), Fields: withAlice()},
+		{Name: "an unknown pseudo-field", Pseudo: append(slices.Clone(usual), testhandler.Field{":user", "admin"}), Fields: withAlice()},
 		{Name: "an identity as pseudo-field", Pseudo: append(slices.Clone(usual), testhandler.Field{":impersonate-user", "admin"}), Fields: withAlice()},
 		{
 			Name: "a credential as trailer", Body: []byte("text"), Fields: withAlice(testhandler.Field{"trailer", "x-benign"}),
@@ -138,7 +138,7 @@ func TestWhatHTTP2DoesNotAllow(t *testing.T) {
 	})
 }
 
-// The same with a client that others use: net/http's own.
+// The same with a widely used client: net/http's own.
 func TestSpoofingOverHTTP2WithALibrary(t *testing.T) {
 	g := testhandler.Guard(t, testhandler.OverH2C, testhandler.Impersonating(t, ""))
 	transport := &http.Transport{Protocols: new(http.Protocols)}

@@ -12,9 +12,9 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testhandler"
 )
 
-// Names that mean something else upstream than they seem to here: an empty
-// Impersonate-User is none at all, blanks are trimmed, a line break ends the field, and
-// what cannot be seen fools whoever reads the log.
+// Names that mean something else upstream than here: an empty Impersonate-User counts as
+// none, blanks are trimmed, a line break ends the field, and invisible characters deceive
+// readers of the log.
 func TestHostileNames(t *testing.T) {
 	const (
 		noUTF8    = "is not UTF-8"
@@ -62,7 +62,8 @@ func TestHostileNames(t *testing.T) {
 	testhandler.Guard(t, "", testhandler.Impersonating(t, "")).Run(t, append(cases, emptyNames()...))
 }
 
-// emptyNames are values of which nothing is left, and names that only look strange.
+// emptyNames are values that are empty once they are trimmed, and names that only look
+// strange.
 func emptyNames() []testhandler.Exchange {
 	absent := func(name string, fields ...string) testhandler.Exchange {
 		return testhandler.Exchange{Name: name, Fields: fields, Status: http.StatusUnauthorized, Reason: "no credential"}
@@ -73,7 +74,7 @@ func emptyNames() []testhandler.Exchange {
 		absent("no user, but groups", "X-Forwarded-Groups: dev"),
 		absent("an empty user with groups", "X-Forwarded-User: ", "X-Forwarded-Groups: system:masters"),
 		{Name: "empty groups are none", Fields: testhandler.AliceAnd("X-Forwarded-Groups:", "X-Forwarded-Groups: \t"), Want: testhandler.As("alice")},
-		{Name: "outer blanks are no part of a field", Fields: []string{"X-Forwarded-User:\t alice \t"}, Want: testhandler.As("alice")},
+		{Name: "outer blanks are not part of a field", Fields: []string{"X-Forwarded-User:\t alice \t"}, Want: testhandler.As("alice")},
 		{Name: "a folded line", Fields: []string{"X-Forwarded-User: alice", " liddell"}, Want: testhandler.As("alice liddell")},
 		{Name: "a name that HTTP has to quote elsewhere", Fields: []string{`X-Forwarded-User: "a,b"; c=d\e`}, Want: testhandler.As(`"a,b"; c=d\e`)},
 		{Name: "a name in another script", Fields: []string{"X-Forwarded-User: Алиса Ω"}, Want: testhandler.As("Алиса Ω")},
@@ -84,8 +85,8 @@ func emptyNames() []testhandler.Exchange {
 	}
 }
 
-// Reserved names give the rights of the cluster itself. Kubernetes compares them
-// exactly, a directory behind it may fold.
+// Reserved names give the rights of the cluster itself. Kubernetes compares them exactly,
+// but a directory behind it may ignore case.
 func TestReservedNames(t *testing.T) {
 	names := []string{
 		"system:masters", "SYSTEM:MASTERS", "System:Masters", "ſystem:masters", "sySTem:", "system::masters",
@@ -103,7 +104,7 @@ func TestReservedNames(t *testing.T) {
 	}
 	cases = append(
 		cases,
-		testhandler.Exchange{Name: "a name that only contains one", Fields: []string{"X-Forwarded-User: my-system:masters"}, Want: testhandler.As("my-system:masters")},
+		testhandler.Exchange{Name: "a name that only contains a reserved one", Fields: []string{"X-Forwarded-User: my-system:masters"}, Want: testhandler.As("my-system:masters")},
 		testhandler.Exchange{Name: "a name that is only the word", Fields: testhandler.AliceAnd("X-Forwarded-Groups: system"), Want: testhandler.As("alice", "system")},
 	)
 	testhandler.Guard(t, "", testhandler.Impersonating(t, "")).Run(t, cases)
@@ -131,13 +132,14 @@ func TestDeniedAndAllowedNames(t *testing.T) {
 		{Name: "others", Fields: testhandler.AliceAnd("X-Forwarded-Groups: ops"), Want: testhandler.As("alice", "ops")},
 	})
 	testhandler.Guard(t, "", testhandler.Impersonating(t, "allow_groups dev team-*")).Run(t, []testhandler.Exchange{
-		{Name: "only allowed groups go on", Fields: testhandler.AliceAnd("X-Forwarded-Groups: team-a", "X-Forwarded-Groups: x", "X-Forwarded-Groups: dev"), Want: testhandler.As("alice", "team-a", "dev")},
+		{Name: "only allowed groups are injected", Fields: testhandler.AliceAnd("X-Forwarded-Groups: team-a", "X-Forwarded-Groups: x", "X-Forwarded-Groups: dev"), Want: testhandler.As("alice", "team-a", "dev")},
 		{Name: "none is left", Fields: testhandler.AliceAnd("X-Forwarded-Groups: x"), Want: testhandler.As("alice")},
 		{Name: "a reserved group is refused and not left out", Fields: testhandler.AliceAnd("X-Forwarded-Groups: system:masters"), Status: 403, Reason: `forbidden: group "system:masters" is reserved`},
 	})
 }
 
-// Too many or too long: refused, since whatever is cut off decides who somebody is.
+// Too many or too long names are refused: a shortened list or name could be another
+// identity.
 func TestLimits(t *testing.T) {
 	groups := func(n int, text string) (lines, names []string) {
 		for i := range n {
@@ -158,7 +160,7 @@ func TestLimits(t *testing.T) {
 	})
 	testhandler.Guard(t, "", testhandler.Impersonating(t, "max_groups 1")).Run(t, []testhandler.Exchange{
 		{Name: "max_groups", Fields: testhandler.AliceAnd(few[:2]...), Status: 403, Reason: "forbidden: 2 groups, more than max_groups 1"},
-		{Name: "more than Caddy takes", Fields: testhandler.AliceAnd("X-Pad: " + strings.Repeat("a", 40_000)), Status: http.StatusRequestHeaderFieldsTooLarge},
+		{Name: "more than Caddy accepts", Fields: testhandler.AliceAnd("X-Pad: " + strings.Repeat("a", 40_000)), Status: http.StatusRequestHeaderFieldsTooLarge},
 	})
 }
 

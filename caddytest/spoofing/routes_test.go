@@ -10,7 +10,7 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testhandler"
 )
 
-// block is a kube_identity that a trusted proxy gets through.
+// block is a kube_identity that a trusted proxy passes.
 func block(t *testing.T) string {
 	t.Helper()
 	return `kube_identity {
@@ -26,16 +26,16 @@ func block(t *testing.T) string {
 	}`
 }
 
-// CVE-2026-41181 (Traefik): an error route that proxies gets the client's credentials,
-// when the request was refused before they were taken off, or the injected ones, when
-// the upstream failed after.
+// CVE-2026-41181 (Traefik): an error route with a proxy forwards the client's credentials if
+// the request was refused before they were stripped, or the injected ones if the upstream
+// failed afterwards.
 func TestErrorRoutesGetNoIdentity(t *testing.T) {
 	rest := http.Header{"Sec-Websocket-Protocol": {"a"}}
 	refused := func(name string, status int, reason string, fields ...string) testhandler.Exchange {
 		return testhandler.Exchange{Name: name, Fields: testhandler.Claims(fields...), Status: status, Reason: reason, Want: rest}
 	}
 	cases := []testhandler.Exchange{
-		refused("nobody", http.StatusOK, "no credential"),
+		refused("no credential", http.StatusOK, "no credential"),
 		refused("denied", http.StatusOK, `forbidden: user "bob" is denied`, "X-Forwarded-User: bob"),
 		refused("two users", http.StatusOK, "malformed: 2 lines of X-Forwarded-User", "X-Forwarded-User: alice", "X-Forwarded-User: bob"),
 		refused("an upgrade that is refused", http.StatusOK, `malformed: upgrade to "h2c"`, "X-Forwarded-User: alice", "Connection: Upgrade", "Upgrade: h2c"),
@@ -81,8 +81,8 @@ func TestErrorRoutesGetNoIdentity(t *testing.T) {
 	}
 }
 
-// A placeholder that is set before the last yes would let an error route take the
-// client for somebody (caddyserver/caddy#7688).
+// If a placeholder were set before the last check, an error route would take the client for
+// a user (caddyserver/caddy#7688).
 func TestErrorRoutesLearnNoUser(t *testing.T) {
 	g := testhandler.Guard(t, "", `http://:0 {
 	`+block(t)+`
@@ -104,8 +104,8 @@ func TestErrorRoutesLearnNoUser(t *testing.T) {
 	})
 }
 
-// Sorted to just before reverse_proxy, the directive would come after handle and route,
-// and a proxy in there would be reached without it.
+// If the directive were sorted to just before reverse_proxy, it would come after handle and
+// route, and a proxy inside them would be reached without it.
 func TestProxiesInsideOtherBlocksAreGuarded(t *testing.T) {
 	for name, site := range map[string]string{
 		"handle":             "handle {\nreverse_proxy %[1]s\n}",
@@ -119,11 +119,11 @@ func TestProxiesInsideOtherBlocksAreGuarded(t *testing.T) {
 		"after others":       "encode\nheader X-Seen 1\nrequest_header X-Seen 1\nrequest_header -X-Seen\nreverse_proxy %[1]s",
 	} {
 		t.Run(name, func(t *testing.T) {
-			// written after the proxy: the order of the text means nothing
+			// written after the proxy: the order of the text does not matter
 			g := testhandler.Guard(t, "", "http://:0 {\n"+site+"\n"+block(t)+"\n}\n")
 			want := testhandler.As("alice")
 			g.Run(t, []testhandler.Exchange{
-				{Name: "nobody", Fields: testhandler.Claims(), Status: http.StatusUnauthorized, Reason: "no credential"},
+				{Name: "a stranger", Fields: testhandler.Claims(), Status: http.StatusUnauthorized, Reason: "no credential"},
 				{
 					Name: "a stranger", From: testhandler.StrangerPeer, Fields: testhandler.AliceAnd(),
 					Status: http.StatusUnauthorized, Reason: "no credential: fields dropped from a peer that is not trusted: 1",

@@ -12,9 +12,9 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testhandler"
 )
 
-// CVE-2026-71324 (Traefik), CVE-2018-1002105 (kube-apiserver): CONNECT goes upstream
-// with the injected credential, and an upgrade that nobody needs is a raw tunnel to the
-// upstream in which a client sends what this handler never sees.
+// CVE-2026-71324 (Traefik), CVE-2018-1002105 (kube-apiserver): CONNECT reaches the upstream
+// with the injected credential, and an unneeded upgrade is a raw tunnel to the upstream, in
+// which the handler does not see the client's requests.
 func TestShapesThatAreRefused(t *testing.T) {
 	upgrade := func(value string) []string {
 		return testhandler.AliceAnd("Connection: Upgrade", "Upgrade: "+value, "Impersonate-User: admin", "Authorization: Bearer mine")
@@ -23,7 +23,7 @@ func TestShapesThatAreRefused(t *testing.T) {
 		{Name: "CONNECT to the host", Line: "CONNECT " + testhandler.SiteHost + ":80 HTTP/1.1", Fields: testhandler.AliceAnd(), Status: 405, Reason: "method not allowed: CONNECT"},
 		{Name: "CONNECT to a path", Line: "CONNECT / HTTP/1.1", Fields: testhandler.AliceAnd(), Status: 405, Reason: "method not allowed: CONNECT"},
 		{
-			Name: "CONNECT that says it is a websocket", Line: "CONNECT / HTTP/1.1",
+			Name: "CONNECT that claims to be a websocket", Line: "CONNECT / HTTP/1.1",
 			Fields: append(upgrade("websocket"), "Protocol: websocket"), Status: 405, Reason: "method not allowed: CONNECT",
 		},
 		{Name: "TRACE", Line: "TRACE / HTTP/1.1", Fields: testhandler.AliceAnd(), Status: 405, Reason: "method not allowed: TRACE"},
@@ -50,7 +50,7 @@ func TestShapesThatAreRefused(t *testing.T) {
 	testhandler.Guard(t, "", testhandler.Impersonating(t, "anonymous {\non_failure\n}")).Run(t, cases)
 }
 
-func TestUpgradesThatGoOn(t *testing.T) {
+func TestUpgradesThatAreForwarded(t *testing.T) {
 	cases := []testhandler.Exchange{
 		{Name: "websocket", Fields: []string{"Connection: Upgrade", "Upgrade: websocket"}, Want: testhandler.Upgraded(testhandler.As("alice"), "websocket")},
 		{Name: "in any case", Fields: []string{"connection: uPGRADE", "upgrade: WebSocket"}, Want: testhandler.Upgraded(testhandler.As("alice"), "websocket")},
@@ -68,7 +68,7 @@ func TestUpgradesThatGoOn(t *testing.T) {
 				"Sec-WebSocket-Protocol", "v5.channel.k8s.io, v4.channel.k8s.io"),
 		},
 		{
-			Name: "Upgrade without Connection means nothing", Fields: []string{"Upgrade: websocket", "Connection: Impersonate-User"},
+			Name: "Upgrade without Connection is ignored", Fields: []string{"Upgrade: websocket", "Connection: Impersonate-User"},
 			Want: testhandler.As("alice"), Status: http.StatusOK,
 		},
 	}
@@ -81,8 +81,8 @@ func TestUpgradesThatGoOn(t *testing.T) {
 	testhandler.Guard(t, "", testhandler.Impersonating(t, "")).Run(t, cases)
 }
 
-// A browser cannot set Authorization on a websocket, so the API server takes a bearer
-// token as a subprotocol, when Authorization did not decide: a second way in.
+// A browser cannot set Authorization on a websocket, so the API server also accepts a bearer
+// token as a subprotocol, if Authorization did not decide: a second way in.
 func TestBearerSubprotocols(t *testing.T) {
 	token := "base64url.bearer.authorization.k8s.io." + base64.RawURLEncoding.EncodeToString([]byte("mine"))
 	const field = "Sec-WebSocket-Protocol"
@@ -106,8 +106,8 @@ func TestBearerSubprotocols(t *testing.T) {
 		{Name: "not base64url", Fields: []string{field + ": a, base64url.bearer.authorization.k8s.io.???"}, Want: keep("a")},
 		{Name: "without a token", Fields: []string{field + ": a, base64url.bearer.authorization.k8s.io."}, Want: keep("a")},
 		{Name: "none", Fields: []string{field + ": a,b", field + ": c"}, Want: keep("a,b", "c")},
-		{Name: "only like one", Fields: []string{field + ": base64url.bearer.authorization.k8s.io, x" + token}, Want: keep("base64url.bearer.authorization.k8s.io, x" + token)},
-		// the API server trims what Unicode calls a blank (strings.TrimSpace)
+		{Name: "only similar to one", Fields: []string{field + ": base64url.bearer.authorization.k8s.io, x" + token}, Want: keep("base64url.bearer.authorization.k8s.io, x" + token)},
+		// the API server trims blanks as Unicode defines them (strings.TrimSpace)
 		{Name: "with a no-break space before", Fields: []string{field + ": a, \u00a0" + token}, Want: keep("a")},
 		{Name: "with a no-break space after the comma and a tab", Fields: []string{field + ": a,\t\u00a0 " + token}, Want: keep("a")},
 		{Name: "with a next line before", Fields: []string{field + ": \u0085" + token + ", a"}, Want: keep("a")},
@@ -119,7 +119,7 @@ func TestBearerSubprotocols(t *testing.T) {
 	}
 	g := testhandler.Guard(t, "", testhandler.Impersonating(t, ""))
 	g.Run(t, cases)
-	g.Run(t, []testhandler.Exchange{{ // the API server looks at upgrades only; others may not
+	g.Run(t, []testhandler.Exchange{{ // the API server reads it on upgrades only; others may read it on any request
 		Name: "without an upgrade", Fields: testhandler.AliceAnd(field + ": a, " + token), Want: testhandler.And(testhandler.As("alice"), http.CanonicalHeaderKey(field), "a"),
 	}})
 }
@@ -149,10 +149,10 @@ func TestFraming(t *testing.T) {
 		frame("a method of one's own", "ADMIN / HTTP/1.1", "", "", testhandler.As("alice")),
 		frame("OPTIONS", "OPTIONS / HTTP/1.1", "", "", testhandler.As("alice")),
 	}
-	cases[8].Want["Accept-Encoding"] = nil // net/http asks for no coding of nothing
+	cases[8].Want["Accept-Encoding"] = nil // net/http asks for no coding without a body
 	g := testhandler.Guard(t, "", testhandler.Impersonating(t, ""))
 	g.Run(t, cases)
-	for i := range cases { // and nobody's proxy gets nowhere with any of them
+	for i := range cases { // and an untrusted proxy is refused with each of them
 		cases[i].From, cases[i].Want = testhandler.StrangerPeer, nil
 		cases[i].Status, cases[i].Reason = http.StatusUnauthorized, "no credential: fields dropped from a peer that is not trusted: 1"
 	}

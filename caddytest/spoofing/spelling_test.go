@@ -11,26 +11,26 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testhandler"
 )
 
-// allowing lets Caddy itself pass names with "_" and ".", which it otherwise drops, as
-// operators do for applications that need such names. Caddy then drops the spelling
-// with "-" instead.
+// allowing makes Caddy itself pass names with "_" and ".", which it otherwise drops, as
+// operators do for applications that need such names. Caddy then drops the spelling with "-"
+// instead.
 const allowing = `servers {
 	expected_underscore_headers X_* Impersonate_* Remote_* Proxy_* Client_* Ssl_* Cf_* Kiali_* Kubeflow_* Cloudfront_*
 	expected_dot_headers X.* Impersonate.* Remote.* Proxy.* Client.* Ssl.* Cf.* Kiali.* Kubeflow.* Cloudfront.*
 }`
 
-// reading is a site on which a trusted proxy names the user in Whose, which none of
-// these lists is about.
+// reading is a site on which a trusted proxy names the user in Whose, which is in none of
+// these lists.
 func reading(t *testing.T, options string) string {
 	t.Helper()
 	return strings.ReplaceAll(testhandler.Impersonating(t, options), "X-Forwarded-", "Whose-")
 }
 
-// CVE-2025-64484 (oauth2-proxy), CVE-2026-52845 (Caddy), CVE-2026-54763 (Traefik):
-// upstreams fold names, and CGI, WSGI and PHP read REMOTE_USER out of all of these.
-// Whatever is spelled like an identity is taken off, also behind a proxy that is
-// trusted: it may have passed a client's variant on unseen.
-func TestVariantSpellingsAreTakenOffAndNotBelieved(t *testing.T) {
+// CVE-2025-64484 (oauth2-proxy), CVE-2026-52845 (Caddy), CVE-2026-54763 (Traefik): upstreams
+// fold names, and CGI, WSGI and PHP read REMOTE_USER from all of these. Every spelling of an
+// identity field is stripped, also behind a trusted proxy, which may have passed on a
+// client's variant without noticing.
+func TestVariantSpellingsAreStrippedAndNotBelieved(t *testing.T) {
 	names := []string{"Impersonate-User", "X-Forwarded-User", "X-Remote-User", "X-Webauth-User", "Kiali-User", "Whose-User"}
 	separators := []string{"_", ".", "~", "+", "!", "|", "'", "^", "`", "*", "#", "$", "%", "&"}
 	var cases []testhandler.Exchange
@@ -55,7 +55,7 @@ func TestVariantSpellingsAreTakenOffAndNotBelieved(t *testing.T) {
 				strings.ToUpper(strings.ReplaceAll(name, "-", "+")) + ": admin",
 			}},
 		)
-		if name != "Whose-User" { // a second line of what is believed is a case of its own
+		if name != "Whose-User" { // a second line of the believed field is a separate case
 			cases = append(
 				cases,
 				testhandler.Exchange{Name: "lower case " + name, Fields: []string{strings.ToLower(name) + ": admin"}},
@@ -70,7 +70,8 @@ func TestVariantSpellingsAreTakenOffAndNotBelieved(t *testing.T) {
 	testhandler.Guard(t, allowing, reading(t, "")).Run(t, cases)
 }
 
-// A variant alone finds nobody, whoever sends it: only the exact name is believed.
+// A variant alone authenticates no client, whoever sends it: only the exact name is
+// believed.
 func TestVariantSpellingsAlone(t *testing.T) {
 	g := testhandler.Guard(t, allowing, reading(t, ""))
 	var cases []testhandler.Exchange
@@ -90,7 +91,7 @@ func TestVariantSpellingsAlone(t *testing.T) {
 	g.Run(t, cases)
 }
 
-// Caddy lets a spelling through that an operator wants, and it is an identity's.
+// Caddy passes a spelling that an operator expects, although it is that of an identity.
 func TestVariantSpellingsThatAreExpected(t *testing.T) {
 	g := testhandler.Guard(t, `servers {
 	expected_underscore_headers x_forwarded_user x_forwarded.user
@@ -105,7 +106,7 @@ func TestVariantSpellingsThatAreExpected(t *testing.T) {
 	g.Run(t, cases)
 }
 
-// What is no identity passes, in whatever spelling: the fields of applications.
+// A field that is not an identity's passes in any spelling: it may be an application's.
 func TestOtherFieldsPassInAnySpelling(t *testing.T) {
 	g := testhandler.Guard(t, allowing, reading(t, ""))
 	cases := []testhandler.Exchange{
@@ -143,25 +144,25 @@ func TestOtherFieldsPassInAnySpelling(t *testing.T) {
 	g.Run(t, cases)
 }
 
-// CVE-2023-25725 (HAProxy) and relatives: field lines that one parser takes for another
-// name than the next. net/http refuses them, before any handler.
-func TestFieldLinesThatAreNotOne(t *testing.T) {
+// CVE-2023-25725 (HAProxy) and relatives: two parsers read different names from one field
+// line. net/http refuses such lines, before any handler.
+func TestBrokenFieldLines(t *testing.T) {
 	g := testhandler.Guard(t, "", testhandler.Impersonating(t, ""))
 	var cases []testhandler.Exchange
 	for name, line := range map[string]string{
-		"a blank before the colon":       "Impersonate-User : admin",
-		"a tab before the colon":         "Impersonate-User\t: admin",
-		"an empty name":                  ": admin",
-		"no colon":                       "Impersonate-User admin",
-		"a blank within the name":        "Impersonate User: admin",
-		"a NUL within the name":          "Impersonate-User\x00: admin",
-		"a name that is not ASCII":       "Impersonate-Uſer: admin",
-		"a bare CR within the value":     "X-App: a\rImpersonate-User: admin",
-		"a NUL within the value":         "X-App: a\x00",
-		"two lengths that differ":        "Content-Length: 1\r\nContent-Length: 2",
-		"a transfer coding of two":       "Transfer-Encoding: identity, chunked",
-		"a transfer coding that is none": "Transfer-Encoding: xchunked",
-		"a second host":                  "Host: other.example",
+		"a blank before the colon":   "Impersonate-User : admin",
+		"a tab before the colon":     "Impersonate-User\t: admin",
+		"an empty name":              ": admin",
+		"no colon":                   "Impersonate-User admin",
+		"a blank within the name":    "Impersonate User: admin",
+		"a NUL within the name":      "Impersonate-User\x00: admin",
+		"a name that is not ASCII":   "Impersonate-Uſer: admin",
+		"a bare CR within the value": "X-App: a\rImpersonate-User: admin",
+		"a NUL within the value":     "X-App: a\x00",
+		"two lengths that differ":    "Content-Length: 1\r\nContent-Length: 2",
+		"a transfer coding of two":   "Transfer-Encoding: identity, chunked",
+		"an unknown transfer coding": "Transfer-Encoding: xchunked",
+		"a second host":              "Host: other.example",
 	} {
 		status := http.StatusBadRequest
 		if strings.HasPrefix(line, "Transfer-Encoding") {

@@ -18,9 +18,9 @@ func chunked(text string, trailers ...string) string {
 	return fmt.Sprintf("%x\r\n%s\r\n0\r\n%s\r\n", len(text), text, strings.Join(append(trailers, ""), "\r\n"))
 }
 
-// GHSA-9w88-79f8-m3vp, "Trailing Danger": net/http merges every trailer that comes into
-// the request once a single one was announced, and Caddy 2.11.9 forwards them. Some
-// upstreams take a trailer for a field of the header.
+// GHSA-9w88-79f8-m3vp, "Trailing Danger": once a single trailer is announced, net/http
+// merges all trailers into the request, and Caddy 2.11.9 forwards them. Some upstreams treat
+// a trailer as a field of the header.
 func TestTrailersNeverReachTheUpstream(t *testing.T) {
 	announced := "Trailer: X-Benign"
 	cases := []struct {
@@ -47,7 +47,7 @@ func TestTrailersNeverReachTheUpstream(t *testing.T) {
 			[]string{announced, "Trailer: Impersonate-User, X-Forwarded-User", "trailer: authorization"},
 			[]string{"X-Forwarded-User: admin", "authorization: Bearer x", "impersonate-user: admin"},
 		},
-		{"an announcement that is not kept", []string{"Trailer: Impersonate-User"}, nil},
+		{"an announced trailer that never comes", []string{"Trailer: Impersonate-User"}, nil},
 		{"TE asks for trailers too", []string{announced, "TE: trailers"}, []string{"X-Benign: 1", "Impersonate-User: admin"}},
 		{
 			"Connection names Trailer",
@@ -55,7 +55,7 @@ func TestTrailersNeverReachTheUpstream(t *testing.T) {
 			[]string{"X-Benign: 1", "Impersonate-User: admin"},
 		},
 		{
-			"the trailer repeats what the proxy is to believe",
+			"the trailer repeats a field of the trusted proxy",
 			[]string{"Trailer: X-Forwarded-User, X-Forwarded-Groups"},
 			[]string{"X-Forwarded-User: admin", "X-Forwarded-Groups: system:masters"},
 		},
@@ -80,9 +80,9 @@ func TestTrailersNeverReachTheUpstream(t *testing.T) {
 	testhandler.Guard(t, "", testhandler.Impersonating(t, "")).Run(t, exchanges)
 }
 
-// The same where an error route proxies: it gets the request that was refused, or that
-// failed behind. tracing hands a copy of the request on, so that an error route sees
-// another *http.Request than the handler did, with the same map of trailers.
+// The same if an error route has a proxy: it gets the request that was refused, or whose
+// upstream failed. tracing passes on a copy of the request, so an error route sees another
+// *http.Request than the handler did, with the same map of trailers.
 func TestTrailersNeverReachAnErrorRoute(t *testing.T) {
 	t.Setenv("OTEL_TRACES_EXPORTER", "none")
 	for _, c := range []struct{ name, before, user, reason string }{
@@ -117,7 +117,7 @@ func TestTrailersNeverReachAnErrorRoute(t *testing.T) {
 				Body:    "text",
 				Trailer: http.Header{},
 			}
-			for _, got := range received { // none where the body is given up together with its trailers
+			for _, got := range received { // none if the body was closed together with its trailers
 				if !reflect.DeepEqual(got, want) {
 					t.Errorf("the error route's upstream received\n%+v\nwant\n%+v", got, want)
 				}
