@@ -15,11 +15,10 @@ import (
 	"time"
 )
 
-// browserAttackers are the hosts whose pages attack dash.corp, without the suffix. A
-// browser sends the session along with all that pages of the same site ask for, and the
-// site is corp: neither the port nor the host below it counts. Of another site it is sent
-// with a form only, for the two minutes in which a cookie without SameSite is as young as
-// that.
+// browserAttackers are the hosts whose pages attack dash.corp, without the suffix. A browser
+// sends the session with all requests of pages of the same site, and that site is corp: the
+// port and the host below it do not count. From another site the session is sent with a form
+// only, and only for the two minutes in which a cookie without SameSite counts as new.
 func browserAttackers() []browserAttacker {
 	return []browserAttacker{
 		{"a neighbour's page", "evil.corp", false, "same-site"},
@@ -35,8 +34,9 @@ type browserAttacker struct {
 }
 
 func TestBrowserAttacks(t *testing.T) {
-	// Chromium sends Sec-Fetch-Site to what it takes for safe from eavesdroppers: names
-	// below localhost are, and others are not without TLS. There Origin is all there is.
+	// Chromium sends Sec-Fetch-Site only to hosts that it considers safe from eavesdroppers:
+	// names below localhost, and others with TLS. Without it Origin is the only field to
+	// check.
 	for suffix, says := range map[string]bool{".localhost": true, ".test": false} {
 		for _, attacker := range browserAttackers() {
 			t.Run(attacker.what+suffix, func(t *testing.T) {
@@ -60,18 +60,18 @@ func TestBrowserAttacks(t *testing.T) {
 	}
 }
 
-// wantAttack says what becomes of one attack on each of the paths.
+// wantAttack checks the result of one attack on each of the paths.
 func (b *browserBench) wantAttack(t *testing.T, what string, session bool, fetchSite string) {
 	t.Helper()
 	done := http.StatusOK
 	if what == "/socket" {
-		done, fetchSite = http.StatusSwitchingProtocols, "" // Chromium does not say it of these
+		done, fetchSite = http.StatusSwitchingProtocols, "" // Chromium does not send it with websockets
 	}
 	for _, path := range browserPaths() {
 		want := browserSeen{status: done, session: session, fetchSite: fetchSite, arrived: "alice"}
 		switch {
 		case path == "/bare" && !session:
-			want.arrived = "nobody"
+			want.arrived = "guest"
 		case path != "/bare" && !session:
 			want.status, want.arrived = http.StatusUnauthorized, ""
 		case path == "/guarded":
@@ -83,7 +83,7 @@ func (b *browserBench) wantAttack(t *testing.T, what string, session bool, fetch
 		if what != "/socket" {
 			continue
 		}
-		learnt := want.arrived // it greets whom it belongs to
+		learnt := want.arrived // the socket's greeting has its user
 		if learnt == "" {
 			learnt = "refused"
 		}
@@ -93,8 +93,8 @@ func (b *browserBench) wantAttack(t *testing.T, what string, session bool, fetch
 	}
 }
 
-// TestBrowserOwnPage: somebody without a session goes to the dashboard, is sent to log in,
-// comes back, and all that its page does works.
+// TestBrowserOwnPage: a user without a session opens the dashboard, is sent to log in,
+// returns, and everything on the page works.
 func TestBrowserOwnPage(t *testing.T) {
 	for suffix, fetchSite := range map[string]string{".localhost": "same-origin", ".test": ""} {
 		t.Run("below "+suffix, func(t *testing.T) {
@@ -153,7 +153,7 @@ func (b *browserBench) open(t *testing.T, address string) {
 		t.Fatal(err)
 	}
 	defer func() {
-		_ = syscall.Kill(-command.Process.Pid, syscall.SIGKILL) // its helpers write to the folder
+		_ = syscall.Kill(-command.Process.Pid, syscall.SIGKILL) // its helper processes write to the folder
 		_ = command.Wait()
 	}()
 	timeout := time.After(90 * time.Second)

@@ -24,11 +24,12 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testhandler"
 )
 
-// What a page of another origin can do with a session is the browser's to say: which
-// cookies it sends along, which of Origin and Sec-Fetch-Site it writes, and whether it asks
-// before. So this is a real one, and every attack is shown to work where nothing guards.
+// The browser decides what a page of another origin can do with a session: which cookies it
+// sends, whether it writes Origin and Sec-Fetch-Site, and whether it asks the server first.
+// So the tests use a real browser, and show that every attack works on a path without
+// protection.
 //
-//	Chromium ──▶ login, which makes X-Forwarded-User of a cookie ──▶ Caddy ──▶ upstream
+//	Chromium ──▶ login, which writes X-Forwarded-User for a cookie ──▶ Caddy ──▶ upstream
 //	        └──▶ the attacker's server, under other names
 type browserBench struct {
 	upstream *testhandler.Upstream
@@ -37,7 +38,7 @@ type browserBench struct {
 
 	mu      sync.Mutex
 	seen    map[string]browserSeen // by path: what went through the login
-	visits  []browserSeen          // of /guarded/page, in their order
+	visits  []browserSeen          // to /guarded/page, in their order
 	reports map[string]map[string]any
 	changed chan struct{}
 }
@@ -48,10 +49,10 @@ type browserSeen struct {
 	location  string
 	session   bool
 	fetchSite string
-	arrived   string // whom the upstream took it for; "" where it did not get there
+	arrived   string // the user that the upstream saw; "" if the request did not arrive
 }
 
-// browserSites are the paths of Caddy's site, each guarded in its own way.
+// browserSites are the paths of Caddy's site, each with another protection.
 const browserSites = `http://:0 {
 	handle /bare/* {
 		reverse_proxy %[1]s
@@ -86,7 +87,7 @@ const browserIdentity = `trusted_proxies static 127.0.0.1
 				user X-Forwarded-User
 			}`
 
-// browserPage tries everything on every path, and reports what it learnt.
+// browserPage tries every kind of request on every path, and reports the results.
 const browserPage = `<!doctype html><title>page</title><body><script>
 const dash = %q, report = %q;
 const socket = path => new Promise(done => {
@@ -109,14 +110,15 @@ const socket = path => new Promise(done => {
 })();
 </script>`
 
-// browserSignIn is the login's page: before it lets the user in, it asks without a session.
+// browserSignIn is the login's page: before the user is let in, it sends a request without a
+// session.
 const browserSignIn = `<!doctype html><title>sign in</title><script>
 fetch("/guarded/watch", {credentials: "include"}).then(answer =>
 	fetch(%q, {method: "POST", mode: "no-cors", body: JSON.stringify({status: answer.status, redirected: answer.redirected})})
 ).then(() => location = "/login?then=" + encodeURIComponent(new URL(location).searchParams.get("rd")));
 </script>`
 
-// newBrowserBench starts everything but the browser. suffix is of all host names.
+// newBrowserBench starts everything except the browser. All host names end with suffix.
 func newBrowserBench(t *testing.T, suffix string) *browserBench {
 	t.Helper()
 	b := &browserBench{
@@ -141,8 +143,8 @@ func newBrowserBench(t *testing.T, suffix string) *browserBench {
 	return b
 }
 
-// login is the proxy in front of Caddy: it lets everybody in who asks, and names to Caddy
-// whoever has its cookie.
+// login is the proxy in front of Caddy: it gives every client a session, and names to Caddy
+// the user of its cookie.
 func (b *browserBench) login(caddy *url.URL) http.Handler {
 	proxy := &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
@@ -190,12 +192,12 @@ func (b *browserBench) attacker(w http.ResponseWriter, r *http.Request) {
 	b.wake()
 }
 
-// respond is the dashboard: pages, what they ask for, and websockets.
+// respond is the dashboard: pages, the resources that they ask for, and websockets.
 func (b *browserBench) respond(conn net.Conn, reader *bufio.Reader, request testhandler.Received) bool {
 	path := strings.Fields(request.Line)[1]
 	user := request.Header.Get("X-Forwarded-User")
 	if user == "" {
-		user = "nobody"
+		user = "guest"
 	}
 	b.record(path, func(seen *browserSeen) { seen.arrived = user })
 	key := ""
@@ -231,7 +233,7 @@ func (b *browserBench) record(path string, change func(*browserSeen)) {
 	b.wake()
 }
 
-// at is what became of the requests for a path, and learnt what a page reported of one.
+// at is the request for a path as the login saw it, and learnt the page's report of it.
 func (b *browserBench) at(path string) browserSeen {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -24,7 +24,7 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testpki"
 )
 
-// certExample is an example for client certificates that runs as it stands.
+// certExample is an example for client certificates that runs unchanged.
 type certExample struct {
 	site     string
 	upstream *testhandler.Upstream
@@ -51,13 +51,13 @@ func certExampleRunFile(t *testing.T, file, pool string, env map[string]string) 
 	return &certExample{site, upstream}
 }
 
-// certExampleCase is one request, and all that the upstream sees of its sender.
+// certExampleCase is one request, and the whole identity that the upstream sees.
 type certExampleCase struct {
 	name   string
 	from   string // an address; "" is 127.0.0.1, which the examples trust
 	fields []string
 	status int
-	want   http.Header // nil: no request reaches it
+	want   http.Header // nil: no request reaches the upstream
 }
 
 func (e *certExample) ask(t *testing.T, cases []certExampleCase) {
@@ -81,7 +81,7 @@ func (e *certExample) ask(t *testing.T, cases []certExampleCase) {
 	}
 }
 
-// do sends a request, and compares what came of it.
+// do sends a request, and compares the result.
 func (e *certExample) do(t *testing.T, transport *http.Transport, r *http.Request, status int, want http.Header) {
 	t.Helper()
 	response, err := transport.RoundTrip(r)
@@ -107,14 +107,14 @@ func (e *certExample) do(t *testing.T, transport *http.Transport, r *http.Reques
 	for _, name := range []string{
 		"Accept-Encoding", "Host", "User-Agent", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto",
 	} {
-		got.Del(name) // which say nothing of who is asking
+		got.Del(name) // these are not about the user
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("the upstream received\n%v, want\n%v", got, want)
 	}
 }
 
-// impersonated is what an upstream sees of somebody for whom the proxy asks.
+// impersonated is the header that an upstream sees for an impersonated user.
 func impersonated(user string, groups ...string) http.Header {
 	header := http.Header{
 		"Authorization":    {"Bearer not-a-token.only-for-the-quickstart"},
@@ -126,7 +126,7 @@ func impersonated(user string, groups ...string) http.Header {
 	return header
 }
 
-// claimsBesides adds fields by which a client would be somebody else.
+// claimsBesides adds fields in which a client claims to be another user.
 func claimsBesides(fields ...string) []string {
 	return append(fields, "Authorization: Bearer stolen", "Impersonate-User: admin", "Impersonate-Group: system:masters")
 }
@@ -149,11 +149,11 @@ func TestExampleAWS(t *testing.T) {
 	certExampleRun(t, "aws-alb", pool, trusted).ask(t, []certExampleCase{
 		{name: "alice", fields: []string{field(alice, mid, root)}, status: http.StatusOK, want: want},
 		{name: "alice without the root", fields: []string{field(alice, mid)}, status: http.StatusOK, want: want},
-		{name: "alice cannot be somebody else", fields: claimsBesides(field(alice, mid)), status: http.StatusOK, want: want},
+		{name: "alice cannot be another user", fields: claimsBesides(field(alice, mid)), status: http.StatusOK, want: want},
 		{name: "alice without the intermediate", fields: []string{field(alice)}, status: http.StatusUnauthorized},
-		{name: "nobody", fields: claimsBesides(), status: http.StatusUnauthorized},
+		{name: "no certificate", fields: claimsBesides(), status: http.StatusUnauthorized},
 		{name: "a certificate that has expired", fields: []string{field(past, mid)}, status: http.StatusUnauthorized},
-		{name: "a certificate by somebody else", fields: []string{field(stranger)}, status: http.StatusUnauthorized},
+		{name: "a certificate by another CA", fields: []string{field(stranger)}, status: http.StatusUnauthorized},
 		{name: "an authority's certificate", fields: []string{field(mid, root)}, status: http.StatusUnauthorized},
 		{name: "two fields", fields: []string{field(alice, mid), field(alice, mid)}, status: http.StatusBadRequest},
 		{name: "past the load balancer", from: "127.0.0.2", fields: []string{field(alice, mid)}, status: http.StatusUnauthorized},
@@ -167,7 +167,7 @@ func TestExampleAWS(t *testing.T) {
 	})
 }
 
-// TestExampleEnvoy: of the elements only the one that the nearest Envoy wrote counts.
+// TestExampleEnvoy: only the element that the nearest Envoy wrote counts.
 func TestExampleEnvoy(t *testing.T) {
 	root := testpki.NewCA(t, nil, "root", nil)
 	mid := testpki.NewCA(t, root, "between", nil)
@@ -178,17 +178,17 @@ func TestExampleEnvoy(t *testing.T) {
 	want := impersonated("alice", "developers")
 	certExampleRun(t, "envoy", testpki.PEMFile(t, root), nil).ask(t, []certExampleCase{
 		{name: "alice", fields: field(testpki.XFCC(alice, mid)), status: http.StatusOK, want: want},
-		{name: "alice behind what she wrote herself", fields: field(testpki.XFCC(mallory, mid), testpki.XFCC(alice, mid)), status: http.StatusOK, want: want},
-		{name: "nobody", fields: claimsBesides(), status: http.StatusUnauthorized},
+		{name: "alice behind an element that she wrote herself", fields: field(testpki.XFCC(mallory, mid), testpki.XFCC(alice, mid)), status: http.StatusOK, want: want},
+		{name: "no certificate", fields: claimsBesides(), status: http.StatusUnauthorized},
 		{
-			name:   "an element with a name out of a certificate, without quotes, and another one after it",
+			name:   "an element with a name from a certificate, without quotes, and another one after it",
 			fields: field(testpki.XFCC(mallory, mid)+"spiffe://example.com/mallory", testpki.XFCC(alice, mid)), status: http.StatusBadRequest,
 		},
 		{name: "past Envoy", from: "127.0.0.2", fields: field(testpki.XFCC(alice, mid)), status: http.StatusUnauthorized},
 	})
 }
 
-// TestExampleKong: what the configuration of Kong in the example's comment does.
+// TestExampleKong: the result of Kong's configuration in the example's comment.
 func TestExampleKong(t *testing.T) {
 	root := testpki.NewCA(t, nil, "root", nil)
 	mid := testpki.NewCA(t, root, "between", nil)
@@ -210,7 +210,7 @@ func TestExampleKong(t *testing.T) {
 			status: http.StatusOK, want: consumer("builder", "robots"),
 		},
 		{
-			name: "a certificate that is nobody's", fields: []string{field(mid.Leaf(t, testpki.Named(3, "mallory")))},
+			name: "a certificate of no consumer", fields: []string{field(mid.Leaf(t, testpki.Named(3, "mallory")))},
 			status: http.StatusForbidden,
 		},
 		{name: "no certificate", fields: claimsBesides(), status: http.StatusOK, want: consumer("guest", "guests")},
@@ -253,7 +253,7 @@ func TestExampleNginx(t *testing.T) {
 	}{
 		{"alice", alice, http.StatusOK, impersonated("cert:alice", "cert:developers")},
 		{"no certificate", nil, http.StatusUnauthorized, nil},
-		{"a certificate by somebody else", testpki.NewCA(t, nil, "root", nil).Leaf(t, nil), http.StatusBadRequest, nil},
+		{"a certificate by another CA", testpki.NewCA(t, nil, "root", nil).Leaf(t, nil), http.StatusBadRequest, nil},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -267,7 +267,7 @@ func TestExampleNginx(t *testing.T) {
 				t.Fatal(err)
 			}
 			r.Host = "dashboard.example.com"
-			// What the client says itself must be gone, whatever nginx has to say.
+			// The client's own field must be stripped, whether nginx writes one or not.
 			r.Header.Set("Ssl-Client-Cert", testpki.EscapedPEM(mid.Leaf(t, testpki.Named(3, "mallory"))))
 			r.Header.Set("Ssl-Client-Verify", "SUCCESS")
 			r.Header.Set("Impersonate-User", "admin")
@@ -276,8 +276,8 @@ func TestExampleNginx(t *testing.T) {
 	}
 }
 
-// exampleNginx runs nginx with examples/nginx-client-cert.conf, of which only addresses and
-// the folder of the files are replaced, and returns where it listens.
+// exampleNginx runs nginx with examples/nginx-client-cert.conf, in which only addresses and
+// the folder of the files are replaced, and returns its address.
 func exampleNginx(t *testing.T, dir, caddy string, files map[string]string) string {
 	t.Helper()
 	conf, err := os.ReadFile("../../examples/nginx-client-cert.conf")
@@ -295,7 +295,7 @@ func exampleNginx(t *testing.T, dir, caddy string, files map[string]string) stri
 		text = strings.ReplaceAll(text, old, replacement)
 	}
 	files["site.conf"] = text
-	// One process, so that to end it is to end nginx.
+	// One process, so that ending it ends nginx.
 	files["nginx.conf"] = "daemon off;\nmaster_process off;\npid nginx.pid;\nerror_log stderr;\nevents {}\nhttp {\naccess_log off;\n" +
 		"client_body_temp_path a;\nproxy_temp_path b;\nfastcgi_temp_path c;\nuwsgi_temp_path d;\nscgi_temp_path e;\n" +
 		"include site.conf;\n}\n"
@@ -305,7 +305,7 @@ func exampleNginx(t *testing.T, dir, caddy string, files map[string]string) stri
 		}
 	}
 	binary, err := exec.LookPath("nginx")
-	if err != nil { // Debian's place for servers, which is not on everybody's PATH
+	if err != nil { // Debian's folder for servers, which is often not in PATH
 		binary = "/usr/sbin/nginx"
 	}
 	log, err := os.Create(filepath.Join(dir, "log"))

@@ -21,15 +21,15 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testpki"
 )
 
-// exampleCase is one request to an example's site, and all that comes of it.
+// exampleCase is one request to an example's site, and its whole result.
 type exampleCase struct {
 	name   string
-	url    string // what follows the address of the site
+	url    string // the part after the address of the site
 	fields []string
 
 	status   int
 	location string
-	want     http.Header // the identity that the upstream sees; nil: no request reaches it
+	want     http.Header // the identity that the upstream sees; nil: no request reaches the upstream
 }
 
 // exampleAsk runs the cases in order.
@@ -66,7 +66,7 @@ func exampleAsk(t *testing.T, site string, upstream *testhandler.Upstream, cases
 }
 
 // TestExampleOauth2Proxy puts a stand-in for oauth2-proxy beside the example: it knows one
-// session, and is meant to be asked by Caddy only.
+// session, and only Caddy should reach it.
 func TestExampleOauth2Proxy(t *testing.T) {
 	oauth2Proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		session, err := r.Cookie("_oauth2_proxy")
@@ -101,11 +101,11 @@ func TestExampleOauth2Proxy(t *testing.T) {
 	const session = "Cookie: theme=dark; _oauth2_proxy=alices; _oauth2_proxy_1=x"
 	exampleAsk(t, "http://"+site, upstream, []exampleCase{
 		{
-			name: "who is signed in arrives, without the session", url: "/a?b=c",
+			name: "a signed-in user arrives, without the session", url: "/a?b=c",
 			fields: []string{session}, status: http.StatusOK, want: alice,
 		},
 		{
-			name: "who is signed in cannot be somebody else", url: "/",
+			name: "a signed-in user cannot be another user", url: "/",
 			fields: []string{
 				session, "X-Auth-Request-User: admin", "X-Auth-Request-Email: admin@example.com",
 				"Impersonate-User: admin", "Authorization: Bearer stolen",
@@ -118,19 +118,19 @@ func TestExampleOauth2Proxy(t *testing.T) {
 			status: http.StatusFound, location: "/oauth2/sign_in?rd=%2Fa%3Fb%3Dc%26d%3De",
 		},
 		{
-			name: "an XHR without a session learns just that", url: "/api",
+			name: "an XHR without a session gets 401", url: "/api",
 			fields: []string{"X-Auth-Request-User: admin"}, status: http.StatusUnauthorized,
 		},
 		{
-			name: "a session that is no longer good is none", url: "/api",
+			name: "an ended session counts as none", url: "/api",
 			fields: []string{"Cookie: _oauth2_proxy=bobs"}, status: http.StatusUnauthorized,
 		},
 		{name: "the sign-in page needs no session", url: "/oauth2/sign_in", status: http.StatusTeapot},
 	})
 }
 
-// TestExampleOpenShift runs both ends of the example, the second in the place of the OAuth
-// server to which the first proxies.
+// TestExampleOpenShift runs both ends of the example; the second replaces the OAuth server
+// to which the first proxies.
 func TestExampleOpenShift(t *testing.T) {
 	upstream := testhandler.NewUpstream(t)
 	dir := t.TempDir()
@@ -161,7 +161,7 @@ func TestExampleOpenShift(t *testing.T) {
 			fields: []string{password}, status: http.StatusOK, want: alice,
 		},
 		{
-			name: "a browser that claims to be somebody else", url: "/login-proxy/oauth/authorize/approve",
+			name: "a browser that claims to be another user", url: "/login-proxy/oauth/authorize/approve",
 			fields: []string{password, "X-Remote-User: admin", "X-Remote-User-Login: admin"},
 			status: http.StatusOK, want: alice,
 		},
@@ -208,8 +208,8 @@ func TestExampleOpenShift(t *testing.T) {
 	})
 }
 
-// exampleCertificates writes an authority, ca.pem, and what it signed: server.pem for
-// localhost, and proxy.pem for a client, with their keys.
+// exampleCertificates writes an authority, ca.pem, and two certificates by it: server.pem
+// for localhost, and proxy.pem for a client, with their keys.
 func exampleCertificates(t *testing.T, dir string) {
 	t.Helper()
 	ca := testpki.NewCA(t, nil, "ca", nil)

@@ -40,7 +40,7 @@ func quickstartRun(t *testing.T, binary string, args []string, env map[string]st
 		_ = caddy.Wait()
 		close(exited)
 	}()
-	t.Cleanup(func() { // the test's context is done, and so is Caddy
+	t.Cleanup(func() { // the end of the test's context has ended Caddy
 		select {
 		case <-exited:
 		case <-time.After(10 * time.Second):
@@ -65,14 +65,14 @@ func quickstartRun(t *testing.T, binary string, args []string, env map[string]st
 	return run
 }
 
-// quickstartAnswer is what a client got.
+// quickstartAnswer is the answer that a client got.
 type quickstartAnswer struct {
 	status int
 	header http.Header
 	body   string
 }
 
-// quickstartAsk does what curl does: no redirect is followed, nothing is decoded.
+// quickstartAsk asks as curl does: no redirect is followed, nothing is decoded.
 func quickstartAsk(t *testing.T, url string, fields ...string) quickstartAnswer {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
@@ -84,7 +84,7 @@ func quickstartAsk(t *testing.T, url string, fields ...string) quickstartAnswer 
 	for _, field := range fields {
 		name, value, found := strings.Cut(field, ":")
 		if !found {
-			t.Fatalf("%q is no header field", field)
+			t.Fatalf("%q is not a header field", field)
 		}
 		r.Header.Set(name, strings.TrimSpace(value))
 	}

@@ -15,8 +15,8 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/freeport"
 )
 
-// quickstart is an example that runs as the README says: a built ./cmd/caddy, from the
-// root of the checkout. Only ports and files are other ones, by the environment.
+// quickstart is an example that runs as the README says: a built ./cmd/caddy, from the root
+// of the checkout. Only ports and files are different, by the environment.
 type quickstart struct {
 	log string
 }
@@ -30,8 +30,8 @@ func (q *quickstart) read(t *testing.T) string {
 	return string(content)
 }
 
-// quickstartCurl runs a command line of the README: curl, flags that only change what is
-// shown, any number of -H 'NAME: VALUE', and the URL.
+// quickstartCurl runs a command line of the README: curl, flags that only change the output,
+// any number of -H 'NAME: VALUE', and the URL.
 func quickstartCurl(t *testing.T, line string) quickstartAnswer {
 	t.Helper()
 	var words []string
@@ -71,8 +71,8 @@ func quickstartReadme(t *testing.T, comment string) string {
 	return block
 }
 
-// TestQuickstart does what the README tells a newcomer to do, and finds what it says will
-// be found.
+// TestQuickstart follows the README's steps for a newcomer, and checks the results that the
+// README promises.
 func TestQuickstart(t *testing.T) {
 	ports := freeport.Ports(t, 3)
 	ours := strings.NewReplacer(
@@ -105,7 +105,7 @@ func TestQuickstart(t *testing.T) {
 		}
 	})
 
-	t.Run("the login's word is accepted, and the upstream sees alice and no other", func(t *testing.T) {
+	t.Run("the login is believed, and the upstream sees alice and no other user", func(t *testing.T) {
 		want := quickstartFields(t, ours.Replace(quickstartReadme(t, "quickstart answer")))
 		delete(want, "User-Agent")
 		for _, answer := range []quickstartAnswer{accepted, overwritten} {
@@ -120,7 +120,7 @@ func TestQuickstart(t *testing.T) {
 		}
 	})
 
-	t.Run("a browser gets a page on which nothing of the client's is markup", func(t *testing.T) {
+	t.Run("a browser gets a page without markup of the client's", func(t *testing.T) {
 		page := quickstartAsk(t, login+"?<i>", "Accept: text/html,*/*;q=0.8", `X-Note: <script>"{{.Req}}"`)
 		if got := page.header.Get("Content-Type"); page.status != http.StatusOK || !strings.HasPrefix(got, "text/html") {
 			t.Errorf("got %d %s", page.status, got)
@@ -148,7 +148,7 @@ func quickstartFields(t *testing.T, text string) map[string][]string {
 	t.Helper()
 	var fields map[string][]string
 	if err := json.Unmarshal([]byte(text), &fields); err != nil {
-		t.Fatalf("reading what the upstream shows: %v\n%s", err, text)
+		t.Fatalf("reading the upstream's answer: %v\n%s", err, text)
 	}
 	return fields
 }

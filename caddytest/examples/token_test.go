@@ -18,7 +18,7 @@ import (
 )
 
 // tokenExample is the environment of the examples for tokens: a cluster that knows some
-// tokens, and an issuer without TLS, as a loopback address may be.
+// tokens, and an issuer without TLS, which is allowed on a loopback address.
 func tokenExample(t *testing.T, issuer *testissuer.Issuer, api *testreview.API) map[string]string {
 	t.Helper()
 	_, kubeconfig, _ := strings.Cut(api.Kubeconfig(t), "kubeconfig ")
@@ -28,13 +28,13 @@ func tokenExample(t *testing.T, issuer *testissuer.Issuer, api *testreview.API) 
 	}
 }
 
-// impersonatedBy is what an upstream sees of somebody for whom the proxy asks with the
-// token that the cluster gave it last.
+// impersonatedBy is the header that an upstream sees for a user whom the proxy impersonates
+// with its last token from the cluster.
 func impersonatedBy(t *testing.T, api *testreview.API, user string, groups ...string) http.Header {
 	t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); len(api.Tokens()) == 0; time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatal("the proxy asks for no token of its own")
+			t.Fatal("the proxy has not asked for a token of its own")
 		}
 	}
 	header := impersonated(user, groups...)
@@ -54,10 +54,10 @@ func TestExampleOIDCKiali(t *testing.T) {
 	withCookie := alice.Clone()
 	withCookie["Cookie"] = []string{"theme=dark"}
 	e.ask(t, []certExampleCase{
-		{name: "whoever has a token of the issuer's", fields: []string{claims(nil)}, status: 200, want: alice},
+		{name: "a user with a token of the issuer", fields: []string{claims(nil)}, status: 200, want: alice},
 		{name: "from anywhere", from: "127.0.0.2", fields: []string{claims(nil)}, status: 200, want: alice},
 		{
-			name: "and cannot be somebody else", status: 200, want: alice,
+			name: "and cannot be another user", status: 200, want: alice,
 			fields: []string{claims(nil), "Impersonate-User: admin", "Impersonate-Group: system:masters", "X-Remote-User: admin"},
 		},
 		{
@@ -65,12 +65,12 @@ func TestExampleOIDCKiali(t *testing.T) {
 			fields: []string{claims(nil), "Cookie: kiali-token-Kubernetes=x; theme=dark; kiali-token-chunks-Kubernetes=1"},
 			status: 200, want: withCookie,
 		},
-		{name: "nobody without a token", status: 401},
-		{name: "nobody with a token for another application", fields: []string{claims(map[string]any{"aud": "other"})}, status: 401},
-		{name: "nobody with an old one", fields: []string{claims(map[string]any{"exp": time.Now().Add(-time.Hour).Unix()})}, status: 401},
-		{name: "nobody with a password", fields: []string{"Authorization: Basic YWxpY2U6cGFzc3dvcmQ="}, status: 401},
+		{name: "no user without a token", status: 401},
+		{name: "no user with a token for another application", fields: []string{claims(map[string]any{"aud": "other"})}, status: 401},
+		{name: "no user with an old one", fields: []string{claims(map[string]any{"exp": time.Now().Add(-time.Hour).Unix()})}, status: 401},
+		{name: "no user with a password", fields: []string{"Authorization: Basic YWxpY2U6cGFzc3dvcmQ="}, status: 401},
 		{
-			name: "nobody by the fields of a proxy in front", status: 401,
+			name: "no user by the fields of a proxy in front", status: 401,
 			fields: []string{"X-Forwarded-User: alice", "X-Forwarded-Groups: developers"},
 		},
 	})
@@ -80,7 +80,7 @@ func TestExampleOIDCKiali(t *testing.T) {
 	}
 }
 
-// IAP's issuer and keys are Google's: of its keys the test takes its own.
+// The preset names Google's issuer and keys: the test replaces the keys by its own.
 func TestExampleGoogleIAP(t *testing.T) {
 	issuer, api := testissuer.NewBy(t, nil), testreview.New(t)
 	content, err := os.ReadFile("../../examples/google-iap.caddyfile")
@@ -108,18 +108,18 @@ func TestExampleGoogleIAP(t *testing.T) {
 	}
 	alice := impersonatedBy(t, api, email)
 	e.ask(t, []certExampleCase{
-		{name: "whom IAP let in", fields: []string{token(nil)}, status: 200, want: alice},
+		{name: "a user whom IAP let in", fields: []string{token(nil)}, status: 200, want: alice},
 		{
-			name: "and not whom the readable fields name", status: 200, want: alice,
+			name: "and not the user of the readable fields", status: 200, want: alice,
 			fields: []string{token(nil), "X-Goog-Authenticated-User-Email: accounts.google.com:admin@example.com", "Impersonate-User: admin"},
 		},
-		{name: "nobody without a token", fields: []string{"X-Goog-Authenticated-User-Email: accounts.google.com:" + email}, status: 401},
-		{name: "nobody of another organisation", fields: []string{token(map[string]any{"hd": "example.org"})}, status: 401},
-		{name: "nobody of none", fields: []string{token(map[string]any{"hd": nil, "email": "alice@gmail.com"})}, status: 401},
-		{name: "nobody for another backend", fields: []string{token(map[string]any{"aud": "/projects/1/global/backendServices/2"})}, status: 401},
-		{name: "nobody by a token of another issuer", fields: []string{token(map[string]any{"iss": "https://accounts.google.com"})}, status: 401},
+		{name: "no user without a token", fields: []string{"X-Goog-Authenticated-User-Email: accounts.google.com:" + email}, status: 401},
+		{name: "no user of another organisation", fields: []string{token(map[string]any{"hd": "example.org"})}, status: 401},
+		{name: "no user without an organisation", fields: []string{token(map[string]any{"hd": nil, "email": "alice@gmail.com"})}, status: 401},
+		{name: "no user for another backend", fields: []string{token(map[string]any{"aud": "/projects/1/global/backendServices/2"})}, status: 401},
+		{name: "no user by a token of another issuer", fields: []string{token(map[string]any{"iss": "https://accounts.google.com"})}, status: 401},
 	})
-	// the matchers of the two directives mean the same paths
+	// the matchers of the two directives match the same paths
 	for path, status := range map[string]int{"/healthz": 200, "/HEALTHZ": 200, "/a/../healthz": 200, "/healthz/": 401, "/healthz/../a": 401} {
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+e.site+path, nil)
 		if err != nil {
@@ -144,7 +144,7 @@ func TestExampleKubernetesTokens(t *testing.T) {
 	e.ask(t, []certExampleCase{
 		{name: "a service account", fields: []string{"Authorization: Bearer " + ours}, status: 200, want: want},
 		{
-			name: "that cannot be somebody else", status: 200, want: want,
+			name: "a service account cannot be another user", status: 200, want: want,
 			fields: []string{"Authorization: Bearer " + ours, "X-WEBAUTH-USER: admin", "X-WebAuth-Role: Admin"},
 		},
 		{name: "a token for the API server itself", fields: []string{"Authorization: Bearer " + forTheAPIServer}, status: 401},
@@ -177,10 +177,10 @@ func TestExampleMixedTokens(t *testing.T) {
 		{name: "a service account", fields: []string{"Authorization: Bearer " + account, admin}, status: 200, want: own(account)},
 		{name: "a user of the partner's issuer", fields: []string{"Authorization: Bearer " + pauls, admin}, status: 200, want: paul},
 		{
-			name: "a bad token of the cluster's issuer, of which the API server is not asked", status: 401,
+			name: "a bad token of the cluster's issuer, about which the API server is not asked", status: 401,
 			fields: []string{"Authorization: Bearer " + clusters.Token(t, map[string]any{"aud": "other"})},
 		},
-		{name: "a token that nobody knows", fields: []string{"Authorization: Bearer " + testissuer.New(t).Token(t, nil)}, status: 401},
+		{name: "an unknown token", fields: []string{"Authorization: Bearer " + testissuer.New(t).Token(t, nil)}, status: 401},
 		{name: "no token", fields: []string{admin}, status: 401},
 	})
 	if reviews, _ := api.Calls(); len(reviews) != 2 {
