@@ -17,24 +17,24 @@ import (
 
 const headlampReviews = "/clusters/main" + testkube.ReviewPath
 
-// headlampGuard starts Caddy in front of a Headlamp, with whatever the block says.
+// headlampGuard starts Caddy in front of a Headlamp, with block inside kube_identity.
 func headlampGuard(t *testing.T, h *headlamp.Server, block string) *testhandler.Caddy {
 	t.Helper()
 	return testhandler.Start(t, "", fmt.Sprintf("http://:0 {\n kube_identity {\n trusted_proxies static %s\n %s\n }\n reverse_proxy %s\n}\n",
 		testkube.TrustedPeer, block, h.Listener.Addr()))
 }
 
-// headlampMode is one of the two presets, and whom the API server sees by it.
+// headlampMode is one of the two presets, and the user that the API server sees by it.
 type headlampMode struct {
 	block  string
-	fields []string // by which a session of alice's arrives
+	fields []string // in which alice's session arrives
 	user   string
 	groups []string
-	by     string      // who asks in her name, if anybody
-	sent   http.Header // that Headlamp receives
+	by     string      // the account that impersonates her; "" for none
+	sent   http.Header // the header that Headlamp receives
 }
 
-// headlampModes makes them; name is for what they need in the cluster.
+// headlampModes makes both modes; name is for their objects in the cluster.
 func headlampModes(t *testing.T, name string) map[string]headlampMode {
 	t.Helper()
 	issuer := testkube.Server(t).Issuer
@@ -79,7 +79,7 @@ func (m headlampMode) wantSeen(t *testing.T, mark string) {
 			}
 			subject = *event.ImpersonatedUser
 		} else if event.ImpersonatedUser != nil {
-			t.Errorf("somebody was impersonated: %+v", event.ImpersonatedUser)
+			t.Errorf("a user was impersonated: %+v", event.ImpersonatedUser)
 		}
 		if want := append(slices.Clone(m.groups), "system:authenticated"); subject.Username != m.user || !slices.Equal(subject.Groups, want) {
 			t.Errorf("the API server saw %q of %q, want %q of %q", subject.Username, subject.Groups, m.user, want)
@@ -87,7 +87,7 @@ func (m headlampMode) wantSeen(t *testing.T, mark string) {
 	}
 }
 
-// headlampProxied is the whole header that arrives.
+// headlampProxied is the whole header that arrives at Headlamp.
 func headlampProxied(fields http.Header, more ...string) http.Header {
 	header := testhandler.Proxied(testkube.TrustedPeer, fields)
 	header["Host"], header["X-Forwarded-Host"] = []string{"kube.example"}, []string{"kube.example"}

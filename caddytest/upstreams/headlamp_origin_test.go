@@ -15,8 +15,8 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testkube"
 )
 
-// Headlamp checks no origin. What comes in a field of a trusted proxy's is a session, which
-// a browser uses for whatever page asks; what a program writes itself is not.
+// Headlamp checks no origin. A field of a trusted proxy is a browser's session, which the
+// browser sends for any page; a field that a program writes itself is not.
 func TestUpstreamHeadlampOfAnotherOrigin(t *testing.T) {
 	const evil = "Origin: https://evil.example"
 	for preset, mode := range headlampModes(t, "up-headlamp-origin") {
@@ -27,14 +27,14 @@ func TestUpstreamHeadlampOfAnotherOrigin(t *testing.T) {
 				origin []string
 				status int
 			}{
-				"of another origin":          {[]string{evil, "Sec-Fetch-Site: cross-site"}, http.StatusForbidden},
-				"of an old browser":          {[]string{evil}, http.StatusForbidden},
-				"of a sandbox":               {[]string{"Origin: null"}, http.StatusForbidden},
-				"of another port":            {[]string{"Origin: http://kube.example:8080"}, http.StatusForbidden},
-				"of a sibling":               {[]string{"Origin: http://x.kube.example", "Sec-Fetch-Site: same-site"}, http.StatusForbidden},
-				"of two origins":             {[]string{"Origin: http://kube.example", evil}, http.StatusForbidden},
-				"of the page":                {[]string{"Origin: http://kube.example", "Sec-Fetch-Site: same-origin"}, http.StatusCreated},
-				"of a program without a web": {nil, http.StatusCreated},
+				"of another origin": {[]string{evil, "Sec-Fetch-Site: cross-site"}, http.StatusForbidden},
+				"of an old browser": {[]string{evil}, http.StatusForbidden},
+				"of a sandbox":      {[]string{"Origin: null"}, http.StatusForbidden},
+				"of another port":   {[]string{"Origin: http://kube.example:8080"}, http.StatusForbidden},
+				"of a sibling":      {[]string{"Origin: http://x.kube.example", "Sec-Fetch-Site: same-site"}, http.StatusForbidden},
+				"of two origins":    {[]string{"Origin: http://kube.example", evil}, http.StatusForbidden},
+				"of the page":       {[]string{"Origin: http://kube.example", "Sec-Fetch-Site: same-origin"}, http.StatusCreated},
+				"of a program":      {nil, http.StatusCreated},
 			} {
 				t.Run("POST "+what, func(t *testing.T) {
 					answer := headlampReview(t, c, testkube.TrustedPeer, headlampReviews, append(slices.Clone(test.origin), mode.fields...)...)
@@ -58,7 +58,7 @@ func TestUpstreamHeadlampOfAnotherOrigin(t *testing.T) {
 					}
 					_ = conn.Close()
 					_ = response.Body.Close()
-					refused := response.Header.Get("Audit-Id") == "" // the API server forbids it too, alice has no right there
+					refused := response.Header.Get("Audit-Id") == "" // the API server forbids it too: alice has no right to it
 					if refused != (test.status == http.StatusForbidden) {
 						t.Errorf("status %d of Caddy: %v", response.StatusCode, refused)
 					}
@@ -69,7 +69,7 @@ func TestUpstreamHeadlampOfAnotherOrigin(t *testing.T) {
 			}
 		})
 	}
-	t.Run("a program with the user's own token is none", func(t *testing.T) {
+	t.Run("a program with the user's own token is allowed", func(t *testing.T) {
 		mode := headlampModes(t, "up-headlamp-explicit")["headlamp"]
 		h := headlamp.New(t)
 		c := headlampGuard(t, h, mode.block)
@@ -94,8 +94,9 @@ func TestUpstreamHeadlampOfAnotherOrigin(t *testing.T) {
 	})
 }
 
-// Anybody can have Headlamp set its cookie, to any token: it goes neither way.
-func TestUpstreamHeadlampAPlantedCookieIsNotEvenSet(t *testing.T) {
+// Any client can have Headlamp set its cookie to any token, so the cookie is stripped both
+// ways.
+func TestUpstreamHeadlampAPlantedCookieIsNotSet(t *testing.T) {
 	mode := headlampModes(t, "up-headlamp-plant")["headlamp"]
 	h := headlamp.New(t)
 	c := headlampGuard(t, h, mode.block)
@@ -107,9 +108,9 @@ func TestUpstreamHeadlampAPlantedCookieIsNotEvenSet(t *testing.T) {
 	if n := len(h.Take()); n != 1 {
 		t.Errorf("%d requests", n)
 	}
-	nobody := testkube.Send(t, c.Dial(t, testkube.UntrustedPeer), "POST /clusters/main/set-token?token=stolen", []string{"Content-Length: 0"}, "")
-	if nobody.Status != http.StatusUnauthorized {
-		t.Errorf("without a login: status %d", nobody.Status)
+	refused := testkube.Send(t, c.Dial(t, testkube.UntrustedPeer), "POST /clusters/main/set-token?token=stolen", []string{"Content-Length: 0"}, "")
+	if refused.Status != http.StatusUnauthorized {
+		t.Errorf("without a login: status %d", refused.Status)
 	}
 	h.WantNothing(t)
 }

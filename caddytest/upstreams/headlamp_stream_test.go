@@ -54,7 +54,7 @@ func TestUpstreamHeadlampWatches(t *testing.T) {
 				t.Fatalf("status %d", response.StatusCode)
 			}
 			events := json.NewDecoder(response.Body)
-			for _, name := range []string{"first", "second"} { // each while the answer goes on
+			for _, name := range []string{"first", "second"} { // each while the answer continues
 				testkube.ConfigMap(t, namespace, name)
 				var event testkube.Event
 				if err := events.Decode(&event); err != nil || event.Object.Metadata.Name != name {

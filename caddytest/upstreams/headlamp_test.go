@@ -26,14 +26,14 @@ func TestUpstreamHeadlampPlainRequests(t *testing.T) {
 			admin := testkube.AdminToken(t)
 			config := base64.StdEncoding.EncodeToString([]byte(h.Other.URL))
 			for what, hostile := range map[string][]string{
-				"a good client":                nil,
-				"impersonation":                {"Impersonate-User: root", "Impersonate-Group: system:masters", "Impersonate-Uid: 0", "Impersonate-Extra-A: b"},
-				"a planted cookie":             {"Cookie: headlamp-auth-main.0=" + admin + "; headlamp-auth-main.1=x"},
-				"a server of the client's own": {"KUBECONFIG: " + config, "X-HEADLAMP-USER-ID: u"},
-				"in another spelling":          {"kubeconfig: " + config, "x_headlamp_user_id: u", "proxy_to: " + h.Other.URL},
-				"another target":               {"Proxy-To: " + h.Other.URL, "Forward-To: " + h.Other.URL},
-				"a front proxy":                {"X-Remote-User: root", "X-Forwarded-Group: system:masters", "X-Forwarded-Access-Token: " + admin},
-				"a subprotocol":                {"Sec-WebSocket-Protocol: " + testhandler.BearerSubprotocol(admin)},
+				"a good client":           nil,
+				"impersonation":           {"Impersonate-User: root", "Impersonate-Group: system:masters", "Impersonate-Uid: 0", "Impersonate-Extra-A: b"},
+				"a planted cookie":        {"Cookie: headlamp-auth-main.0=" + admin + "; headlamp-auth-main.1=x"},
+				"the client's own server": {"KUBECONFIG: " + config, "X-HEADLAMP-USER-ID: u"},
+				"in another spelling":     {"kubeconfig: " + config, "x_headlamp_user_id: u", "proxy_to: " + h.Other.URL},
+				"another target":          {"Proxy-To: " + h.Other.URL, "Forward-To: " + h.Other.URL},
+				"a front proxy":           {"X-Remote-User: root", "X-Forwarded-Group: system:masters", "X-Forwarded-Access-Token: " + admin},
+				"a subprotocol":           {"Sec-WebSocket-Protocol: " + testhandler.BearerSubprotocol(admin)},
 			} {
 				t.Run(what, func(t *testing.T) {
 					mark := rand.Text()
@@ -51,8 +51,8 @@ func TestUpstreamHeadlampPlainRequests(t *testing.T) {
 	}
 }
 
-// That the stand-in obeys what the presets take off.
-func TestUpstreamHeadlampAloneObeysEverybody(t *testing.T) {
+// The stand-in obeys the fields that the presets strip.
+func TestUpstreamHeadlampAloneObeysEveryClient(t *testing.T) {
 	h := headlamp.New(t)
 	admin := testkube.AdminToken(t)
 	config := base64.StdEncoding.EncodeToString([]byte(h.Other.URL))
@@ -89,7 +89,7 @@ func TestUpstreamHeadlampAloneObeysEverybody(t *testing.T) {
 	}
 }
 
-// The session's token and another: which one wins must not be left to chance.
+// The session's token and another one: one must always win, and never by chance.
 func TestUpstreamHeadlampTwoTokens(t *testing.T) {
 	mode := headlampModes(t, "up-headlamp-two")["headlamp"]
 	h := headlamp.New(t)
@@ -134,8 +134,8 @@ func TestUpstreamHeadlampTheTopBar(t *testing.T) {
 	}
 }
 
-// Helm reads Authorization alone. With impersonation it is the account of the proxy, which
-// for that reason may do nothing else.
+// Helm reads Authorization alone. With impersonation that is the proxy's account, which for
+// that reason may do nothing else.
 func TestUpstreamHeadlampHelm(t *testing.T) {
 	for preset, mode := range headlampModes(t, "up-headlamp-helm") {
 		t.Run(preset, func(t *testing.T) {
@@ -153,9 +153,9 @@ func TestUpstreamHeadlampHelm(t *testing.T) {
 	}
 }
 
-// What Headlamp would read otherwise than it was meant goes nowhere: it hands a token on with
-// whatever stands before it, reads one line of two, and splits groups at commas.
-func TestUpstreamHeadlampWhatItWouldMisread(t *testing.T) {
+// Requests that Headlamp would misread are refused: it forwards a token with any prefix,
+// reads one line of two, and splits groups at commas.
+func TestUpstreamHeadlampRequestsThatItWouldMisread(t *testing.T) {
 	modes := headlampModes(t, "up-headlamp-misread")
 	issuer := testkube.Server(t).Issuer
 	token := testkube.Sign(t, issuer, nil)

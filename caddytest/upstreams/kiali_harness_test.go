@@ -44,7 +44,7 @@ subjects:
 %[2]s`, name, subjects.String()))
 }
 
-// kialiGuard starts Caddy in front of a Kiali, with whatever the block says.
+// kialiGuard starts Caddy in front of a Kiali, with block inside kube_identity.
 func kialiGuard(t *testing.T, k *kiali.Server, block string) *guarded {
 	t.Helper()
 	return guard(t, "", kialiSite(k, block))
@@ -66,7 +66,7 @@ func kialiUser(user string, more ...string) []string {
 	return append([]string{"X-Forwarded-User: " + user, "X-Forwarded-Groups: developers,ops"}, more...)
 }
 
-// kialiGets gets the list of namespaces, and returns the mark by which the audit log has it.
+// kialiGets gets the list of namespaces, and returns the request's mark in the audit log.
 func (g *guarded) kialiGets(t *testing.T, fields ...string) (testhandler.Reply, testkube.Answer) {
 	t.Helper()
 	mark := rand.Text()

@@ -17,7 +17,7 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testkube"
 )
 
-// The cookies hold the token of the proxy's account. Without the preset they reach the
+// The cookies contain the token of the proxy's account. Without the preset they reach the
 // browser, which shows that this Kiali sets them.
 func TestUpstreamKialiTokenCookiesNeverReachTheBrowser(t *testing.T) {
 	const name = "up-kiali-cookies"
@@ -40,7 +40,7 @@ func TestUpstreamKialiTokenCookiesNeverReachTheBrowser(t *testing.T) {
 				t.Fatalf("status %d, %s", got.Status, got.Text)
 			}
 			if !slices.Equal(k.Cookies, []string{token}) {
-				t.Error("Kiali has put no token into a cookie, so this shows nothing")
+				t.Error("Kiali has put no token into a cookie, so this test shows nothing")
 			}
 			lines := got.Header["Set-Cookie"]
 			if leaked := strings.Contains(strings.Join(lines, "\n"), "kiali-token"); leaked != test.leaks {
@@ -53,8 +53,8 @@ func TestUpstreamKialiTokenCookiesNeverReachTheBrowser(t *testing.T) {
 	}
 }
 
-// A refusal of Kiali's own clears its cookies: that goes as well. So does a cookie of a
-// Kiali with another key, which it would answer with 500.
+// A refusal by Kiali itself clears its cookies: these fields are stripped as well. So is a
+// cookie of a Kiali with another key, to which it would answer 500.
 func TestUpstreamKialiTokenCookiesNeverReachKiali(t *testing.T) {
 	const name, user = "up-kiali-sent", "kiali-nils"
 	token := testkube.Account(t, name, nil)
@@ -117,7 +117,7 @@ func TestUpstreamKialiExpiredSessionsGet401OfCaddy(t *testing.T) {
 		"a live session":                       {"GET /kiali/api/status", []string{"X-Forwarded-Id-Token: " + live}, 200},
 		"and the Basic of an old page":         {"POST /kiali/api/authenticate", []string{"X-Forwarded-Id-Token: " + live, "Authorization: Basic Og=="}, 200},
 		"an expired session":                   {"GET /kiali/api/status", []string{"X-Forwarded-Id-Token: " + dead, "Sec-Fetch-Mode: cors"}, 401},
-		"of a browser that says no mode":       {"GET /kiali/api/status", []string{"X-Forwarded-Id-Token: " + dead, "Kiali-UI: true"}, 401},
+		"of a browser without a mode":          {"GET /kiali/api/status", []string{"X-Forwarded-Id-Token: " + dead, "Kiali-UI: true"}, 401},
 		"of the first request of the page":     {"POST /kiali/api/authenticate", []string{"X-Forwarded-Id-Token: " + dead, "Sec-Fetch-Mode: cors"}, 401},
 		"of a navigation":                      {"GET /kiali/console/overview", []string{"X-Forwarded-Id-Token: " + dead, page, "Accept: text/html"}, 302},
 		"no session":                           {"GET /kiali/api/namespaces", []string{"Sec-Fetch-Mode: cors", "Accept: text/html"}, 401},

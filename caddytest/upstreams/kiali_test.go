@@ -62,7 +62,7 @@ func TestUpstreamKialiActsAsTheUser(t *testing.T) {
 			}
 			audit.WantImpersonated(t, account, user, "developers", "ops")
 
-			mark := rand.Text() // what the user may not do is the API server's to say: Kiali makes 500 of it
+			mark := rand.Text() // the API server decides what the user may do: Kiali answers 500 to its refusal
 			if got := g.Send(t, testhandler.TrustedPeer, "PATCH /kiali/api/namespaces/default?mark="+mark+" HTTP/1.1",
 				kialiUser(user, "Content-Length: 0"), ""); got.Status != http.StatusInternalServerError || !strings.Contains(got.Text, "kiali-kim") {
 				t.Errorf("patching: status %d, %s", got.Status, got.Text)
@@ -128,7 +128,7 @@ func TestUpstreamKialiMakesOneClientForAUser(t *testing.T) {
 	}
 }
 
-func TestUpstreamKialiAClientsOwnFieldsAreWithoutEffect(t *testing.T) {
+func TestUpstreamKialiAClientsOwnFieldsHaveNoEffect(t *testing.T) {
 	const name, user = "up-kiali-hostile", "kiali-hana"
 	token, admin := testkube.Account(t, name, nil), testkube.AdminToken(t)
 	k := kiali.New(t)
@@ -147,9 +147,9 @@ func TestUpstreamKialiAClientsOwnFieldsAreWithoutEffect(t *testing.T) {
 	k.WantOnly(t, "GET /kiali/api/namespaces?mark="+audit.Mark, testhandler.Proxied(testhandler.TrustedPeer, want))
 	audit.WantImpersonated(t, "system:serviceaccount:"+name+":"+name, user, "developers", "ops")
 
-	// the token goes nowhere without a user: Kiali would act as the account itself
+	// the token is not sent without a user: Kiali would act as the account itself
 	for what, fields := range map[string][]string{
-		"nobody": hostile, "an empty user": append([]string{"X-Forwarded-User:"}, hostile...),
+		"no user": hostile, "an empty user": append([]string{"X-Forwarded-User:"}, hostile...),
 		"groups alone": append([]string{"X-Forwarded-Groups: developers"}, hostile...),
 	} {
 		t.Run(what, func(t *testing.T) {
@@ -190,7 +190,7 @@ func TestUpstreamKialiAStreamIsNotHeldBack(t *testing.T) {
 	}
 	lines := bufio.NewReader(response.Body)
 	for _, event := range []string{"data: one\n", "data: two\n"} {
-		line, err := lines.ReadString('\n') // before the next is let go: it would wait for ever
+		line, err := lines.ReadString('\n') // before the next one is sent: this would wait for ever
 		if err != nil || line != event {
 			t.Fatalf("%q, %v, want %q", line, err, event)
 		}

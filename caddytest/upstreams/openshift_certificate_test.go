@@ -18,7 +18,7 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testpki"
 )
 
-// The name alone is nothing: it is the certificate of Caddy's that makes it one.
+// The name in a field counts only together with Caddy's certificate.
 func TestUpstreamOpenShiftBelievesTheCertificateOnly(t *testing.T) {
 	p := newOAuth(t)
 	other := testpki.NewCA(t, nil, "proxy ca", nil)
@@ -48,7 +48,7 @@ func TestUpstreamOpenShiftBelievesTheCertificateOnly(t *testing.T) {
 	}
 }
 
-// The other side: this Caddy does with such a proxy what the OAuth server does.
+// The other side: this Caddy treats such a proxy as the OAuth server does.
 func TestUpstreamOpenShiftATrustedProxyByItsCertificate(t *testing.T) {
 	root, proxies, other := testpki.NewCA(t, nil, "root", nil), testpki.NewCA(t, nil, "proxy ca", nil), testpki.NewCA(t, nil, "proxy ca", nil)
 	mid := testpki.NewCA(t, proxies, "between", nil)
@@ -71,11 +71,11 @@ func TestUpstreamOpenShiftATrustedProxyByItsCertificate(t *testing.T) {
 	}
 	s.Run(t, []testhandler.TLSExchange{
 		{Name: "the proxy", At: "x", Chain: []*testpki.Pair{good}, Fields: fields, Status: 200, Want: want},
-		{Name: "with what is between", At: "x", Chain: []*testpki.Pair{deep, mid}, Fields: fields, Status: 200, Want: want},
+		{Name: "with the intermediate", At: "x", Chain: []*testpki.Pair{deep, mid}, Fields: fields, Status: 200, Want: want},
 		{Name: "groups are not part of it", At: "x", Chain: []*testpki.Pair{good}, Fields: testhandler.With(fields, "X-Remote-Group: ops", "X-Remote-Uid: 1"), Status: 200, Want: want},
 		{Name: "two users", At: "x", Chain: []*testpki.Pair{good}, Fields: testhandler.With(fields, "X-Remote-User: bob"), Status: 400, Reason: "…"},
 		{Name: "no user", At: "x", Chain: []*testpki.Pair{good}, Fields: fields[1:], Status: 401, Reason: "no credential"},
-		{Name: "from an address that is none of a proxy's", At: "both", Chain: []*testpki.Pair{good}, Fields: fields, Status: 401, Reason: strings.TrimSuffix(dropped, ": ")},
+		{Name: "from an address that is not a proxy's", At: "both", Chain: []*testpki.Pair{good}, Fields: fields, Status: 401, Reason: strings.TrimSuffix(dropped, ": ")},
 		no("no certificate", dropped+"the peer has no TLS client certificate"),
 		no("another CA of the same name", verify, other.Leaf(t, testpki.Named(testpki.CommonName, "auth-proxy"))),
 		no("its own CA", verify, testpki.Sign(t, nil, testpki.LeafKey(t), testpki.Named(testpki.CommonName, "auth-proxy"))),
@@ -86,12 +86,12 @@ func TestUpstreamOpenShiftATrustedProxyByItsCertificate(t *testing.T) {
 		no("the name as a DNS name only", dropped+"…", proxies.Leaf(t, func(c *x509.Certificate) { c.DNSNames = []string{"auth-proxy"} })),
 		no("expired", verify, proxies.Leaf(t, expiredAs("auth-proxy"))),
 		no("for servers only", verify, proxies.Leaf(t, forServers("auth-proxy"))),
-		no("without what is between", verify, deep),
+		no("without the intermediate", verify, deep),
 		no("a good one that is not its own", verify, other.Leaf(t, testpki.Named(testpki.CommonName, "auth-proxy")), good),
 	})
 }
 
-// A certificate is judged for each request, and not once for a connection that stays open.
+// A certificate is verified for each request, and not once for a connection that stays open.
 func TestUpstreamOpenShiftACertificateThatExpiresOnAnOpenConnection(t *testing.T) {
 	root, proxies := testpki.NewCA(t, nil, "root", nil), testpki.NewCA(t, nil, "proxy ca", nil)
 	s := testhandler.GuardTLS(t, root, "mode request", "\tkube_identity {\n\t\ttrusted_proxy_cert {\n\t\t\ttrust_pool file "+testpki.PEMFile(t, proxies)+

@@ -57,7 +57,7 @@ const (
 	oauthCSRF     = "@forged not header_regexp X-Csrf-Token .\n error @forged 403\n"
 )
 
-// guard starts Caddy with the sites, and tells the OAuth server of it.
+// guard starts Caddy with the sites, and gives the OAuth server its address.
 func (p *oauthPKI) guard(t *testing.T, sites ...string) *guarded {
 	t.Helper()
 	g := guard(t, "servers {\nmax_header_size 64KB\n}", "http://:0 {\n"+strings.Join(sites, "")+"}\n")
@@ -65,7 +65,7 @@ func (p *oauthPKI) guard(t *testing.T, sites ...string) *guarded {
 	return g
 }
 
-// asks asks the OAuth server itself, as a client does first.
+// asks sends a request to the OAuth server itself, as a client does first.
 func (p *oauthPKI) asks(t *testing.T, client string, certificate *testpki.Pair, header http.Header) (status int, location string) {
 	t.Helper()
 	roots := x509.NewCertPool()
@@ -90,7 +90,7 @@ func (p *oauthPKI) asks(t *testing.T, client string, certificate *testpki.Pair, 
 	return response.StatusCode, response.Header.Get("Location")
 }
 
-// follow asks Caddy where a redirect goes.
+// follow sends Caddy the request of a redirect.
 func (g *guarded) follow(t *testing.T, location string, fields ...string) testhandler.Reply {
 	t.Helper()
 	path, found := strings.CutPrefix(location, "http://"+testhandler.SiteHost)

@@ -73,9 +73,9 @@ func TestUpstreamOpenShiftOcFollowsTheChallenge(t *testing.T) {
 	}))
 }
 
-// Caddy's own login and challenge, for who comes to it as nobody: they follow the words of
+// Caddy's own login and challenge, for clients without a user: they use the syntax of
 // loginURL and challengeURL.
-func TestUpstreamOpenShiftNobodyIsSentOn(t *testing.T) {
+func TestUpstreamOpenShiftAClientWithoutAUserIsRedirected(t *testing.T) {
 	p := newOAuth(t)
 	block := testkube.Forwarded + "login https://sso.example/sso/authorize?then=${url}&${query}\nchallenge https://sso.example/challenge?${query}&at=${server-relative-url}\n"
 	g := p.guard(t, p.at(t, "login-proxy", "", block, p.proxy))
@@ -95,7 +95,7 @@ func TestUpstreamOpenShiftNobodyIsSentOn(t *testing.T) {
 		"oc with an empty token": {[]string{"X-CSRF-Token:"}, ""},
 		"a page's own request":   {[]string{"X-CSRF-Token: 1", "Sec-Fetch-Mode: cors"}, ""},
 		"curl":                   {nil, ""},
-		"a browser that says it is somebody": {
+		"a browser that claims to be a user": {
 			[]string{"Sec-Fetch-Mode: navigate", "X-Remote-User: root"},
 			"https://sso.example/sso/authorize?then=" + url.QueryEscape("http://"+testhandler.SiteHost+path) + "&" + query,
 		},
@@ -121,8 +121,8 @@ func TestUpstreamOpenShiftNobodyIsSentOn(t *testing.T) {
 	})
 }
 
-// Whoever names the user: each identity goes to the same fields, and nothing of the client's
-// own goes with it.
+// From every source, each identity goes to the same fields, and no field of the client's own
+// is added.
 func TestUpstreamOpenShiftWhereTheUserComesFrom(t *testing.T) {
 	p := newOAuth(t)
 	users := testpki.NewCA(t, nil, "users", nil)
@@ -181,9 +181,9 @@ func TestUpstreamOpenShiftWhereTheUserComesFrom(t *testing.T) {
 	}
 }
 
-// The other listed field, SSO-User, is one that this Caddy does not write: the OAuth server
-// reads it first. The built-in list has no such name, and strip_headers takes it off.
-func TestUpstreamOpenShiftAFieldOfTheOperatorsOwn(t *testing.T) {
+// Caddy does not write the other listed field, SSO-User, which the OAuth server reads first.
+// The built-in list has no such name, so strip_headers strips it.
+func TestUpstreamOpenShiftAFieldThatTheOperatorStrips(t *testing.T) {
 	p := newOAuth(t)
 	g := p.guard(t, p.at(t, "login-proxy", oauthPassword, oauthByName+"strip_headers SSO-User\n", p.proxy))
 	got := g.Send(t, testhandler.TrustedPeer, "GET /login-proxy/oauth/authorize?"+openshift.Query("x")+" HTTP/1.1", []string{oauthBasic, "SSO-User: root", "sso_user: root"}, "")
@@ -193,8 +193,8 @@ func TestUpstreamOpenShiftAFieldOfTheOperatorsOwn(t *testing.T) {
 	p.WantOnly(t, "GET /oauth/authorize?"+openshift.Query("x"), p.received(http.Header{"X-Remote-User": {"alice"}}))
 }
 
-// What OpenShift could not name a user goes nowhere. That it would say 500 to them is in the
-// stand-in, which is asked directly.
+// A name that OpenShift's users cannot have is refused. The stand-in, asked directly, shows
+// that OpenShift would answer 500 to it.
 func TestUpstreamOpenShiftNamesThatNoUserCanHave(t *testing.T) {
 	p := newOAuth(t)
 	g := p.guard(t, p.at(t, "login-proxy", "", testkube.Forwarded, p.proxy))
@@ -212,7 +212,7 @@ func TestUpstreamOpenShiftNamesThatNoUserCanHave(t *testing.T) {
 			}
 			status, _ := p.asks(t, "x", p.proxy, http.Header{"X-Remote-User": {name}})
 			if status != http.StatusInternalServerError && !strings.HasPrefix(name, "b64:") {
-				t.Errorf("the stand-in takes it: %d", status)
+				t.Errorf("the stand-in accepts it: %d", status)
 			}
 			p.Take()
 		})

@@ -1,7 +1,6 @@
 // Copyright 2026 The caddy-kube-identity authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package headlamp is a stand-in for Headlamp.
 package headlamp
 
 import (
@@ -20,7 +19,7 @@ import (
 )
 
 // Server is Headlamp with -proxy-auth, -enable-helm and -enable-dynamic-clusters, in front
-// of the API server, which it has no credentials of its own for.
+// of the API server, for which it has no credentials of its own.
 type Server struct {
 	*httptest.Server
 	testhandler.Recorder
@@ -43,7 +42,7 @@ func New(tb testing.TB) *Server {
 	h.Other = httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { h.Elsewhere.Record(r) }))
 	tb.Cleanup(h.Other.Close)
 	mux := http.NewServeMux()
-	mux.HandleFunc("POST /clusters/{cluster}/set-token", func(w http.ResponseWriter, r *http.Request) { // without any login
+	mux.HandleFunc("POST /clusters/{cluster}/set-token", func(w http.ResponseWriter, r *http.Request) { // needs no login
 		http.SetCookie(w, &http.Cookie{Name: "headlamp-auth-main.0", Value: r.FormValue("token"), Path: "/clusters/main"})
 		http.SetCookie(w, &http.Cookie{Name: "lang", Value: "en"})
 	})
@@ -58,7 +57,7 @@ func New(tb testing.TB) *Server {
 	return h
 }
 
-// me is the name in the top bar.
+// me answers with the name in the top bar.
 func (*Server) me(w http.ResponseWriter, r *http.Request) {
 	user := r.Header.Get("X-Forwarded-User")
 	if user == "" {
@@ -74,7 +73,7 @@ func (*Server) me(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(map[string]any{"username": user, "groups": groups, "email": r.Header.Get("X-Forwarded-Email")})
 }
 
-// cookie is the token that a client has planted.
+// cookie returns the token that a client has planted.
 func (*Server) cookie(r *http.Request) string {
 	if cookie, err := r.Cookie("headlamp-auth-main.0"); err == nil && cookie.Value != "" {
 		return "Bearer " + cookie.Value
@@ -82,8 +81,8 @@ func (*Server) cookie(r *http.Request) string {
 	return ""
 }
 
-// rewrite makes the request to the API server: the field of the proxy wins over the cookie,
-// that over Authorization, and that over the subprotocol.
+// rewrite makes the request to the API server: the proxy's field wins over the cookie, the
+// cookie over Authorization, and Authorization over the subprotocol.
 func (h *Server) rewrite(r *httputil.ProxyRequest) {
 	target := h.api
 	if config := r.In.Header.Get("Kubeconfig"); config != "" {
@@ -115,7 +114,7 @@ func (h *Server) rewrite(r *httputil.ProxyRequest) {
 	}
 }
 
-// helm has a client of its own, from the token alone: Authorization, or the cookie.
+// helm uses a client of its own, with the token from Authorization or the cookie.
 func (h *Server) helm(w http.ResponseWriter, r *http.Request) {
 	authorization := r.Header.Get("Authorization")
 	if authorization == "" {

@@ -1,7 +1,6 @@
 // Copyright 2026 The caddy-kube-identity authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package kiali is a stand-in for Kiali.
 package kiali
 
 import (
@@ -30,17 +29,17 @@ type Server struct {
 	testhandler.Recorder
 
 	API  *apiserver.Server
-	More chan struct{} // lets the chat go on
+	More chan struct{} // lets the chat continue
 
 	transport *http.Transport
 	key       cipher.AEAD // login_token.signing_key
 
 	clientsMu sync.Mutex
 	clients   map[string]*client
-	Cookies   []string // the tokens that it has put into cookies
+	Cookies   []string // the tokens that Kiali has put into cookies
 }
 
-// client is a client of client-go's, of which Kiali keeps one for each identity.
+// client is a client-go client; Kiali keeps one for each identity.
 type client struct {
 	token, user string
 	groups      []string
@@ -95,7 +94,8 @@ func bearerToken(r *http.Request) string {
 	return strings.TrimPrefix(authorization, "Bearer ")
 }
 
-// client returns the client of who asks: one for each token, user, groups in order, and extra.
+// client returns the client for a request: one for each token, user, groups in order, and
+// extra.
 func (k *Server) client(r *http.Request) *client {
 	c := &client{token: bearerToken(r), extra: map[string][]string{}}
 	if c.token == "" {
@@ -155,7 +155,7 @@ func (k *Server) do(ctx context.Context, c *client, method, path, body string) (
 	return response.StatusCode, answer, err
 }
 
-// namespaces is the list of those that the user may see; being forbidden is an empty list.
+// namespaces lists those that the user may see; if that is forbidden, the list is empty.
 func (k *Server) namespaces(w http.ResponseWriter, r *http.Request, c *client) {
 	status, body, err := k.do(r.Context(), c, http.MethodGet, "/api/v1/namespaces?mark="+url.QueryEscape(r.FormValue("mark")), "")
 	var list struct {
@@ -176,7 +176,7 @@ func (k *Server) namespaces(w http.ResponseWriter, r *http.Request, c *client) {
 	respond(w, http.StatusOK, names)
 }
 
-// patch answers 500 with whatever the API server refuses.
+// patch answers 500 with the API server's refusal.
 func (k *Server) patch(w http.ResponseWriter, r *http.Request, c *client) {
 	path := "/api/v1/namespaces/" + r.PathValue("name") + "?mark=" + url.QueryEscape(r.FormValue("mark"))
 	status, body, err := k.do(r.Context(), c, http.MethodPatch, path, `{"metadata":{"labels":{"a":"b"}}}`)
@@ -187,7 +187,7 @@ func (k *Server) patch(w http.ResponseWriter, r *http.Request, c *client) {
 	respond(w, http.StatusOK, "patched")
 }
 
-// chat is its only stream: the second event comes when the test says so.
+// chat is the only stream: the second event comes when the test says so.
 func (k *Server) chat(w http.ResponseWriter, r *http.Request, _ *client) {
 	w.Header().Set("Content-Type", "text/event-stream")
 	http.SetCookie(w, &http.Cookie{Name: "kiali-token-Kubernetes", Value: "leak"})

@@ -1,7 +1,6 @@
 // Copyright 2026 The caddy-kube-identity authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package openshift is a stand-in for OpenShift's OAuth server.
 package openshift
 
 import (
@@ -24,7 +23,7 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testpki"
 )
 
-// User is what the OAuth server knows of who has logged in.
+// User is a logged-in user as the OAuth server knows it.
 type User struct{ Name, Preferred, Display, Email string }
 
 // Server is OpenShift's OAuth server with an identity provider RequestHeader
@@ -74,7 +73,7 @@ func New(tb testing.TB, ca, proxies *testpki.Pair) *Server {
 	return o
 }
 
-// first is the first of the fields whose first line is not empty.
+// first returns the first of the fields whose first line is not empty.
 func (*Server) first(header http.Header, names ...string) string {
 	for _, name := range names {
 		if value := header.Get(name); value != "" {
@@ -84,7 +83,7 @@ func (*Server) first(header http.Header, names ...string) string {
 	return ""
 }
 
-// proxy judges the certificate of the proxy. No certificate is no opinion.
+// proxy verifies the certificate of the proxy. Without a certificate it has no opinion.
 func (o *Server) proxy(r *http.Request) (opinion bool, err error) {
 	chain := r.TLS.PeerCertificates
 	if len(chain) == 0 {
@@ -145,7 +144,7 @@ func (o *Server) authorize(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusFound)
 }
 
-// User is who got a code, if a redirect is to the callback with one.
+// User returns the user who got a code, if the redirect is to the callback with one.
 func (o *Server) User(tb testing.TB, location string) User {
 	tb.Helper()
 	parsed, err := url.Parse(location)
@@ -168,7 +167,7 @@ func (o *Server) Wants(login, challenge string) {
 	o.login, o.challenge = login, challenge
 }
 
-// Query is what a client asks with.
+// Query is the query of a client's request.
 func Query(client string) string {
 	return "client_id=" + client + "&redirect_uri=" + url.QueryEscape(Callback) + "&response_type=code&state=a+b%26c"
 }
