@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// apiServer is a stub that knows some tokens, and remembers when it was asked.
+// apiServer is a stub that knows some tokens, and records when it was asked.
 type apiServer struct {
 	mu    sync.Mutex
 	users map[string]string // by token
@@ -40,7 +40,7 @@ current-context: bench
 	return api, os.WriteFile(filepath.Join(dir, "kubeconfig"), []byte(kubeconfig), 0o600)
 }
 
-// add makes a token good.
+// add makes a token valid for a user.
 func (a *apiServer) add(token, user string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -76,7 +76,7 @@ func (a *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// between returns when it was asked from one time to another.
+// between returns the times in a span at which the API server was asked.
 func (a *apiServer) between(from, to time.Time) []time.Time {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -20,15 +20,15 @@ type client struct {
 }
 
 func dial(addr string) (*client, error) {
-	conn, err := net.DialTimeout("tcp", addr, 5*time.Second) //nolint:noctx // ends with the block
+	conn, err := net.DialTimeout("tcp", addr, 5*time.Second) //nolint:noctx // closed with the block
 	if err != nil {
 		return nil, err
 	}
 	return &client{conn, bufio.NewReader(conn)}, nil
 }
 
-// do sends a request and reads its answer to the end: the status, and whom the upstream
-// took the request for.
+// do sends a request and reads its answer to the end: the status, and the user that the
+// upstream saw.
 func (c *client) do(request string) (status int, user string, err error) {
 	if _, err := io.WriteString(c.conn, request); err != nil {
 		return 0, "", err

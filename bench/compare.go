@@ -13,7 +13,7 @@ import (
 // measure starts the two servers and compares them.
 func measure(ctx context.Context, o options, dir string) error {
 	if o.pairs < 11 {
-		return errors.New("fewer than 11 pairs say nothing on a shared machine")
+		return errors.New("fewer than 11 pairs prove nothing on a shared machine")
 	}
 	s, err := newScenario(ctx, o, dir)
 	if err != nil {
@@ -47,8 +47,8 @@ func measure(ctx context.Context, o options, dir string) error {
 	return nil
 }
 
-// compare runs the blocks in turn, the order within a pair changing from pair to pair,
-// so that a drift of the machine's speed falls on both.
+// compare runs the blocks in turn. The order within a pair changes from pair to pair, so
+// that a drift of the machine's speed affects both.
 func compare(o options, request string, other, bare *server) error {
 	for _, s := range []*server{bare, other} { // warm-up, not counted
 		if _, err := s.block(o, request); err != nil {
@@ -84,7 +84,7 @@ func compare(o options, request string, other, bare *server) error {
 	return nil
 }
 
-// quantile interpolates between the two nearest values; of none it is 0.
+// quantile interpolates between the two nearest values; without values it is 0.
 func quantile(values []float64, q float64) float64 {
 	if len(values) == 0 {
 		return 0

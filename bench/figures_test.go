@@ -39,7 +39,7 @@ func TestFiguresTellWhichLimitIsBroken(t *testing.T) {
 		},
 		"a user has an error":         {func(f *figures) { f.users.wrong["answer 503"] = 2 }, "good users had 2 errors"},
 		"users did nothing":           {func(f *figures) { f.users.took = nil }, "good users made no request"},
-		"a bad token gets through":    {func(f *figures) { f.answers.others.Add(1) }, "1 bad tokens got something else"},
+		"a bad token gets through":    {func(f *figures) { f.answers.others.Add(1) }, "1 bad tokens got an answer other"},
 		"bad tokens get 401 and 503":  {func(f *figures) { f.answers.unauthorized.Add(1); f.answers.unavailable.Add(1) }, ""},
 		"memory that does not shrink": {func(f *figures) { f.after = f.peak }, ""},
 	} {
@@ -57,7 +57,7 @@ func TestFiguresTellWhichLimitIsBroken(t *testing.T) {
 	}
 }
 
-// steadily makes n times.
+// steadily returns n times at an interval.
 func steadily(n int, interval time.Duration) []time.Time {
 	times := make([]time.Time, n)
 	for i := range times {
@@ -96,8 +96,8 @@ func TestQuantileInterpolates(t *testing.T) {
 	}
 }
 
-// What is measured is only worth something if bad tokens are bad for the reason that is
-// meant: another signature, of the right size.
+// The measurement means something only if bad tokens are bad for the intended reason:
+// another signature, of the right size.
 func TestForgedTokensDifferFromGoodOnesInTheSignatureAlone(t *testing.T) {
 	issuer := newIssuer()
 	good := issuer.token("alice")

@@ -14,21 +14,21 @@ import (
 	"time"
 )
 
-// calm is how long the users are alone before the flood and after it: longer than a
-// verdict is kept.
+// calm is how long the users are alone before and after the flood: longer than a verdict is
+// kept.
 const calm = 15 * time.Second
 
-// flood is a run of bad tokens, beside users with good ones who were there before. Half
-// of the bad ones are JWTs of an issuer that is known, with a signature that is not its
-// own; half are opaque, and go to the API server.
+// flood is a run of bad tokens, beside users with good ones who were there before. Half of
+// the bad ones are JWTs of a configured issuer with a wrong signature; half are opaque, and
+// are reviewed by the API server.
 type flood struct {
 	bad         int
 	connections int
 	log         string        // stderr, file or discard
-	qps         int           // what options say
+	qps         int           // the qps in options
 	options     string        // of token_review
 	calm        time.Duration // before and after
-	refer       bool          // to a caddy without the plugin
+	refer       bool          // compare with a caddy without the plugin
 }
 
 // run floods one caddy, a process of its own.
@@ -62,9 +62,9 @@ func (f *flood) run(ctx context.Context, dir, binary string) (*figures, error) {
 	return found, err
 }
 
-// growthWithout returns by how much the memory of a caddy without the plugin grows when as many
-// requests as the flood has connections wait for its upstream: what they cost, whoever
-// they are.
+// growthWithout returns by how much the memory of a caddy without the plugin grows when as
+// many requests as the flood has connections wait for its upstream: the cost of the requests
+// themselves, without any authentication.
 func (f *flood) growthWithout(ctx context.Context, dir, binary string) (int64, error) {
 	upstream, err := startUpstream(ctx, 2*time.Second)
 	if err != nil {
@@ -121,7 +121,7 @@ func (f *flood) start(ctx context.Context, dir, binary string) (*server, error) 
 	return startCaddy(ctx, dir, binary, c)
 }
 
-// measure has the flood come and go.
+// measure runs the flood between two calm times.
 func (f *flood) measure(caddy *server, issuer *issuer, api *apiServer) (*figures, error) {
 	good := issuer.token("mallory")
 	found := &figures{flood: f}
@@ -156,7 +156,7 @@ func (f *flood) measure(caddy *server, issuer *issuer, api *apiServer) (*figures
 	return found, err
 }
 
-// answers are what the bad tokens got.
+// answers counts the answers to the bad tokens.
 type answers struct {
 	unauthorized, unavailable, others atomic.Int64
 }

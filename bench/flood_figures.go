@@ -15,7 +15,7 @@ import (
 // maxGrowth is by how much the resident memory of caddy may grow in a flood, in bytes.
 const maxGrowth = 64 << 20
 
-// figures are what a flood did.
+// figures are the results of a flood.
 type figures struct {
 	flood               *flood
 	before, peak, after int64 // resident memory, in bytes
@@ -52,13 +52,13 @@ func (f *figures) String() string {
 	return text.String()
 }
 
-// maxReviews is how many reviews there may be in some seconds: the configured ones, and
-// a second's worth that may all begin at once.
+// maxReviews is how many reviews are allowed in some seconds: the configured ones, and a
+// second's worth that may all begin at once.
 func (f *figures) maxReviews(seconds float64) int {
 	return int(float64(f.flood.qps) * (seconds + 1))
 }
 
-// broken says which limits are.
+// broken names the limits that are broken.
 func (f *figures) broken() error {
 	var errs []error
 	limit := func(broken bool, format string, args ...any) {
@@ -73,7 +73,7 @@ func (f *figures) broken() error {
 	limit(len(f.reviews) > inAll, "%d reviews in all, more than %d", len(f.reviews), inAll)
 	limit(f.users.errors() > 0, "good users had %d errors", f.users.errors())
 	limit(len(f.users.took) == 0, "good users made no request")
-	limit(f.answers.others.Load() > 0, "%d bad tokens got something else than 401 or 503", f.answers.others.Load())
+	limit(f.answers.others.Load() > 0, "%d bad tokens got an answer other than 401 or 503", f.answers.others.Load())
 	return errors.Join(errs...)
 }
 

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// A flood that is small enough for every run of the tests. Verdicts are kept for a
-// second, so that the users have to be judged again and again in the middle of it.
+// A flood that is small enough for every run of the tests. Verdicts are kept for a second,
+// so the users' tokens are verified again and again during the flood.
 func TestFloodOfBadTokensCostsUsersNothing(t *testing.T) {
 	dir := t.TempDir()
 	caddy, err := buildCaddy(t.Context(), dir)
@@ -37,7 +37,7 @@ func TestFloodOfBadTokensCostsUsersNothing(t *testing.T) {
 		t.Errorf("%d bad tokens got 401, and %d have a bad signature", unauthorized, bad/2)
 	}
 	if unavailable == 0 || len(found.reviews) == 0 {
-		t.Errorf("%d opaque tokens were refused without a review, and %d were reviewed: it was no flood",
+		t.Errorf("%d opaque tokens were refused without a review, and %d were reviewed: it was not a flood",
 			unavailable, len(found.reviews))
 	}
 }

@@ -13,19 +13,19 @@ import (
 )
 
 const (
-	// usersOfEach is how many users have a token of the issuer, and how many have one that
-	// the API server knows.
+	// usersOfEach is how many users have a token of the issuer, and how many have an opaque
+	// token that the API server knows.
 	usersOfEach = 25
 
 	// pace is the time from one request of a user to the next.
 	pace = 100 * time.Millisecond
 
-	// patience is how long a user waits for an answer: longer than a review may take. What
-	// takes longer is an error.
+	// patience is how long a user waits for an answer: longer than a review may take. A longer
+	// wait is an error.
 	patience = 15 * time.Second
 )
 
-// users are those who should not notice a flood.
+// users are the clients that should not notice a flood.
 type users struct {
 	done chan struct{}
 	wait sync.WaitGroup
@@ -41,7 +41,7 @@ type user struct {
 	client              *client // nil after an error
 }
 
-// startUsers returns when each has had an answer.
+// startUsers returns when each user has had an answer.
 func startUsers(addr string, issuer *issuer, api *apiServer) (*users, error) {
 	all := &users{done: make(chan struct{}), wrong: make(map[string]int)}
 	for i := range usersOfEach {
@@ -62,13 +62,13 @@ func startUsers(addr string, issuer *issuer, api *apiServer) (*users, error) {
 	return all, nil
 }
 
-// stop returns when nobody asks any more.
+// stop returns when no user sends requests any more.
 func (u *users) stop() {
 	close(u.done)
 	u.wait.Wait()
 }
 
-// act asks at the pace.
+// act sends a user's requests at the pace.
 func (u *users) act(one *user) {
 	ticker := time.NewTicker(pace)
 	defer ticker.Stop()
@@ -89,7 +89,7 @@ func (u *users) act(one *user) {
 	}
 }
 
-// ask makes one request, which must reach the upstream as this user's.
+// ask sends one request, which must reach the upstream as this user's.
 func (u *user) ask() (err error) {
 	if u.client == nil {
 		if u.client, err = dial(u.addr); err != nil {

@@ -26,7 +26,7 @@ func newIssuer() *issuer { return &issuer{testissuer.RSA("bench", 0)} }
 // keySet is the issuer's JWK Set.
 func (i *issuer) keySet() []byte { return testissuer.KeySet(i.key) }
 
-// token makes one of about 1.2 kB, RS256, with five groups, for an hour.
+// token makes a token of about 1.2 kB, RS256, with five groups, for an hour.
 func (i *issuer) token(user string) string {
 	now := time.Now().Unix()
 	return i.key.Sign(map[string]any{"alg": "RS256", "kid": "bench", "typ": "JWT"}, map[string]any{
@@ -43,20 +43,20 @@ func (i *issuer) token(user string) string {
 	})
 }
 
-// forger makes bad tokens, each another one.
+// forger makes bad tokens, each a different one.
 type forger struct {
 	before, after string // of the number in the signature
 }
 
-// newForger takes a good token. The signatures are numbers below the modulus, so that
-// each costs a full verification.
+// newForger takes a good token. The forged signatures are numbers below the modulus, so each
+// costs a full verification.
 func newForger(token string) *forger {
 	end := strings.LastIndexByte(token, '.') + 1
 	return &forger{token[:end] + "AA", strings.Repeat("A", len(token)-end-2-16)}
 }
 
-// jwt is a JWT of the issuer's, but for its signature.
+// jwt is a JWT of the issuer with another signature.
 func (f *forger) jwt(n int64) string { return fmt.Sprintf("%s%016d%s", f.before, n, f.after) }
 
-// opaque is a token of which only the API server could know whose it is.
+// opaque is a token that only the API server could know.
 func (*forger) opaque(n int64) string { return fmt.Sprintf("opaque-%016d-kqzR7yDp1hV0s3Wm", n) }

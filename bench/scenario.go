@@ -12,13 +12,13 @@ import (
 	"time"
 )
 
-// scenario is a request that both servers get, and what protects the site of one.
+// scenario is a request that both servers get, and the protection of one of their sites.
 type scenario struct {
 	request   string
 	directive string
 }
 
-// browser is what a dashboard's page sends, up to what it says of its user.
+// browser is the request of a dashboard's page, up to the fields about its user.
 const browser = "GET /api/v1/namespaces?limit=500 HTTP/1.1\r\n" +
 	"Host: dashboard.example.com\r\n" +
 	"Accept: application/json, text/plain, */*\r\n" +
@@ -29,14 +29,14 @@ const browser = "GET /api/v1/namespaces?limit=500 HTTP/1.1\r\n" +
 	"Sec-Fetch-Dest: empty\r\nSec-Fetch-Mode: cors\r\nSec-Fetch-Site: same-origin\r\n" +
 	"User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36\r\n"
 
-// forwardedFields are what oauth2-proxy adds.
+// forwardedFields are the fields that oauth2-proxy adds.
 const forwardedFields = "X-Forwarded-User: alice\r\nX-Forwarded-Email: alice@example.com\r\n" +
 	"X-Forwarded-Groups: developers,on-call,cluster-viewers\r\n\r\n"
 
 // bearer is the end of a request with a token.
 func bearer(token string) string { return "Authorization: Bearer " + token + "\r\n\r\n" }
 
-// what is being measured, for the report.
+// what names the measured subject, for the report.
 func (o options) what() string {
 	if o.strips > 0 {
 		return fmt.Sprintf("%d request_header lines", o.strips)
@@ -76,8 +76,7 @@ func newScenario(ctx context.Context, o options, dir string) (*scenario, error) 
 	return s, nil
 }
 
-// strips are lines that remove a field each, which is what people write without the
-// plugin.
+// strips are lines that remove one field each, as operators write them without the plugin.
 func strips(n int) string {
 	var lines strings.Builder
 	for i := range n {
@@ -86,8 +85,8 @@ func strips(n int) string {
 	return lines.String()
 }
 
-// protect is the site's protection: who the sources prove is impersonated with a token
-// file.
+// protect is the site's protection: the users that the sources prove are impersonated with a
+// token file.
 func protect(dir, sources string) string {
 	return fmt.Sprintf(`kube_identity {
 	%s
@@ -114,8 +113,8 @@ func reviewSource(dir, options string) string {
 	}`, options, filepath.Join(dir, "kubeconfig"))
 }
 
-// writeFiles writes the issuer's keys and the proxy's own token, as they would be
-// there for a long time: what has just changed is read each time.
+// writeFiles writes the issuer's keys and the proxy's own token, with old modification
+// times: a file that has just changed is read each time.
 func (i *issuer) writeFiles(dir string) error {
 	old := time.Now().Add(-time.Hour)
 	for name, content := range map[string][]byte{

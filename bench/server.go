@@ -27,16 +27,16 @@ type server struct {
 	cmd               *exec.Cmd
 }
 
-// config is what a caddy is started with.
+// config is the configuration of one caddy.
 type config struct {
 	name   string
-	site   string // what stands in the site's block
-	log    string // what stands in the block log; default: errors
-	stderr string // a file for it; default: where this process has its own
+	site   string // the content of the site's block
+	log    string // the content of the block log; default: errors
+	stderr string // a file for caddy's stderr; default: this process's own
 	admin  bool   // for profiles
 }
 
-// site is what stands in the site's block.
+// site is the content of the site's block.
 func site(directive, upstream string, idle int) string {
 	if idle == 0 {
 		return fmt.Sprintf("%s\n\treverse_proxy %s", directive, upstream)
@@ -90,7 +90,7 @@ http://:%s {
 		if err != nil {
 			return nil, err
 		}
-		defer file.Close() // the process has its own
+		defer file.Close() // the new process has a descriptor of its own
 		s.cmd.Stderr = file
 	}
 	if err := s.cmd.Start(); err != nil {
@@ -142,8 +142,7 @@ func (s *server) cpu() (float64, error) {
 	return float64(ticks) / 100, nil
 }
 
-// memory returns the resident memory of the process and the most that it has been, in
-// bytes.
+// memory returns the resident memory of the process and its maximum so far, in bytes.
 func (s *server) memory() (now, most int64, err error) {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.cmd.Process.Pid))
 	if err != nil {
@@ -168,7 +167,7 @@ func (s *server) memory() (now, most int64, err error) {
 	return now << 10, most << 10, nil
 }
 
-// forgetMost sets the most memory to what it is now, so that the start does not count.
+// forgetMost resets the maximum to the present memory, so that the start does not count.
 func (s *server) forgetMost() error {
 	return os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", s.cmd.Process.Pid), []byte("5"), 0o600)
 }

@@ -10,11 +10,11 @@ import (
 	"time"
 )
 
-// seenUser is the field in which the upstream says whom it took the request for.
+// seenUser is the field in which the upstream names the user that it saw.
 const seenUser = "X-Seen"
 
-// startUpstream serves small answers from this process, and says whom it took the
-// request for. It takes some time for each.
+// startUpstream serves small answers from this process, with the user that it saw. Each
+// answer takes some time.
 func startUpstream(ctx context.Context, takes time.Duration) (string, error) {
 	answer := []byte(`{"kind":"Status","status":"Success"}`)
 	return serve(ctx, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -27,7 +27,7 @@ func startUpstream(ctx context.Context, takes time.Duration) (string, error) {
 	}))
 }
 
-// serve listens on a free port, and goes on until the process ends.
+// serve listens on a free port, and serves until the process ends.
 func serve(ctx context.Context, handler http.Handler) (string, error) {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {

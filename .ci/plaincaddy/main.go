@@ -1,8 +1,6 @@
 // Copyright 2026 The caddy-kube-identity authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Command plaincaddy is Caddy with its standard modules alone: the yardstick
-// for what this plugin adds to the size of the binary.
 package main
 
 import (

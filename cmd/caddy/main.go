@@ -1,8 +1,6 @@
 // Copyright 2026 The caddy-kube-identity authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Command caddy is Caddy with its standard modules and kube_identity, for those
-// who would rather not install xcaddy: go run ./cmd/caddy.
 package main
 
 import (
