@@ -16,28 +16,28 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-// Answer is what a client, the upstream and the log learn of a request.
+// Answer is the result of a request for the client, the upstream and the log.
 type Answer struct {
 	Status       int
 	Location     string
 	Authenticate string // WWW-Authenticate
 	CacheControl string
-	Upstream     http.Header // what the upstream received; nil when nothing reached it
+	Upstream     http.Header // the header that the upstream received; nil if no request reached it
 	Err          error
 
 	repl *caddy.Replacer
 }
 
-// Reason is why the request was refused, as the log has it.
+// Reason is the logged reason for which the request was refused.
 func (a Answer) Reason() string { return a.Placeholder("http.kube_identity.reason") }
 
-// Placeholder is the value of a placeholder after the request.
+// Placeholder returns the value of a placeholder after the request.
 func (a Answer) Placeholder(name string) string {
 	value, _ := a.repl.GetString(name)
 	return value
 }
 
-// Get asks with a request of these header lines; see [Request].
+// Get sends a request with these header lines; see [Request].
 func (h *Handler) Get(tb testing.TB, lines ...string) Answer {
 	tb.Helper()
 	return h.Ask(tb, Request(lines...))
@@ -72,8 +72,8 @@ func (h *Handler) Ask(tb testing.TB, r *http.Request) Answer {
 	return a
 }
 
-// WantUser asks with a bearer token, and compares who the upstream thinks it is, or the
-// status. The handler injects X-User; see [UserInjector].
+// WantUser sends a request with a bearer token, and compares the user that the upstream
+// sees, or the status. The handler injects X-User; see [UserInjector].
 func (h *Handler) WantUser(tb testing.TB, token, user string, status int) {
 	tb.Helper()
 	a := h.Get(tb, "Authorization: Bearer "+token)
@@ -85,7 +85,7 @@ func (h *Handler) WantUser(tb testing.TB, token, user string, status int) {
 // UserInjector is the option injectors for [Handler.WantUser].
 func UserInjector() []any { return []any{Object{"injector": "headers", "user": "X-User"}} }
 
-// Prepared returns the request as a handler of Caddy gets it.
+// Prepared returns the request as Caddy passes it to a handler.
 func Prepared(r *http.Request) *http.Request {
 	if r.Context().Value(caddyhttp.OriginalRequestCtxKey) != nil {
 		return r
@@ -109,8 +109,8 @@ func Request(lines ...string) *http.Request {
 	return Prepared(r)
 }
 
-// WireRequest reads a request as net/http reads it off the wire: the lines of text, each
-// without its line break.
+// WireRequest parses a request as net/http does: text is its lines, each without its line
+// break.
 func WireRequest(tb testing.TB, text string) *http.Request {
 	tb.Helper()
 	r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(strings.ReplaceAll(text, "\n", "\r\n") + "\r\n\r\n")))
@@ -121,7 +121,7 @@ func WireRequest(tb testing.TB, text string) *http.Request {
 	return r
 }
 
-// DashboardRequest is what a dashboard's page sends through oauth2-proxy.
+// DashboardRequest is the request of a dashboard's page through oauth2-proxy.
 func DashboardRequest() *http.Request {
 	r := httptest.NewRequestWithContext(context.Background(), http.MethodGet, "https://dashboard.example.com/api/v1/namespaces?limit=500", http.NoBody)
 	r.TLS = nil

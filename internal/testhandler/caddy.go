@@ -1,11 +1,6 @@
 // Copyright 2026 The caddy-kube-identity authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package testhandler runs a real Caddy with this plugin inside a test, and records what
-// reaches the upstream behind it.
-//
-// Caddy's own caddytest.Tester is not used: it skips tests instead of failing them,
-// loads into whatever answers on its admin port, and writes below the home directory.
 package testhandler
 
 import (
@@ -37,9 +32,9 @@ type Caddy struct {
 	dir string
 }
 
-// Start runs Caddy with the sites of a Caddyfile, on free ports where they say
-// "http://:0", and stops it when the test ends. The global options are the harness's;
-// extra ones, such as "servers { … }", go into global.
+// Start runs Caddy with the sites of a Caddyfile, on a free port for each "http://:0", and
+// stops it when the test ends. The global options are the harness's; extra ones, such as
+// "servers { … }", go into global.
 func Start(tb testing.TB, global, sites string) *Caddy {
 	tb.Helper()
 	c := &Caddy{dir: tb.TempDir()}
@@ -61,7 +56,7 @@ func (c *Caddy) Reload(tb testing.TB, global, sites string) {
 	c.Addr = address(tb)
 }
 
-// options are the global options under which nothing leaves the test's folder.
+// options are the global options that keep everything inside the test's folder.
 func (c *Caddy) options(global string) string {
 	return fmt.Sprintf(`{
 	admin off
@@ -115,8 +110,8 @@ func address(tb testing.TB) string {
 	return listeners[0].Addr().String()
 }
 
-// Dial opens a connection to Caddy from a given loopback address ("" for any), which
-// is then the peer that Caddy sees.
+// Dial opens a connection to Caddy from a given loopback address ("" for any), which is then
+// the peer that Caddy sees.
 func (c *Caddy) Dial(tb testing.TB, from string) net.Conn {
 	tb.Helper()
 	dialer := net.Dialer{Timeout: 5 * time.Second}
@@ -137,7 +132,7 @@ func (c *Caddy) Dial(tb testing.TB, from string) net.Conn {
 	return conn
 }
 
-// LogLine is one line of Caddy's log, of which the fields of this plugin are named.
+// LogLine is one line of Caddy's log, with the fields of this plugin.
 type LogLine struct {
 	Level   string `json:"level"`
 	Logger  string `json:"logger"`
@@ -171,7 +166,7 @@ func (c *Caddy) Log(tb testing.TB) []LogLine {
 	return lines
 }
 
-// LogText is all that Caddy has logged.
+// LogText is the whole log of Caddy.
 func (c *Caddy) LogText(tb testing.TB) string {
 	tb.Helper()
 	var text strings.Builder

@@ -17,16 +17,16 @@ import (
 	"time"
 )
 
-// Cluster is a small API server: it reviews tokens, and makes tokens of service accounts,
+// Cluster is an API server that only reviews tokens, and makes tokens of service accounts,
 // except for the audience "nobody".
 type Cluster struct {
 	*httptest.Server
 
-	// Users are the names behind the tokens that it knows.
+	// Users are the names of the users, by token.
 	Users map[string]string
-	// Reviewed and Granted count the reviews and the tokens that it made.
+	// Reviewed and Granted count the reviews and the tokens that were made.
 	Reviewed, Granted atomic.Int64
-	// Expires is when the last token that it made expires, in seconds.
+	// Expires is when the last of these tokens expires, in seconds.
 	Expires atomic.Int64
 	// Down makes it answer 500.
 	Down atomic.Bool
@@ -63,7 +63,7 @@ func (c *Cluster) review(w http.ResponseWriter, token string) {
 	name := c.Users[token]
 	status := Object{"authenticated": name != "", "user": Object{"username": name}}
 	if name == "" {
-		status = Object{"error": "no such token: " + token} // which must not be shown
+		status = Object{"error": "no such token: " + token} // the token must not be logged
 	}
 	reply(w, "TokenReview", status)
 }

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Drip answers with a line every 20 ms, for ever; upgrades it echoes.
+// Drip answers with a line every 20 ms, for ever; it echoes upgraded connections.
 func Drip(conn net.Conn, reader *bufio.Reader, request Received) bool {
 	if upgrade := request.Header.Get("Upgrade"); upgrade != "" {
 		_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: "+upgrade+"\r\n\r\n")

@@ -14,7 +14,7 @@ import (
 	"testing"
 )
 
-// Exchange is one request as it stands on the wire, and all that may come of it.
+// Exchange is one request, byte for byte, and its whole result.
 type Exchange struct {
 	Name   string
 	From   string   // the peer's address; "" is the trusted proxy
@@ -23,16 +23,16 @@ type Exchange struct {
 	Body   string
 
 	Status int    // for the client; 0 is 200
-	Reason string // logged for a request that is refused; "" for one that goes on
+	Reason string // logged for a request that is refused; "" for one that is forwarded
 
-	// What the upstream receives, whole: want besides what reverse_proxy writes itself
-	// (which it may replace, or remove with nil), and never a trailer.
+	// The whole request that the upstream receives: Want besides the fields that reverse_proxy
+	// writes itself (Want may replace them, or remove them with nil), and never a trailer.
 	Want     http.Header
 	WantLine string // "" is line
 	WantBody string
 }
 
-// Run sends every request and compares what came of it.
+// Run sends every request and compares the results.
 func (g *Guarded) Run(t *testing.T, exchanges []Exchange) {
 	t.Helper()
 	for _, e := range exchanges {
@@ -40,7 +40,7 @@ func (g *Guarded) Run(t *testing.T, exchanges []Exchange) {
 	}
 }
 
-// Exchange sends a request and compares what came of it.
+// Exchange sends a request and compares its result.
 func (g *Guarded) Exchange(tb testing.TB, e *Exchange) {
 	tb.Helper()
 	e.From = cmp.Or(e.From, TrustedPeer)
@@ -53,7 +53,7 @@ func (g *Guarded) Exchange(tb testing.TB, e *Exchange) {
 		tb.Errorf("status %d, want %d", got.Status, e.Status)
 	}
 	if e.Reason != "" && got.Text != "" {
-		tb.Errorf("the client learns %q", got.Text)
+		tb.Errorf("the client gets %q", got.Text)
 	}
 	g.CheckReason(tb, e.Reason)
 	if e.Want == nil {
@@ -67,14 +67,14 @@ func (g *Guarded) Exchange(tb testing.TB, e *Exchange) {
 	})
 }
 
-// Reply is what a client gets.
+// Reply is the answer that a client gets.
 type Reply struct {
 	Status int
 	Header http.Header
 	Text   string
 }
 
-// Send writes a request byte by byte as given, and reads the answer.
+// Send writes a request byte for byte as given, and reads the answer.
 func (g *Guarded) Send(tb testing.TB, from, line string, fields []string, body string) Reply {
 	tb.Helper()
 	conn := g.Dial(tb, from)
@@ -83,7 +83,7 @@ func (g *Guarded) Send(tb testing.TB, from, line string, fields []string, body s
 	return ReadReply(tb, bufio.NewReader(conn), line)
 }
 
-// WriteRequest writes a request byte by byte as given.
+// WriteRequest writes a request byte for byte as given.
 func WriteRequest(tb testing.TB, conn net.Conn, line string, fields []string, body string) {
 	tb.Helper()
 	lines := append([]string{line, "Host: " + SiteHost}, fields...)
@@ -131,8 +131,8 @@ func (g *Guarded) CheckNothing(tb testing.TB) {
 	}
 }
 
-// CheckReason compares what the log says of the last request: why it was refused, or
-// nothing. Of a reason that ends with "…" the beginning is compared.
+// CheckReason compares the logged reason of the last request: why it was refused, or
+// nothing. If want ends with "…", only the beginning is compared.
 func (g *Guarded) CheckReason(tb testing.TB, want string) {
 	tb.Helper()
 	refusals := g.Refusals(tb)

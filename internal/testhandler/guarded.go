@@ -23,7 +23,7 @@ type Guarded struct {
 	*Caddy
 
 	Upstream *Upstream
-	Refused  int // refusals in the log that have been looked at
+	Refused  int // refusals in the log that have been checked
 }
 
 // Guard starts Caddy with one site. Its text has %[1]s for the upstream.
@@ -33,8 +33,9 @@ func Guard(tb testing.TB, global, site string) *Guarded {
 	return &Guarded{Caddy: Start(tb, global, fmt.Sprintf(site, upstream.Addr)), Upstream: upstream}
 }
 
-// Impersonating is a site that injects impersonation for whom a trusted proxy names in
-// X-Forwarded-User and X-Forwarded-Groups. options go into the block of kube_identity.
+// Impersonating is a site that injects impersonation for the users that a trusted proxy
+// names in X-Forwarded-User and X-Forwarded-Groups. options go into the block of
+// kube_identity.
 func Impersonating(tb testing.TB, options string) string {
 	tb.Helper()
 	return `http://:0 {
@@ -64,7 +65,7 @@ func TokenFile(tb testing.TB) string {
 	return path
 }
 
-// Claims are the ways in which a client says who it is.
+// Claims are the fields in which a client claims an identity.
 func Claims(fields ...string) []string {
 	return append(
 		fields,

@@ -14,7 +14,7 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testpki"
 )
 
-// As is what impersonation writes for a user.
+// As is the header that impersonation writes for a user.
 func As(user string, groups ...string) http.Header {
 	header := http.Header{"Authorization": {"Bearer " + OwnToken}, "Impersonate-User": {user}}
 	if len(groups) > 0 {
@@ -23,7 +23,7 @@ func As(user string, groups ...string) http.Header {
 	return header
 }
 
-// And is a header with more fields.
+// And returns a header with more fields.
 func And(header http.Header, more ...string) http.Header {
 	header = header.Clone()
 	for i := 0; i < len(more); i += 2 {
@@ -37,7 +37,7 @@ func AliceAnd(fields ...string) []string {
 	return append([]string{"X-Forwarded-User: alice"}, fields...)
 }
 
-// Proxied is a header that arrives at the upstream: fields, and what reverse_proxy
+// Proxied is a header that arrives at the upstream: fields, and those that reverse_proxy
 // writes itself.
 func Proxied(from string, fields http.Header) http.Header {
 	header := http.Header{
@@ -53,7 +53,7 @@ func Proxied(from string, fields http.Header) http.Header {
 	return header
 }
 
-// Proves is what front_proxy writes for the holder of a certificate: all of it.
+// Proves is the whole header that front_proxy writes for the holder of a certificate.
 func Proves(n *testpki.Pair, user string, groups ...string) http.Header {
 	sum := sha256.Sum256(n.Cert.Raw)
 	header := http.Header{
@@ -66,7 +66,7 @@ func Proves(n *testpki.Pair, user string, groups ...string) http.Header {
 	return header
 }
 
-// Upgraded are the fields of a request that goes on as an upgrade.
+// Upgraded are the fields of a request that is forwarded as an upgrade.
 func Upgraded(header http.Header, protocol string, more ...string) http.Header {
 	return And(header, append([]string{"Connection", "Upgrade", "Upgrade", protocol}, more...)...)
 }

@@ -14,8 +14,8 @@ import (
 	"testing"
 )
 
-// The little of HTTP/2 (RFC 9113, RFC 7541) that a client needs which sends what
-// libraries refuse to: fields as literals, in any order and spelling, untrimmed.
+// The parts of HTTP/2 (RFC 9113, RFC 7541) for a client that sends requests which libraries
+// refuse to send: fields as literals, in any order and spelling, untrimmed.
 const (
 	frameData     = 0x0
 	frameHeaders  = 0x1
@@ -30,11 +30,11 @@ const (
 // Field is the name and the value of one field line.
 type Field [2]string
 
-// errHTTP2 is what came of a request in place of a response.
+// errHTTP2 is the result of a request without a response.
 var errHTTP2 = errors.New("the server refused the stream")
 
 // SendHTTP2 sends one request, with its pseudo-fields, over a connection of its own, and
-// returns the status. body and trailers are sent where they are not nil.
+// returns the status. body and trailers are sent unless they are nil.
 func SendHTTP2(tb testing.TB, conn net.Conn, fields []Field, body []byte, trailers []Field) (int, error) {
 	tb.Helper()
 	message := []byte("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
@@ -114,11 +114,11 @@ func appendText(block []byte, text string) []byte {
 	return append(append(block, byte(n)), text...)
 }
 
-// status decodes :status, which comes first and refers to the static table: one of the
-// seven values that are there, or a literal of three digits.
+// status decodes :status, which comes first and is in the static table, as one of its seven
+// values or as a literal of three digits.
 func status(block []byte) (int, error) {
 	static := map[byte]int{0x88: 200, 0x89: 204, 0x8a: 206, 0x8b: 304, 0x8c: 400, 0x8d: 404, 0x8e: 500}
-	// a table's size may be announced before
+	// a new size of the table may come first
 	for len(block) > 0 && block[0]>>5 == 1 {
 		block = block[1:]
 	}

@@ -15,7 +15,7 @@ import (
 type HTTP2Exchange struct {
 	Name     string
 	From     string
-	Pseudo   []Field // in place of the usual pseudo-fields
+	Pseudo   []Field // instead of the usual pseudo-fields
 	Fields   []Field // besides them and alice
 	Body     []byte
 	Trailers []Field
@@ -58,7 +58,7 @@ func (g *Guarded) exchangeHTTP2(tb testing.TB, e *HTTP2Exchange) {
 	g.CheckReceived(tb, want)
 }
 
-// RunHTTP2 sends every request over HTTP/2 and compares what came of it.
+// RunHTTP2 sends every request over HTTP/2 and compares the results.
 func (g *Guarded) RunHTTP2(t *testing.T, exchanges []HTTP2Exchange) {
 	t.Helper()
 	for _, e := range exchanges {

@@ -1,8 +1,6 @@
 // Copyright 2026 The caddy-kube-identity authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package testhandler loads the handler for a test, in the test's own process: inprocess.go
-// loads one from JSON, answer.go asks it, and the other files are the parties around it.
 package testhandler
 
 import (
@@ -24,10 +22,10 @@ import (
 // Object is an object of JSON.
 type Object = map[string]any
 
-// Main runs the tests of a package on this machine alone: it is for TestMain. To load an
-// issuer is to ask for its keys in the background, and golden files and examples name
-// issuers that exist: these are asked by a proxy that does not exist. In a pod the tests
-// must not find the cluster.
+// Main runs the tests of a package without the internet; it is for TestMain. Loading an
+// issuer fetches its keys in the background, and golden files and examples name issuers that
+// exist: these requests go to a proxy that does not exist. In a pod the tests must not find
+// the cluster.
 func Main(m *testing.M) {
 	for name, value := range map[string]string{
 		"HTTP_PROXY": "http://127.0.0.1:1", "HTTPS_PROXY": "http://127.0.0.1:1", "NO_PROXY": "",
@@ -41,14 +39,13 @@ func Main(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// Quiet loads a configuration of nothing, whose log goes nowhere. Handlers are loaded into
-// it.
+// Quiet loads an empty configuration, whose log is discarded. Handlers are loaded into it.
 func Quiet(tb testing.TB) {
 	tb.Helper()
 	loadLogging(tb, `{"output": "discard"}`)
 }
 
-// Logging is the same with a log in a file, of JSON. The context is for modules other than
+// Logging does the same with a log in a file, in JSON. The context is for modules other than
 // the handler.
 func Logging(tb testing.TB) (ctx caddy.Context, logFile string) {
 	tb.Helper()
@@ -89,8 +86,8 @@ func Load(tb testing.TB, config Object) *Handler {
 	return h
 }
 
-// TryLoad is Load for a configuration that may be refused. The key "handler", which one
-// that was adapted has, may be there.
+// TryLoad is Load for a configuration that may be refused. It may have the key "handler",
+// as an adapted configuration does.
 func TryLoad(tb testing.TB, config Object) (*Handler, error) {
 	tb.Helper()
 	rest := make(Object)
@@ -113,8 +110,8 @@ func TryLoad(tb testing.TB, config Object) (*Handler, error) {
 	return &Handler{module.(caddyhttp.MiddlewareHandler), ctx.GetMetricsRegistry(), cancel}, nil
 }
 
-// End does what a reload does to the handler of the last configuration. What is not ended
-// ends with the test.
+// End ends the handler as a reload ends that of the last configuration. Without End the
+// handler ends with the test.
 func (h *Handler) End() { h.end() }
 
 // Write writes a file of a test.

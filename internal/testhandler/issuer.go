@@ -24,7 +24,7 @@ import (
 type Issuer struct {
 	*httptest.Server
 
-	// Asked is how often its keys were asked for.
+	// Asked counts how often the keys were asked for.
 	Asked atomic.Int64
 
 	key *ecdsa.PrivateKey
@@ -64,8 +64,8 @@ func (i *Issuer) KeySet() []byte {
 	return set
 }
 
-// Source is the source oidc for this issuer, with more options, or without those that are
-// nil.
+// Source is the source oidc for this issuer, with more options; an option that is nil is
+// left out.
 func (i *Issuer) Source(options Object) Object {
 	source := Object{
 		"source": "oidc", "issuer": i.URL, "audience": []string{"dashboards"}, "username_prefix": "-",
@@ -76,7 +76,7 @@ func (i *Issuer) Source(options Object) Object {
 	return source
 }
 
-// Token makes a token for alice, with other claims as they are given.
+// Token makes a token for alice, with these claims changed.
 func (i *Issuer) Token(tb testing.TB, claims Object) string {
 	tb.Helper()
 	payload := Object{"iss": i.URL, "aud": "dashboards", "sub": "alice", "exp": time.Now().Add(time.Hour).Unix()}

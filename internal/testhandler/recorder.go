@@ -11,13 +11,14 @@ import (
 	"testing"
 )
 
-// Recorder remembers the requests that reached a stand-in for a product: the whole header and the host.
+// Recorder records the requests that reached a stand-in for a product: the whole header and
+// the host.
 type Recorder struct {
 	mu       sync.Mutex
 	requests []Received
 }
 
-// Record remembers a request.
+// Record records a request.
 func (r *Recorder) Record(request *http.Request) {
 	header := request.Header.Clone()
 	header["Host"] = []string{request.Host}
@@ -35,7 +36,7 @@ func (r *Recorder) Take() []Received {
 	return requests
 }
 
-// WantOnly asserts that one request came, and compares its header, all of it.
+// WantOnly asserts that exactly one request came, and compares its whole header.
 func (r *Recorder) WantOnly(tb testing.TB, line string, header http.Header) {
 	tb.Helper()
 	requests := r.Take()

@@ -13,8 +13,8 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/guest"
 )
 
-// WantNothingLeft waits until no configuration's state is left, and none of its goroutines
-// except those of service accounts, which serve on for a while.
+// WantNothingLeft waits until no configuration's state is left, and no goroutine of one,
+// except those of service accounts, which are kept for a while.
 func WantNothingLeft(tb testing.TB) {
 	tb.Helper()
 	if left := guest.States(); len(left) > 0 {
@@ -25,7 +25,7 @@ func WantNothingLeft(tb testing.TB) {
 	})
 }
 
-// Goroutines counts the goroutines in which one of these functions is at work.
+// Goroutines counts the goroutines that are in one of these functions.
 func Goroutines(functions ...string) int {
 	var stacks strings.Builder
 	_ = pprof.Lookup("goroutine").WriteTo(&stacks, 2)
@@ -38,7 +38,7 @@ func Goroutines(functions ...string) int {
 	return count
 }
 
-// Eventually waits, for 25 seconds at most, until something is the case.
+// Eventually waits, for 25 seconds at most, until a condition holds.
 func Eventually(tb testing.TB, what string, is func() bool) {
 	tb.Helper()
 	for deadline := time.Now().Add(25 * time.Second); !is(); time.Sleep(5 * time.Millisecond) {

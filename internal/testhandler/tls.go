@@ -15,8 +15,8 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testpki"
 )
 
-// TLSSite is a site whose clients show certificates in the handshake. The listener asks
-// for one in a mode, and whatever it verifies is not what the source believes.
+// TLSSite is a site whose clients show certificates in the handshake. The listener asks for
+// them in some mode; the source verifies them again, whatever the mode.
 type TLSSite struct {
 	*Guarded
 
@@ -47,7 +47,7 @@ type TLSExchange struct {
 	Want   http.Header
 }
 
-// Run sends every request and compares what came of it.
+// Run sends every request and compares the results.
 func (s *TLSSite) Run(t *testing.T, cases []TLSExchange) {
 	t.Helper()
 	for _, c := range cases {
@@ -63,7 +63,7 @@ func (s *TLSSite) ask(tb testing.TB, c *TLSExchange) {
 		for _, n := range c.Chain {
 			pair.Certificate = append(pair.Certificate, n.Cert.Raw)
 		}
-		// whatever authorities the server names
+		// regardless of the authorities that the server names
 		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &pair, nil }
 	}
 	conn := tls.Client(s.Dial(tb, StrangerPeer), config)

@@ -17,8 +17,8 @@ import (
 	"testing"
 )
 
-// Received is one request as it came over the wire to the upstream: every line of the
-// header and of the trailer, also those that net/http would not show.
+// Received is one request as the upstream read it off the wire: every line of the header and
+// of the trailer, also those that net/http would hide.
 type Received struct {
 	Line    string // the request line
 	Header  http.Header
@@ -26,11 +26,11 @@ type Received struct {
 	Trailer http.Header
 }
 
-// Upstream is a server of its own reading of HTTP/1.1, so that nothing that Caddy sends
-// is hidden by a library: it records each request, and answers 200 with an empty body,
-// or 101 and an echo of bytes where an upgrade is asked for.
+// Upstream is a server with its own parser for HTTP/1.1, so that no library hides what Caddy
+// sends: it records each request, and answers 200 with an empty body, or 101 and an echo of
+// bytes to an upgrade.
 type Upstream struct {
-	// Addr is where it listens, host and port.
+	// Addr is the address, host and port.
 	Addr string
 
 	respond Respond
@@ -39,9 +39,9 @@ type Upstream struct {
 	requests []Received
 }
 
-// Respond answers a request on its connection, and says whether the connection goes on
-// to the next request. It may keep the connection for as long as it likes: it is closed
-// when the test ends.
+// Respond answers a request on its connection, and says whether the connection stays open
+// for the next request. It may keep the connection for any time: it is closed when the test
+// ends.
 type Respond func(conn net.Conn, reader *bufio.Reader, request Received) bool
 
 // NewUpstream starts an upstream that ends with the test.
@@ -115,7 +115,7 @@ func echo(conn net.Conn, reader *bufio.Reader, request Received) bool {
 	return err == nil
 }
 
-// readRequest reads a request as it stands on the wire.
+// readRequest reads a request off the wire, unchanged.
 func readRequest(reader *bufio.Reader) (Received, error) {
 	text := textproto.NewReader(reader)
 	line, err := text.ReadLine()

@@ -1,9 +1,6 @@
 // Copyright 2026 The caddy-kube-identity authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package testissuer is an OpenID Connect issuer for tests: keys, tokens and the endpoints
-// that publish the keys. Tokens and key sets are made with nothing but the standard
-// library, so that they share no mistake with the code that verifies them.
 package testissuer
 
 import (
@@ -28,15 +25,15 @@ type Issuer struct {
 	URL string
 	CA  *testpki.Pair // nil: plain http
 
-	// OnToken, unless it is nil, is called with each token that is made.
+	// OnToken, if not nil, is called with each token that is made.
 	OnToken func(tb testing.TB, token string)
 
-	// how often it was asked
+	// how often each document was asked for
 	Discoveries, Fetches atomic.Int64
 
 	mu              sync.Mutex
 	published       []*Key
-	discovery, jwks http.HandlerFunc // in place of the usual answer; nil: the usual one
+	discovery, jwks http.HandlerFunc // instead of the usual answer, if not nil
 }
 
 // New starts an issuer behind TLS, with an RSA key "rsa" and an EC key "ec".
@@ -45,7 +42,7 @@ func New(tb testing.TB) *Issuer {
 	return NewBy(tb, testpki.NewCA(tb, nil, "issuer ca", nil))
 }
 
-// NewBy is New with a certificate by ca; nil: on plain http.
+// NewBy is New with a certificate by ca; nil: over plain http.
 func NewBy(tb testing.TB, ca *testpki.Pair) *Issuer {
 	tb.Helper()
 	i := &Issuer{CA: ca, published: []*Key{RSA("rsa", 0), EC(tb, "ec")}}
@@ -84,7 +81,7 @@ func (*Issuer) Document(w http.ResponseWriter, issuer, keys string) {
 	_ = json.NewEncoder(w).Encode(map[string]any{"issuer": issuer, "jwks_uri": keys, "id_token_signing_alg_values_supported": []string{"RS256"}})
 }
 
-// Answers replaces the usual answers; nil is the usual one.
+// Answers replaces the usual answers; nil restores the usual one.
 func (i *Issuer) Answers(discovery, jwks http.HandlerFunc) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -98,14 +95,14 @@ func (i *Issuer) Publish(keys ...*Key) {
 	i.published = keys
 }
 
-// Key is the n-th that is published.
+// Key is the n-th published key.
 func (i *Issuer) Key(n int) *Key {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	return i.published[n]
 }
 
-// Claims are those of a good token of alice's with changes: a nil takes a claim away.
+// Claims are those of a good token for alice with changes: nil removes a claim.
 func (i *Issuer) Claims(changes map[string]any) map[string]any {
 	claims := map[string]any{
 		"iss": i.URL, "sub": "alice", "aud": "dash", "groups": []string{"dev", "ops"},
@@ -116,7 +113,7 @@ func (i *Issuer) Claims(changes map[string]any) map[string]any {
 	return claims
 }
 
-// Token is a token of alice's with changes, signed with the first key.
+// Token is a token for alice with changes, signed with the first key.
 func (i *Issuer) Token(tb testing.TB, changes map[string]any) string {
 	tb.Helper()
 	return i.TokenBy(tb, i.Key(0), changes)

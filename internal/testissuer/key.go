@@ -64,7 +64,7 @@ func (k *Key) Sign(header, claims map[string]any) string {
 	return k.SignInput(Segment(header) + "." + Segment(claims))
 }
 
-// SignInput signs the two segments before the signature as they are written.
+// SignInput signs the text before the signature exactly as given.
 func (k *Key) SignInput(input string) string {
 	digest := sha256.Sum256([]byte(input))
 	switch key := k.Private.(type) {

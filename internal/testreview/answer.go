@@ -26,7 +26,7 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	if err := json.NewDecoder(r.Body).Decode(&body); err != nil || body.APIVersion != "authentication.k8s.io/v1" {
-		a.tb.Errorf("the API server is asked %s about what cannot be read: %+v, %v", r.URL.Path, body.Kind, err)
+		a.tb.Errorf("the API server is asked %s with an unreadable body: %+v, %v", r.URL.Path, body.Kind, err)
 		http.Error(w, "Bad Request", http.StatusBadRequest)
 		return
 	}
@@ -67,7 +67,7 @@ func (a *API) serveReview(w http.ResponseWriter, r *http.Request, call Call) {
 	reviewed(w, call.Token, status)
 }
 
-// reviewed writes an answer as the API server does, which repeats the token.
+// reviewed writes an answer as the API server does: it repeats the token.
 func reviewed(w http.ResponseWriter, token string, status any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(http.StatusCreated)

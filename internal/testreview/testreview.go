@@ -1,8 +1,6 @@
 // Copyright 2026 The caddy-kube-identity authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package testreview is a stand-in for the API server in tests: it knows TokenReview and
-// TokenRequest, and nothing else.
 package testreview
 
 import (
@@ -21,16 +19,16 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testserver"
 )
 
-// Credential is the proxy's own at the API server.
+// Credential is the proxy's own credential at the API server.
 const Credential = "the-proxys-own-kubeconfig-token"
 
-// User is whose a token is, for the API server.
+// User is the user of a token, for the API server.
 type User struct {
 	Username  string              `json:"username,omitempty"`
 	UID       string              `json:"uid,omitempty"`
 	Groups    []string            `json:"groups,omitempty"`
 	Extra     map[string][]string `json:"extra,omitempty"`
-	Audiences []string            `json:"-"` // that the token is for, besides the API server itself
+	Audiences []string            `json:"-"` // the token's audiences besides the API server itself
 }
 
 // Call is one request to the API server.
@@ -44,7 +42,7 @@ type Call struct {
 type API struct {
 	*testserver.Server
 
-	// OnToken, unless it is nil, is called with each token that the server issues.
+	// OnToken, if not nil, is called with each token that the server issues.
 	OnToken func(token string)
 
 	tb testing.TB
@@ -55,8 +53,8 @@ type API struct {
 	reviews  []Call
 	requests []Call           // for tokens of service accounts
 	issued   []string         // those tokens
-	life     time.Duration    // of one
-	review   http.HandlerFunc // in place of the usual answers; nil: the usual ones
+	life     time.Duration    // of an issued token
+	review   http.HandlerFunc // instead of the usual answers, if not nil
 	request  http.HandlerFunc
 }
 
@@ -68,7 +66,8 @@ func New(tb testing.TB) *API {
 	return api
 }
 
-// Kubeconfig writes one for this API server, and returns the block for kube_identity.
+// Kubeconfig writes a kubeconfig for this API server, and returns the block for
+// kube_identity.
 func (a *API) Kubeconfig(tb testing.TB, options ...string) string {
 	tb.Helper()
 	config := map[string]any{
@@ -108,7 +107,7 @@ func (a *API) made(token string) string {
 	return token
 }
 
-// Know makes a token a user's.
+// Know makes a token valid for a user.
 func (a *API) Know(token string, user User) string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -123,46 +122,46 @@ func (a *API) Revoke(token string) {
 	delete(a.users, token)
 }
 
-// Answers replaces the usual answers; nil is the usual one.
+// Answers replaces the usual answers; nil restores the usual one.
 func (a *API) Answers(review, request http.HandlerFunc) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.review, a.request = review, request
 }
 
-// Lives says how long tokens of service accounts are good from now on.
+// Lives sets how long tokens of service accounts are good from now on.
 func (a *API) Lives(life time.Duration) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.life = life
 }
 
-// Asked is how often it was asked who a token is.
+// Asked returns how often the API server was asked about a token.
 func (a *API) Asked() int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return len(a.reviews)
 }
 
-// Calls are all questions so far.
+// Calls returns all requests so far.
 func (a *API) Calls() (reviews, requests []Call) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return slices.Clone(a.reviews), slices.Clone(a.requests)
 }
 
-// Tokens are those that service accounts were given.
+// Tokens are those that were issued to service accounts.
 func (a *API) Tokens() []string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return slices.Clone(a.issued)
 }
 
-// LastToken is the last of them.
+// LastToken is the last of Tokens.
 func (a *API) LastToken() string {
 	tokens := a.Tokens()
 	if len(tokens) == 0 {
-		return "none was issued"
+		return "no token was issued"
 	}
 	return tokens[len(tokens)-1]
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/caddytest/apiserver"
 )
 
-// session is what each API call goes through. A cookie that it cannot decrypt is fatal.
+// session wraps each API call. A cookie that it cannot decrypt is fatal.
 func (k *Server) session(next func(http.ResponseWriter, *http.Request, *client)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if cookie, err := r.Cookie("kiali-token-Kubernetes"); err == nil {
@@ -37,7 +37,7 @@ func (k *Server) session(next func(http.ResponseWriter, *http.Request, *client))
 	}
 }
 
-// authenticate makes the session: a cookie with the token that it was sent.
+// authenticate makes the session: a cookie with the request's token.
 func (k *Server) authenticate(w http.ResponseWriter, r *http.Request) {
 	client := k.client(r)
 	if client == nil {
