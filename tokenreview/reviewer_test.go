@@ -67,7 +67,7 @@ func wantSentinel(tb testing.TB, err, want error) {
 	}
 }
 
-func TestReviewHandsOnTheUser(t *testing.T) {
+func TestReviewReturnsTheUser(t *testing.T) {
 	status := yes(func(s *authenticationv1.TokenReviewStatus) {
 		s.User = authenticationv1.UserInfo{
 			Username: "alice", UID: "42",
@@ -200,7 +200,7 @@ func TestReviewWithoutAnAnswer(t *testing.T) {
 }
 
 // A client that panics must not keep its slot for ever.
-func TestReviewGivesItsPlaceBackAfterAPanic(t *testing.T) {
+func TestReviewFreesItsSlotAfterAPanic(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		reviewer := &tokenreview.Reviewer{
 			Client: client(func(context.Context, string, []string) (*authenticationv1.TokenReviewStatus, error) { panic("bug") }),

@@ -64,7 +64,7 @@ func asBearer(token string) http.Header { return http.Header{"Authorization": {"
 
 // A token is verified once, and keys are fetched once, however many requests, tokens and
 // sites there are.
-func TestTokenIsJudgedOnce(t *testing.T) {
+func TestTokenIsVerifiedOnce(t *testing.T) {
 	issuer, api := newIssuer(t), newAPI(t)
 	kubernetes, oidc := api.Kubeconfig(t), oidcBlock(t, issuer)
 	config := "authentication_config " + testreview.JSONFile(t, configOf(issuer))

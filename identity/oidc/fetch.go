@@ -26,7 +26,7 @@ var (
 	errClosed = errors.New("given up, as the configuration is no longer in use")
 )
 
-// isGone says whether the document is no longer where it was.
+// isGone says whether the error is an answer that the requested document is not there.
 func isGone(err error) bool {
 	status, ok := errors.AsType[fetch.StatusError](err)
 	return ok && (status == http.StatusNotFound || status == http.StatusGone)

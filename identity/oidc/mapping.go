@@ -157,7 +157,7 @@ func text(claims Claims, name string) (string, error) {
 	}
 	s, ok := value.(string)
 	if !ok || s == "" {
-		return "", wrongType(name, "a non-empty string")
+		return "", wrongType(name, "a string, or is empty")
 	}
 	return s, nil
 }

@@ -59,21 +59,21 @@ func TestUsername(t *testing.T) {
 		{name: "system: is left to the policy if there is no prefix", claims: `{"sub":"system:admin"}`, want: identity.User{Username: "system:admin"}},
 		{name: "none", claims: `{"name":"alice"}`, reason: `there is no claim "sub"`},
 		{name: "in another case", claims: `{"SUB":"alice"}`, reason: `there is no claim "sub"`},
-		{name: "empty", claims: `{"sub":""}`, reason: `"sub" is not a non-empty string`},
-		{name: "null", claims: `{"sub":null}`, reason: `"sub" is not a non-empty string`},
-		{name: "a number", claims: `{"sub":1000}`, reason: `"sub" is not a non-empty string`},
-		{name: "true", claims: `{"sub":true}`, reason: `"sub" is not a non-empty string`},
-		{name: "a list", claims: `{"sub":["alice"]}`, reason: `"sub" is not a non-empty string`},
-		{name: "an object", claims: `{"sub":{"name":"alice"}}`, reason: `"sub" is not a non-empty string`},
+		{name: "empty", claims: `{"sub":""}`, reason: `"sub" is not a string, or is empty`},
+		{name: "null", claims: `{"sub":null}`, reason: `"sub" is not a string, or is empty`},
+		{name: "a number", claims: `{"sub":1000}`, reason: `"sub" is not a string, or is empty`},
+		{name: "true", claims: `{"sub":true}`, reason: `"sub" is not a string, or is empty`},
+		{name: "a list", claims: `{"sub":["alice"]}`, reason: `"sub" is not a string, or is empty`},
+		{name: "an object", claims: `{"sub":{"name":"alice"}}`, reason: `"sub" is not a string, or is empty`},
 	})
 	runMapping(t, Mapping{Username: "sub", UsernamePrefix: "oidc:"}, []mappingTest{
 		{name: "with a prefix", claims: `{"sub":"alice"}`, want: identity.User{Username: "oidc:alice"}},
 		{name: "with a prefix that is there already", claims: `{"sub":"oidc:alice"}`, want: identity.User{Username: "oidc:oidc:alice"}},
-		{name: "a prefix is not a name", claims: `{"sub":""}`, reason: `"sub" is not a non-empty string`},
+		{name: "a prefix is not a name", claims: `{"sub":""}`, reason: `"sub" is not a string, or is empty`},
 	})
 	runMapping(t, Mapping{Username: "https://example.com/user"}, []mappingTest{
 		{name: "of a claim with a namespace", claims: `{"https://example.com/user":"alice","sub":"x"}`},
-		{name: "claims are not found by path", claims: `{"https://example.com/user":{"a":"alice"}}`, reason: "is not a non-empty string"},
+		{name: "claims are not found by path", claims: `{"https://example.com/user":{"a":"alice"}}`, reason: "is not a string, or is empty"},
 	})
 	runMapping(t, Mapping{Username: "a.b"}, []mappingTest{
 		{name: "of a claim with a dot", claims: `{"a.b":"alice"}`},
@@ -93,7 +93,7 @@ func TestEmailAsUsername(t *testing.T) {
 		{name: "verified as an object", claims: `{"email":"alice@example.com","email_verified":{"true":true}}`, reason: "email is not verified"},
 		{name: "verified", claims: `{"email":"alice@example.com","email_verified":true}`, want: alice},
 		{name: "no email", claims: `{"email_verified":true}`, reason: `no claim "email"`},
-		{name: "an empty email", claims: `{"email":"","email_verified":true}`, reason: `"email" is not a non-empty string`},
+		{name: "an empty email", claims: `{"email":"","email_verified":true}`, reason: `"email" is not a string, or is empty`},
 		// CVE-2026-40574: two @, and each reader sees another domain
 		{name: "two addresses in one", claims: `{"email":"eve@eve.example@example.com","email_verified":true}`, reason: "exactly one @"},
 		{name: "two @ in quotes", claims: `{"email":"\"alice@example.com\"@eve.example","email_verified":true}`, reason: "exactly one @"},
@@ -145,9 +145,9 @@ func TestUID(t *testing.T) {
 	runMapping(t, Mapping{Username: "sub", UID: "oid"}, []mappingTest{
 		{name: "the claim", claims: `{"sub":"alice","oid":"4f0e"}`, want: identity.User{UID: "4f0e"}},
 		{name: "missing", claims: `{"sub":"alice"}`, reason: `there is no claim "oid"`},
-		{name: "empty", claims: `{"sub":"alice","oid":""}`, reason: `"oid" is not a non-empty string`},
-		{name: "a number", claims: `{"sub":"alice","oid":1000}`, reason: `"oid" is not a non-empty string`},
-		{name: "null", claims: `{"sub":"alice","oid":null}`, reason: `"oid" is not a non-empty string`},
+		{name: "empty", claims: `{"sub":"alice","oid":""}`, reason: `"oid" is not a string, or is empty`},
+		{name: "a number", claims: `{"sub":"alice","oid":1000}`, reason: `"oid" is not a string, or is empty`},
+		{name: "null", claims: `{"sub":"alice","oid":null}`, reason: `"oid" is not a string, or is empty`},
 	})
 	runMapping(t, Mapping{Username: "sub"}, []mappingTest{
 		{name: "not asked for", claims: `{"sub":"alice","uid":"1","":"2"}`},

@@ -210,7 +210,7 @@ func FuzzAuthenticate(f *testing.F) {
 	f.Add(`{"alg":"RS256","jwk":{"kty":"oct","k":"AA"},"x5c":["AA"]}`, payloads()[0])
 	keys := &yesKeys{fakeKeys{yes: true}}
 	issuer := newIssuer(keys)
-	issuer.Early = 4 * time.Minute // go-oidc has five, and the two clocks are read one after the other
+	issuer.Early = 4 * time.Minute // go-oidc has five, and its clock is slow here
 	a := newAuthenticator(f, issuer)
 	other := goidc.NewVerifier(issuerURL, keys.forGoOIDC(), &goidc.Config{
 		SupportedSigningAlgs: Algorithms(), ClientID: clientID,
@@ -257,7 +257,7 @@ func FuzzAuthenticate(f *testing.F) {
 		if _, there := claims["_claim_sources"]; there {
 			return // it reads more of this claim than this package does
 		}
-		// likewise with the header, which is checked with the signature
+		// it also reads more of the header, which is left to Keys here
 		_, err = other.Verify(t.Context(), token)
 		if err != nil && !strings.Contains(err.Error(), "malformed jwt") {
 			t.Errorf("go-oidc refuses: %v", err)
