@@ -74,7 +74,7 @@ func Bearer(lines []string) (string, error) {
 	case rest[0] != ' ':
 		return "", fmt.Errorf("%w: Bearer is not followed by one blank", ErrMalformed)
 	}
-	if err := checkToken(rest[1:]); err != nil {
+	if err := checkToken("", rest[1:]); err != nil {
 		return "", err
 	}
 	return rest[1:], nil
@@ -89,22 +89,26 @@ func RawToken(field string, lines []string) (string, error) {
 	case len(lines) > 1:
 		return "", fmt.Errorf("%w: %d lines of %s", ErrMalformed, len(lines), field)
 	}
-	if err := checkToken(lines[0]); err != nil {
+	if err := checkToken(field, lines[0]); err != nil {
 		return "", err
 	}
 	return lines[0], nil
 }
 
 // checkToken refuses anything but one token68 (RFC 9110, section 11.2). Its error shows no
-// part of the value.
-func checkToken(token string) error {
+// part of the value, but the field that has it: an empty one is for Authorization.
+func checkToken(field, token string) error {
 	if len(token) > MaxToken {
 		return fmt.Errorf("%w: the bearer token has %d bytes, more than %d", ErrMalformed, len(token), MaxToken)
 	}
-	if !IsBearerToken(token) {
+	switch {
+	case IsBearerToken(token):
+		return nil
+	case field == "":
 		return fmt.Errorf("%w: the value after Bearer is not a token", ErrMalformed)
+	default:
+		return fmt.Errorf("%w: the value of %s is not a token", ErrMalformed, field)
 	}
-	return nil
 }
 
 // IsBearerToken says whether s has the form of one bearer token: token68, at least one

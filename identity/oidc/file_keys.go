@@ -67,6 +67,11 @@ func (k *FileKeys) refresh() {
 
 // read returns no set while the file is unchanged.
 func (k *FileKeys) read() (set *keySet, skipped, err error) {
+	defer func() {
+		if err != nil { // a panic of the parser too
+			k.file.Forget() // so that it is read again until it is good
+		}
+	}()
 	defer identity.Recovered(&err, nil, "reading keys")
 	content, changed, err := k.file.Read(maxKeySet)
 	if err != nil {
@@ -77,7 +82,6 @@ func (k *FileKeys) read() (set *keySet, skipped, err error) {
 	}
 	set, skipped, err = parseKeySet(content)
 	if err != nil {
-		k.file.Forget() // so that it is read again until it is good
 		return nil, nil, fmt.Errorf("reading keys from %s: %w", k.file.Path, err)
 	}
 	return set, skipped, nil
