@@ -22,16 +22,16 @@ type Authenticator struct {
 	// Encoding is how certificates are written into header fields.
 	Encoding Encoding
 
-	// LeafOnly says that the certificate field holds one certificate. Then a list is
-	// refused: where the proxy adds to a field instead of replacing it, the first member
-	// is the client's, and a certificate that somebody else owns.
+	// LeafOnly says that the certificate field holds one certificate. A list is then
+	// refused: if the proxy appends to the field instead of replacing it, the client has
+	// written the first member, and that may be another user's certificate.
 	LeafOnly bool
 
-	// Roots returns the CAs, which may change while the server runs, and a key that is
-	// another one whenever they are: verdicts by other roots are not found again.
+	// Roots returns the CAs, which may change while the server runs, and a key that
+	// changes with them, so that verdicts by other roots are not found again.
 	Roots func() (*x509.CertPool, Key)
 
-	// Intermediates are certificates of the operator's own that help to build a chain, as
+	// Intermediates are the operator's own certificates. They help to build a chain, as
 	// those from a header do; nil for none.
 	Intermediates func() []*x509.Certificate
 
@@ -43,8 +43,9 @@ type Authenticator struct {
 	Cache *Cache
 	TTL   time.Duration
 
-	// Counted is told of each question to the cache whether it had the answer; nil: nobody.
-	Counted func(hit bool)
+	// OnLookup is called after each look into the cache and says whether it had the
+	// answer. It may be nil.
+	OnLookup func(hit bool)
 }
 
 // Header authenticates by the lines of a certificate field and, where there is one, of
@@ -59,7 +60,7 @@ func (a *Authenticator) Header(ctx context.Context, leaf, chain []string, now ti
 		if err != nil {
 			return Verdict{}, time.Time{}, err
 		}
-		return a.judge(ctx, roots, certs, now)
+		return a.verify(ctx, roots, certs, now)
 	})
 }
 
@@ -88,28 +89,28 @@ func (a *Authenticator) Certificates(ctx context.Context, certs []*x509.Certific
 		material[i] = string(cert.Raw)
 	}
 	return a.cached(trust, [][]string{material}, now, func() (Verdict, time.Time, error) {
-		return a.judge(ctx, roots, certs, now)
+		return a.verify(ctx, roots, certs, now)
 	})
 }
 
-// cached returns the verdict for the material, judging it at most once while the
+// cached returns the verdict for the material, verifying it at most once while the
 // verdict holds. Refusals are not kept.
 func (a *Authenticator) cached(
-	trust Key, material [][]string, now time.Time, judge func() (Verdict, time.Time, error),
+	trust Key, material [][]string, now time.Time, verify func() (Verdict, time.Time, error),
 ) (Verdict, error) {
 	if a.Cache == nil {
-		verdict, _, err := judge()
+		verdict, _, err := verify()
 		return verdict, err
 	}
 	key := a.keyOf(trust, material)
 	verdict, hit := a.Cache.Get(key, now)
-	if a.Counted != nil {
-		a.Counted(hit)
+	if a.OnLookup != nil {
+		a.OnLookup(hit)
 	}
 	if hit {
 		return verdict, nil
 	}
-	verdict, until, err := judge()
+	verdict, until, err := verify()
 	if err != nil {
 		return Verdict{}, err
 	}
@@ -117,8 +118,9 @@ func (a *Authenticator) cached(
 	return verdict, nil
 }
 
-// keyOf hashes what a verdict rests on: the roots, what is known of revocation, and the
-// lines, in numbers and framed, so that no two different lists give the same bytes.
+// keyOf hashes everything a verdict depends on: the roots, the state of revocation, and
+// the lines. Counts and lengths are part of it, so that two different lists never give
+// the same bytes.
 func (a *Authenticator) keyOf(trust Key, material [][]string) Key {
 	room := len(trust) + 8
 	for _, lines := range material {
@@ -138,8 +140,8 @@ func (a *Authenticator) keyOf(trust Key, material [][]string) Key {
 	return sha256.Sum256(text)
 }
 
-// parse reads the certificates out of header lines. A parser that panics on what a
-// client made is a client that sent something malformed.
+// parse reads the certificates out of header lines. If a parser panics on them, the
+// client sent something malformed.
 func (a *Authenticator) parse(leaf, chain []string) (certs []*x509.Certificate, err error) {
 	defer identity.Recovered(&err, identity.ErrMalformed, "reading a certificate")
 	limit := a.Verifier.MaxIntermediates + 1 // the root may come too
@@ -162,9 +164,9 @@ func (a *Authenticator) parse(leaf, chain []string) (certs []*x509.Certificate, 
 	return certs, nil
 }
 
-// judge verifies, asks for revocation and maps. The time is until when the verdict
-// holds.
-func (a *Authenticator) judge(
+// verify builds the chain, asks for revocation and maps the certificate to a user. The
+// verdict holds until the returned time.
+func (a *Authenticator) verify(
 	ctx context.Context, roots *x509.CertPool, certs []*x509.Certificate, now time.Time,
 ) (verdict Verdict, until time.Time, err error) {
 	defer identity.Recovered(&err, identity.ErrMalformed, "reading a certificate")

@@ -45,7 +45,7 @@ func newKey(tb testing.TB, kind string) crypto.Signer {
 	return key
 }
 
-// sign has an issuer (nil: the certificate itself) sign a template.
+// sign signs a template with an issuer (nil: the certificate itself).
 func sign(tb testing.TB, template *x509.Certificate, key crypto.Signer, issuer *authority) *x509.Certificate {
 	tb.Helper()
 	if template.SerialNumber == nil {
@@ -97,8 +97,8 @@ func poolOf(certs ...*x509.Certificate) *x509.CertPool {
 }
 
 // BenchmarkAuthenticator measures the whole way from a header value to a user. x-sha256
-// is the ratio of a cached verdict to the SHA-256 of the same value (at most 3 is
-// wanted), x-verify that of a cold one to x509 parsing and verifying alone (1.3).
+// is the ratio of a cached verdict to the SHA-256 of the same value (3 at most is the
+// aim), x-verify that of an uncached one to x509 parsing and verifying alone (1.3).
 func BenchmarkAuthenticator(b *testing.B) {
 	for _, kind := range []string{"rsa", "ecdsa"} {
 		root := newAuthority(b, kind, "root", nil)

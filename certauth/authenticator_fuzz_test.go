@@ -14,9 +14,9 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 )
 
-// FuzzAuthenticatorHeader puts anything into the fields, in any encoding. Nothing panics,
-// an error has one sentinel and none of what was sent, and who gets in is the holder of
-// the one certificate that the CA has issued.
+// FuzzAuthenticatorHeader puts any text into the fields, in any encoding. It must not
+// panic, an error must have one sentinel and no part of the text, and only the holder of
+// the one certificate that the CA has issued gets in.
 func FuzzAuthenticatorHeader(f *testing.F) {
 	encodings := []certauth.Encoding{certauth.URLPEM, certauth.PEM, certauth.Base64DER, certauth.RFC9440, certauth.XFCC, ""}
 	root := newAuthority(f, "ecdsa", "root", nil)
@@ -38,7 +38,7 @@ func FuzzAuthenticatorHeader(f *testing.F) {
 	}
 	f.Add(uint8(0), false, "(null)", "-")
 	f.Fuzz(func(t *testing.T, encoding uint8, leafOnly bool, leafText, chainText string) {
-		j := newJudge(encodings[int(encoding)%len(encodings)], root.cert)
+		j := newFixture(encodings[int(encoding)%len(encodings)], root.cert)
 		j.LeafOnly = leafOnly
 		now := time.Now()
 		verdict, err := j.Header(t.Context(), fuzzLines(leafText), fuzzLines(chainText), now)
@@ -66,13 +66,13 @@ func FuzzAuthenticatorHeader(f *testing.F) {
 			t.Errorf("%v has %d sentinels", err, sentinels)
 		}
 		if verdict.User.Username != "" || len(err.Error()) > 160 || shows(err.Error(), leafText) || shows(err.Error(), chainText) {
-			t.Errorf("the error shows too much: %v", err)
+			t.Errorf("the error shows a part of the field: %v", err)
 		}
 	})
 }
 
-// shows says whether text has a longer piece of what was sent, other than words that the
-// errors themselves are made of.
+// shows says whether text has a longer piece of what was sent, except words of the errors
+// themselves.
 func shows(text, sent string) bool {
 	const piece = 24 // longer than any such word
 	for i := 0; i+piece <= len(sent); i++ {

@@ -21,31 +21,32 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 )
 
-// judge is an authenticator whose roots, and the key that is said to be theirs, a test
-// can change. A key that stays when the roots change shows what came out of the cache.
-type judge struct {
+// fixture is an authenticator whose roots, and the key that Roots returns with them, a
+// test can change. If the roots change and the key does not, a verdict by the old roots
+// is from the cache.
+type fixture struct {
 	*certauth.Authenticator
 
 	roots *x509.CertPool
 	key   certauth.Key
 }
 
-func newJudge(encoding certauth.Encoding, roots ...*x509.Certificate) *judge {
-	j := &judge{roots: poolOf(roots...)}
-	j.Authenticator = &certauth.Authenticator{
+func newFixture(encoding certauth.Encoding, roots ...*x509.Certificate) *fixture {
+	f := &fixture{roots: poolOf(roots...)}
+	f.Authenticator = &certauth.Authenticator{
 		Encoding: encoding,
-		Roots:    func() (*x509.CertPool, certauth.Key) { return j.roots, j.key },
+		Roots:    func() (*x509.CertPool, certauth.Key) { return f.roots, f.key },
 		Verifier: certauth.Verifier{MaxIntermediates: certauth.DefaultMaxIntermediates},
 		Mapping:  certauth.Mapping{Username: []certauth.Attribute{certauth.CommonName}},
 		Cache:    certauth.NewCache(16),
 		TTL:      time.Hour,
 	}
-	return j
+	return f
 }
 
-func (j *judge) want(t *testing.T, leaf, chain []string, now time.Time, want error) certauth.Verdict {
+func (f *fixture) want(t *testing.T, leaf, chain []string, now time.Time, want error) certauth.Verdict {
 	t.Helper()
-	verdict, err := j.Header(t.Context(), leaf, chain, now)
+	verdict, err := f.Header(t.Context(), leaf, chain, now)
 	wantSentinel(t, err, want)
 	if name := verdict.User.Username; err == nil && name != "alice" || err != nil && name != "" {
 		t.Fatalf("the user is %q", name)
@@ -62,13 +63,13 @@ func item(cert *x509.Certificate) string { return ":" + b64(cert) + ":" }
 func TestAuthenticatorKeepsAVerdictForItsTime(t *testing.T) {
 	root := newAuthority(t, "ecdsa", "root", nil)
 	leaf, now := line(escaped(sign(t, clientTemplate("alice"), newKey(t, "ecdsa"), root))), time.Now()
-	j := newJudge(certauth.URLPEM, root.cert)
-	j.TTL = time.Minute
-	j.want(t, leaf, nil, now, nil)
-	j.roots = x509.NewCertPool() // the cache alone knows alice from here on
-	j.want(t, leaf, nil, now.Add(time.Minute-1), nil)
-	j.want(t, leaf, nil, now.Add(time.Minute), identity.ErrRejected)
-	j.want(t, leaf, nil, now, identity.ErrRejected)
+	f := newFixture(certauth.URLPEM, root.cert)
+	f.TTL = time.Minute
+	f.want(t, leaf, nil, now, nil)
+	f.roots = x509.NewCertPool() // the cache alone knows alice from here on
+	f.want(t, leaf, nil, now.Add(time.Minute-1), nil)
+	f.want(t, leaf, nil, now.Add(time.Minute), identity.ErrRejected)
+	f.want(t, leaf, nil, now, identity.ErrRejected)
 }
 
 func TestAuthenticatorKeepsNoVerdictPastTheCertificate(t *testing.T) {
@@ -77,94 +78,94 @@ func TestAuthenticatorKeepsNoVerdictPastTheCertificate(t *testing.T) {
 	cert := sign(t, changed(clientTemplate("alice"), func(c *x509.Certificate) {
 		c.NotBefore, c.NotAfter = now.Add(-time.Hour), now.Add(time.Minute)
 	}), newKey(t, "ecdsa"), root)
-	j := newJudge(certauth.URLPEM, root.cert)
-	j.TTL = 10 * time.Hour
-	if verdict := j.want(t, line(escaped(cert)), nil, now, nil); !verdict.Expires.Equal(cert.NotAfter) {
+	f := newFixture(certauth.URLPEM, root.cert)
+	f.TTL = 10 * time.Hour
+	if verdict := f.want(t, line(escaped(cert)), nil, now, nil); !verdict.Expires.Equal(cert.NotAfter) {
 		t.Errorf("expires %v, want %v", verdict.Expires, cert.NotAfter)
 	}
-	j.want(t, line(escaped(cert)), nil, now.Add(59*time.Second), nil)
-	j.want(t, line(escaped(cert)), nil, now.Add(61*time.Second), identity.ErrRejected)
-	if _, err := j.Certificates(t.Context(), []*x509.Certificate{cert}, now); err != nil {
+	f.want(t, line(escaped(cert)), nil, now.Add(59*time.Second), nil)
+	f.want(t, line(escaped(cert)), nil, now.Add(61*time.Second), identity.ErrRejected)
+	if _, err := f.Certificates(t.Context(), []*x509.Certificate{cert}, now); err != nil {
 		t.Fatal(err)
 	}
-	_, err := j.Certificates(t.Context(), []*x509.Certificate{cert}, now.Add(61*time.Second))
+	_, err := f.Certificates(t.Context(), []*x509.Certificate{cert}, now.Add(61*time.Second))
 	wantSentinel(t, err, identity.ErrRejected)
 }
 
-// Each of these would be alice if the key of the cache left something out.
-func TestAuthenticatorJudgesAgainWhatIsNotTheSame(t *testing.T) {
+// Each of these would be alice if the key of the cache did not include it.
+func TestAuthenticatorVerifiesAgainIfAnythingDiffers(t *testing.T) {
 	root := newAuthority(t, "ecdsa", "root", nil)
 	mid := newAuthority(t, "ecdsa", "between", root)
 	cert, now := sign(t, clientTemplate("alice"), newKey(t, "ecdsa"), mid), time.Now()
 	leaf, chain := line(item(cert)), line(item(mid.cert), item(root.cert))
 	joined := item(mid.cert) + item(root.cert)
-	other := func(l, c []string, want error) func(*testing.T, *judge) {
-		return func(t *testing.T, j *judge) { t.Helper(); j.want(t, l, c, now, want) }
+	other := func(l, c []string, want error) func(*testing.T, *fixture) {
+		return func(t *testing.T, f *fixture) { t.Helper(); f.want(t, l, c, now, want) }
 	}
-	for name, try := range map[string]func(*testing.T, *judge){
-		"nothing else":                    other(leaf, chain, nil),
-		"no chain":                        other(leaf, nil, identity.ErrRejected),
-		"a shorter chain, good by itself": other(leaf, chain[:1], nil),
-		"the wrong part of the chain":     other(leaf, chain[1:], identity.ErrRejected),
-		"all in the leaf's field":         other(slices.Concat(leaf, chain), nil, identity.ErrMalformed),
-		"a part in the leaf's field":      other(slices.Concat(leaf, chain[:1]), chain[1:], identity.ErrMalformed),
-		"all in the chain's field":        other(nil, slices.Concat(leaf, chain), identity.ErrMalformed),
-		"the same bytes, cut elsewhere":   other(leaf, line(joined[:len(joined)-9], joined[len(joined)-9:]), identity.ErrMalformed),
-		"the same bytes in one line":      other(leaf, line(joined), identity.ErrMalformed),
-		"the same bytes and an empty one": other(leaf, append(line(joined), ""), identity.ErrMalformed),
-		"other roots": func(t *testing.T, j *judge) {
+	for name, try := range map[string]func(*testing.T, *fixture){
+		"nothing else":                           other(leaf, chain, nil),
+		"no chain":                               other(leaf, nil, identity.ErrRejected),
+		"a shorter chain, good without the rest": other(leaf, chain[:1], nil),
+		"the wrong part of the chain":            other(leaf, chain[1:], identity.ErrRejected),
+		"all in the leaf's field":                other(slices.Concat(leaf, chain), nil, identity.ErrMalformed),
+		"a part in the leaf's field":             other(slices.Concat(leaf, chain[:1]), chain[1:], identity.ErrMalformed),
+		"all in the chain's field":               other(nil, slices.Concat(leaf, chain), identity.ErrMalformed),
+		"the same bytes, cut elsewhere":          other(leaf, line(joined[:len(joined)-9], joined[len(joined)-9:]), identity.ErrMalformed),
+		"the same bytes in one line":             other(leaf, line(joined), identity.ErrMalformed),
+		"the same bytes and an empty one":        other(leaf, append(line(joined), ""), identity.ErrMalformed),
+		"other roots": func(t *testing.T, f *fixture) {
 			t.Helper()
-			j.roots, j.key = poolOf(newAuthority(t, "ecdsa", "root", nil).cert), certauth.Key{31: 1}
-			j.want(t, leaf, chain, now, identity.ErrRejected)
+			f.roots, f.key = poolOf(newAuthority(t, "ecdsa", "root", nil).cert), certauth.Key{31: 1}
+			f.want(t, leaf, chain, now, identity.ErrRejected)
 		},
-		"the handshake's certificates are other material": func(t *testing.T, j *judge) {
+		"the handshake's certificates are other material": func(t *testing.T, f *fixture) {
 			t.Helper()
-			_, err := j.Certificates(t.Context(), []*x509.Certificate{cert}, now)
+			_, err := f.Certificates(t.Context(), []*x509.Certificate{cert}, now)
 			wantSentinel(t, err, identity.ErrRejected)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			j := newJudge(certauth.RFC9440, root.cert)
-			j.want(t, leaf, chain, now, nil)
-			try(t, j)
+			f := newFixture(certauth.RFC9440, root.cert)
+			f.want(t, leaf, chain, now, nil)
+			try(t, f)
 		})
 	}
 	t.Run("the handshake's with another chain", func(t *testing.T) {
-		j := newJudge("", root.cert)
-		if _, err := j.Certificates(t.Context(), []*x509.Certificate{cert, mid.cert}, now); err != nil {
+		f := newFixture("", root.cert)
+		if _, err := f.Certificates(t.Context(), []*x509.Certificate{cert, mid.cert}, now); err != nil {
 			t.Fatal(err)
 		}
-		_, err := j.Certificates(t.Context(), []*x509.Certificate{cert}, now)
+		_, err := f.Certificates(t.Context(), []*x509.Certificate{cert}, now)
 		wantSentinel(t, err, identity.ErrRejected)
 	})
 }
 
-// A refusal is not kept: what was wrong may be mended, and garbage must not push good
+// A refusal is not kept: its cause may have been repaired, and garbage must not push good
 // verdicts out.
 func TestAuthenticatorKeepsNoRefusal(t *testing.T) {
 	root, other := newAuthority(t, "ecdsa", "root", nil), newAuthority(t, "ecdsa", "other", nil)
 	leaf, now := line(escaped(sign(t, clientTemplate("alice"), newKey(t, "ecdsa"), root))), time.Now()
-	j := newJudge(certauth.URLPEM, other.cert)
-	j.want(t, leaf, nil, now, identity.ErrRejected)
-	j.roots = poolOf(root.cert) // under the same key
-	j.want(t, leaf, nil, now, nil)
-	j.roots = poolOf(other.cert)
+	f := newFixture(certauth.URLPEM, other.cert)
+	f.want(t, leaf, nil, now, identity.ErrRejected)
+	f.roots = poolOf(root.cert) // under the same key
+	f.want(t, leaf, nil, now, nil)
+	f.roots = poolOf(other.cert)
 	for range 100 {
 		text := make([]byte, 30)
 		_, _ = rand.Read(text)
-		j.want(t, line(base64.StdEncoding.EncodeToString(text)), nil, now, identity.ErrMalformed)
+		f.want(t, line(base64.StdEncoding.EncodeToString(text)), nil, now, identity.ErrMalformed)
 	}
-	j.want(t, leaf, nil, now, nil)
+	f.want(t, leaf, nil, now, nil)
 }
 
 func TestAuthenticatorMakesAPanicMalformed(t *testing.T) {
 	root := newAuthority(t, "ecdsa", "root", nil)
 	cert := sign(t, clientTemplate("alice"), newKey(t, "ecdsa"), root)
-	cert.URIs = []*url.URL{nil} // as no parser makes it
-	j := newJudge(certauth.URLPEM, root.cert)
-	j.Mapping.Username = []certauth.Attribute{certauth.URI}
+	cert.URIs = []*url.URL{nil} // no parser makes such a certificate
+	f := newFixture(certauth.URLPEM, root.cert)
+	f.Mapping.Username = []certauth.Attribute{certauth.URI}
 	for range 2 { // and it is not kept
-		_, err := j.Certificates(t.Context(), []*x509.Certificate{cert}, time.Now())
+		_, err := f.Certificates(t.Context(), []*x509.Certificate{cert}, time.Now())
 		wantSentinel(t, err, identity.ErrMalformed)
 	}
 }
@@ -172,31 +173,31 @@ func TestAuthenticatorMakesAPanicMalformed(t *testing.T) {
 func TestAuthenticatorTellsAbsentFromBad(t *testing.T) {
 	root := newAuthority(t, "ecdsa", "root", nil)
 	cert, now := sign(t, clientTemplate("alice"), newKey(t, "ecdsa"), root), time.Now()
-	j := newJudge(certauth.Base64DER, root.cert)
+	f := newFixture(certauth.Base64DER, root.cert)
 	for _, leaf := range [][]string{nil, {}, {""}, {"  "}, {"(null)"}, {"-"}, {`""`}} {
-		j.want(t, leaf, nil, now, identity.ErrAbsent)
-		j.want(t, leaf, line(b64(root.cert)), now, identity.ErrMalformed)
-		if !j.Absent(leaf) {
+		f.want(t, leaf, nil, now, identity.ErrAbsent)
+		f.want(t, leaf, line(b64(root.cert)), now, identity.ErrMalformed)
+		if !f.Absent(leaf) {
 			t.Errorf("%q is not absent", leaf)
 		}
 	}
 	for _, leaf := range [][]string{{"", ""}, {"", b64(cert)}, {"null"}, {b64(cert)}} {
-		if j.Absent(leaf) {
+		if f.Absent(leaf) {
 			t.Errorf("%.20q is absent", leaf)
 		}
 	}
-	_, err := j.Certificates(t.Context(), nil, now)
+	_, err := f.Certificates(t.Context(), nil, now)
 	wantSentinel(t, err, identity.ErrAbsent)
-	j.Cache = nil
-	j.want(t, line(b64(cert)), nil, now, nil)
-	j.LeafOnly = true
-	j.want(t, line(b64(cert)+","+b64(cert)), nil, now, identity.ErrMalformed)
-	j.want(t, line(b64(cert)+","+b64(cert)), line(b64(root.cert)), now, identity.ErrMalformed)
-	j.want(t, line(b64(cert)), line(b64(root.cert)), now, nil)
+	f.Cache = nil
+	f.want(t, line(b64(cert)), nil, now, nil)
+	f.LeafOnly = true
+	f.want(t, line(b64(cert)+","+b64(cert)), nil, now, identity.ErrMalformed)
+	f.want(t, line(b64(cert)+","+b64(cert)), line(b64(root.cert)), now, identity.ErrMalformed)
+	f.want(t, line(b64(cert)), line(b64(root.cert)), now, nil)
 }
 
-// In a bubble, so that an hour passes at once. The file system's clock is the world's.
-func TestAuthenticatorRefusesWhatIsListedMeanwhile(t *testing.T) {
+// In a bubble, so that an hour passes at once. The file system's clock is the real one.
+func TestAuthenticatorRefusesACertificateThatWasRevokedMeanwhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		root := newAuthority(t, "ecdsa", "root", nil)
 		long := func(c *x509.Certificate) {
@@ -222,33 +223,33 @@ func TestAuthenticatorRefusesWhatIsListedMeanwhile(t *testing.T) {
 			}
 		}
 		publish(1)
-		j := newJudge(certauth.URLPEM, root.cert)
-		j.TTL = 10 * time.Hour
-		j.Revocation = &certauth.Revocation{Mode: certauth.ModeStrict, CRLs: []string{path}}
-		j.Revocation.Start(t.Context())
-		defer j.Revocation.Close()
+		f := newFixture(certauth.URLPEM, root.cert)
+		f.TTL = 10 * time.Hour
+		f.Revocation = &certauth.Revocation{Mode: certauth.ModeStrict, CRLs: []string{path}}
+		f.Revocation.Start(t.Context())
+		defer f.Revocation.Close()
 		leaf := line(escaped(cert))
-		j.want(t, leaf, nil, time.Now(), nil)
-		before := j.Revocation.Generation()
+		f.want(t, leaf, nil, time.Now(), nil)
+		before := f.Revocation.Generation()
 		time.Sleep(time.Minute)
-		j.want(t, leaf, nil, time.Now(), nil)
+		f.want(t, leaf, nil, time.Now(), nil)
 		publish(2, cert.SerialNumber)
 		time.Sleep(2 * time.Second)
-		if j.Revocation.Generation() == before {
+		if f.Revocation.Generation() == before {
 			t.Error("the generation is the same with another list")
 		}
-		j.want(t, leaf, nil, time.Now(), identity.ErrRejected)
+		f.want(t, leaf, nil, time.Now(), identity.ErrRejected)
 		publish(3)
 		time.Sleep(2 * time.Second)
-		j.want(t, leaf, nil, time.Now(), nil)
+		f.want(t, leaf, nil, time.Now(), nil)
 		time.Sleep(11 * time.Minute) // past the list's next update, well within the time of the verdict
-		j.want(t, leaf, nil, time.Now(), identity.ErrUnavailable)
+		f.want(t, leaf, nil, time.Now(), identity.ErrUnavailable)
 	})
 }
 
-func TestAuthenticatorIsUsedByMany(t *testing.T) {
+func TestAuthenticatorServesManyRequestsAtOnce(t *testing.T) {
 	root := newAuthority(t, "ecdsa", "root", nil)
-	now, j := time.Now(), newJudge(certauth.Base64DER, root.cert)
+	now, f := time.Now(), newFixture(certauth.Base64DER, root.cert)
 	var good []string
 	for range 32 { // more than the cache holds
 		good = append(good, b64(sign(t, clientTemplate("alice"), newKey(t, "ecdsa"), root)))
@@ -257,7 +258,7 @@ func TestAuthenticatorIsUsedByMany(t *testing.T) {
 	for worker := range 8 {
 		users.Go(func() {
 			for i := range 64 {
-				verdict, err := j.Header(t.Context(), line(good[(worker*7+i)%len(good)]), nil, now)
+				verdict, err := f.Header(t.Context(), line(good[(worker*7+i)%len(good)]), nil, now)
 				if err != nil || verdict.User.Username != "alice" {
 					t.Errorf("%q, %v", verdict.User.Username, err)
 				}

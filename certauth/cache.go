@@ -11,20 +11,20 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/lru"
 )
 
-// Key names a verdict: a hash over the whole certificate material and over what it was
-// judged by. Two keys are equal only if every byte of both is.
+// Key names a verdict: a hash over the whole certificate material and over everything the
+// verdict depends on. Two keys are equal only if every byte of both is.
 type Key [32]byte
 
-// Verdict is what was found out about a certificate.
+// Verdict is the result for a certificate that proved an identity.
 type Verdict struct {
 	User    identity.User
 	Expires time.Time // when the first certificate of the chain expires
 	until   time.Time // how long the verdict may be used
 }
 
-// Cache keeps good verdicts, the latest used ones, for as long as they stay true. Bad
-// ones are not kept: judging again costs what a handshake costs, and a cache of them
-// would let whoever sends garbage push good ones out.
+// Cache keeps good verdicts, the most recently used ones, for as long as they stay true.
+// Bad ones are not kept: verifying again costs no more than a handshake, and a client
+// that sends garbage could push good ones out.
 type Cache struct {
 	mu       sync.Mutex
 	verdicts *lru.Cache[Key, Verdict]

@@ -31,7 +31,8 @@ func wantCached(t *testing.T, cache *certauth.Cache, n int, now time.Time, want 
 	}
 }
 
-// Whoever sends certificates must not fill the memory, nor push out what is in use.
+// A client that sends certificates must not fill the memory, nor push out verdicts in
+// use.
 func TestCacheKeepsTheLatestUsed(t *testing.T) {
 	cache, now := certauth.NewCache(3), time.Now()
 	for n := 1; n <= 3; n++ {
@@ -61,12 +62,12 @@ func TestCacheKeepsTheLatestUsed(t *testing.T) {
 	}
 }
 
-func TestCacheForgetsInTime(t *testing.T) {
+func TestCacheDropsAVerdictInTime(t *testing.T) {
 	cache, now := certauth.NewCache(2), time.Now()
 	cache.Put(cacheKey(1), verdictOf("alice"), now.Add(time.Minute))
 	wantCached(t, cache, 1, now.Add(time.Minute-1), "alice")
 	wantCached(t, cache, 1, now.Add(time.Minute), "") // until is not included
-	wantCached(t, cache, 1, now, "")                  // and what is gone stays gone
+	wantCached(t, cache, 1, now, "")                  // and it does not come back
 	cache.Put(cacheKey(1), verdictOf("alice"), now)
 	wantCached(t, cache, 1, now, "")
 	cache.Put(cacheKey(1), verdictOf("alice"), now.Add(-time.Minute))
@@ -84,7 +85,7 @@ func TestCachePutReplacesVerdictAndTime(t *testing.T) {
 	wantCached(t, cache, 2, now, "carol") // one replaced is one, not two
 }
 
-func TestCacheIsUsedByMany(t *testing.T) {
+func TestCacheServesManyRequestsAtOnce(t *testing.T) {
 	cache, now := certauth.NewCache(8), time.Now()
 	var users sync.WaitGroup
 	for worker := range 8 {

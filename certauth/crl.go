@@ -26,13 +26,13 @@ const (
 	// skew is how far in the future an answer may have been made, by our clock.
 	skew = 5 * time.Minute
 
-	// removeFromCRL is the reason code of an entry that says the opposite (RFC 5280,
-	// section 5.3.1).
+	// removeFromCRL is the reason code of an entry that takes a certificate back off the
+	// list (RFC 5280, section 5.3.1).
 	removeFromCRL = 8
 )
 
 var (
-	// errOtherIssuer: the list is about other certificates, which is not a fault of it.
+	// errOtherIssuer: the list is about other certificates, which is not a mistake in it.
 	errOtherIssuer = errors.New("crl of another issuer")
 
 	errStale     = errors.New("no longer valid")
@@ -44,8 +44,8 @@ var (
 // certID tells one certificate from all others.
 type certID [sha256.Size]byte
 
-// crl is one list, without proof of who signed it: that is asked for each issuer whose
-// certificates it is to judge, see covers.
+// crl is one list whose signature is not verified yet: covers does that for each issuer
+// of the certificates to look up.
 type crl struct {
 	list    *x509.RevocationList // without the entries
 	revoked map[string]struct{}  // by serial
@@ -54,8 +54,8 @@ type crl struct {
 	signed map[certID]error // verdicts on the signature, by issuer
 }
 
-// parseCRLs reads one list in DER, or one or more in PEM. One bad list spoils a file: to
-// skip it would make the certificates on it good.
+// parseCRLs reads one list in DER, or one or more in PEM. One bad list makes the whole
+// file fail: without it, the certificates on it would be good.
 func parseCRLs(content []byte) (lists []*crl, err error) {
 	defer identity.Recovered(&err, nil, "parsing crl")
 	marker := []byte("-----BEGIN ")
@@ -77,7 +77,7 @@ func parseCRLs(content []byte) (lists []*crl, err error) {
 		}
 		lists = append(lists, list)
 	}
-	if len(lists) != blocks { // pem.Decode passes over what it cannot read
+	if len(lists) != blocks { // pem.Decode skips a block that it cannot read
 		return nil, errors.New("pem block cannot be read")
 	}
 	return lists, nil
@@ -112,8 +112,9 @@ func parseCRL(der []byte) (*crl, error) {
 	return c, nil
 }
 
-// checkExtensions refuses a list that speaks for a part of the issuer's certificates only:
-// one that is not on it would pass for good. So does everything critical that is not known.
+// checkExtensions refuses a list that covers only a part of the issuer's certificates: a
+// certificate that is not on it would pass for good. It also refuses unknown critical
+// extensions.
 func checkExtensions(extensions []pkix.Extension) error {
 	for _, extension := range extensions {
 		switch id := extension.Id.String(); {
@@ -143,8 +144,9 @@ func checkEntryExtensions(extensions []pkix.Extension) error {
 	return nil
 }
 
-// covers says whether the list speaks, now, for certificates of issuer: by its name, by
-// its key and by its dates. Of two authorities with one name only the signer is meant.
+// covers says whether the list is valid now for certificates of issuer: by its name, by
+// its key and by its dates. If two authorities have the same name, the list is about the
+// one that signed it.
 func (c *crl) covers(issuer *x509.Certificate, id certID, now time.Time) error {
 	if !bytes.Equal(c.list.RawIssuer, issuer.RawSubject) {
 		return errOtherIssuer
@@ -158,8 +160,8 @@ func (c *crl) covers(issuer *x509.Certificate, id certID, now time.Time) error {
 	return c.signedBy(issuer, id)
 }
 
-// signedBy keeps its verdicts, for the signature of a large list takes long. There are as
-// many as there are issuers of that name in trusted chains.
+// signedBy keeps its verdicts, since verifying the signature of a large list takes long.
+// There are as many as there are issuers of that name in trusted chains.
 func (c *crl) signedBy(issuer *x509.Certificate, id certID) (err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -175,17 +177,17 @@ func (c *crl) signedBy(issuer *x509.Certificate, id certID) (err error) {
 }
 
 // has says whether the certificate with that serial is on the list. A certificate on hold
-// is: it must not be relied on while it is.
+// is on it, and must not be relied on as long as it is.
 func (c *crl) has(serial *big.Int) bool {
 	_, found := c.revoked[serialKey(serial)]
 	return found
 }
 
-// serialKey keeps the sign, which the bytes of a big.Int do not.
+// serialKey keeps the sign, which the bytes of a big.Int lose.
 func serialKey(serial *big.Int) string { return serial.Text(16) }
 
-// isWeak says whether a signature can be made to fit two texts. The parsers of lists and
-// answers let SHA-1 pass, unlike the one of chains.
+// isWeak says whether two texts can be made with the same signature. The parsers of lists
+// and answers accept SHA-1, the parser of chains does not.
 func isWeak(algorithm x509.SignatureAlgorithm) bool {
 	return slices.Contains([]x509.SignatureAlgorithm{
 		x509.UnknownSignatureAlgorithm, x509.MD2WithRSA, x509.MD5WithRSA,

@@ -32,7 +32,7 @@ type crlSource struct {
 	fresh  []*crl          // as last read
 	proven map[certID]*crl // by issuer, the newest that its key has signed
 
-	// What the last read found, for the one goroutine that reads.
+	// The results of the last read, used only by the goroutine that reads.
 	file    filewatch.File
 	digest  [sha256.Size]byte
 	failure string
@@ -45,9 +45,10 @@ func newCRLSource(name string) *crlSource {
 // isURL says whether an entry of CRLs is a URL. Everything else is a path.
 func isURL(entry string) bool { return strings.Contains(entry, "://") }
 
-// judge asks all sources about a certificate of issuer. known is false, with a reason, if
-// no list speaks for the issuer now; until is when the first of those that do ends.
-func judge(sources []*crlSource, serialOf, issuer *x509.Certificate, now time.Time) (known, revoked bool, until time.Time, reason error) {
+// askLists asks all sources about a certificate of issuer. known is false, with a reason,
+// if there is no list of the issuer that is valid now; until is when the first of the
+// valid ones ends.
+func askLists(sources []*crlSource, serialOf, issuer *x509.Certificate, now time.Time) (known, revoked bool, until time.Time, reason error) {
 	id := certID(sha256.Sum256(issuer.Raw))
 	reason = errors.New("no crl of the issuer")
 	for _, source := range sources {
@@ -64,9 +65,10 @@ func judge(sources []*crlSource, serialOf, issuer *x509.Certificate, now time.Ti
 	return known, revoked, until, reason
 }
 
-// list returns the list that speaks for issuer now. What was read last replaces the one
-// before only when the issuer's signature under it was seen, and never goes back in time:
-// a forged or an old list on the way of a plain http URL makes no revoked certificate good.
+// list returns the list that is valid for issuer now. A newly read list replaces the last
+// one only when it has the issuer's signature, and never goes back in time: a forged or
+// an old list, shown on the way of a plain http URL, does not make a revoked certificate
+// good.
 func (s *crlSource) list(issuer *x509.Certificate, id certID, now time.Time) (*crl, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -92,7 +94,7 @@ func (s *crlSource) list(issuer *x509.Certificate, id certID, now time.Time) (*c
 	return last, nil
 }
 
-// replace takes what was read. It says whether that is news.
+// replace parses content and makes it the current lists. It says whether they changed.
 func (s *crlSource) replace(content []byte) (bool, error) {
 	if len(content) > maxCRL {
 		return false, fmt.Errorf("larger than %d bytes", maxCRL)
@@ -116,7 +118,7 @@ func (s *crlSource) replace(content []byte) (bool, error) {
 	return true, nil
 }
 
-// report says whether err is worth a line in the log: not while it stays the same.
+// report says whether err should be logged: not while it stays the same.
 func (s *crlSource) report(err error) bool {
 	text := ""
 	if err != nil {
@@ -161,7 +163,8 @@ func (s *crlSource) fetch(ctx context.Context, f *fetcher) (news bool, err error
 	return news, nil
 }
 
-// wait is the time until the next fetch: 80 % of what the list has left, within limits.
+// wait is the time until the next fetch: 80 % of the time until the list ends, within
+// limits.
 func (s *crlSource) wait(now time.Time) time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -172,7 +175,7 @@ func (s *crlSource) wait(now time.Time) time.Duration {
 	return min(max(end.Sub(now)/5*4, crlRetry), crlRefresh)
 }
 
-// earliest returns the earlier of two times, of which the zero one means never.
+// earliest returns the earlier of two times. The zero time means never.
 func earliest(a, b time.Time) time.Time {
 	if a.IsZero() || !b.IsZero() && b.Before(a) {
 		return b

@@ -29,8 +29,8 @@ func revPEM(lists ...[]byte) (content []byte) {
 	return content
 }
 
-// TestLists has lists as they should be, and some that must not make a certificate good.
-// The certificate has the serial 7.
+// TestLists has correct lists, and lists that must not make a certificate good. The
+// certificate has the serial 7.
 func TestLists(t *testing.T) {
 	ca, other, twin := revCA(t, nil, "ca"), revCA(t, nil, "other"), revCA(t, nil, "ca")
 	silent := revNew(t, nil, 1, func(c *x509.Certificate) {
@@ -80,7 +80,7 @@ func TestLists(t *testing.T) {
 		"stale":                                        {ca.list(t, times(-2*time.Hour, -time.Second)), unavailable, "no longer valid"},
 		"not yet valid":                                {ca.list(t, times(6*time.Minute, time.Hour)), unavailable, "not yet valid"},
 		"delta":                                        {ca.list(t, extension(true, 2, 5, 29, 27)), unavailable, ""},
-		"delta, not said critical":                     {ca.list(t, extension(false, 2, 5, 29, 27)), unavailable, ""},
+		"delta, not marked critical":                   {ca.list(t, extension(false, 2, 5, 29, 27)), unavailable, ""},
 		"issuing distribution point":                   {ca.list(t, extension(true, 2, 5, 29, 28)), unavailable, ""},
 		"distribution point, uncritical":               {ca.list(t, extension(false, 2, 5, 29, 28)), unavailable, ""},
 		"unknown critical extension":                   {ca.list(t, extension(true, 1, 2, 3)), unavailable, ""},
@@ -128,14 +128,14 @@ func TestLists(t *testing.T) {
 	})
 }
 
-// TestFileChanges follows a file through everything that is done to one.
+// TestFileChanges follows a file through every change.
 func TestFileChanges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ca := revCA(t, nil, "ca")
 		leaf := revLeaf(t, ca, 7)
 		path := filepath.Join(t.TempDir(), "list.crl")
 		var logged atomic.Int64
-		r := revStart(t, &Revocation{Mode: ModeStrict, CRLs: []string{path}, Log: func(_ string, err error) { logged.Add(1); t.Log(err) }})
+		r := revStart(t, &Revocation{Mode: ModeStrict, CRLs: []string{path}, OnProblem: func(_ string, err error) { logged.Add(1); t.Log(err) }})
 		defer r.Close()
 		generation := r.Generation()
 		step := func(name string, want error, news bool, logs int64) {
@@ -169,7 +169,7 @@ func TestFileChanges(t *testing.T) {
 		if err := os.Remove(path); err != nil {
 			t.Fatal(err)
 		}
-		step("gone: the last good one", identity.ErrRejected, false, 3)
+		step("removed: the last good one", identity.ErrRejected, false, 3)
 		revWrite(t, path, good)
 		step("the one from before again", identity.ErrRejected, true, 3)
 		revWrite(t, path, ca.list(t, func(l *x509.RevocationList) { l.NextUpdate = time.Now().Add(time.Hour) }))
@@ -213,8 +213,8 @@ func TestFileChangesUnseen(t *testing.T) {
 	}
 }
 
-// TestTwoSources have lists of the same issuer: one that has the certificate is enough, and
-// the answer ends with the first that ends.
+// TestTwoSources has two lists of one issuer: a certificate on one of them is revoked,
+// and the answer ends when the first list ends.
 func TestTwoSources(t *testing.T) {
 	ca := revCA(t, nil, "ca")
 	week := func(l *x509.RevocationList) { l.NextUpdate = time.Now().Add(7 * 24 * time.Hour) }
@@ -226,8 +226,9 @@ func TestTwoSources(t *testing.T) {
 	}
 }
 
-// TestForgedListOverHTTP: somebody on the way of a plain http URL shows a list that is
-// signed by nobody, then one from before the revocation. Neither makes a certificate good.
+// TestForgedListOverHTTP: an attacker on the way of a plain http URL shows a list without
+// the issuer's signature, then one from before the revocation. Neither makes a
+// certificate good.
 func TestForgedListOverHTTP(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ca, forger := revCA(t, nil, "ca"), revCA(t, nil, "ca")
@@ -256,8 +257,8 @@ func TestForgedListOverHTTP(t *testing.T) {
 	})
 }
 
-// TestURLRefresh counts the fetches of a list: at once, at 80 % of what it has left, hourly
-// at least, and every half minute while there is none.
+// TestURLRefresh counts the fetches of a list: at once, at 80 % of the time until it
+// ends, hourly at least, and every half minute while there is none.
 func TestURLRefresh(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ca := revCA(t, nil, "ca")
@@ -314,7 +315,7 @@ func TestStartDoesNotWait(t *testing.T) {
 	})
 }
 
-// TestLargeListIsKeptOnce: the entries are indexed and then let go.
+// TestLargeListIsKeptOnce: the entries are indexed and then released.
 func TestLargeListIsKeptOnce(t *testing.T) {
 	ca := revCA(t, nil, "ca")
 	lists, err := parseCRLs(ca.list(t, func(l *x509.RevocationList) {

@@ -49,33 +49,33 @@ const (
 	// eight RSA-4096 intermediates is about 20 KB.
 	maxValue = 64 << 10
 
-	// maxDER is the length in bytes of the largest certificate. Google Cloud passes on
-	// none above 16 KB, and real ones have 2 KB.
+	// maxDER is the length in bytes of the largest certificate. Google Cloud passes none
+	// above 16 KB on, and real ones have 2 KB.
 	maxDER = 16 << 10
 )
 
-// Decode reads the certificates that a proxy passed on: leaf are the lines of the
-// certificate's field, chain those of the chain's field, nil where there is none. It
-// returns DER, the leaf first and then the intermediates in the order in which they
-// were sent, none of them parsed: who calls parses them, and must not take the order,
-// or anything else about an intermediate, as proven.
+// Decode reads the certificates that a proxy passed on: leaf has the lines of the
+// certificate's field, chain those of the chain's field, nil if there is none. It returns
+// DER, the leaf first and then the intermediates in the order in which they were sent. It
+// parses none of them: the caller does, and must not take the order, or anything else
+// about an intermediate, as proven.
 //
-// There is no repairing here, and one reading of a value at most:
+// It repairs nothing, and reads a value in one way at most:
 //
-//   - The leaf's field has exactly one line, for of two the proxy wrote one at most.
-//     Only [XFCC] is defined as a list that grows. A chain field may have several.
+//   - The leaf's field has exactly one line: if there are two, the proxy wrote one at
+//     most. Only [XFCC] is defined as a list that grows. A chain field may have several.
 //   - The first certificate is the leaf. When it cannot be read, the next one does not
 //     move up.
-//   - More than maxIntermediates is an error, not a reason to forget some. A proxy that
-//     sends nothing but the leaf deserves a zero: then a list, of which somebody else
-//     may have written the first member, is refused.
-//   - Nothing is decoded twice, and nothing stands before, between or after.
+//   - More than maxIntermediates is an error; none is ignored. For a proxy that sends the
+//     leaf alone set 0: then a list, whose first member the client may have written, is
+//     refused.
+//   - Nothing is decoded twice, and there is no text before, between or after.
 //
 // The error wraps [identity.ErrAbsent] when there is no certificate: no line, an empty
-// one, Apache's "(null)", HAProxy's "-"; with nothing in the chain's field either. It
-// wraps [identity.ErrInternal] for an encoding that does not exist, and else
-// [identity.ErrMalformed]. It tells positions and lengths, never what was sent: that
-// may be the private key which somebody pasted instead.
+// one, Apache's "(null)", HAProxy's "-"; and nothing in the chain's field either. It
+// wraps [identity.ErrInternal] for an encoding that does not exist, and
+// [identity.ErrMalformed] otherwise. Its text has positions and lengths, never the value:
+// that may be a private key, pasted by mistake.
 func Decode(encoding Encoding, leaf, chain []string, maxIntermediates int) ([][]byte, error) {
 	if !encoding.Valid() {
 		return nil, fmt.Errorf("%w: no encoding is called %s", identity.ErrInternal, identity.Quote(string(encoding)))
@@ -131,8 +131,8 @@ func (d *decoder) leafField(lines []string) error {
 }
 
 // chainField reads the field of the intermediates, if there is a leaf, and says whether
-// something is in it. A line without a certificate is passed over: Apache can be told
-// to write one for each depth, and then says "(null)" where the chain is shorter.
+// it has a value. A line without a certificate is skipped: Apache can be told to write
+// one for each depth, and writes "(null)" for those that the chain does not have.
 func (d *decoder) chainField(lines []string, leafAbsent bool) (present bool, err error) {
 	total := 0
 	for _, line := range lines {
@@ -167,8 +167,8 @@ func (d *decoder) absent(value string) bool {
 	case `""`, `"-"`:
 		return d.encoding == Base64DER // the OpenShift router's quotes around nothing
 	case "::":
-		// No bytes are no certificate, and are what a proxy sends that was told to write
-		// a colon, the base64 of the certificate, and a colon.
+		// An empty byte sequence is sent by a proxy that is configured to write a colon,
+		// the base64 of the certificate, and a colon.
 		return d.encoding == RFC9440
 	default:
 		return false
@@ -192,7 +192,7 @@ func (d *decoder) value(value string, chain bool) error {
 	}
 }
 
-// room refuses one certificate more than the limit, before it is decoded.
+// room refuses a certificate beyond the limit, before it is decoded.
 func (d *decoder) room() error {
 	if len(d.ders) >= d.limit {
 		return malformed("more than %d intermediates", d.limit-1)
@@ -200,7 +200,7 @@ func (d *decoder) room() error {
 	return nil
 }
 
-// malformed makes an error. What it formats are numbers, never text off the wire.
+// malformed makes an error. It formats numbers only, never text off the wire.
 func malformed(format string, numbers ...int) error {
 	args := make([]any, 0, len(numbers)+1)
 	args = append(args, identity.ErrMalformed)

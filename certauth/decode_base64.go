@@ -19,7 +19,7 @@ func (d *decoder) base64List(value string, chain bool) error {
 		}
 	}
 	if strings.HasPrefix(value, "-----") {
-		return malformed("PEM, which this encoding is not")
+		return malformed("PEM instead of base64")
 	}
 	value, err := unescapeBase64(value)
 	if err != nil {
@@ -46,10 +46,10 @@ func (d *decoder) base64List(value string, chain bool) error {
 	return nil
 }
 
-// unescapeBase64 undoes what Traefik did before 2.9.2, url.QueryEscape, and only where
-// there is one reading: that function leaves neither "+" nor "/", so a value with a
-// percent sign and one of them was not made by it. Undoing it in every value would
-// turn each "+" of today's into a blank.
+// unescapeBase64 undoes url.QueryEscape, which Traefik applied before 2.9.2, and only
+// where there is one reading: that function leaves neither "+" nor "/", so it did not
+// make a value with a percent sign and one of them. Undoing it in every value would turn
+// each "+" of today's values into a blank.
 func unescapeBase64(value string) (string, error) {
 	if !strings.Contains(value, "%") {
 		return value, nil
@@ -82,9 +82,9 @@ func (d *decoder) addAll(der []byte, several bool) error {
 	for several {
 		length := derLength(der)
 		if length <= 0 || length >= len(der) {
-			break // the last one, or none: add judges
+			break // the last one, or not DER: add checks it
 		}
-		// The capacity ends with it: an append must not reach the next one.
+		// The capacity ends with the certificate: an append must not reach the next one.
 		if err := d.add(der[:length:length]); err != nil {
 			return err
 		}
@@ -93,9 +93,9 @@ func (d *decoder) addAll(der []byte, several bool) error {
 	return d.add(der)
 }
 
-// add takes der as the next certificate, if it looks like one from outside: an ASN.1
-// SEQUENCE as long as der, of which the first element is a SEQUENCE too. The private
-// keys of PKCS #1, PKCS #8 and SEC 1 have an INTEGER in that place.
+// add appends der as the next certificate, if it looks like one from outside: an ASN.1
+// SEQUENCE as long as der, whose first element is a SEQUENCE too. The private keys of
+// PKCS #1, PKCS #8 and SEC 1 have an INTEGER in that place.
 func (d *decoder) add(der []byte) error {
 	if err := d.room(); err != nil {
 		return err
@@ -125,14 +125,14 @@ func (d *decoder) add(der []byte) error {
 }
 
 // derHeader returns the length of the tag and the length of a DER SEQUENCE at the start
-// of der, 0 if there is none that is shorter than 64 KiB.
+// of der, or 0 if it does not start with one that is shorter than 64 KiB.
 func derHeader(der []byte) int {
 	switch {
 	case len(der) < 2 || der[0] != 0x30:
 		return 0
 	case der[1] < 0x80:
 		return 2
-	case der[1] == 0x81 && len(der) > 2 && der[2] >= 0x80: // else the short form is due
+	case der[1] == 0x81 && len(der) > 2 && der[2] >= 0x80: // a smaller length has the short form
 		return 3
 	case der[1] == 0x82 && len(der) > 3 && der[2] > 0:
 		return 4
@@ -141,8 +141,8 @@ func derHeader(der []byte) int {
 	}
 }
 
-// derLength returns the length of that SEQUENCE, its header included, which may be
-// more than there is; 0 if there is none.
+// derLength returns the length of that SEQUENCE, with its header. It may be more than
+// len(der), and is 0 if there is no SEQUENCE.
 func derLength(der []byte) int {
 	header := derHeader(der)
 	switch header {

@@ -12,7 +12,7 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/certauth"
 )
 
-// lineEnd separates the lines of a fuzzed field. No encoding has a use for it.
+// lineEnd separates the lines of a fuzzed field. No encoding uses it.
 const lineEnd = "\x1e"
 
 func fuzzLines(text string) []string {
@@ -57,7 +57,7 @@ func fuzzDecode(f *testing.F, encoding certauth.Encoding, encode func(ders [][]b
 		}
 		for i, der := range ders {
 			if len(der) < 3 || len(der) > maxTestDER || der[0] != 0x30 {
-				t.Errorf("certificate %d is none", i)
+				t.Errorf("certificate %d is not a certificate", i)
 			}
 		}
 		leaf, chain = encode(ders)

@@ -16,7 +16,7 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 )
 
-// checkDecodeError holds what is promised about every error: one sentinel, and not 16
+// checkDecodeError checks what every error promises: one sentinel, and fewer than 16
 // bytes of what was sent.
 func checkDecodeError(t *testing.T, err error, sent []string) {
 	t.Helper()
@@ -97,8 +97,8 @@ func TestDecodeRefusesBadBase64(t *testing.T) {
 		{"bits after the last byte", certauth.Base64DER, []string{withTrailingBits(good)}, nil, "not base64"},
 		{"base64 for URLs", certauth.Base64DER, []string{base64.URLEncoding.EncodeToString(leaf)}, nil, "not base64"},
 		{"escaped in part", certauth.Base64DER, []string{strings.ReplaceAll(good, "=", "%3D")}, nil, "escaped in one place"},
-		{"escaped but for the slashes", certauth.Base64DER, []string{strings.ReplaceAll(url.QueryEscape(good), "%2F", "/")}, nil, "escaped in one place"},
-		{"escaped but for the plus signs", certauth.Base64DER, []string{strings.ReplaceAll(url.QueryEscape(good), "%2B", "+")}, nil, "escaped in one place"},
+		{"escaped except the slashes", certauth.Base64DER, []string{strings.ReplaceAll(url.QueryEscape(good), "%2F", "/")}, nil, "escaped in one place"},
+		{"escaped except the plus signs", certauth.Base64DER, []string{strings.ReplaceAll(url.QueryEscape(good), "%2B", "+")}, nil, "escaped in one place"},
 		{"escaped twice", certauth.Base64DER, []string{url.QueryEscape(url.QueryEscape(good))}, nil, "not base64"},
 		{"a bad escape", certauth.Base64DER, []string{url.QueryEscape(good) + "%2"}, nil, "a bad percent escape"},
 		{"a quote before", certauth.Base64DER, []string{`"` + good}, nil, "one quote"},
@@ -107,7 +107,7 @@ func TestDecodeRefusesBadBase64(t *testing.T) {
 		{"quotes around a member", certauth.Base64DER, []string{`"` + good + `","` + good + `"`}, nil, "not base64"},
 		{"other quotes", certauth.Base64DER, []string{"'" + good + "'"}, nil, "not base64"},
 		{"colons around it", certauth.Base64DER, []string{asItem(leaf)}, nil, "not base64"},
-		{"PEM", certauth.Base64DER, []string{asApacheFolded(leaf)}, nil, "PEM, which"},
+		{"PEM", certauth.Base64DER, []string{asApacheFolded(leaf)}, nil, "PEM instead"},
 		{"base64 of PEM", certauth.Base64DER, []string{asBase64([]byte(asPEM(leaf)))}, nil, "not DER"},
 		{"hexadecimal", certauth.Base64DER, []string{hashOf(leaf)}, nil, "not DER"},
 		{"two lines", certauth.Base64DER, []string{good, good}, nil, "2 lines"},
@@ -128,19 +128,19 @@ func TestDecodeRefusesBadByteSequences(t *testing.T) {
 	leaf := sentECDSA().leaf
 	good, body := asItem(leaf), asBase64(leaf)
 	runHostile(t, []hostileCase{
-		{"15 KiB of garbage", certauth.RFC9440, []string{strings.Repeat("garbage!", 15<<7)}, nil, "no byte sequence"},
+		{"15 KiB of garbage", certauth.RFC9440, []string{strings.Repeat("garbage!", 15<<7)}, nil, "not a byte sequence"},
 		{"15 KiB of garbage between colons", certauth.RFC9440, []string{":" + strings.Repeat("garbage!", 15<<7) + ":"}, nil, "not base64"},
-		{"a list as the leaf", certauth.RFC9440, []string{asList(leaf, leaf)}, nil, "a list where one item belongs"},
+		{"a list as the leaf", certauth.RFC9440, []string{asList(leaf, leaf)}, nil, "a list instead of one item"},
 		{"two lines", certauth.RFC9440, []string{good, good}, nil, "2 lines"},
-		{"a parameter", certauth.RFC9440, []string{good + ";verified"}, nil, "no byte sequence"},
+		{"a parameter", certauth.RFC9440, []string{good + ";verified"}, nil, "not a byte sequence"},
 		{"a parameter that ends in a colon", certauth.RFC9440, []string{good + ";a=:AAAA:"}, nil, "not base64"},
-		{"a parameter in the chain", certauth.RFC9440, []string{good}, []string{good + ";a=1, " + good}, "member 1 is no byte sequence"},
-		{"no colon before", certauth.RFC9440, []string{good[1:]}, nil, "no byte sequence"},
-		{"no colon after", certauth.RFC9440, []string{good[:len(good)-1]}, nil, "no byte sequence"},
-		{"a string", certauth.RFC9440, []string{`"` + body + `"`}, nil, "no byte sequence"},
+		{"a parameter in the chain", certauth.RFC9440, []string{good}, []string{good + ";a=1, " + good}, "member 1 is not a byte sequence"},
+		{"no colon before", certauth.RFC9440, []string{good[1:]}, nil, "not a byte sequence"},
+		{"no colon after", certauth.RFC9440, []string{good[:len(good)-1]}, nil, "not a byte sequence"},
+		{"a string", certauth.RFC9440, []string{`"` + body + `"`}, nil, "not a byte sequence"},
 		{"two sequences without a comma", certauth.RFC9440, []string{good + good}, nil, "not base64"},
-		{"an inner list", certauth.RFC9440, []string{good}, []string{"(" + good + " " + good + ")"}, "no byte sequence"},
-		{"a comma at the end", certauth.RFC9440, []string{good}, []string{good + ","}, "member 2 is no byte sequence"},
+		{"an inner list", certauth.RFC9440, []string{good}, []string{"(" + good + " " + good + ")"}, "not a byte sequence"},
+		{"a comma at the end", certauth.RFC9440, []string{good}, []string{good + ","}, "member 2 is not a byte sequence"},
 		{"a line break", certauth.RFC9440, []string{":" + body[:64] + "\r\n" + body[64:] + ":"}, nil, "a line break"},
 		{"a blank as the RFC prints it", certauth.RFC9440, []string{":" + body[:64] + " " + body[64:] + ":"}, nil, "not base64"},
 		{"half of the padding", certauth.RFC9440, []string{":" + base64.StdEncoding.EncodeToString([]byte("a"))[:3] + ":"}, nil, "not base64"},
@@ -164,8 +164,8 @@ func bigDER(length int) []byte {
 	return der
 }
 
-// withTrailingBits changes the last digit before the padding in a bit that encodes
-// nothing: a careless decoder reads the same bytes.
+// withTrailingBits changes an unused bit of the last digit before the padding: a careless
+// decoder reads the same bytes.
 func withTrailingBits(text string) string {
 	const digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 	i := len(strings.TrimRight(text, "=")) - 1

@@ -14,9 +14,9 @@ const (
 )
 
 // urlPEM reads percent-encoded PEM. AWS leaves "+", "=" and "/" of the base64 as they
-// are, so a plus sign is one. It is a blank only if the marker itself says that the
-// whole was escaped the way HTML forms are: taken for a blank anywhere else, it breaks
-// the certificate (which happened to OpenBao).
+// are, so a plus sign is a plus sign. It is a blank only if the marker itself shows that
+// the whole value was escaped the way HTML forms are: read as a blank anywhere else, it
+// breaks the certificate (which happened to OpenBao).
 func (d *decoder) urlPEM(value string) error {
 	if strings.Contains(value, "BEGIN+CERTIFICATE") {
 		value = strings.ReplaceAll(value, "+", " ")
@@ -31,16 +31,16 @@ func (d *decoder) urlPEM(value string) error {
 	return d.pem(text)
 }
 
-// pem reads blocks of PEM, one after the other. encoding/pem is of no use: it wants
-// line breaks where Apache, and Go's own unfolding of a header, leave blanks, and it
-// skips what it does not like, so that the certificate after a broken one would become
-// the leaf.
+// pem reads blocks of PEM, one after the other. encoding/pem cannot do it: it needs line
+// breaks where Apache, and Go's own unfolding of a header, leave blanks, and it skips a
+// block that it cannot read, so that the certificate after a broken one would become the
+// leaf.
 func (d *decoder) pem(text string) error {
 	if holdsPrivateKey(text) {
 		return errPrivateKey()
 	}
 	if d.encoding == PEM && strings.Contains(text, "%") {
-		return malformed("percent-encoded, which this encoding is not")
+		return malformed("percent-encoded, which this encoding does not allow")
 	}
 	block := 0
 	for text = trimSpace(text); text != ""; text = trimSpace(text) {
@@ -63,12 +63,12 @@ func (d *decoder) pem(text string) error {
 		text = rest[end+len(pemEnd):]
 	}
 	if block == 0 {
-		return malformed("no block in it")
+		return malformed("no PEM block")
 	}
 	return nil
 }
 
-// pemBody decodes what stands between the markers.
+// pemBody decodes the text between the markers.
 func (d *decoder) pemBody(body string, block int) error {
 	text := d.scratch[:0]
 	if cap(text) < len(body) {
@@ -91,9 +91,9 @@ func (d *decoder) pemBody(body string, block int) error {
 	return d.add(der[:n])
 }
 
-// holdsPrivateKey says whether some kind of PEM private key is in text, however often
-// it is escaped. A block that follows is not to be believed either: whoever can paste
-// one wrong thing into the proxy's configuration can paste another.
+// holdsPrivateKey says whether a PEM private key of any kind is in text, however often it
+// is escaped. A block after it is not believed either: an operator who pasted one wrong
+// thing into the proxy's configuration can have pasted another.
 func holdsPrivateKey(text string) bool {
 	const between = len("%2520") // at most, from one word to the next
 	for {
@@ -134,7 +134,7 @@ func unescape(text string) (string, error) {
 	return out.String(), nil
 }
 
-// unhex returns what a hexadecimal digit is worth, 16 for any other byte.
+// unhex returns the value of a hexadecimal digit, 16 for any other byte.
 func unhex(c byte) byte {
 	switch {
 	case '0' <= c && c <= '9':

@@ -23,14 +23,14 @@ import (
 	"time"
 )
 
-// sentCerts are what a client sent in its handshake.
+// sentCerts are the certificates that a client sent in its handshake.
 type sentCerts struct {
 	leaf, intermediate, root []byte // DER
 	key                      []byte // of the leaf, PKCS #8
 }
 
-// sentECDSA has a leaf whose base64 has all of "+", "/" and "=", for these are what
-// the encodings differ in, and a subject of which RFC 2253 escapes much.
+// sentECDSA has a leaf whose base64 has all of "+", "/" and "=", since the encodings
+// differ in these, and a subject with many characters that RFC 2253 escapes.
 var sentECDSA = sync.OnceValue(func() sentCerts {
 	for {
 		sent := makeSent(func() (crypto.Signer, error) { return ecdsa.GenerateKey(elliptic.P256(), rand.Reader) })
@@ -84,7 +84,7 @@ func makeSent(newKey func() (crypto.Signer, error)) sentCerts {
 	return sent
 }
 
-// What follows writes certificates as the producers do, byte for byte.
+// The functions below write certificates as the producers do, byte for byte.
 
 func asPEM(ders ...[]byte) string {
 	var text strings.Builder
@@ -96,7 +96,8 @@ func asPEM(ders ...[]byte) string {
 
 func asBase64(der []byte) string { return base64.StdEncoding.EncodeToString(der) }
 
-// escapeBut percent-encodes everything but letters, digits, and what is in safe.
+// escapeBut percent-encodes everything except letters, digits, and the characters in
+// safe.
 func escapeBut(safe, text string) string {
 	var out strings.Builder
 	for _, c := range []byte(text) {
@@ -113,8 +114,8 @@ func escapeBut(safe, text string) string {
 // asNginxEscaped is $ssl_client_escaped_cert, and CloudFront's and Kong's: it ends in %0A.
 func asNginxEscaped(ders ...[]byte) string { return escapeBut("-._~", asPEM(ders...)) }
 
-// asNginxUnfolded is $ssl_client_cert, continuation lines with a TAB, after Go's HTTP/1
-// server made one blank of each line break.
+// asNginxUnfolded is $ssl_client_cert, whose continuation lines begin with a TAB, after
+// Go's HTTP/1 server replaced each line break by one blank.
 func asNginxUnfolded(der []byte) string {
 	return strings.ReplaceAll(strings.TrimSpace(asPEM(der)), "\n", " ")
 }
@@ -127,7 +128,7 @@ func asALB(ders ...[]byte) string { return escapeBut("-._~+=/", asPEM(ders...)) 
 
 func asALBExample(ders ...[]byte) string { return escapeBut("-._~+/", asPEM(ders...)) }
 
-// asForm is what a proxy's script makes with a function for HTML forms.
+// asForm is what a proxy's script writes that uses a function for HTML forms.
 func asForm(ders ...[]byte) string { return url.QueryEscape(asPEM(ders...)) }
 
 // asTraefik is what Traefik writes since 2.9.2, asOldTraefik what it wrote before.
@@ -177,7 +178,7 @@ func asEnvoy(leaf []byte, chain ...[]byte) string {
 // envoyNames has the subject as BoringSSL prints it in the form of RFC 2253.
 const envoyNames = `Subject="CN=Alice \"Al\" Liddell\, Ops\; x=y\\,O=dev";URI=https://example.com/alice;DNS=a.example.com;DNS=b.example.com`
 
-func TestTheSampleHasWhatTheEncodingsDifferIn(t *testing.T) {
+func TestTheSampleHasTheCharactersInWhichEncodingsDiffer(t *testing.T) {
 	text := asBase64(sentECDSA().leaf)
 	for _, special := range []string{"+", "/", "="} {
 		if !strings.Contains(text, special) {

@@ -8,13 +8,13 @@ import (
 	"strings"
 )
 
-// rfc9440 reads a line of Client-Cert, one byte sequence, or of Client-Cert-Chain, a
-// list of them. A comma is in no byte sequence, so to split comes first. Parameters
-// are refused: RFC 9440 defines none, and what they would say about the certificate
-// should not go unread.
+// rfc9440 reads a line of Client-Cert, one byte sequence, or of Client-Cert-Chain, a list
+// of them. A byte sequence does not contain a comma, so the value is split first.
+// Parameters are refused: RFC 9440 defines none, and what they say about the certificate
+// must not be ignored.
 func (d *decoder) rfc9440(value string, chain bool) error {
 	if !chain && strings.Contains(value, ",") {
-		return malformed("a list where one item belongs")
+		return malformed("a list instead of one item")
 	}
 	member := 0
 	for text := range strings.SplitSeq(value, ",") {
@@ -34,13 +34,13 @@ func (d *decoder) rfc9440(value string, chain bool) error {
 }
 
 // byteSequence reads base64 between colons. RFC 8941, section 4.2.7, asks a parser to
-// tolerate two faults of the writer. Padding that is missing, all of it, is tolerated:
-// it adds no meaning. Bits after the last byte that are not zero are not.
+// tolerate two mistakes of the writer. Padding that is missing entirely is tolerated: it
+// adds no meaning. Bits after the last byte that are not zero are refused.
 func byteSequence(text string, member int) ([]byte, error) {
 	inner, opened := strings.CutPrefix(text, ":")
 	inner, closed := strings.CutSuffix(inner, ":")
 	if !opened || !closed {
-		return nil, malformed("member %d is no byte sequence", member)
+		return nil, malformed("member %d is not a byte sequence", member)
 	}
 	encoding := base64.StdEncoding
 	if !strings.HasSuffix(inner, "=") {

@@ -44,7 +44,7 @@ func TestDecodeReadsWhatProxiesWrite(t *testing.T) {
 		{"a chain in a field of its own", certauth.URLPEM, line(asNginxEscaped(leaf)), line(asNginxEscaped(mid, root)), three},
 		{"escaped as a form, with a plus sign in the marker", certauth.URLPEM, line(asForm(leaf, mid)), nil, two},
 		{"escaped as Envoy does", certauth.URLPEM, line(asEnvoyPEM(leaf)), nil, one},
-		{"nothing escaped, as nothing needs it", certauth.URLPEM, line(asApacheFolded(leaf)), nil, one},
+		{"nothing is escaped", certauth.URLPEM, line(asApacheFolded(leaf)), nil, one},
 		{"blanks around the value", certauth.URLPEM, line(" \t" + asNginxEscaped(leaf) + "\t "), nil, one},
 		{"AWS with blanks where the line breaks were", certauth.URLPEM, line(strings.ReplaceAll(asALB(leaf), "%0A", "%20")), nil, one},
 
@@ -64,7 +64,7 @@ func TestDecodeReadsWhatProxiesWrite(t *testing.T) {
 		{"a chain in quotes", certauth.Base64DER, line(`"` + asBase64(leaf) + `"`), line(`"` + asBase64(slices.Concat(mid, root)) + `"`), three},
 		{"Traefik with the leaf alone", certauth.Base64DER, line(asTraefik(leaf)), nil, one},
 		{"Traefik with a chain", certauth.Base64DER, line(asTraefik(leaf, mid, root)), nil, three},
-		{"Traefik, and somebody put blanks after the commas", certauth.Base64DER, line(strings.ReplaceAll(asTraefik(leaf, mid), ",", ", ")), nil, two},
+		{"Traefik with blanks after the commas", certauth.Base64DER, line(strings.ReplaceAll(asTraefik(leaf, mid), ",", ", ")), nil, two},
 		{"Traefik before 2.9.2 escaped it", certauth.Base64DER, line(asOldTraefik(leaf, mid, root)), nil, three},
 		{"Azure App Service", certauth.Base64DER, line(asBase64(leaf)), nil, one},
 		{"Cloudflare", certauth.Base64DER, line(asBase64(leaf)), nil, one},
@@ -74,8 +74,8 @@ func TestDecodeReadsWhatProxiesWrite(t *testing.T) {
 		{"Google Cloud's item and list", certauth.RFC9440, line(asItem(leaf)), line(asList(mid, root)), three},
 		{"a list over two lines", certauth.RFC9440, line(asItem(leaf)), line(asItem(mid), asItem(root)), three},
 		{"a list without blanks", certauth.RFC9440, line(asItem(leaf)), line(asItem(mid) + "," + asItem(root)), three},
-		{"Cloudflare's chain was too large, hence empty", certauth.RFC9440, line(asItem(leaf)), line(""), one},
-		{"no padding, which a parser should not fail for", certauth.RFC9440, line(strings.ReplaceAll(asItem(leaf), "=", "")), nil, one},
+		{"Cloudflare's chain was too large, so it is empty", certauth.RFC9440, line(asItem(leaf)), line(""), one},
+		{"no padding, which a parser tolerates", certauth.RFC9440, line(strings.ReplaceAll(asItem(leaf), "=", "")), nil, one},
 
 		{"Envoy with everything", certauth.XFCC, line(asEnvoy(leaf, mid)), nil, two},
 		{"Envoy with Cert alone", certauth.XFCC, line(cert), nil, one},
@@ -139,10 +139,10 @@ func TestDecodeTellsNoCertificateFromABadOne(t *testing.T) {
 		{"a byte sequence of padding", all[3:4], []string{":=:"}, nil, identity.ErrMalformed},
 		{"colons mean nothing elsewhere", []certauth.Encoding{certauth.URLPEM, certauth.PEM, certauth.Base64DER, certauth.XFCC}, []string{"::"}, nil, identity.ErrMalformed},
 		{"Envoy without any certificate", all[4:], []string{"Hash=" + hashOf(leaf) + ";" + envoyNames}, nil, identity.ErrAbsent},
-		{"the last proxy saw no certificate, whatever the one before says", all[4:], []string{`Cert="` + asEnvoyPEM(leaf) + `",By=x`}, nil, identity.ErrAbsent},
-		{"nor does it help in a line of its own", all[4:], []string{`Cert="` + asEnvoyPEM(leaf) + `"`, "By=x"}, nil, identity.ErrAbsent},
-		{"an empty line after an element does not make that the last", all[4:], []string{`Cert="` + asEnvoyPEM(leaf) + `"`, ""}, nil, identity.ErrMalformed},
-		{"nor does a dash", all[4:], []string{`Cert="` + asEnvoyPEM(leaf) + `"`, "-"}, nil, identity.ErrMalformed},
+		{"the last proxy saw no certificate, and the one before names one", all[4:], []string{`Cert="` + asEnvoyPEM(leaf) + `",By=x`}, nil, identity.ErrAbsent},
+		{"the last proxy saw no certificate, in a line of its own", all[4:], []string{`Cert="` + asEnvoyPEM(leaf) + `"`, "By=x"}, nil, identity.ErrAbsent},
+		{"an empty line after an element", all[4:], []string{`Cert="` + asEnvoyPEM(leaf) + `"`, ""}, nil, identity.ErrMalformed},
+		{"a dash in the line after an element", all[4:], []string{`Cert="` + asEnvoyPEM(leaf) + `"`, "-"}, nil, identity.ErrMalformed},
 		{"an encoding that does not exist", []certauth.Encoding{"", "URL_PEM", "der"}, []string{"x"}, nil, identity.ErrInternal},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -157,7 +157,7 @@ func TestDecodeTellsNoCertificateFromABadOne(t *testing.T) {
 	}
 }
 
-func TestEachEncodingIsValidAndNoOther(t *testing.T) {
+func TestOnlyTheEncodingsAreValid(t *testing.T) {
 	for _, name := range []string{"url_pem", "pem", "base64_der", "rfc9440", "xfcc"} {
 		if !certauth.Encoding(name).Valid() {
 			t.Errorf("%s is not valid", name)
@@ -170,7 +170,7 @@ func TestEachEncodingIsValidAndNoOther(t *testing.T) {
 	}
 }
 
-func TestTheIntermediatesAreCountedInAllFieldsTogether(t *testing.T) {
+func TestIntermediatesAreCountedOverAllFields(t *testing.T) {
 	sent := sentECDSA()
 	leaf, mid := sent.leaf, sent.intermediate
 	for _, tt := range []struct {
@@ -187,7 +187,7 @@ func TestTheIntermediatesAreCountedInAllFieldsTogether(t *testing.T) {
 		{"items", certauth.RFC9440, asItem(leaf), asList(mid, mid, mid), 3},
 		{"Envoy", certauth.XFCC, asEnvoy(leaf, mid, mid, mid), "", 3},
 		{"none", certauth.XFCC, asEnvoy(leaf), "", 0},
-		{"none either", certauth.URLPEM, url.PathEscape(asPEM(leaf)), "", 0},
+		{"none, percent-encoded", certauth.URLPEM, url.PathEscape(asPEM(leaf)), "", 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			for limit := -1; limit < 6; limit++ {

@@ -13,19 +13,19 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 )
 
-// xfcc reads Envoy's X-Forwarded-Client-Cert: elements with commas between them, each
-// of them pairs of key and value with semicolons between them, and values in quotes
-// where they need it.
+// xfcc reads Envoy's X-Forwarded-Client-Cert: elements separated by commas, each of them
+// pairs of key and value separated by semicolons, with values in quotes where they need
+// it.
 //
-// The last element counts, and no other: each Envoy appends what it saw, so the last
-// one is by the proxy that speaks to us, the only one of which our configuration says
-// that it is trusted. The first is by whoever is farthest away, the client itself if
-// the edge appends to what came in (Envoy issue 6038). Behind a chain of proxies the
-// last element is therefore about the previous proxy, not about the user; the edge has
-// to be told to pass the user's on (forward_client_cert_details, SANITIZE_SET there and
-// FORWARD_ONLY behind).
+// Only the last element counts: each Envoy appends one, so the proxy that is connected to
+// us wrote the last one, and the configuration trusts that proxy only. The first is by
+// the party that is farthest away: the client itself, if the edge appends to the field
+// that came in (Envoy issue 6038). Behind a chain of proxies the last element is
+// therefore about the previous proxy, not about the user; the edge has to be told to pass
+// the user's on (forward_client_cert_details, SANITIZE_SET there and FORWARD_ONLY
+// behind).
 //
-// No line is passed over, not even an empty one: the one before it would become last.
+// No line is skipped, not even an empty one: the one before it would become last.
 func (d *decoder) xfcc(lines []string) error {
 	total := 0
 	for _, line := range lines {
@@ -45,23 +45,23 @@ func (d *decoder) xfcc(lines []string) error {
 	return d.xfccElement(&element)
 }
 
-// element is what one proxy said. A field is nil when its key was not there.
+// element is what one proxy wrote. A field is nil when its key is missing.
 type element struct {
 	cert, chain, hash *string
 
-	// repeated is a key that must not be, loose a value without quotes that is for the
-	// client's certificate to choose.
+	// repeated says that a key appears twice that must not; loose, that a value without
+	// quotes is chosen by the holder of the client's certificate.
 	repeated, loose bool
 }
 
-// lastElement reads all elements, as only that tells where the last one begins: a
-// comma may be inside quotes. A quote that an earlier element leaves open cannot hide
-// the one after it, for the next quote then closes it, and after a closing quote
-// nothing but a separator may stand.
+// lastElement reads all elements, since only that shows where the last one begins: a
+// comma may be inside quotes. A quote that an earlier element leaves open cannot hide the
+// element after it: the next quote closes it, and only a separator may follow a closing
+// quote.
 //
-// Envoy quotes neither URI nor DNS, which it copies out of the client's certificate.
-// Who gets a URI with a comma in it certified could end the proxy's element there and
-// write the next one. So an element that has such a value must be the last.
+// Envoy quotes neither URI nor DNS, which it copies out of the client's certificate. A
+// client with a comma in the URI of its certificate could end the proxy's element there
+// and write the next one. So an element that has such a value must be the last.
 func lastElement(value string) (element, error) {
 	last, number := element{}, 1
 	for {
@@ -74,12 +74,12 @@ func lastElement(value string) (element, error) {
 		case pair.separator == ';':
 			value = pair.rest
 		case last.repeated:
-			return element{}, fmt.Errorf("element %d: %w", number, malformed("a key twice"))
+			return element{}, fmt.Errorf("element %d: %w", number, malformed("a key appears twice"))
 		case pair.separator == 0:
 			return last, nil
 		case last.loose:
 			return element{}, fmt.Errorf("element %d: %w", number,
-				malformed("another one after a value without quotes, which may have written it"))
+				malformed("it follows a value without quotes, which may have forged it"))
 		default:
 			last, number = element{}, number+1
 			value = trimBlanks(pair.rest)
@@ -87,7 +87,7 @@ func lastElement(value string) (element, error) {
 	}
 }
 
-// set takes over one pair. The keys have no upper or lower case.
+// set stores one pair. The keys are compared without case.
 func (e *element) set(pair xfccPair) {
 	var field **string
 	switch {
@@ -107,8 +107,8 @@ func (e *element) set(pair xfccPair) {
 	*field = &pair.value
 }
 
-// xfccPair is a key and its value, without quotes but with the backslashes inside
-// them: there are none in what is read any further.
+// xfccPair is a key and its value, without quotes but with the backslashes inside them:
+// the values that are used contain none.
 type xfccPair struct {
 	key, value string
 	quoted     bool
@@ -118,7 +118,7 @@ type xfccPair struct {
 
 func nextPair(text string) (xfccPair, error) {
 	if text != "" && (text[0] == '{' || text[0] == '[') {
-		return xfccPair{}, malformed("in the JSON format, which is not read")
+		return xfccPair{}, malformed("the JSON format is not supported")
 	}
 	end := 0
 	for end < len(text) && isLetter(text[end]) {
@@ -132,7 +132,7 @@ func nextPair(text string) (xfccPair, error) {
 	if strings.HasPrefix(text, `"`) {
 		end = quotedEnd(text)
 		if end < 0 {
-			return xfccPair{}, malformed("a quote without its end")
+			return xfccPair{}, malformed("a quote is not closed")
 		}
 		pair.value, pair.quoted, text = text[1:end], true, text[end+1:]
 	} else {
@@ -146,14 +146,14 @@ func nextPair(text string) (xfccPair, error) {
 	case text[0] == ',' || text[0] == ';':
 		pair.separator, pair.rest = text[0], text[1:]
 	default:
-		return xfccPair{}, malformed("something between a value and the separator after it")
+		return xfccPair{}, malformed("unexpected text between a value and its separator")
 	}
 	return pair, nil
 }
 
-// quotedEnd returns where the closing quote is. A backslash takes the special meaning
-// from whatever follows: Envoy writes it before a quote, and a subject in the form of
-// RFC 2253 has it before many more.
+// quotedEnd returns where the closing quote is. A backslash makes the next character
+// literal: Envoy writes it before a quote, and a subject in the form of RFC 2253 has it
+// before many other characters.
 func quotedEnd(text string) int {
 	for i := 1; i < len(text); i++ {
 		switch text[i] {
@@ -166,9 +166,9 @@ func quotedEnd(text string) int {
 	return -1
 }
 
-// xfccElement decodes the certificates of the element that counts. Cert is the leaf, Chain is
-// the leaf and what followed it in the handshake, Hash the SHA-256 of the leaf. All
-// that are there must agree.
+// xfccElement decodes the certificates of the element that counts. Cert is the leaf,
+// Chain is the leaf and the certificates after it in the handshake, Hash the SHA-256 of
+// the leaf. Those that are present must agree.
 func (d *decoder) xfccElement(e *element) error {
 	switch {
 	case e.cert == nil && e.chain == nil:
@@ -178,7 +178,7 @@ func (d *decoder) xfccElement(e *element) error {
 			return fmt.Errorf("cert: %w", err)
 		}
 		if len(d.ders) != 1 {
-			return malformed("cert: %d certificates where one belongs", len(d.ders))
+			return malformed("cert: %d certificates instead of one", len(d.ders))
 		}
 	}
 	if e.chain != nil {

@@ -22,32 +22,32 @@ func TestDecodeRefusesBadXFCC(t *testing.T) {
 		{"too long in two lines", certauth.XFCC, []string{strings.Repeat("A", 40<<10), strings.Repeat("A", 40<<10)}, nil, "more than 65536"},
 		{"an object of JSON", certauth.XFCC, []string{`{"cert":"x"}`}, nil, "JSON"},
 		{"a list of JSON", certauth.XFCC, []string{`[{"cert":"x"}]`}, nil, "JSON"},
-		{"JSON after text", certauth.XFCC, []string{good, `{"cert":"x"}`}, nil, "element 2: malformed: in the JSON format"},
-		{"two certificates as Cert", certauth.XFCC, []string{`Cert="` + asEnvoyPEM(leaf, mid) + `"`}, nil, "2 certificates where one belongs"},
-		{"Cert twice", certauth.XFCC, []string{good + ";" + cert}, nil, "a key twice"},
-		{"Cert twice, in another case", certauth.XFCC, []string{good + ";c" + cert[1:]}, nil, "a key twice"},
-		{"Cert twice, first empty", certauth.XFCC, []string{"Cert=;" + good}, nil, "a key twice"},
-		{"Chain twice", certauth.XFCC, []string{asEnvoy(leaf) + `;Chain="` + asEnvoyPEM(leaf) + `"`}, nil, "a key twice"},
-		{"Hash twice", certauth.XFCC, []string{good + ";Hash=" + hashOf(leaf)}, nil, "a key twice"},
+		{"JSON after text", certauth.XFCC, []string{good, `{"cert":"x"}`}, nil, "element 2: malformed: the JSON format"},
+		{"two certificates as Cert", certauth.XFCC, []string{`Cert="` + asEnvoyPEM(leaf, mid) + `"`}, nil, "2 certificates instead of one"},
+		{"Cert twice", certauth.XFCC, []string{good + ";" + cert}, nil, "a key appears twice"},
+		{"Cert twice, in another case", certauth.XFCC, []string{good + ";c" + cert[1:]}, nil, "a key appears twice"},
+		{"Cert twice, first empty", certauth.XFCC, []string{"Cert=;" + good}, nil, "a key appears twice"},
+		{"Chain twice", certauth.XFCC, []string{asEnvoy(leaf) + `;Chain="` + asEnvoyPEM(leaf) + `"`}, nil, "a key appears twice"},
+		{"Hash twice", certauth.XFCC, []string{good + ";Hash=" + hashOf(leaf)}, nil, "a key appears twice"},
 		{"Cert that is not the first of Chain", certauth.XFCC, []string{good + `;Chain="` + asEnvoyPEM(mid, leaf) + `"`}, nil, "cert is not the first of chain"},
 		{"another's hash", certauth.XFCC, []string{"Hash=" + hashOf(mid) + ";" + cert}, nil, "hash is not"},
 		{"half a hash", certauth.XFCC, []string{"Hash=" + hashOf(leaf)[:32] + ";" + cert}, nil, "hash is not"},
 		{"an empty hash", certauth.XFCC, []string{"Hash=;" + cert}, nil, "hash is not"},
-		{"an empty Cert", certauth.XFCC, []string{`Cert=""`}, nil, "no block"},
-		{"an empty Chain", certauth.XFCC, []string{good + `;Chain=`}, nil, "no block"},
-		{"a blank Cert", certauth.XFCC, []string{`Cert="%20"`}, nil, "no block"},
+		{"an empty Cert", certauth.XFCC, []string{`Cert=""`}, nil, "no PEM block"},
+		{"an empty Chain", certauth.XFCC, []string{good + `;Chain=`}, nil, "no PEM block"},
+		{"a blank Cert", certauth.XFCC, []string{`Cert="%20"`}, nil, "no PEM block"},
 		{"a bad Chain beside a good Cert", certauth.XFCC, []string{good + `;Chain="x"`}, nil, "chain: malformed: block 1"},
 		{"a bad Cert beside a good Chain", certauth.XFCC, []string{`Cert=x;Chain="` + asEnvoyPEM(leaf) + `"`}, nil, "cert: malformed: block 1"},
 		{"a bad escape", certauth.XFCC, []string{`Cert="-----BEGIN%2"`}, nil, "a bad percent escape"},
 		{"a backslash in the certificate", certauth.XFCC, []string{strings.Replace(cert, "%0A", `\"%0A`, 1)}, nil, "block 1"},
 		{"a private key", certauth.XFCC, []string{`Cert="` + strings.ReplaceAll(asApacheFoldedKey(sent.key), " ", "%20") + `"`}, nil, "a private key in the header"},
 		{"a private key at the end of Chain", certauth.XFCC, []string{`Chain="` + asEnvoyPEM(leaf) + strings.ReplaceAll(asApacheFoldedKey(sent.key), " ", "%20") + `"`}, nil, "a private key in the header"},
-		{"a quote without its end", certauth.XFCC, []string{good[:len(good)-1]}, nil, "a quote without its end"},
-		{"a quote that a backslash takes", certauth.XFCC, []string{good[:len(good)-1] + `\"`}, nil, "a quote without its end"},
-		{"a backslash at the end", certauth.XFCC, []string{`Subject="\`}, nil, "a quote without its end"},
-		{"text after the quotes", certauth.XFCC, []string{good + "x"}, nil, "something between"},
-		{"a blank after the quotes", certauth.XFCC, []string{cert + " ;By=x"}, nil, "something between"},
-		{"a quote within", certauth.XFCC, []string{`By=a"b";` + good}, nil, "something between"},
+		{"a quote without its end", certauth.XFCC, []string{good[:len(good)-1]}, nil, "a quote is not closed"},
+		{"a quote after a backslash", certauth.XFCC, []string{good[:len(good)-1] + `\"`}, nil, "a quote is not closed"},
+		{"a backslash at the end", certauth.XFCC, []string{`Subject="\`}, nil, "a quote is not closed"},
+		{"text after the quotes", certauth.XFCC, []string{good + "x"}, nil, "unexpected text"},
+		{"a blank after the quotes", certauth.XFCC, []string{cert + " ;By=x"}, nil, "unexpected text"},
+		{"a quote within", certauth.XFCC, []string{`By=a"b";` + good}, nil, "unexpected text"},
 		{"a key without a value", certauth.XFCC, []string{"By;" + good}, nil, "no pair"},
 		{"a value without a key", certauth.XFCC, []string{"=x;" + good}, nil, "no pair"},
 		{"a blank before a key", certauth.XFCC, []string{"By=x; " + good}, nil, "no pair"},
@@ -58,16 +58,17 @@ func TestDecodeRefusesBadXFCC(t *testing.T) {
 		{"two commas", certauth.XFCC, []string{good + ",," + good}, nil, "element 2: malformed: no pair"},
 		{"a comma at the start", certauth.XFCC, []string{"," + good}, nil, "element 1: malformed: no pair"},
 		{"a key of Unicode", certauth.XFCC, []string{"\u0421ert=x;" + good}, nil, "no pair"},
-		{"NUL", certauth.XFCC, []string{good + "\x00"}, nil, "something between"},
+		{"NUL", certauth.XFCC, []string{good + "\x00"}, nil, "unexpected text"},
 		{"a field of its own for the chain", certauth.XFCC, []string{good}, []string{asEnvoyPEM(mid)}, "beside an encoding"},
 		{"40 intermediates", certauth.XFCC, []string{`Chain="` + strings.Repeat(asEnvoyPEM(leaf), 40) + `"`}, nil, "more than 4 intermediates"},
 	})
 }
 
 // The attacker wants the element that the trusted Envoy appends to be read as a part of
-// their own, or their own as the last one. They know the victim's certificate: it is
-// public. What they send comes first; after it stands what Envoy says about them.
-func TestNobodySpeaksForTheTrustedEnvoy(t *testing.T) {
+// the attacker's own, or the attacker's own to be read as the last one. The attacker
+// knows the victim's certificate: it is public. The attacker's text comes first, and
+// Envoy's element about the attacker follows it.
+func TestAClientCannotForgeTheTrustedEnvoysElement(t *testing.T) {
 	sent := sentECDSA()
 	victim, eve := sent.leaf, sent.intermediate
 	claim := "Hash=" + hashOf(victim) + `;Cert="` + asEnvoyPEM(victim) + `"`
@@ -99,7 +100,7 @@ func TestNobodySpeaksForTheTrustedEnvoy(t *testing.T) {
 			got, err := certauth.Decode(certauth.XFCC, []string{value}, nil, 4)
 			switch {
 			case err == nil && string(got[0]) == string(victim):
-				t.Error("eve is taken for the victim")
+				t.Error("eve gets in as the victim")
 			case err != nil && !errors.Is(err, identity.ErrMalformed):
 				t.Error(err)
 			}

@@ -1,13 +1,13 @@
 // Copyright 2026 The caddy-kube-identity authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package certauth authenticates by a client certificate that a load balancer checked
-// for possession of its key and passed on in a header field, or that Caddy's own TLS
-// handshake received. It knows neither Caddy nor a log.
+// Package certauth authenticates by a client certificate: one that a load balancer
+// checked for possession of its key and passed on in a header field, or one that Caddy's
+// own TLS handshake received. It knows neither Caddy nor a log.
 //
-// A certificate is public: a client that has seen one can write it into a header. Only the
-// proxy that ended TLS can know that the sender of the request has its key, so the caller must
-// trust that proxy before it comes here. A certificate goes through it in this order:
+// A certificate is public: a client that has seen one can write it into a header. Only
+// the proxy that ended TLS can know that the sender of the request has its key, so the
+// caller must trust that proxy first. A certificate is then handled in this order:
 //
 //   - [Cache] has the verdict, if the same material was verified a short while ago;
 //   - [Decode] reads the certificates out of the field, in the encoding that the proxy

@@ -15,8 +15,8 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 )
 
-// A proxy in front passes the certificate of its client on in a header field, which is
-// decoded, verified against the operator's CAs and mapped to a user.
+// A proxy in front passes its client's certificate on in a header field. The certificate
+// is decoded, verified against the operator's CAs and mapped to a user.
 func ExampleAuthenticator_Header() {
 	der, err := base64.StdEncoding.DecodeString(exampleCA)
 	if err != nil {
@@ -51,7 +51,7 @@ func ExampleAuthenticator_Header() {
 	// 2027  [] true
 }
 
-// A certificate gives its holder a name of the operator's choice.
+// The operator chooses the user that a certificate's holder is.
 func ExampleMapping_User() {
 	der, err := base64.StdEncoding.DecodeString(exampleLeaf)
 	if err != nil {
@@ -72,7 +72,8 @@ func ExampleMapping_User() {
 	// Output: alice@example.com [admins] <nil>
 }
 
-// An authority, and a certificate of alice's by it. Both are valid in the year 2026.
+// A CA certificate, and a certificate of alice that it issued. Both are valid in the year
+// 2026.
 const (
 	exampleCA = "MIIBUTCB+aADAgECAgEBMAoGCCqGSM49BAMCMBExDzANBgNVBAMTBnBlb3BsZTAeFw0yNjAxMDEwMDAwMDBaFw0yNzAxMDEwMDAw" +
 		"MDBaMBExDzANBgNVBAMTBnBlb3BsZTBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABEjfSsY8BtrikeC9tRGksVTjcvQ7rsMYUn+f" +

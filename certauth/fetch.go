@@ -20,9 +20,9 @@ import (
 
 var errNotPublic = errors.New("not a public address with port 80 or 443; allowed_hosts permits others by name")
 
-// fetcher speaks to revocation servers: one request and one answer, no redirect, no proxy
-// out of the environment (it would connect for us, past the guard), and a limit on time and
-// on size.
+// fetcher sends requests to revocation servers: one request and one answer, no redirect,
+// no proxy from the environment (it would connect for us, past the guard), and limits on
+// time and size.
 type fetcher struct {
 	timeout time.Duration
 	allowed []string
@@ -62,8 +62,9 @@ func (f *fetcher) configured(raw string) (target, error) {
 }
 
 // named returns the target for a URL that a certificate names. The chain is trusted by
-// then, yet whoever may have certificates issued must not send the proxy about its own
-// network (SSRF): either the host is allowed by name, or its address has to be public.
+// then. Still, a client that can have certificates issued must not send the proxy into
+// the proxy's own network (SSRF): either the host is allowed by name, or its address has
+// to be public.
 func (f *fetcher) named(raw string) (target, error) {
 	u, err := fetch.ParseURL(raw)
 	switch {
@@ -97,9 +98,9 @@ func isAllowedHost(host string) bool {
 	return fetch.IsHost(strings.TrimSuffix(strings.TrimPrefix(host, "["), "]"))
 }
 
-// get and post return the body of the answer with status 200; it is an error if that is
-// longer than limit. An error that wraps [fetch.ErrUnreachable] means that no whole answer
-// came.
+// get and post return the body of the answer with status 200, and an error if the body is
+// longer than limit. An error that wraps [fetch.ErrUnreachable] means that the answer did
+// not arrive, or not whole.
 func (f *fetcher) get(ctx context.Context, to target, limit int64) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, f.timeout)
 	defer cancel()
@@ -114,7 +115,7 @@ func (f *fetcher) post(ctx context.Context, to target, mediaType string, body []
 	return content, to.asking(err)
 }
 
-// asking adds whom an error is from.
+// asking adds the host that an error is about.
 func (t target) asking(err error) error {
 	if err == nil {
 		return nil

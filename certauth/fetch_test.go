@@ -40,9 +40,9 @@ func TestURLs(t *testing.T) {
 	}
 }
 
-// TestCertificateNamesTheProxysNetwork: whoever has certificates issued puts the address of
-// something behind the proxy into one, or a name that resolves to it, and reads from the
-// answer's status or time what is there.
+// TestCertificateNamesTheProxysNetwork: a client that can have certificates issued puts
+// the address of a server behind the proxy into one, or a name that resolves to it, and
+// learns from the status or the time of the answer what is there.
 func TestCertificateNamesTheProxysNetwork(t *testing.T) {
 	ca, status := revCA(t, nil, "ca"), &revStatus{}
 	wire := status.wire(t, ca)
@@ -103,7 +103,7 @@ func TestNoProxyOutOfTheEnvironment(t *testing.T) {
 	}
 }
 
-// TestFetchIsOneRequest over real connections: limits, and no body for others.
+// TestFetchIsOneRequest over real connections: limits, and no body of other answers.
 func TestFetchIsOneRequest(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
 		if request.Header.Get("Accept-Encoding") != "" || request.Header.Get("Cookie") != "" {

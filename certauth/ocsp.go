@@ -31,13 +31,14 @@ const (
 var errNoResponder = errors.New("no ocsp responder: the certificate names none and none is configured")
 
 // ocspKey is a certificate as a responder knows it, by its issuer's name and key and its
-// serial. The name and the key together, since neither alone is one authority.
+// serial. The name and the key together, since an authority is not identified by one of
+// them alone.
 type ocspKey struct {
 	issuer [sha256.Size]byte
 	serial string
 }
 
-// ocspEntry is an answer that is kept, and what it takes to ask again.
+// ocspEntry is a cached answer, with the certificates that are needed to ask again.
 type ocspEntry struct {
 	answer       ocspAnswer
 	leaf, issuer *x509.Certificate
@@ -46,20 +47,20 @@ type ocspEntry struct {
 	last         time.Time // use
 }
 
-// flight is a question on its way, for all requests that wait for the same answer. Two other
-// packages have flights of their own, since the rules differ. Here one also starts while the
-// last answer still counts, and then no request waits for it; a failure that refreshes an
-// answer is logged and not returned; and all end when revocation is closed. The verdict on a
-// token (tokencache) is found out only when it is needed, and the number of flights is
-// bounded. The keys of an issuer (identity/oidc) have a single flight, which does not begin
-// too soon after the last one.
+// flight is a question on its way, for all requests that wait for the same answer. Two
+// other packages have flights of their own, since the rules differ. Here a flight may
+// also start while the last answer still counts, and then no request waits for it; an
+// error that refreshes an answer is logged and not returned; and all flights end when
+// revocation is closed. In tokencache the verdict on a token is found out only when a
+// request needs it, and the number of flights is bounded. In identity/oidc the keys of an
+// issuer have a single flight, which does not start too soon after the last one.
 type flight struct {
 	done   chan struct{}
 	answer ocspAnswer
 	err    error
 }
 
-// ocspClient asks responders and keeps what they say. It never keeps that they said nothing.
+// ocspClient asks responders and caches their answers. It never caches the lack of one.
 type ocspClient struct {
 	fetch     *fetcher
 	responder string // the configured one
@@ -76,13 +77,13 @@ type ocspClient struct {
 }
 
 func newOCSPKey(leaf, issuer *x509.Certificate) ocspKey {
-	// A name in DER says where it ends, so that the two cannot run into each other.
+	// A name in DER has a definite end, so that name and key cannot run into each other.
 	name := slices.Concat(issuer.RawSubject, issuer.RawSubjectPublicKeyInfo)
 	return ocspKey{sha256.Sum256(name), serialKey(leaf.SerialNumber)}
 }
 
-// ask returns the answer about leaf, kept or new. The question outlives ctx, so that a
-// client that hangs up does not take the answer from the others.
+// ask returns the answer about leaf, cached or new. The question outlives ctx, so that a
+// client that hangs up does not end the wait of other clients.
 func (c *ocspClient) ask(ctx context.Context, leaf, issuer *x509.Certificate, now time.Time) (ocspAnswer, error) {
 	key := newOCSPKey(leaf, issuer)
 	c.mu.Lock()
@@ -168,7 +169,7 @@ func (c *ocspClient) query(ctx context.Context, leaf, issuer *x509.Certificate, 
 			}
 			continue
 		}
-		answer, err = judgeAnswer(body, leaf, issuer, now, c.revoked)
+		answer, err = verifyAnswer(body, leaf, issuer, now, c.revoked)
 		if err == nil {
 			return answer, nil
 		}

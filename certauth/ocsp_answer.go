@@ -43,15 +43,16 @@ func (a ocspAnswer) fresh(now time.Time) bool {
 // isRevoked says whether the issuer's lists have the certificate of a responder.
 type isRevoked func(responder, issuer *x509.Certificate, now time.Time) bool
 
-// judgeAnswer believes an answer only if it is about leaf, by serial and issuer, signed by
-// the issuer or somebody it delegated that to, and of the present.
+// verifyAnswer accepts an answer only if it is about leaf, by serial and issuer, signed
+// by the issuer or a responder that the issuer has made one, and valid now.
 //
-// There is no nonce, as most responders ignore it and answers are kept: for as long as an
-// answer counts, somebody on a plain http path can show it instead of a newer one.
-func judgeAnswer(body []byte, leaf, issuer *x509.Certificate, now time.Time, revoked isRevoked) (answer ocspAnswer, err error) {
+// There is no nonce: most responders ignore it, and answers are kept. So as long as an
+// answer counts, an attacker on a plain http path can show it instead of a newer one.
+func verifyAnswer(body []byte, leaf, issuer *x509.Certificate, now time.Time, revoked isRevoked) (answer ocspAnswer, err error) {
 	defer identity.Recovered(&err, nil, "reading ocsp answer")
-	// Without the issuer here, for the parser refuses an intermediate authority's own
-	// certificate in its answer. What it leaves undone then, checkSigner does.
+	// No issuer is passed here, since the parser would then refuse the certificate of an
+	// intermediate authority in its own answer. checkSigner does the checks that this
+	// leaves out.
 	response, err := ocsp.ParseResponseForCert(body, leaf, nil)
 	if err != nil {
 		return ocspAnswer{}, fmt.Errorf("parsing ocsp answer: %w", err)
@@ -81,8 +82,8 @@ func judgeAnswer(body []byte, leaf, issuer *x509.Certificate, now time.Time, rev
 	return ocspAnswer{}, fmt.Errorf("ocsp answer: %w", errStale)
 }
 
-// checkSigner finds out who signed. The parser has checked the signature with the
-// certificate in the answer, if there is one, and with nothing if not.
+// checkSigner verifies who signed. The parser has verified the signature by the
+// certificate in the answer; without one in it, the parser has verified nothing.
 func checkSigner(response *ocsp.Response, issuer *x509.Certificate, now time.Time, revoked isRevoked) error {
 	signer := response.Certificate
 	if isWeak(response.SignatureAlgorithm) {
@@ -97,7 +98,7 @@ func checkSigner(response *ocsp.Response, issuer *x509.Certificate, now time.Tim
 	if signer.Equal(issuer) {
 		return nil
 	}
-	// Each client of the authority has a certificate that is signed by it: the usage is
+	// Every client of the authority has a certificate that is signed by it: the usage is
 	// what makes one a responder's (RFC 6960, section 4.2.2.2).
 	switch {
 	case !bytes.Equal(signer.RawIssuer, issuer.RawSubject) || signer.CheckSignatureFrom(issuer) != nil:
@@ -114,8 +115,9 @@ func checkSigner(response *ocsp.Response, issuer *x509.Certificate, now time.Tim
 	return nil
 }
 
-// ocspSubjects is what the parser does not show of an answer: whom it is about. It holds
-// the start of the structures in RFC 6960, section 4.2.1, as far as they are needed.
+// ocspSubjects is the part of an answer that the parser does not show: the certificates
+// that it is about. It holds the start of the structures in RFC 6960, section 4.2.1, as
+// far as needed.
 type ocspSubjects struct {
 	Data struct {
 		Raw         asn1.RawContent
@@ -134,8 +136,8 @@ type ocspCertID struct {
 }
 
 // checkSubject compares the serial, and the issuer's name and key, which the parser does
-// not. A responder may serve several authorities, whose serials repeat. As the parser takes
-// the first verdict with the serial, that one has to be about the issuer.
+// not. A responder may serve several authorities, whose serials repeat. The parser takes
+// the first verdict with the serial, so that one has to be about the issuer.
 func checkSubject(body []byte, response *ocsp.Response, leaf, issuer *x509.Certificate) error {
 	var envelope struct {
 		Status   asn1.Enumerated

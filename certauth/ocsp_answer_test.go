@@ -19,8 +19,8 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 )
 
-// TestAnswers has answers as they should be and as somebody on the way, or with another
-// certificate of the authority, would make them.
+// TestAnswers has correct answers, and answers that an attacker on the way, or with
+// another certificate of the authority, would make.
 func TestAnswers(t *testing.T) {
 	ca, other := revCA(t, nil, "ca"), revCA(t, nil, "other")
 	twin := revCA(t, nil, "ca") // of the same name
@@ -54,10 +54,10 @@ func TestAnswers(t *testing.T) {
 		"no next update, made lately":          {ca.answer(t, serial, ocsp.Good, times(-59*time.Minute, 0)), "good"},
 		"the responder's clock is ahead":       {ca.answer(t, serial, ocsp.Good, times(4*time.Minute, time.Hour)), "good"},
 
-		"another serial":                  {ca.answer(t, big.NewInt(8), ocsp.Good, nil), "parsing ocsp answer"},
-		"another authority":               {other.answer(t, serial, ocsp.Good, nil), "signature is not the issuer's"},
-		"another authority, its own word": {other.answer(t, serial, ocsp.Good, embed(other)), "not of the same issuer"},
-		"an authority of the same name":   {twin.answer(t, serial, ocsp.Good, embed(twin)), "not of the same issuer"},
+		"another serial":                          {ca.answer(t, big.NewInt(8), ocsp.Good, nil), "parsing ocsp answer"},
+		"another authority":                       {other.answer(t, serial, ocsp.Good, nil), "signature is not the issuer's"},
+		"another authority, with its certificate": {other.answer(t, serial, ocsp.Good, embed(other)), "not of the same issuer"},
+		"an authority of the same name":           {twin.answer(t, serial, ocsp.Good, embed(twin)), "not of the same issuer"},
 		"about another issuer, signed by ours": {
 			other.answerBy(t, revDelegate(t, ca, nil), serial, ocsp.Good, nil), "of another issuer",
 		},
@@ -67,9 +67,9 @@ func TestAnswers(t *testing.T) {
 		"about another issuer, signed by our key": {
 			(&revHost{cert: other.cert, key: ca.key}).answer(t, serial, ocsp.Good, nil), "of another issuer",
 		},
-		"stale":                   {ca.answer(t, serial, ocsp.Good, times(-2*time.Hour, -time.Second)), "no longer valid"},
-		"no end, made an age ago": {ca.answer(t, serial, ocsp.Good, times(-61*time.Minute, 0)), "no longer valid"},
-		"not yet valid":           {ca.answer(t, serial, ocsp.Good, times(6*time.Minute, time.Hour)), "not yet valid"},
+		"stale":                 {ca.answer(t, serial, ocsp.Good, times(-2*time.Hour, -time.Second)), "no longer valid"},
+		"no end, made long ago": {ca.answer(t, serial, ocsp.Good, times(-61*time.Minute, 0)), "no longer valid"},
+		"not yet valid":         {ca.answer(t, serial, ocsp.Good, times(6*time.Minute, time.Hour)), "not yet valid"},
 		"self-signed responder": {
 			ca.answerBy(t, revDelegate(t, nil, func(c *x509.Certificate) { c.Subject.CommonName = "ca" }), serial, ocsp.Good, nil), "not of the same issuer",
 		},
@@ -101,7 +101,7 @@ func TestAnswers(t *testing.T) {
 	isRevoked := func(responder, _ *x509.Certificate, _ time.Time) bool { return responder.SerialNumber.Int64() == 666 }
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			answer, err := judgeAnswer(test.body, leaf.cert, ca.cert, time.Now(), isRevoked)
+			answer, err := verifyAnswer(test.body, leaf.cert, ca.cert, time.Now(), isRevoked)
 			got := map[int]string{ocsp.Good: "good", ocsp.Revoked: "revoked", ocsp.Unknown: "unknown"}[answer.status]
 			if err != nil {
 				got = err.Error()
@@ -120,7 +120,7 @@ func TestAnswerOfTheOtherCertificate(t *testing.T) {
 	body, other := ca.answer(t, big.NewInt(7), ocsp.Good, nil), revLeaf(t, ca, 8)
 	for i := range 8 * len(body) {
 		body[i/8] ^= 1 << (i % 8)
-		if _, err := judgeAnswer(body, other.cert, ca.cert, time.Now(), revNever); err == nil {
+		if _, err := verifyAnswer(body, other.cert, ca.cert, time.Now(), revNever); err == nil {
 			t.Errorf("with bit %d flipped it is accepted", i)
 		}
 		body[i/8] ^= 1 << (i % 8)
@@ -143,7 +143,7 @@ func TestAnswerEnds(t *testing.T) {
 			"unknown, after a minute":     {ca.answer(t, leaf.cert.SerialNumber, ocsp.Unknown, nil), time.Minute},
 			"without one, after one hour": {ca.answer(t, leaf.cert.SerialNumber, ocsp.Good, func(r *ocsp.Response) { r.NextUpdate = time.Time{} }), 59 * time.Minute},
 		} {
-			answer, err := judgeAnswer(test.body, leaf.cert, ca.cert, now, revNever)
+			answer, err := verifyAnswer(test.body, leaf.cert, ca.cert, now, revNever)
 			if err != nil || answer.until.Sub(now) != test.want {
 				t.Errorf("%s: %v %v, want %v", name, answer.until.Sub(now), err, test.want)
 			}
@@ -151,7 +151,7 @@ func TestAnswerEnds(t *testing.T) {
 	})
 }
 
-// TestHostileResponders are real servers that do everything but answer.
+// TestHostileResponders are real servers that do everything except answer.
 func TestHostileResponders(t *testing.T) {
 	ca := revCA(t, nil, "ca")
 	leaf := revLeaf(t, ca, 7)

@@ -17,19 +17,19 @@ const (
 	maxAnswers = 4096
 	maxDown    = 256
 
-	// ocspRefresh is the longest time after which an answer in use is asked again, however
-	// long it counts; ocspRetry the time after a failure to.
+	// ocspRefresh is the longest time after which an answer in use is asked for again,
+	// however long it counts; ocspRetry is the time after a failed refresh.
 	ocspRefresh = time.Hour
 	ocspRetry   = 30 * time.Second
 
-	// ocspLook is the time between two looks for answers to ask again, ocspAtOnce how many
-	// of those are asked at the same time.
+	// ocspLook is the time between two looks for answers to refresh, ocspAtOnce how many
+	// of them are refreshed at the same time.
 	ocspLook   = 5 * time.Second
 	ocspAtOnce = 8
 )
 
-// keepLocked keeps an answer, unless the one that is there was made later: somebody shows
-// an old one again. It returns the answer that counts.
+// keepLocked keeps an answer, unless the present one was made later: then the new one is
+// a replay. It returns the answer that counts.
 func (c *ocspClient) keepLocked(key ocspKey, entry *ocspEntry, now time.Time) ocspAnswer {
 	old := c.entries[key]
 	if old != nil && old.answer.fresh(now) && old.answer.thisUpdate.After(entry.answer.thisUpdate) {
@@ -47,7 +47,8 @@ func (c *ocspClient) keepLocked(key ocspKey, entry *ocspEntry, now time.Time) oc
 	return entry.answer
 }
 
-// evictLocked makes room: answers that ended, or else the one unused for longest.
+// evictLocked makes room: it removes the answers that ended, or else the one unused for
+// longest.
 func (c *ocspClient) evictLocked(now time.Time) {
 	var oldest ocspKey
 	var last time.Time
@@ -63,7 +64,8 @@ func (c *ocspClient) evictLocked(now time.Time) {
 	}
 }
 
-// refresh asks again, before they end, for the answers that were used since the last time.
+// refresh asks again, before they end, for the answers that were used since the last
+// refresh.
 func (c *ocspClient) refresh(ctx context.Context) {
 	ticker := time.NewTicker(ocspLook)
 	defer ticker.Stop()
@@ -75,7 +77,7 @@ func (c *ocspClient) refresh(ctx context.Context) {
 		}
 		for batch := range slices.Chunk(c.dueKeys(time.Now()), ocspAtOnce) {
 			for _, f := range c.startAll(batch, time.Now()) {
-				<-f.done // which a flight closes in time, as it has a timeout and ends with ctx
+				<-f.done // closed in time: a flight has a timeout and ends with ctx
 			}
 		}
 	}
@@ -109,9 +111,9 @@ func (c *ocspClient) isDown(host string) bool {
 	return c.backOff && time.Now().Before(c.down[host])
 }
 
-// noteDown leaves a responder alone that could not be reached, whoever was asked about. An
-// answer that was bad is none of that: with a certificate that gets bad answers one could
-// switch the check off for a revoked one.
+// noteDown leaves a responder alone for a moment that could not be reached, whichever
+// certificate it was asked about. A bad answer does not count as down: a client with a
+// certificate that gets bad answers could switch the check off for a revoked one.
 func (c *ocspClient) noteDown(host string, err error) {
 	if !c.backOff || !errors.Is(err, fetch.ErrUnreachable) || errors.Is(err, context.Canceled) {
 		return

@@ -16,7 +16,7 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 )
 
-// TestRefresh asks again for an answer in use before it ends, and not for one that is not.
+// TestRefresh asks again for an answer in use before it ends, and not for an unused one.
 func TestRefresh(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ca := revCA(t, nil, "ca")
@@ -41,21 +41,21 @@ func TestRefresh(t *testing.T) {
 			t.Error("the generation is that of the old answer")
 		}
 		wantCheck(t, r, identity.ErrRejected, used, ca)
-		wantCheck(t, r, nil, unused, ca) // as was said, until it ends; and now it is asked again
+		wantCheck(t, r, nil, unused, ca) // the last answer, until it ends; now it is asked for again
 		synctest.Wait()
 		wantCheck(t, r, identity.ErrRejected, unused, ca)
 	})
 }
 
-// TestRefreshFails keeps an answer until its end while the responder is down, says so, and
-// not a moment longer.
+// TestRefreshFails keeps an answer until its end while the responder is down, logs that,
+// and keeps it no moment longer.
 func TestRefreshFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ca := revCA(t, nil, "ca")
 		server, logged := &revStatus{}, atomic.Int64{}
 		r := revStart(t, &Revocation{
 			Mode: ModeStrict, OCSP: true, Responder: revResponder, transport: server.wire(t, ca),
-			Log: func(string, error) { logged.Add(1) },
+			OnProblem: func(string, error) { logged.Add(1) },
 		})
 		defer r.Close()
 		leaf := revLeaf(t, ca, 7)
@@ -72,8 +72,8 @@ func TestRefreshFails(t *testing.T) {
 	})
 }
 
-// TestOldAnswerIsShownAgain: on the way of a plain http URL somebody shows the good answer
-// from before the revocation, which has not ended yet.
+// TestOldAnswerIsShownAgain: an attacker on the way of a plain http URL shows the good
+// answer from before the revocation, which has not ended yet.
 func TestOldAnswerIsShownAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ca := revCA(t, nil, "ca")
@@ -98,8 +98,8 @@ func TestOldAnswerIsShownAgain(t *testing.T) {
 }
 
 // TestBackOff: in soft_fail a dead responder costs its timeout once in five seconds, in
-// strict nothing is spared. A responder that answers badly is asked each time: with the
-// certificate that gets such answers one could otherwise let a revoked one in.
+// strict every request asks. A responder that answers badly is asked each time: a client
+// whose certificate gets such answers could otherwise let a revoked one in.
 func TestBackOff(t *testing.T) {
 	for name, test := range map[string]struct {
 		mode  Mode

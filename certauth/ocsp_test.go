@@ -55,7 +55,7 @@ func TestModes(t *testing.T) {
 }
 
 // TestOneFlight has a hundred requests with one certificate at once: one question. The
-// client that was first hangs up, which takes nothing from the others.
+// first client hangs up, and the others still get the answer.
 func TestOneFlight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ca := revCA(t, nil, "ca")
@@ -109,7 +109,7 @@ func TestLateClient(t *testing.T) {
 }
 
 // TestHangUpMakesNothingGood: in soft_fail a client with a revoked certificate hangs up
-// before the answer. Were that a pass that is kept, its next request would be let in.
+// before the answer. If that were kept as a pass, its next request would be let in.
 func TestHangUpMakesNothingGood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ca := revCA(t, nil, "ca")
@@ -127,7 +127,7 @@ func TestHangUpMakesNothingGood(t *testing.T) {
 	})
 }
 
-// TestRespondersInTheCertificate tries those that can be tried, in order.
+// TestRespondersInTheCertificate tries the usable ones, in order.
 func TestRespondersInTheCertificate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ca, server := revCA(t, nil, "ca"), &revStatus{}

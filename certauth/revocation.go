@@ -18,18 +18,18 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 )
 
-// Mode says what becomes of a certificate whose issuer cannot be asked about it.
+// Mode says what happens to a certificate when there is no answer about its revocation.
 type Mode string
 
 const (
-	// ModeOff asks nobody.
+	// ModeOff does not ask.
 	ModeOff Mode = "off"
 
-	// ModeSoftFail lets a certificate pass that nobody could be asked about, and refuses
-	// revoked ones. Whoever can keep the answers away can use a revoked certificate.
+	// ModeSoftFail accepts a certificate if there is no answer about it, and refuses
+	// revoked ones. An attacker who can block the answers can use a revoked certificate.
 	ModeSoftFail Mode = "soft_fail"
 
-	// ModeStrict lets a certificate pass that its issuer calls good, and no other.
+	// ModeStrict accepts a certificate only if its issuer says that it is good.
 	ModeStrict Mode = "strict"
 )
 
@@ -37,9 +37,9 @@ const (
 	// defaultTimeout is for one question, from the name's resolution to the last byte.
 	defaultTimeout = 5 * time.Second
 
-	// retryAfter is how long soft_fail counts on not having got an answer, and leaves a
-	// responder alone that could not be reached. It is never longer than that: failures
-	// that were kept like answers are what Kong had to mend on four release lines.
+	// retryAfter is how long soft_fail relies on a missing answer, and does not ask a
+	// responder that could not be reached. It is short on purpose: Kong cached failures
+	// like answers, and had to repair that in four release lines.
 	retryAfter = 5 * time.Second
 )
 
@@ -54,44 +54,46 @@ var (
 // (OCSP). Set the fields, then call Validate, Start, Check as often as needed, and Close.
 //
 // The lists are the configured ones: the distribution points in certificates are not
-// followed. A list is judged by its issuer's name, key, dates and extensions; delta and
-// indirect lists, and those of a distribution point, are refused, as are SHA-1 signatures.
+// followed. A list is verified by its issuer's name, key, dates and extensions; delta and
+// indirect lists, and those of a distribution point, are refused, as are SHA-1
+// signatures.
 type Revocation struct {
 	// Mode has no default: empty and unknown modes are refused, and act as strict.
 	Mode Mode
 
 	// CRLs are the paths of files, in DER or one or more in PEM, and http or https URLs.
 	// Files are looked at once a second. URLs are fetched in the background: until the
-	// first has come, the list is missing. A list counts until its next update, also when
-	// the source is gone or holds something else by then.
+	// first fetch has succeeded, the list is missing. A list counts until its next
+	// update, even if its source has disappeared or has other content by then.
 	CRLs []string
 
 	// OCSP asks the responder about the leaf, by POST and without a nonce.
 	OCSP bool
 
-	// Responder is the URL of the responder for all certificates. It answers with the
-	// issuer's signature or with that of a responder which the issuer made one.
-	// Default: the URLs in the certificate.
+	// Responder is the URL of the responder for all certificates. Its answers are signed
+	// by the issuer, or by a responder that the issuer has made one. Default: the URLs in
+	// the certificate.
 	Responder string
 
-	// AllowedHosts are the only hosts of URLs in certificates that may be asked, as host,
-	// which is ports 80 and 443, or host:port. Default: all public addresses with those
-	// ports, by the address that the name resolves to. The URLs configured here, Responder
-	// and CRLs, go anywhere.
+	// AllowedHosts are the only hosts in certificates' URLs that may be asked, as host
+	// (ports 80 and 443) or host:port. Default: all public addresses with those ports, by
+	// the address that the name resolves to. The limits do not apply to the URLs
+	// configured here, Responder and CRLs.
 	AllowedHosts []string
 
 	// Timeout is for one question or one list. Default: 5 s.
 	Timeout time.Duration
 
-	// Log is told of what no caller sees: failures in the background, and missing answers
-	// that soft_fail ignores, at most one of these a second. It may be nil.
-	Log func(msg string, err error)
+	// OnProblem is called with problems that no caller sees: failures in the background,
+	// and missing answers that soft_fail ignores, at most one of these a second. It may
+	// be nil.
+	OnProblem func(message string, err error)
 
 	transport http.RoundTripper // replaces the network in tests
 	run       *running
 }
 
-// Validate refuses what cannot mean anything.
+// Validate refuses fields that make no sense together.
 func (r *Revocation) Validate() error {
 	switch r.Mode {
 	case ModeOff, ModeSoftFail, ModeStrict:
@@ -124,9 +126,9 @@ func (r *Revocation) Validate() error {
 	return nil
 }
 
-// Start reads the CRL files and begins to fetch in the background, until Close is called or
-// ctx ends. It never waits for the network. A file that cannot be read now is reported to
-// Log and read when it can be. Start is called once, before the first Check.
+// Start reads the CRL files and begins to fetch in the background, until Close is called
+// or ctx ends. It never waits for the network. A file that cannot be read now is reported
+// to OnProblem and read when it can be. Start is called once, before the first Check.
 func (r *Revocation) Start(ctx context.Context) {
 	if r.Mode == ModeOff {
 		return
@@ -142,15 +144,16 @@ func (r *Revocation) Start(ctx context.Context) {
 	}
 }
 
-// Close ends what Start began and waits for it. Check goes on with what is known.
+// Close ends what Start began and waits for it. Check still works with the lists and
+// answers that are known.
 func (r *Revocation) Close() {
 	if r.run != nil {
 		r.run.close()
 	}
 }
 
-// Generation changes when a list is replaced or an answer turns into another, for keeping
-// verdicts no longer than what they rest on.
+// Generation changes when a list is replaced or an answer changes, so that a verdict is
+// not kept longer than the lists and answers it depends on.
 func (r *Revocation) Generation() uint64 {
 	if r.run == nil {
 		return 0
@@ -158,22 +161,23 @@ func (r *Revocation) Generation() uint64 {
 	return r.run.changed.Load()
 }
 
-// Check says whether a certificate may be used. The chain begins with it and ends with its
-// root, and trust in it must be established: its URLs are followed, and its issuers' keys
-// decide what is an answer.
+// Check says whether a certificate may be used. The chain begins with it and ends with
+// its root, and must be trusted already: Check follows its URLs, and verifies answers by
+// its issuers' keys.
 //
-// The leaf is judged by OCSP, if enabled, and if that has no usable answer by the lists of
-// its issuer. The authorities between the leaf and the last certificate are judged by the
-// lists there are: having none for one of them is no error. A leaf that is the whole chain
-// has no issuer that could revoke it, so there is no answer.
+// The leaf is checked by OCSP, if enabled, and if that has no usable answer by the lists
+// of its issuer. The authorities between the leaf and the last certificate are checked by
+// the lists that exist: a missing list for one of them is not an error. A leaf that is
+// the whole chain has no issuer that could revoke it, so there is no answer about it.
 //
-// The error wraps [identity.ErrRejected] if one of them is revoked (on hold is revoked), or
-// if the mode is strict and the responder says that it does not know the leaf. It wraps
-// [identity.ErrUnavailable] if the mode is strict and there is no usable answer, or if ctx
-// ended. In soft_fail the leaf passes without a usable answer, and "unknown" is none.
+// The error wraps [identity.ErrRejected] if one of them is revoked (on hold counts as
+// revoked), or if the mode is strict and the responder does not know the leaf. It wraps
+// [identity.ErrUnavailable] if the mode is strict and there is no usable answer, or if
+// ctx ended. In soft_fail the leaf passes without a usable answer; "unknown" is not a
+// usable answer.
 //
-// until is when to ask again, whatever the verdict, and zero if there is no such time. It is
-// soon when an answer is missing. An answer may change before, see Generation.
+// until is when to check again, whatever the verdict, and zero if there is no such time.
+// It is soon when an answer is missing. An answer may change earlier, see Generation.
 func (r *Revocation) Check(ctx context.Context, chain []*x509.Certificate, now time.Time) (until time.Time, err error) {
 	if r.Mode == ModeOff {
 		return time.Time{}, nil
@@ -185,7 +189,7 @@ func (r *Revocation) Check(ctx context.Context, chain []*x509.Certificate, now t
 		return time.Time{}, fmt.Errorf("%w: %w", identity.ErrUnavailable, errNoIssuer)
 	}
 	for i := 1; i < len(chain)-1; i++ {
-		known, revoked, end, _ := judge(r.run.sources, chain[i], chain[i+1], now)
+		known, revoked, end, _ := askLists(r.run.sources, chain[i], chain[i+1], now)
 		if revoked {
 			return end, fmt.Errorf("%w: authority %d above the certificate is revoked", identity.ErrRejected, i)
 		}
@@ -197,20 +201,20 @@ func (r *Revocation) Check(ctx context.Context, chain []*x509.Certificate, now t
 	return earliest(until, end), err
 }
 
-// checkLeaf judges the first certificate of the chain.
+// checkLeaf checks the first certificate of the chain.
 func (r *Revocation) checkLeaf(ctx context.Context, chain []*x509.Certificate, now time.Time) (until time.Time, err error) {
 	if len(chain) < 2 {
 		return r.noAnswer(errNoIssuer, now)
 	}
 	leaf, issuer := chain[0], chain[1]
-	again := time.Time{} // when to ask a responder that had no answer
+	again := time.Time{} // when to ask a responder again that had no answer
 	var reason error
 	if r.OCSP {
 		answer, err := r.run.ocsp.ask(ctx, leaf, issuer, now)
 		switch {
 		case err != nil && ctx.Err() != nil:
-			// Not even in soft_fail, where hanging up would otherwise make a revoked
-			// certificate good for the next request.
+			// Not even in soft_fail: a client that hangs up could otherwise make its
+			// revoked certificate good for the next request.
 			return now, fmt.Errorf("%w: request ended before the answer: %w", identity.ErrUnavailable, ctx.Err())
 		case err == nil && answer.status == ocsp.Good:
 			return answer.until, nil
@@ -226,7 +230,7 @@ func (r *Revocation) checkLeaf(ctx context.Context, chain []*x509.Certificate, n
 			again = now.Add(retryAfter)
 		}
 	}
-	known, revoked, until, why := judge(r.run.sources, leaf, issuer, now)
+	known, revoked, until, why := askLists(r.run.sources, leaf, issuer, now)
 	switch {
 	case revoked:
 		return until, fmt.Errorf("%w: %w", identity.ErrRejected, errRevoked)
@@ -238,7 +242,7 @@ func (r *Revocation) checkLeaf(ctx context.Context, chain []*x509.Certificate, n
 	return r.noAnswer(reason, now)
 }
 
-// noAnswer is what a missing answer means. In no mode does it count for long.
+// noAnswer decides on a missing answer, by the mode. The decision never counts for long.
 func (r *Revocation) noAnswer(reason error, now time.Time) (time.Time, error) {
 	until := now.Add(retryAfter)
 	if r.Mode != ModeSoftFail {

@@ -12,8 +12,8 @@ import (
 	"golang.org/x/crypto/ocsp"
 )
 
-// FuzzOCSPResponse shows changed answers about the certificate 7, good ones among them, for
-// the certificate 8: none may be believed.
+// FuzzOCSPResponse shows changed answers about the certificate 7, good ones among them,
+// for the certificate 8: none may be accepted.
 func FuzzOCSPResponse(f *testing.F) {
 	ca := revCA(f, nil, "ca")
 	leaf, other := revLeaf(f, ca, 7), revLeaf(f, ca, 8)
@@ -25,11 +25,11 @@ func FuzzOCSPResponse(f *testing.F) {
 	f.Add(ocsp.TryLaterErrorResponse)
 	now := time.Now()
 	f.Fuzz(func(t *testing.T, body []byte) {
-		if answer, err := judgeAnswer(body, other.cert, ca.cert, now, revNever); err == nil {
+		if answer, err := verifyAnswer(body, other.cert, ca.cert, now, revNever); err == nil {
 			t.Errorf("believed %+v", answer)
 		}
-		if answer, err := judgeAnswer(body, leaf.cert, ca.cert, now, revNever); err == nil && !answer.fresh(now) {
-			t.Errorf("believed the stale %+v", answer)
+		if answer, err := verifyAnswer(body, leaf.cert, ca.cert, now, revNever); err == nil && !answer.fresh(now) {
+			t.Errorf("accepted the stale %+v", answer)
 		}
 	})
 }

@@ -28,7 +28,7 @@ import (
 )
 
 // revHost is a certificate and its key. Its times are around the clock of the test, which
-// in a synctest bubble is not the world's.
+// is not the real one in a synctest bubble.
 type revHost struct {
 	cert *x509.Certificate
 	key  crypto.Signer
@@ -144,7 +144,7 @@ func (h *revHost) answerBy(tb testing.TB, signer *revHost, serial *big.Int, stat
 	return body
 }
 
-// revWire is the network: what it returns is the answer to each request.
+// revWire is the network: its result is the answer to each request.
 type revWire func(*http.Request) (*http.Response, error)
 
 func (w revWire) RoundTrip(request *http.Request) (*http.Response, error) { return w(request) }
@@ -155,7 +155,7 @@ func revReply(body []byte) *http.Response {
 
 var errRevDown = errors.New("connection refused")
 
-// revStatus is a responder of one authority whose word can be changed; -1 is down.
+// revStatus is a responder of one authority whose answer can be changed; -1 is down.
 type revStatus struct {
 	status atomic.Int64
 	asked  atomic.Int64
@@ -223,7 +223,7 @@ func revWrite(tb testing.TB, path string, content []byte) string {
 	if path == "" {
 		path = filepath.Join(tb.TempDir(), "list.crl")
 	}
-	// Renamed into place, as those who write such files do.
+	// Renamed into place, as the tools that write such files do.
 	if err := os.WriteFile(path+".new", content, 0o600); err != nil {
 		tb.Fatal(err)
 	}

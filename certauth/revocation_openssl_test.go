@@ -22,7 +22,7 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testpki"
 )
 
-// opensslConfig is an authority as the manual page of openssl-ca has it.
+// opensslConfig is an authority as in the manual page of openssl-ca.
 const opensslConfig = `
 [ca]
 default_ca = inter
@@ -71,7 +71,7 @@ func (o *openssl) request(tb testing.TB, name string) {
 		"-nodes", "-keyout", name+".key", "-out", name+".csr", "-subj", "/CN="+name)
 }
 
-// issue has the authority sign a request and note it in its database.
+// issue signs a request by the authority and records it in its database.
 func (o *openssl) issue(tb testing.TB, name, extensions string) {
 	tb.Helper()
 	o.request(tb, name)
@@ -104,7 +104,7 @@ func newOpenSSL(tb testing.TB) *openssl {
 	return o
 }
 
-// chain is what Verify makes of a client's certificate.
+// chain is the result of Verify for a client's certificate.
 func (o *openssl) chain(tb testing.TB, name string) []*x509.Certificate {
 	tb.Helper()
 	read := func(name string) *x509.Certificate {
@@ -127,7 +127,8 @@ func (o *openssl) chain(tb testing.TB, name string) []*x509.Certificate {
 	return chains[0]
 }
 
-// serve starts a responder, waits until it listens, and returns what stops it.
+// serve starts a responder, waits until it listens, and returns the function that stops
+// it.
 func (o *openssl) serve(tb testing.TB, signer string, args ...string) (stop func()) {
 	tb.Helper()
 	_, port, err := net.SplitHostPort(o.host)
@@ -206,8 +207,8 @@ func TestOpenSSLResponder(t *testing.T) {
 	o.want(t, o.revocation(t, ModeSoftFail), "revoked", identity.ErrRejected)
 }
 
-// TestOpenSSLSigners has the responder sign with the authority's own key, whose certificate
-// it puts into the answer, without a certificate, by its key's hash, and with a client's.
+// TestOpenSSLSigners has the responder sign with the authority's own key, with and
+// without its certificate in the answer, by its key's hash, and with a client's key.
 func TestOpenSSLSigners(t *testing.T) {
 	o := newOpenSSL(t)
 	for name, test := range map[string]struct {

@@ -13,7 +13,8 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/filewatch"
 )
 
-// running is what a started Revocation has: what it knows, and what goes on.
+// running is the state of a started Revocation: the lists and answers, and the
+// goroutines.
 type running struct {
 	fetch   *fetcher
 	ocsp    *ocspClient
@@ -32,7 +33,7 @@ type running struct {
 }
 
 func newRunning(ctx context.Context, r *Revocation) *running {
-	timeout, log := r.Timeout, r.Log
+	timeout, log := r.Timeout, r.OnProblem
 	if timeout <= 0 {
 		timeout = defaultTimeout
 	}
@@ -54,7 +55,7 @@ func newRunning(ctx context.Context, r *Revocation) *running {
 		fetch: run.fetch, responder: r.Responder, backOff: r.Mode == ModeSoftFail,
 		spawn: run.spawn, changed: &run.changed, report: log,
 		revoked: func(responder, issuer *x509.Certificate, now time.Time) bool {
-			_, revoked, _, _ := judge(run.sources, responder, issuer, now)
+			_, revoked, _, _ := askLists(run.sources, responder, issuer, now)
 			return revoked
 		},
 		entries: make(map[ocspKey]*ocspEntry), flights: make(map[ocspKey]*flight), down: make(map[string]time.Time),
@@ -62,7 +63,7 @@ func newRunning(ctx context.Context, r *Revocation) *running {
 	return run
 }
 
-// spawn runs a task that ends with its context. It says no after close.
+// spawn runs a task that ends with its context. It returns false after close.
 func (run *running) spawn(task func(context.Context)) bool {
 	run.mu.Lock()
 	defer run.mu.Unlock()
@@ -126,7 +127,7 @@ func (run *running) fetchLists(ctx context.Context, source *crlSource) {
 	}
 }
 
-// took notes what came of a look at a source.
+// took records the result of a look at a source.
 func (run *running) took(source *crlSource, news bool, err error) {
 	if news {
 		run.changed.Add(1)
@@ -136,8 +137,8 @@ func (run *running) took(source *crlSource, news bool, err error) {
 	}
 }
 
-// ignored reports a missing answer, once a second at most: a responder that is down should
-// be seen in the log and not fill it.
+// ignored reports a missing answer, once a second at most: the log should show that a
+// responder is down, and not be filled with it.
 func (run *running) ignored(reason error, now time.Time) {
 	last := run.last.Load()
 	if since := now.UnixNano() - last; 0 <= since && since < int64(time.Second) || !run.last.CompareAndSwap(last, now.UnixNano()) {

@@ -42,7 +42,7 @@ func TestRevocationValidate(t *testing.T) {
 		"port 0":                     {Revocation{Mode: ModeStrict, OCSP: true, Responder: "http://a:0/"}, "no usable host"},
 		"an allowed url":             {Revocation{Mode: ModeStrict, OCSP: true, AllowedHosts: []string{"http://a"}}, "allowed_hosts"},
 		"an allowed pattern":         {Revocation{Mode: ModeStrict, OCSP: true, AllowedHosts: []string{"*.example"}}, "allowed_hosts"},
-		"an allowed nothing":         {Revocation{Mode: ModeStrict, OCSP: true, AllowedHosts: []string{""}}, "allowed_hosts"},
+		"an empty allowed host":      {Revocation{Mode: ModeStrict, OCSP: true, AllowedHosts: []string{""}}, "allowed_hosts"},
 		"an allowed large port":      {Revocation{Mode: ModeStrict, OCSP: true, AllowedHosts: []string{"a:65536"}}, "allowed_hosts"},
 	} {
 		err := test.r.Validate()
@@ -55,7 +55,8 @@ func TestRevocationValidate(t *testing.T) {
 	}
 }
 
-// TestMisuseFailsClosed: a caller's mistake lets nobody in, but for off.
+// TestMisuseFailsClosed: a caller's mistake refuses every certificate, except in the mode
+// off.
 func TestMisuseFailsClosed(t *testing.T) {
 	ca := revCA(t, nil, "ca")
 	leaf := revLeaf(t, ca, 7)
@@ -74,7 +75,8 @@ func TestMisuseFailsClosed(t *testing.T) {
 	(&Revocation{Mode: ModeStrict}).Close()
 }
 
-// TestPinnedLeaf has a certificate that is its own chain: nobody can revoke it.
+// TestPinnedLeaf has a certificate that is its own chain: there is no issuer to revoke
+// it.
 func TestPinnedLeaf(t *testing.T) {
 	leaf := revLeaf(t, nil, 7)
 	for mode, want := range map[Mode]error{ModeSoftFail: nil, ModeStrict: identity.ErrUnavailable} {
@@ -83,7 +85,7 @@ func TestPinnedLeaf(t *testing.T) {
 	}
 }
 
-// TestAfterClose: what is known goes on to count, and nothing is asked any more.
+// TestAfterClose: known answers still count, and nothing is asked.
 func TestAfterClose(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ca, server := revCA(t, nil, "ca"), &revStatus{}
@@ -100,7 +102,7 @@ func TestAfterClose(t *testing.T) {
 	})
 }
 
-// TestAuthorities judges the authorities between the leaf and the last certificate.
+// TestAuthorities checks the authorities between the leaf and the last certificate.
 func TestAuthorities(t *testing.T) {
 	root := revCA(t, nil, "root")
 	upper := revNew(t, root, 21, revIsCA("upper"))
@@ -111,13 +113,13 @@ func TestAuthorities(t *testing.T) {
 		lists []byte
 		want  error
 	}{
-		"no list for them":              {revPEM(lower.list(t, nil)), nil},
-		"good":                          {revPEM(lower.list(t, long), upper.list(t, nil), root.list(t, long)), nil},
-		"lower revoked":                 {revPEM(lower.list(t, nil), upper.list(t, nil, 22)), identity.ErrRejected},
-		"upper revoked":                 {revPEM(lower.list(t, nil), root.list(t, nil, 21)), identity.ErrRejected},
-		"the serials are another one's": {revPEM(lower.list(t, nil, 21, 22), upper.list(t, nil, 21, 7), root.list(t, nil, 22, 7)), nil},
-		"the root is not judged":        {revPEM(lower.list(t, nil), root.list(t, nil, 1)), nil},
-		"only theirs":                   {revPEM(upper.list(t, nil), root.list(t, nil)), identity.ErrUnavailable},
+		"no list for them":                    {revPEM(lower.list(t, nil)), nil},
+		"good":                                {revPEM(lower.list(t, long), upper.list(t, nil), root.list(t, long)), nil},
+		"lower revoked":                       {revPEM(lower.list(t, nil), upper.list(t, nil, 22)), identity.ErrRejected},
+		"upper revoked":                       {revPEM(lower.list(t, nil), root.list(t, nil, 21)), identity.ErrRejected},
+		"the serials are another authority's": {revPEM(lower.list(t, nil, 21, 22), upper.list(t, nil, 21, 7), root.list(t, nil, 22, 7)), nil},
+		"the root is not checked":             {revPEM(lower.list(t, nil), root.list(t, nil, 1)), nil},
+		"only theirs":                         {revPEM(upper.list(t, nil), root.list(t, nil)), identity.ErrUnavailable},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := revStart(t, &Revocation{Mode: ModeStrict, CRLs: []string{revWrite(t, "", test.lists)}})
@@ -137,8 +139,8 @@ func revIsCA(name string) func(*x509.Certificate) {
 	}
 }
 
-// TestOCSPThenLists has both: the responder is asked first, the lists when it has nothing
-// to say, and then only for a moment.
+// TestOCSPThenLists has both: the responder is asked first, the lists if it has no
+// answer, and then the result counts only for a moment.
 func TestOCSPThenLists(t *testing.T) {
 	for name, test := range map[string]struct {
 		mode   Mode
@@ -179,7 +181,8 @@ func TestOCSPThenLists(t *testing.T) {
 }
 
 // The tests below are named for the bugs that Kong published about its two certificate
-// plugins. "OCSP failed when the downstream connection was not TLS" has none, for Check
+// plugins. "OCSP failed when the downstream connection was not TLS" has no test of its
+// own, since Check knows of no connection: each test here is without TLS.
 // knows of no connection: each test here is one without TLS.
 
 // TestKongEmptyDN: "empty DN caused a runtime exception" (3.12).
@@ -200,7 +203,7 @@ func TestKongEmptyDN(t *testing.T) {
 }
 
 // TestKongNetworkFailuresWereCached: "network failures during revocation checks were
-// cached" (four release lines). The answer after the failure is that of the responder.
+// cached" (four release lines). Here the responder's answer counts after the failure.
 func TestKongNetworkFailuresWereCached(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ca, server := revCA(t, nil, "ca"), &revStatus{}
@@ -231,7 +234,7 @@ func TestKongListFailureWasNotIgnored(t *testing.T) {
 		r := revStart(t, &Revocation{
 			Mode: ModeSoftFail, CRLs: []string{"http://crl.example/"},
 			transport: revWire(func(*http.Request) (*http.Response, error) { return nil, errRevDown }),
-			Log:       func(msg string, err error) { logged = append(logged, msg+": "+err.Error()) },
+			OnProblem: func(msg string, err error) { logged = append(logged, msg+": "+err.Error()) },
 		})
 		defer r.Close()
 		synctest.Wait()
@@ -246,7 +249,8 @@ func TestKongListFailureWasNotIgnored(t *testing.T) {
 
 // TestKongListUsedForEveryLaterCheck: "once a CRL was in the store it was used for every
 // later check" (3.4). A list says nothing about another authority's certificates, neither
-// that one of them is revoked nor that it is good, not even of one with the same name.
+// that they are revoked nor that they are good, even if both authorities have the same
+// name.
 func TestKongListUsedForEveryLaterCheck(t *testing.T) {
 	ca, other, twin := revCA(t, nil, "ca"), revCA(t, nil, "other"), revCA(t, nil, "ca")
 	for mode, want := range map[Mode]error{ModeSoftFail: nil, ModeStrict: identity.ErrUnavailable} {
@@ -260,7 +264,7 @@ func TestKongListUsedForEveryLaterCheck(t *testing.T) {
 			}
 		}
 	}
-	// Nor is an answer of one authority kept for the certificate of another.
+	// An answer of one authority is not kept for the certificate of another either.
 	synctest.Test(t, func(t *testing.T) {
 		server := &revStatus{}
 		r := revStart(t, &Revocation{Mode: ModeStrict, OCSP: true, Responder: revResponder, transport: server.wire(t, ca)})
@@ -274,7 +278,7 @@ func TestKongListUsedForEveryLaterCheck(t *testing.T) {
 }
 
 // TestKongNoIssuerInChain: OCSP failed with "no issuer certificate in chain" when only a
-// leaf was sent (3.4). What was sent is not what is judged: the chain comes from Verify,
+// leaf was sent (3.4). Here the chain is not the one that was sent: it comes from Verify,
 // which found the issuer in the pool of roots.
 func TestKongNoIssuerInChain(t *testing.T) {
 	ca, server := revCA(t, nil, "ca"), &revStatus{}
@@ -290,8 +294,8 @@ func TestKongNoIssuerInChain(t *testing.T) {
 	}
 }
 
-// TestKongTimeoutWasNotApplied: "http_timeout was not applied" (3.4). It is for all of a
-// certificate's responders together, and 5 seconds without one.
+// TestKongTimeoutWasNotApplied: "http_timeout was not applied" (3.4). Here the timeout is
+// for all of a certificate's responders together, and 5 seconds by default.
 func TestKongTimeoutWasNotApplied(t *testing.T) {
 	hang := revWire(func(request *http.Request) (*http.Response, error) {
 		<-request.Context().Done()

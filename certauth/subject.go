@@ -39,22 +39,22 @@ func UsernameAttributes() []Attribute {
 // GroupAttributes are the attributes that can name groups.
 func GroupAttributes() []Attribute { return []Attribute{Organization, OrganizationalUnit} }
 
-// Mapping says who the holder of a certificate is.
+// Mapping says which user the holder of a certificate is.
 type Mapping struct {
 	// Username are attributes, in order: the first that the certificate has is the name.
-	// One that it has several of is refused, since which of them is meant is anybody's
-	// guess, and two programs guess differently (CVE-2026-47838).
+	// A certificate with several values of it is refused: the intended one is unknown,
+	// and two programs choose differently (CVE-2026-47838).
 	Username []Attribute
 
 	// Groups are the attributes whose values are groups.
 	Groups []Attribute
 
-	// UserPrefix and GroupPrefix go before names out of the certificate, not before
+	// UserPrefix and GroupPrefix are put before names from the certificate, not before
 	// those of Map and Default.
 	UserPrefix, GroupPrefix string
 
-	// AllowedNames, when there are any, are the only names out of a certificate that may
-	// be a user, before the prefix.
+	// AllowedNames, if there are any, are the only names from a certificate that may be a
+	// user, before the prefix.
 	AllowedNames []string
 
 	// Map gives names of certificates to users.
@@ -63,7 +63,7 @@ type Mapping struct {
 	// MapOnly refuses a certificate that is not in Map.
 	MapOnly bool
 
-	// Default is who a certificate is that has no usable name; nil refuses it.
+	// Default is the user of a certificate without a usable name; nil refuses it.
 	Default *Entry
 }
 
@@ -73,18 +73,19 @@ type Entry struct {
 	// common name if it has no alternative names at all, as with Kong's manual mapping.
 	Name string
 
-	// Issuer is the SHA-256 fingerprint of the CA's certificate that must have issued
-	// it, in lower-case hexadecimal; empty: any. It tells equal names of two CAs apart.
+	// Issuer is the SHA-256 fingerprint of the CA certificate that must have issued the
+	// client's, in lower-case hexadecimal; empty for any. It distinguishes equal names of
+	// two CAs.
 	Issuer string
 
-	// User and Groups are who that is.
+	// User and Groups are the user that the certificate is mapped to.
 	User   string
 	Groups []string
 }
 
-// User returns who the holder of the first certificate of a verified chain is. The
-// error wraps one of [identity.ErrRejected] (no name, or none that is certain) and
-// [identity.ErrForbidden] (a name that is not among those that may pass).
+// User returns the user that the holder of a verified chain's first certificate is. The
+// error wraps [identity.ErrRejected] (no name, or an ambiguous one) or
+// [identity.ErrForbidden] (a name that is not allowed).
 func (m *Mapping) User(chain []*x509.Certificate) (identity.User, error) {
 	leaf := chain[0]
 	user := identity.User{Extra: map[string][]string{identity.CredentialID: {"X509SHA256=" + fingerprint(leaf)}}}
@@ -112,7 +113,7 @@ func (m *Mapping) User(chain []*x509.Certificate) (identity.User, error) {
 	return user, err
 }
 
-// find returns the entry for a certificate: those that name its issuer go first, and
+// find returns the entry for a certificate: entries that name its issuer go first, and
 // within them alternative names before the common name.
 func (m *Mapping) find(chain []*x509.Certificate) *Entry {
 	if len(m.Map) == 0 {
@@ -165,7 +166,7 @@ func (m *Mapping) groups(leaf *x509.Certificate) ([]string, error) {
 	for _, attribute := range m.Groups {
 		for _, value := range values(leaf, attribute) {
 			if value == "" {
-				return nil, fmt.Errorf("%w: a value of %s is empty or no text", identity.ErrRejected, attribute)
+				return nil, fmt.Errorf("%w: a value of %s is empty or not text", identity.ErrRejected, attribute)
 			}
 			groups = append(groups, m.GroupPrefix+value)
 		}
@@ -193,7 +194,7 @@ func values(leaf *x509.Certificate, attribute Attribute) []string {
 	}
 }
 
-// subject returns the whole DN, every attribute in its place. pkix.Name keeps one
+// subject returns the whole DN with every attribute in its place. pkix.Name keeps one
 // common name of several, so that CN=mallory,CN=alice would read as CN=alice.
 func subject(leaf *x509.Certificate) string {
 	var names pkix.RDNSequence
@@ -203,8 +204,8 @@ func subject(leaf *x509.Certificate) string {
 	return names.String()
 }
 
-// subjectValues returns the values of one type in the subject, in order. A value that
-// is no text counts, as "": it is there, and cannot be read. pkix.Name would keep the
+// subjectValues returns the values of one type in the subject, in order. A value that is
+// not text is returned as "": it exists, and cannot be read. pkix.Name would keep the
 // last of several common names.
 func subjectValues(leaf *x509.Certificate, attribute Attribute) []string {
 	oid := map[Attribute]asn1.ObjectIdentifier{

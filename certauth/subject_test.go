@@ -17,7 +17,7 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 )
 
-// attributes makes a subject out of pairs: the last number of a type below 2.5.4, and a
+// attributes makes a subject from pairs: the last number of a type below 2.5.4, and a
 // value.
 func attributes(pairs ...any) func(*x509.Certificate) {
 	return func(c *x509.Certificate) {
@@ -78,11 +78,11 @@ func TestMappingUser(t *testing.T) {
 		{"an empty group", certauth.Mapping{Username: named, Groups: bothGroups}, attributes(typeCN, "alice", typeO, ""), "", nil, identity.ErrRejected},
 		{"allowed, before the prefix", certauth.Mapping{Username: named, AllowedNames: list("alice"), UserPrefix: "u:"}, attributes(typeCN, "alice"), "u:alice", nil, nil},
 		{"not allowed", certauth.Mapping{Username: named, AllowedNames: list("u:alice", "bob"), UserPrefix: "u:"}, attributes(typeCN, "alice"), "", nil, identity.ErrForbidden},
-		{"a default for no name", certauth.Mapping{Username: named, Default: guest, UserPrefix: "u:", Groups: bothGroups}, attributes(typeO, "dev"), "guest", list("readers"), nil},
+		{"a default when there is no name", certauth.Mapping{Username: named, Default: guest, UserPrefix: "u:", Groups: bothGroups}, attributes(typeO, "dev"), "guest", list("readers"), nil},
 		{"a default for an empty name", certauth.Mapping{Username: named, Default: guest}, attributes(typeCN, ""), "guest", list("readers"), nil},
 		{"a default is not for a name that is not allowed", certauth.Mapping{Username: named, Default: guest, AllowedNames: list("bob")}, attributes(typeCN, "alice"), "", nil, identity.ErrForbidden},
 		{"only the map", certauth.Mapping{Username: named, MapOnly: true, Map: []certauth.Entry{{Name: "bob", User: "b"}}}, attributes(typeCN, "alice"), "", nil, identity.ErrForbidden},
-		{"an unknown attribute is none", certauth.Mapping{Username: []certauth.Attribute{"nickname"}}, attributes(typeCN, "alice"), "", nil, identity.ErrRejected},
+		{"an unknown attribute has no value", certauth.Mapping{Username: []certauth.Attribute{"nickname"}}, attributes(typeCN, "alice"), "", nil, identity.ErrRejected},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			leaf := sign(t, changed(clientTemplate("alice"), tt.change), key, root)
@@ -103,7 +103,7 @@ func TestMappingUser(t *testing.T) {
 }
 
 // Two certificates with different subjects never have one name: pkix.Name keeps the last
-// of several values, and would make alice of whoever has her name as their second one.
+// of several values, and would take a client for alice whose second value is her name.
 func TestMappingSubjectTellsSubjectsApart(t *testing.T) {
 	root, key := newAuthority(t, "ecdsa", "root", nil), newKey(t, "ecdsa")
 	mapping := certauth.Mapping{Username: []certauth.Attribute{certauth.Subject}}
@@ -126,7 +126,7 @@ func TestMappingSubjectTellsSubjectsApart(t *testing.T) {
 		leaf := sign(t, changed(clientTemplate("x"), change), key, root)
 		user, err := mapping.User([]*x509.Certificate{leaf, root.cert})
 		if err != nil {
-			continue // refused, so nobody
+			continue // refused, so there is no user
 		}
 		if other, taken := seen[user.Username]; taken {
 			t.Errorf("%q and %q are both %q", name, other, user.Username)
@@ -135,7 +135,7 @@ func TestMappingSubjectTellsSubjectsApart(t *testing.T) {
 	}
 }
 
-// Kong's order: alternative names before the common name, which counts only where there is
+// Kong's order: alternative names before the common name, which counts only if there is
 // no extension of alternative names at all; entries with the issuer before those without.
 func TestMappingMap(t *testing.T) {
 	root, other := newAuthority(t, "ecdsa", "root", nil), newAuthority(t, "ecdsa", "other", nil)
@@ -152,7 +152,7 @@ func TestMappingMap(t *testing.T) {
 			{Name: "root-only", Issuer: hexSum(root.cert), User: "root"},
 		},
 	}
-	odd := func(c *x509.Certificate) { // alternative names, of a kind that nobody maps by
+	odd := func(c *x509.Certificate) { // alternative names, of a kind that cannot be mapped
 		c.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, 17}, Value: []byte{0x30, 3, 0x88, 1, 42}}}
 	}
 	for _, tt := range []struct {
@@ -186,7 +186,7 @@ func TestMappingMap(t *testing.T) {
 			}
 		})
 	}
-	t.Run("a chain without an issuer has no entry with one", func(t *testing.T) {
+	t.Run("a chain without an issuer does not match an entry with one", func(t *testing.T) {
 		leaf := sign(t, clientTemplate("root-only"), key, nil)
 		_, err := mapping.User([]*x509.Certificate{leaf})
 		wantSentinel(t, err, identity.ErrForbidden)

@@ -23,28 +23,29 @@ const (
 	minRSA   = 2048
 	minECDSA = 256
 
-	// DefaultMaxIntermediates is how many certificates may stand between a leaf and the
-	// root when nothing is said.
+	// DefaultMaxIntermediates is how many certificates may be between a leaf and the root
+	// by default.
 	DefaultMaxIntermediates = 4
 )
 
-// Verifier judges chains of certificates. What x509.Certificate.Verify does not check
-// is checked here: see each rule.
+// Verifier verifies chains of certificates. It also checks rules that
+// x509.Certificate.Verify does not: see each rule.
 type Verifier struct {
 	// AllowPartialChain accepts a chain that ends at a configured certificate which is
 	// not self-signed, as Go always does and OpenSSL only with X509_V_FLAG_PARTIAL_CHAIN.
 	AllowPartialChain bool
 
-	// MaxIntermediates is how many certificates may stand between the leaf and the root.
+	// MaxIntermediates is how many certificates may be between the leaf and the root.
 	MaxIntermediates int
 }
 
-// Verify returns a chain from leaf to one of roots, and until when all of it is valid.
-// The error wraps [identity.ErrRejected]; its text has nothing out of a certificate.
+// Verify returns a chain from leaf to one of roots, and the time until which all of it is
+// valid. The error wraps [identity.ErrRejected]; its text contains nothing from a
+// certificate.
 //
-// Roots are never nil, which would mean the system's: a pool that holds every public
-// CA authenticates anybody who can get a certificate. Intermediates help to build the
-// chain and never become roots.
+// Roots must not be nil, which would mean the system's roots: with every public CA among
+// them, any owner of a domain could get a certificate that authenticates. Intermediates
+// help to build the chain and never become roots.
 func (v *Verifier) Verify(
 	roots *x509.CertPool, leaf *x509.Certificate, intermediates []*x509.Certificate, now time.Time,
 ) (chain []*x509.Certificate, until time.Time, err error) {
@@ -75,12 +76,13 @@ func (v *Verifier) Verify(
 	return nil, until, fmt.Errorf("%w: %w", identity.ErrRejected, err)
 }
 
-// checkLeaf refuses what is no client certificate. Go's Verify accepts a CA's own
-// certificate, which is public, in the client's place, and ignores the key usage.
+// checkLeaf refuses a certificate that is not a client certificate. Go's Verify accepts a
+// CA's own certificate, which is public, in the client's place, and ignores the key
+// usage.
 func checkLeaf(leaf *x509.Certificate) error {
 	switch {
 	case leaf.IsCA:
-		return errors.New("the certificate is a CA's")
+		return errors.New("the certificate is a CA certificate")
 	case hasExtension(leaf, 2, 5, 29, 15) && leaf.KeyUsage&x509.KeyUsageDigitalSignature == 0:
 		return errors.New("the certificate's key is not for signatures")
 	}
@@ -94,7 +96,7 @@ func hasExtension(cert *x509.Certificate, id ...int) bool {
 	})
 }
 
-// checkChain judges what Verify has built.
+// checkChain applies the rules that Verify does not have to a chain that it built.
 func (v *Verifier) checkChain(chain []*x509.Certificate) error {
 	if n := len(chain) - 2; n > v.MaxIntermediates {
 		return fmt.Errorf("%d intermediate certificates, more than %d", n, v.MaxIntermediates)
@@ -127,8 +129,8 @@ func checkKey(cert *x509.Certificate) error {
 	return nil
 }
 
-// IsSelfSigned says whether cert is its own issuer. The pool that it comes from is
-// trusted, so its names say enough; its signature proves nothing to anybody.
+// IsSelfSigned says whether cert is its own issuer. The names are enough: the certificate
+// is from a trusted pool, and its signature would prove nothing more.
 func IsSelfSigned(cert *x509.Certificate) bool {
 	return bytes.Equal(cert.RawSubject, cert.RawIssuer)
 }
@@ -144,7 +146,7 @@ func validUntil(chain []*x509.Certificate) time.Time {
 	return until
 }
 
-// explain says why Verify refused, without names out of certificates.
+// explain says why Verify refused, without names from certificates.
 func explain(err error) error {
 	if fault := identity.CertificateFault(err, "client"); fault != nil {
 		return fault

@@ -16,7 +16,7 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 )
 
-// wantSentinel compares the sentinel, and that there is no other.
+// wantSentinel compares the sentinel, and checks that there is no other.
 func wantSentinel(tb testing.TB, err, want error) {
 	tb.Helper()
 	if want == nil && err != nil {
@@ -51,11 +51,11 @@ func TestVerifierAcceptsAndReturnsTheChain(t *testing.T) {
 		t.Errorf("a chain of %d certificates, not leaf, intermediate and root", len(chain))
 	}
 	if !until.Equal(leaf.NotAfter) && !until.Equal(mid.cert.NotAfter) && !until.Equal(root.cert.NotAfter) {
-		t.Errorf("valid until %v, which none of them says", until)
+		t.Errorf("valid until %v, which is not the end of any of them", until)
 	}
 }
 
-// The chain is valid until the first of its certificates ends, whichever that is.
+// The chain is valid until the first of its certificates ends, whichever one it is.
 func TestVerifierIsValidUntilTheFirstEnd(t *testing.T) {
 	now := time.Now().Truncate(time.Second)
 	ends := func(hours int) func(*x509.Certificate) {
@@ -117,10 +117,10 @@ func TestVerifierRefuses(t *testing.T) {
 		{"a good one is not refused", poolOf(root.cert), good, nil, nil},
 		{"no roots, which would mean the system's", nil, good, nil, identity.ErrInternal},
 		{"empty roots", x509.NewCertPool(), good, nil, identity.ErrRejected},
-		{"the root comes along only", poolOf(other.cert), good, []*x509.Certificate{root.cert}, identity.ErrRejected},
+		{"the root is only among the intermediates", poolOf(other.cert), good, []*x509.Certificate{root.cert}, identity.ErrRejected},
 		{"another authority", poolOf(root.cert), leaf(other, nothing), []*x509.Certificate{other.cert}, identity.ErrRejected},
 		{"a self-signed leaf", poolOf(root.cert), leaf(nil, nothing), nil, identity.ErrRejected},
-		{"a self-signed leaf that comes along again", poolOf(root.cert), leaf(nil, nothing), []*x509.Certificate{leaf(nil, nothing)}, identity.ErrRejected},
+		{"a self-signed leaf that is an intermediate too", poolOf(root.cert), leaf(nil, nothing), []*x509.Certificate{leaf(nil, nothing)}, identity.ErrRejected},
 		{"the root as the leaf", poolOf(root.cert), root.cert, nil, identity.ErrRejected},
 		{"an intermediate as the leaf", poolOf(root.cert), mid.cert, nil, identity.ErrRejected},
 		{"too many intermediates", poolOf(root.cert), leaf(low, nothing), []*x509.Certificate{mid.cert, low.cert}, identity.ErrRejected},
@@ -144,7 +144,7 @@ func TestVerifierRefuses(t *testing.T) {
 	}
 }
 
-func TestVerifierAllowsPartialChainsOnlyWhenTold(t *testing.T) {
+func TestVerifierAllowsPartialChainsOnlyIfConfigured(t *testing.T) {
 	root := newAuthority(t, "ecdsa", "root", nil)
 	mid := newAuthority(t, "ecdsa", "between", root)
 	leaf := sign(t, clientTemplate("alice"), newKey(t, "ecdsa"), mid)
@@ -157,7 +157,7 @@ func TestVerifierAllowsPartialChainsOnlyWhenTold(t *testing.T) {
 	}
 }
 
-// x509's own errors are full of names out of certificates, which whoever made one chose:
+// x509's own errors are full of names from certificates, whose makers can choose anything:
 // line breaks, escape sequences of a terminal, ten kilobytes.
 func TestVerifierErrorsShowNothingOfACertificate(t *testing.T) {
 	root, other := newAuthority(t, "ecdsa", "root", nil), newAuthority(t, "ecdsa", "leak-other", nil)

@@ -145,7 +145,7 @@ func (c *ClientCert) Provision(ctx caddy.Context) error {
 		Mapping:       c.mapping(),
 		Cache:         state.cache,
 		TTL:           time.Duration(c.CacheTTL),
-		Counted:       metrics.ForCache("client_cert"),
+		OnLookup:      metrics.ForCache("client_cert"),
 	}
 	return nil
 }

@@ -67,7 +67,7 @@ func (c *ClientCert) newState() (caddy.Destructor, error) {
 		OCSP:         c.Revocation.OCSP != nil,
 		AllowedHosts: c.Revocation.AllowedHosts,
 		Timeout:      time.Duration(c.Revocation.Timeout),
-		Log:          logRevocation,
+		OnProblem:    logRevocation,
 	}
 	if c.Revocation.OCSP != nil {
 		state.revocation.Responder = c.Revocation.OCSP.Responder

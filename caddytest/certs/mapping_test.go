@@ -109,7 +109,7 @@ func TestClientCertNames(t *testing.T) {
 	no("an empty subject", "cn", both(testpki.Named(), alternative(t, "alice.example")), 401, noName)
 	no("a subject without a common name", "cn", testpki.Named(testpki.Organization, "system:masters"), 401, noName)
 	no("an empty common name", "cn", testpki.Named(testpki.CommonName, ""), 401, noName)
-	no("an empty organization", "cn", testpki.Named(testpki.CommonName, "alice", testpki.Organization, ""), 401, "rejected: a value of organization is empty or no text")
+	no("an empty organization", "cn", testpki.Named(testpki.CommonName, "alice", testpki.Organization, ""), 401, "rejected: a value of organization is empty or not text")
 
 	no("a user of Kubernetes itself", "cn", testpki.Named(testpki.CommonName, "system:admin"), 403, `forbidden: user "system:admin" is reserved`)
 	no("a user of Kubernetes itself in another case", "cn", testpki.Named(testpki.CommonName, "System:Admin"), 403, `forbidden: user "System:Admin" is reserved`)

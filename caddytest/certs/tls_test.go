@@ -67,7 +67,7 @@ func TestClientCertTLS(t *testing.T) {
 		{Name: "expired", At: "tls", Chain: []*testpki.Pair{expired}, Status: 401, Reason: "rejected: a certificate of the chain has expired or is not yet valid"},
 		{Name: "for servers only", At: "tls", Chain: []*testpki.Pair{forServers}, Status: 401, Reason: "rejected: the certificate is not for client authentication"},
 		{Name: "a key for encryption only", At: "tls", Chain: []*testpki.Pair{encrypting}, Status: 401, Reason: "rejected: the certificate's key is not for signatures"},
-		{Name: "a CA", At: "tls", Chain: []*testpki.Pair{mid, root}, Status: 401, Reason: "rejected: the certificate is a CA's"},
+		{Name: "a CA", At: "tls", Chain: []*testpki.Pair{mid, root}, Status: 401, Reason: "rejected: the certificate is a CA certificate"},
 		{Name: "two common names", At: "tls", Chain: []*testpki.Pair{twoNames}, Status: 401, Reason: "rejected: the certificate has 2 values for common_name"},
 		{Name: "revoked", At: "crl", Chain: []*testpki.Pair{revoked}, Status: 401, Reason: "rejected: certificate is revoked"},
 		{Name: "not revoked", At: "crl", Chain: []*testpki.Pair{alice}, Status: ok, Want: testhandler.Proves(alice, "alice")},

@@ -50,7 +50,7 @@ func TestClientCertValidity(t *testing.T) {
 		expired   = "rejected: a certificate of the chain has expired or is not yet valid"
 		unknown   = "rejected: the certificate is not issued by a trusted CA"
 		usage     = "rejected: the certificate is not for client authentication"
-		isCA      = "rejected: the certificate is a CA's"
+		isCA      = "rejected: the certificate is a CA certificate"
 		noSigning = "rejected: the certificate's key is not for signatures"
 		notRoot   = "rejected: the chain ends at a certificate that is not self-signed"
 		tooMany   = "reading the certificate: malformed: more than 5 intermediates"
