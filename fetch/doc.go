@@ -1,18 +1,18 @@
 // Copyright 2026 The caddy-kube-identity authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package fetch asks other servers over HTTP, for keys of issuers, revocation lists and
-// answers about certificates, within limits.
+// Package fetch sends requests to other servers over HTTP, for keys of issuers,
+// revocation lists and answers about certificates, within limits.
 //
-// A request goes through it in this order:
+// A request is handled in this order:
 //
 //   - [ParseURL] or [ParseSecureURL] reads the URL, which may come from a certificate or from
-//     a document of an issuer, and refuses what is not a plain http or https URL;
+//     a document of an issuer, and refuses all but plain http and https URLs;
 //   - [NewTransport] connects, and its [Guard] refuses addresses after the name was resolved;
 //   - [Get] or [Post] sends one request and reads one answer, with status 200 and no longer
-//     than a limit. A redirect is not followed: it would let the server choose whom the proxy
-//     asks (CVE-2022-3172);
+//     than a limit. A redirect is not followed: it would let the server choose the address that
+//     the proxy asks (CVE-2022-3172);
 //   - [Explain] says why there was no answer, without names and without bytes of the answer.
 //
-// Nothing here sends a credential, keeps a cookie or repeats a request.
+// This package never sends a credential, keeps a cookie or repeats a request.
 package fetch

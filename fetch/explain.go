@@ -14,9 +14,9 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 )
 
-// Explain says why there was no whole answer within a time. The errors of crypto/x509 are
-// filled with names out of certificates, and some of net/http with the bytes that came: none
-// of that is in the text.
+// Explain says why there was no whole answer within a time. The errors of crypto/x509
+// contain names from certificates, and some of net/http contain bytes of the answer: the
+// text has none of these.
 func Explain(err error, within time.Duration) error {
 	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
 		return fmt.Errorf("no whole answer within %s", within)
@@ -33,11 +33,11 @@ func Explain(err error, within time.Duration) error {
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		return errors.New("the certificate does not verify")
 	}
-	if failed, ok := errors.AsType[*net.OpError](err); ok { // addresses, and what the system says
+	if failed, ok := errors.AsType[*net.OpError](err); ok { // addresses, and the system's error
 		return failed
 	}
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return errors.New("the connection ended before the answer did")
 	}
-	return errors.New("the answer is not HTTP as it should be")
+	return errors.New("the answer is not valid HTTP")
 }

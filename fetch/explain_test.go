@@ -16,7 +16,8 @@ import (
 	"time"
 )
 
-// What errors say that are hard to have: nothing out of a certificate, nothing off the wire.
+// The errors that are hard to cause: they show nothing from a certificate, and no bytes
+// of the answer.
 func TestExplanations(t *testing.T) {
 	for want, err := range map[string]error{
 		"no whole answer within 10s":                                 fmt.Errorf("secret: %w", context.DeadlineExceeded),
@@ -29,7 +30,7 @@ func TestExplanations(t *testing.T) {
 		"the answer is not TLS, but perhaps plain http":              tls.RecordHeaderError{Msg: "secret"},
 		"dial: connection refused":                                   fmt.Errorf("secret: %w", &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}),
 		"the connection ended before the answer did":                 fmt.Errorf("secret: %w", io.ErrUnexpectedEOF),
-		"the answer is not HTTP as it should be":                     fmt.Errorf("%w: %w", ErrUnreachable, errors.New("secret")),
+		"the answer is not valid HTTP":                               fmt.Errorf("%w: %w", ErrUnreachable, errors.New("secret")),
 	} {
 		if got := Explain(err, 10*time.Second).Error(); got != want {
 			t.Errorf("%q, want %q", got, want)

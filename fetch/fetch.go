@@ -13,8 +13,8 @@ import (
 	"net/url"
 )
 
-// ErrUnreachable says that there was no whole HTTP answer, as opposed to a bad one. The error
-// of net/http that is wrapped beside it may show names out of certificates and bytes of the
+// ErrUnreachable says that no whole HTTP answer came, as opposed to a bad one. The error
+// of net/http that is wrapped beside it may show names from certificates and bytes of the
 // answer: see [Explain].
 var ErrUnreachable = errors.New("unreachable")
 
@@ -29,19 +29,19 @@ func Get(ctx context.Context, via http.RoundTripper, from *url.URL, limit int64)
 	return do(ctx, via, http.MethodGet, from, "", nil, limit)
 }
 
-// Post sends a body, and returns that of the answer as [Get] does.
+// Post sends a body, and returns the body of the answer like [Get].
 func Post(ctx context.Context, via http.RoundTripper, to *url.URL, mediaType string, body []byte, limit int64) ([]byte, error) {
 	content, _, err := do(ctx, via, http.MethodPost, to, mediaType, body, limit)
 	return content, err
 }
 
-// do asks the transport and not an http.Client, which is what would follow redirects.
+// do uses the transport and not an http.Client, which would follow redirects.
 func do(
 	ctx context.Context, via http.RoundTripper, method string, to *url.URL, mediaType string, body []byte, limit int64,
 ) ([]byte, http.Header, error) {
 	request, err := http.NewRequestWithContext(ctx, method, to.String(), bytes.NewReader(body))
 	if err != nil {
-		return nil, nil, errors.New("the url cannot be asked")
+		return nil, nil, errors.New("the url cannot be requested")
 	}
 	request.Header.Set("User-Agent", "caddy-kube-identity")
 	if mediaType != "" {

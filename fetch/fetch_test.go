@@ -93,7 +93,7 @@ func TestAnswersThatAreRefused(t *testing.T) {
 	}
 }
 
-// A server that redirects would have the proxy ask whom it likes (CVE-2022-3172).
+// A server that redirects would choose the address that the proxy asks (CVE-2022-3172).
 func TestRedirectsAreNotFollowed(t *testing.T) {
 	for _, status := range []int{301, 302, 303, 307, 308} {
 		var asked atomic.Int64
@@ -122,7 +122,7 @@ func TestRequestEndsWithItsContext(t *testing.T) {
 	}
 }
 
-// A name in a certificate resolves to something behind the proxy.
+// A name in a certificate resolves to an address behind the proxy.
 func TestGuardedTransportDoesNotConnect(t *testing.T) {
 	var asked atomic.Int64
 	u, _ := serve(t, func(http.ResponseWriter, *http.Request) { asked.Add(1) })
@@ -140,7 +140,7 @@ func TestGuardedTransportDoesNotConnect(t *testing.T) {
 	}
 }
 
-// The proxy of the environment is for those who ask for it: it connects past the guard.
+// The proxy of the environment is used only on request: it connects past the guard.
 func TestProxyIsUsedOnDemandOnly(t *testing.T) {
 	if fetch.NewTransport(fetch.Options{}).Proxy != nil {
 		t.Error("there is a proxy")

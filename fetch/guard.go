@@ -9,14 +9,14 @@ import (
 	"syscall"
 )
 
-// Guard refuses an address with an error. It is asked after the name was resolved and for
-// each address that is tried, so that a name which changes its address (DNS rebinding) gains
-// nothing.
+// Guard refuses an address with an error. It is called after the name was resolved, for
+// each address that is tried, so that a name which changes its address (DNS rebinding)
+// does not get past it.
 type Guard func(at netip.AddrPort) error
 
-// PublicOnly refuses, with the given error, all but public addresses with the port 80 or 443.
-// It is for URLs that others chose: their servers must not send the proxy about its own
-// network (SSRF).
+// PublicOnly refuses, with the given error, all addresses except public ones with the
+// port 80 or 443. It is for URLs that the operator did not choose: such a URL must not
+// send the proxy into the proxy's own network (SSRF).
 func PublicOnly(refusal error) Guard {
 	reserved := reservedBlocks()
 	return func(at netip.AddrPort) error {
@@ -27,7 +27,7 @@ func PublicOnly(refusal error) Guard {
 	}
 }
 
-// LoopbackOnly refuses, with the given error, all but loopback addresses.
+// LoopbackOnly refuses, with the given error, all addresses except loopback ones.
 func LoopbackOnly(refusal error) Guard {
 	return func(at netip.AddrPort) error {
 		if !at.Addr().IsLoopback() {
@@ -37,8 +37,8 @@ func LoopbackOnly(refusal error) Guard {
 	}
 }
 
-// control is the dialer's function. An address that cannot be read is the zero one, which
-// every guard refuses.
+// control is the function for the dialer. An address that cannot be parsed becomes the
+// zero one, which every guard refuses.
 func (g Guard) control(_, address string, _ syscall.RawConn) error {
 	at, err := netip.ParseAddrPort(address)
 	if err != nil {
@@ -50,19 +50,19 @@ func (g Guard) control(_, address string, _ syscall.RawConn) error {
 func isPublic(addr netip.Addr, reserved []netip.Prefix) bool {
 	addr = addr.Unmap().WithZone("")
 	if nat64 := netip.MustParsePrefix("64:ff9b::/96"); nat64.Contains(addr) {
-		// A translator (RFC 6052) makes an IPv4 address of the last four bytes.
+		// A translator (RFC 6052) makes the last four bytes an IPv4 address.
 		wide := addr.As16()
 		addr = netip.AddrFrom4([4]byte(wide[12:]))
 	}
 	if addr.Is6() && !netip.MustParsePrefix("2000::/3").Contains(addr) {
-		return false // the only block IANA hands out; all others mean something else
+		return false // the only block that IANA assigns; all others have special meanings
 	}
 	return addr.IsGlobalUnicast() && !addr.IsPrivate() &&
 		!slices.ContainsFunc(reserved, func(block netip.Prefix) bool { return block.Contains(addr) })
 }
 
 // reservedBlocks are the blocks of the special-purpose registries (RFC 6890) that
-// [netip.Addr] does not tell from public ones.
+// [netip.Addr] does not distinguish from public ones.
 func reservedBlocks() []netip.Prefix {
 	blocks := []netip.Prefix{}
 	for _, block := range []string{

@@ -11,7 +11,8 @@ import (
 
 var errRefused = errors.New("refused by the test")
 
-// There is one address of each kind that must not be asked because a certificate says so.
+// The table has one address of each kind that must not be asked because a certificate
+// names it.
 func TestPublicAddresses(t *testing.T) {
 	public := PublicOnly(errRefused)
 	for address, want := range map[string]bool{

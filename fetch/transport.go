@@ -26,7 +26,7 @@ type Options struct {
 	// Roots are the CAs for the server's certificate. Nil: the system's.
 	Roots *x509.CertPool
 
-	// Proxy has the transport go through the proxy of the environment, TLS end to end. The
+	// Proxy makes the transport use the proxy of the environment, TLS end to end. The
 	// proxy connects instead of the transport, past the Guard.
 	Proxy bool
 
@@ -34,7 +34,7 @@ type Options struct {
 	Once bool
 }
 
-// NewTransport returns a transport. Its idle connections are the caller's to close.
+// NewTransport returns a transport. The caller closes its idle connections.
 func NewTransport(o Options) *http.Transport {
 	dialer := &net.Dialer{Timeout: o.Timeout}
 	if o.Guard != nil {
@@ -59,8 +59,8 @@ func NewTransport(o Options) *http.Transport {
 	return transport
 }
 
-// proxyError is a proxy's answer other than 200. Go's own error would be the text of its
-// status line.
+// proxyError is a proxy's answer other than 200. Go's own error would repeat the text of
+// its status line.
 type proxyError int
 
 func (e proxyError) Error() string { return fmt.Sprintf("the proxy answers with status %d", int(e)) }

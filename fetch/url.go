@@ -43,14 +43,14 @@ func ParseURL(raw string) (*url.URL, error) {
 	return u, nil
 }
 
-// ParseSecureURL accepts absolute https URLs, and http ones to a loopback address, without a
-// fragment: what comes over plain http is the word of any machine on the way.
+// ParseSecureURL accepts absolute https URLs, and http ones to a loopback address,
+// without a fragment: any machine on the way can change an answer over plain http.
 func ParseSecureURL(raw string) (*url.URL, error) {
 	if err := checkLength(raw); err != nil {
 		return nil, err
 	}
 	u, err := url.Parse(raw)
-	if err != nil { // whose text has all of it, a password as well
+	if err != nil { // its text has the whole value, with a password
 		return nil, errors.New("it is not a url")
 	}
 	switch {
@@ -87,7 +87,7 @@ func checkHost(u *url.URL, raw string) error {
 	return nil
 }
 
-// IsHost says whether host is made of what host names and addresses are made of.
+// IsHost says whether host has only characters of host names and addresses.
 func IsHost(host string) bool {
 	if strings.Contains(host, ":") {
 		_, err := netip.ParseAddr(host)

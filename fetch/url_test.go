@@ -62,8 +62,8 @@ func checkURL(t *testing.T, raw string, u *url.URL, err error, want bool) {
 	}
 }
 
-// FuzzURL reads URLs, which may be out of a certificate or of an issuer's document. What a
-// URL that is accepted has for a host is safe to show, and is read the same again.
+// FuzzURL reads URLs, which may be from a certificate or an issuer's document. The host
+// of an accepted URL is safe to show, and is parsed the same again.
 func FuzzURL(f *testing.F) {
 	f.Add("https://idp.example:8443/a/b?c=d")
 	f.Add("http://[::ffff:127.0.0.1]:80/#a")

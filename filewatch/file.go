@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// settled is the age at which a file's time of change tells one content from the next. File
+// settled is the age from which a file's time of change tells two contents apart. File
 // systems keep it in steps of some milliseconds, and FAT in steps of two seconds.
 const settled = 2 * time.Second
 
@@ -22,9 +22,10 @@ type File struct {
 	last Stamp
 }
 
-// Read returns the content if the file is not the one that was read last, and one byte more
-// than limit at most, for the caller to refuse. A file that cannot be read is read again the
-// next time in any case: permission to read it does not change its time.
+// Read returns the content if the file is not the one that was read last, and one byte
+// more than limit at most, so that the caller can refuse it. A file that cannot be read
+// is read again the next time: its time does not change when permission to read it is
+// given.
 func (f *File) Read(limit int64) (content []byte, changed bool, err error) {
 	info, err := os.Stat(f.Path)
 	if err != nil {
@@ -38,22 +39,22 @@ func (f *File) Read(limit int64) (content []byte, changed bool, err error) {
 	return content, err == nil, err
 }
 
-// Forget has the next Read read the file, changed or not.
+// Forget makes the next Read read the file, changed or not.
 func (f *File) Forget() { f.last = Stamp{} }
 
-// Stamp tells the file that was read from any other. The zero value is not any file's.
+// Stamp identifies the file that was read. The zero value does not match any file.
 type Stamp struct {
 	info os.FileInfo // nil: the next content could have the same time
 }
 
-// Is says whether info is of the file that was read. A projected volume swaps a symbolic
-// link, hence the comparison of the file itself and not of its name.
+// Is says whether info is of the file that was read. It compares the file itself, not its
+// name, since a projected volume swaps a symbolic link.
 func (s Stamp) Is(info os.FileInfo) bool {
 	return s.info != nil && os.SameFile(s.info, info) &&
 		s.info.Size() == info.Size() && s.info.ModTime().Equal(info.ModTime())
 }
 
-// IsZero says whether the file was too young to tell, or was not read.
+// IsZero says whether no file was read, or one that changed too recently.
 func (s Stamp) IsZero() bool { return s.info == nil }
 
 // ReadRegular reads a regular file, and one byte more than limit at most. The stamp is zero

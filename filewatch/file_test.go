@@ -13,8 +13,8 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/filewatch"
 )
 
-// Each step does something to a file, and says what the next read returns: its content, an
-// error, or that nothing has changed.
+// Each step changes a file, and has the result of the next read: its content, an error,
+// or that nothing has changed.
 func TestFileIsReadWhenItChanges(t *testing.T) {
 	const unchanged = ""
 	path := filepath.Join(t.TempDir(), "file")
@@ -24,8 +24,8 @@ func TestFileIsReadWhenItChanges(t *testing.T) {
 		act  func(t *testing.T)
 		want string
 	}{
-		{"there is none", func(*testing.T) {}, "error: no such file"},
-		{"there it is", func(t *testing.T) { t.Helper(); write(t, path, "first", time.Hour) }, "first"},
+		{"there is no file", func(*testing.T) {}, "error: no such file"},
+		{"the file is created", func(t *testing.T) { t.Helper(); write(t, path, "first", time.Hour) }, "first"},
 		{"nothing happened", func(*testing.T) {}, unchanged},
 		{"another time of change", func(t *testing.T) { t.Helper(); write(t, path, "other", 2*time.Hour) }, "other"},
 		{"another size", func(t *testing.T) { t.Helper(); write(t, path, "longer", 2*time.Hour) }, "longer"},
@@ -36,20 +36,20 @@ func TestFileIsReadWhenItChanges(t *testing.T) {
 				t.Fatal(err)
 			}
 		}, "LONGER"},
-		{"nothing happened to that", func(*testing.T) {}, unchanged},
+		{"nothing happened to that file", func(*testing.T) {}, unchanged},
 		{"the caller could not use it", func(*testing.T) { file.Forget() }, "LONGER"},
 		{"it has just changed", func(t *testing.T) { t.Helper(); write(t, path, "younger", 0) }, "younger"},
-		{"it could have changed since in the same step of the clock", func(*testing.T) {}, "younger"},
+		{"it may have changed again in the same step of the clock", func(*testing.T) {}, "younger"},
 		{"it is from the future", func(t *testing.T) { t.Helper(); write(t, path, "future", -time.Hour) }, "future"},
-		{"it still is", func(*testing.T) {}, "future"},
+		{"it is still from the future", func(*testing.T) {}, "future"},
 		{"it is old again", func(t *testing.T) { t.Helper(); write(t, path, "old", time.Hour) }, "old"},
-		{"it is away", func(t *testing.T) {
+		{"it is moved away", func(t *testing.T) {
 			t.Helper()
 			if err := os.Rename(path, path+".away"); err != nil {
 				t.Fatal(err)
 			}
 		}, "error: no such file"},
-		{"it is back as it was", func(t *testing.T) {
+		{"it is moved back", func(t *testing.T) {
 			t.Helper()
 			if err := os.Rename(path+".away", path); err != nil {
 				t.Fatal(err)
@@ -66,7 +66,7 @@ func TestFileIsReadWhenItChanges(t *testing.T) {
 				t.Fatal(err)
 			}
 		}, "error: is not a regular file"},
-		{"it still is a folder", func(*testing.T) {}, "error: is not a regular file"},
+		{"it is still a folder", func(*testing.T) {}, "error: is not a regular file"},
 	} {
 		step.act(t)
 		content, changed, err := file.Read(10)
@@ -118,7 +118,7 @@ func TestOnlyRegularFilesAreRead(t *testing.T) {
 	}
 }
 
-func TestStampOfNothingIsNoFile(t *testing.T) {
+func TestZeroStampMatchesNoFile(t *testing.T) {
 	info, err := os.Stat(t.TempDir())
 	if err != nil {
 		t.Fatal(err)

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Interval is the time between two looks at a file, at least.
+// Interval is the shortest time between two looks at a file.
 const Interval = time.Second
 
 // Pace lets one caller at a time look, at most once in [Interval]. The zero value has not
@@ -29,7 +29,7 @@ func (p *Pace) Do(now time.Time, look func()) {
 	look()
 }
 
-// Looked notes a look by other means, such as the first one while a server starts.
+// Looked records a look by other means, such as the first one while a server starts.
 func (p *Pace) Looked(now time.Time) { p.looked.Store(now.UnixNano()) }
 
 // Alone calls act while no caller looks. It does not count as a look.
@@ -39,9 +39,9 @@ func (p *Pace) Alone(act func() error) error {
 	return act()
 }
 
-// Recent says whether a look, in nanoseconds since 1970, is so recent that it still counts. A
-// look in the future does not: a clock that was set back must not keep a file from being
-// looked at.
+// Recent says whether a look, in nanoseconds since 1970, is so recent that it still
+// counts. A look in the future does not count: after a clock was set back, a file must
+// still be looked at.
 func Recent(looked int64, now time.Time, interval time.Duration) bool {
 	since := now.UnixNano() - looked
 	return 0 <= since && since < int64(interval)

@@ -14,7 +14,7 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/filewatch"
 )
 
-// Each step waits, perhaps sets the clock back, and says whether a caller then looks.
+// Each step waits, perhaps sets the clock back, and has whether a caller then looks.
 func TestPaceLooksOnceASecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var pace filewatch.Pace
@@ -53,7 +53,7 @@ func TestLookByOtherMeansCounts(t *testing.T) {
 }
 
 // A request must not wait while another one reads a slow disk.
-func TestOneCallerLooksAndTheOthersGoOn(t *testing.T) {
+func TestOneCallerLooksAndTheOthersDoNotWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var pace filewatch.Pace
 		var looks atomic.Int64
@@ -84,7 +84,7 @@ func TestAloneKeepsOthersFromLookingAndIsNotALook(t *testing.T) {
 	var pace filewatch.Pace
 	now, failure := time.Now(), errors.New("no file")
 	err := pace.Alone(func() error {
-		pace.Do(now, func() { t.Error("looked beside it") })
+		pace.Do(now, func() { t.Error("looked at the same time") })
 		return failure
 	})
 	if !errors.Is(err, failure) {
@@ -98,7 +98,7 @@ func TestAloneKeepsOthersFromLookingAndIsNotALook(t *testing.T) {
 }
 
 // A look that panics must not be the last one.
-func TestPaceGoesOnAfterAPanic(t *testing.T) {
+func TestPaceStillLooksAfterAPanic(t *testing.T) {
 	var pace filewatch.Pace
 	now := time.Now()
 	func() {
@@ -112,7 +112,7 @@ func TestPaceGoesOnAfterAPanic(t *testing.T) {
 	}
 }
 
-// Every request takes this way.
+// Every request calls this.
 func BenchmarkPaceNotDue(b *testing.B) {
 	var pace filewatch.Pace
 	pace.Looked(time.Now().Add(time.Hour))

@@ -20,7 +20,7 @@ func proven() *identity.Identity {
 	}}
 }
 
-// Impersonation acts for a user next to the proxy's own credential, which is a token of a
+// Impersonation sends the user next to the proxy's own credential, which is a token of a
 // service account here.
 func ExampleImpersonation() {
 	account := &impersonation.ServiceAccount{
@@ -37,8 +37,8 @@ func ExampleImpersonation() {
 	fmt.Println(header["Authorization"], header["Impersonate-User"], header["Impersonate-Group"], err)
 	fmt.Println(header["Impersonate-Extra-Example.org%2fteam"])
 
-	nobody := make(http.Header)
-	fmt.Println(injector.Inject(context.Background(), new(identity.Identity), nobody) != nil, len(nobody))
+	without := make(http.Header)
+	fmt.Println(injector.Inject(context.Background(), new(identity.Identity), without) != nil, len(without))
 	// Output:
 	// [Bearer the-proxys-own-token] [alice] [developers ops] <nil>
 	// [blue]

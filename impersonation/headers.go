@@ -14,25 +14,26 @@ import (
 )
 
 // Headers is the [identity.Injector] for upstreams that read an identity from plain
-// header fields. A field that is empty here, or for which the identity has no value,
-// is not sent. Names are canonical.
+// header fields. A field without a name here, or without a value in the identity, is not
+// sent. Names are canonical.
 type Headers struct {
 	User, UID, Email, Name, PreferredUsername string
 
-	// Token receives the user's own token, alone.
+	// Token receives the user's own token, without "Bearer".
 	Token string
 
 	// Groups: one line a group, or one line with Separator between groups. A group that
 	// contains the separator is refused, since the upstream would read two.
 	Groups, Separator string
 
-	// Extra is the prefix under which all extra attributes go.
+	// Extra is the prefix of the fields for all extra attributes.
 	Extra string
 }
 
 // FrontProxy returns the fields in which kube-apiserver (--requestheader-*) and its
 // aggregated API servers read an identity from a proxy that they know by its client
-// certificate. There is no authorisation of what is claimed, so all of it is sent.
+// certificate. The API server does not authorize these claims, so all of the identity is
+// sent.
 func FrontProxy() *Headers {
 	return &Headers{
 		User:   "X-Remote-User",
@@ -54,7 +55,7 @@ func (h *Headers) Writes() []string {
 // Inject implements [identity.Injector].
 func (h *Headers) Inject(ctx context.Context, id *identity.Identity, header http.Header) error {
 	if id.Username == "" {
-		// groups without a user: an API server would take them for the proxy's own
+		// groups without a user: an API server would read them as the proxy's own
 		return fmt.Errorf("%w: the identity has no user", identity.ErrForbidden)
 	}
 	groups, err := h.groups(id.Groups)

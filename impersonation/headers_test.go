@@ -45,12 +45,12 @@ func TestHeadersInject(t *testing.T) {
 				"X-Extra-Scopes": {"a", "b"}, "X-Extra-Example.com%2ft": {""},
 			},
 		},
-		{name: "what has no value is not sent", injector: all, id: bob(), after: http.Header{"X-User": {"bob"}}},
+		{name: "a field without a value is not sent", injector: all, id: bob(), after: http.Header{"X-User": {"bob"}}},
 		{
-			name: "what has no field is not sent", injector: impersonation.Headers{Email: "X-Email"},
+			name: "a value without a field is not sent", injector: impersonation.Headers{Email: "X-Email"},
 			id: alice(), after: http.Header{"X-Email": {"a@example.com"}},
 		},
-		{name: "nothing is named", id: alice(), after: http.Header{}},
+		{name: "no field has a name", id: alice(), after: http.Header{}},
 		{name: "one line a group", injector: joined(""), id: bob("a", "b,c"), after: http.Header{"X-User": {"bob"}, "X-Groups": {"a", "b,c"}}},
 		{name: "one line of groups", injector: joined(","), id: bob("a", "b", "c d"), after: http.Header{"X-User": {"bob"}, "X-Groups": {"a,b,c d"}}},
 		{name: "one group has no separator", injector: joined("|"), id: bob("a,b"), after: http.Header{"X-User": {"bob"}, "X-Groups": {"a,b"}}},
@@ -60,16 +60,16 @@ func TestHeadersInject(t *testing.T) {
 			before: http.Header{"Accept": {"*/*"}}, after: http.Header{"Accept": {"*/*"}}, err: identity.ErrForbidden,
 		},
 		{
-			name: "also when it is the only one", injector: joined(","), id: bob("users,admins"),
+			name: "a single group that contains the separator", injector: joined(","), id: bob("users,admins"),
 			before: http.Header{}, after: http.Header{}, err: identity.ErrForbidden,
 		},
 		{
-			name:     "it does not matter where groups are not sent",
+			name:     "the separator in a group that is not sent",
 			injector: impersonation.Headers{User: "X-User", Separator: ","}, id: bob("a,b"),
 			after: http.Header{"X-User": {"bob"}},
 		},
 		{
-			name: "what stands there is replaced", injector: all,
+			name: "a field that is already there is replaced", injector: all,
 			id: &identity.Identity{User: identity.User{
 				Username: "alice", UID: "42", Groups: []string{"dev"}, Extra: map[string][]string{"scopes": {"a"}},
 			}},
@@ -103,15 +103,15 @@ func TestHeadersInject(t *testing.T) {
 			}
 			for field := range header {
 				if field != http.CanonicalHeaderKey(field) {
-					t.Errorf("%q is not canonical", field) // CVE-2026-33433: it would stand beside the client's own
+					t.Errorf("%q is not canonical", field) // CVE-2026-33433: it would be beside the client's own
 				}
 			}
 		})
 	}
 }
 
-// An attribute without values is no line on the wire: in the map it would be an entry
-// that a later handler takes for a field that is there.
+// An attribute without values is not sent: in the map it would be an entry that a later
+// handler takes for a field that exists.
 func TestHeadersSendNoExtraWithoutValues(t *testing.T) {
 	id := &identity.Identity{User: identity.User{Username: "alice", Extra: map[string][]string{"a": {}, "b": nil}}}
 	header := make(http.Header)
@@ -125,7 +125,7 @@ func TestHeadersSendNoExtraWithoutValues(t *testing.T) {
 
 // Without X-Remote-User the API server falls back to the proxy's own client
 // certificate, and the request runs as the proxy.
-func TestTheFrontProxyNeverSpeaksForNobody(t *testing.T) {
+func TestTheFrontProxyNeverSendsAnIdentityWithoutAUser(t *testing.T) {
 	header := http.Header{"Accept": {"*/*"}}
 	id := &identity.Identity{User: identity.User{Groups: []string{"system:masters"}}}
 	wantOnly(t, impersonation.FrontProxy().Inject(t.Context(), id, header), identity.ErrForbidden)

@@ -12,7 +12,7 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 )
 
-// Credential is what the proxy proves itself with beside the user it acts for.
+// Credential is the proxy's own credential, sent beside the user it acts for.
 type Credential interface {
 	// Authorization returns the whole value of the field, or an error that wraps
 	// [identity.ErrUnavailable]. It is never empty without an error.
@@ -22,12 +22,12 @@ type Credential interface {
 // Impersonation is the [identity.Injector] for Kubernetes user impersonation
 // (https://kubernetes.io/docs/reference/access-authn-authz/user-impersonation/).
 type Impersonation struct {
-	// Credential goes into Authorization; nil where reverse_proxy's transport
-	// authenticates with a client certificate.
+	// Credential goes into Authorization; nil if reverse_proxy's transport authenticates
+	// with a client certificate.
 	Credential Credential
 
-	// UID says that Impersonate-Uid is sent. Most RBAC does not allow it, and one
-	// refused field refuses the request.
+	// UID makes Impersonate-Uid part of the request. Most RBAC does not allow it, and one
+	// forbidden field refuses the request.
 	UID bool
 
 	// SortGroups sends groups in the order of their names, each once.
@@ -45,11 +45,11 @@ func (i *Impersonation) Writes() []string {
 	return []string{"Authorization", "Impersonate-*"}
 }
 
-// Inject implements [identity.Injector]. Credential and subject go together or not at
-// all: a proxy's token without Impersonate-User makes the request run as the proxy.
+// Inject implements [identity.Injector]. Credential and user are written together or not
+// at all: with a proxy's token and no Impersonate-User the request runs as the proxy.
 func (i *Impersonation) Inject(ctx context.Context, id *identity.Identity, header http.Header) error {
 	if id.Username == "" {
-		return fmt.Errorf("%w: impersonating nobody", identity.ErrForbidden)
+		return fmt.Errorf("%w: the identity has no user", identity.ErrForbidden)
 	}
 	if i.Credential != nil {
 		authorization, err := i.Credential.Authorization(ctx)
@@ -63,7 +63,7 @@ func (i *Impersonation) Inject(ctx context.Context, id *identity.Identity, heade
 	}
 	header["Impersonate-User"] = []string{id.Username}
 	if len(id.Groups) > 0 {
-		groups := slices.Clone(id.Groups) // one line each: upstreams do not split
+		groups := slices.Clone(id.Groups) // one line each: upstreams do not split lines
 		if i.SortGroups {
 			slices.Sort(groups)
 			groups = slices.Compact(groups)

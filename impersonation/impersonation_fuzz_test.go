@@ -16,8 +16,8 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/impersonation"
 )
 
-// FuzzInject sends any identity that the policy lets pass over HTTP/1.1: the upstream
-// must see exactly the fields that were written, and no other.
+// FuzzInject sends any identity that the policy accepts over HTTP/1.1: the upstream must
+// see exactly the fields that were written, and no other.
 func FuzzInject(f *testing.F) {
 	f.Add("alice", "dev", "ops", "42", "a@example.com", "example.com/tenant", "acme")
 	f.Add("a,b", "c,d", "e|f", "", "", "%2f", "")

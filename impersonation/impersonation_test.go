@@ -71,7 +71,7 @@ func TestImpersonationInject(t *testing.T) {
 			},
 		},
 		{
-			name: "without a credential where the transport has one",
+			name: "without a credential if the transport has one",
 			id:   alice(),
 			after: http.Header{
 				"Impersonate-User": {"alice"}, "Impersonate-Group": {"dev", "ops,x"},
@@ -84,7 +84,7 @@ func TestImpersonationInject(t *testing.T) {
 			after:    http.Header{"Authorization": {"Bearer proxy"}, "Impersonate-User": {"alice"}},
 		},
 		{
-			name:     "uid and extra only where they are named",
+			name:     "uid and extra only if they are named",
 			injector: impersonation.Impersonation{UID: true, Extra: []string{"example.com/tenant", "missing", "empty"}},
 			id:       alice(),
 			after: http.Header{
@@ -107,8 +107,8 @@ func TestImpersonationInject(t *testing.T) {
 			after:    http.Header{"Impersonate-User": {"alice"}},
 		},
 		{
-			// oauth2-proxy #877: added to what a client sent, both count
-			name:     "what stands there is replaced",
+			// oauth2-proxy #877: if it were added to a client's field, both would count
+			name:     "a field that is already there is replaced",
 			injector: impersonation.Impersonation{Credential: proxyToken(), UID: true, Extra: []string{"scopes"}},
 			id:       alice(),
 			before: http.Header{
@@ -121,8 +121,9 @@ func TestImpersonationInject(t *testing.T) {
 			},
 		},
 		{
-			// an empty Impersonate-User is none: the request would run as the proxy
-			name:     "nobody is refused, and nothing written",
+			// an empty Impersonate-User counts as none: the request would run as the
+			// proxy
+			name:     "an identity without a user is refused, and nothing written",
 			injector: impersonation.Impersonation{Credential: proxyToken()},
 			id:       &identity.Identity{User: identity.User{Groups: []string{"system:masters"}}},
 			before:   http.Header{"Accept": {"*/*"}},
@@ -130,13 +131,13 @@ func TestImpersonationInject(t *testing.T) {
 			err:      identity.ErrForbidden,
 		},
 		{
-			name:   "also without a credential",
+			name:   "an identity without a user and without a credential",
 			id:     &identity.Identity{},
 			before: http.Header{}, after: http.Header{},
 			err: identity.ErrForbidden,
 		},
 		{
-			name: "a credential that cannot be had: nothing is written",
+			name: "a credential that fails: nothing is written",
 			injector: impersonation.Impersonation{
 				Credential: credential{"Bearer half", fmt.Errorf("%w: no file", identity.ErrUnavailable)}, UID: true,
 			},
@@ -146,7 +147,7 @@ func TestImpersonationInject(t *testing.T) {
 			err:    identity.ErrUnavailable,
 		},
 		{
-			name:     "an empty credential is none",
+			name:     "an empty credential is refused",
 			injector: impersonation.Impersonation{Credential: credential{}},
 			id:       alice(),
 			before:   http.Header{}, after: http.Header{},
@@ -190,10 +191,9 @@ func TestImpersonationWrites(t *testing.T) {
 	}
 }
 
-// escapedKeys are keys, and the end of the field's name on the wire: what client-go's
-// headerKeyEscape (transport/round_trippers.go, v0.37.1) makes of the key, every byte
-// that no field name may have and "%" as %XX, in the spelling that http.Header.Add gives
-// it, which lowers the hexadecimal digits.
+// escapedKeys are keys, and the end of the field's name on the wire: client-go's
+// headerKeyEscape (transport/round_trippers.go, v0.37.1) writes every byte that a field
+// name may not have, and "%", as %XX, and http.Header.Add lowers the hexadecimal digits.
 func escapedKeys() map[string]string {
 	return map[string]string{
 		"scopes":                                     "Scopes",

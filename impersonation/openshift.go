@@ -10,9 +10,9 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 )
 
-// CheckOpenShiftUser refuses a name that no user of OpenShift can have
+// CheckOpenShiftUser refuses a name that a user of OpenShift cannot have
 // (openshift/apiserver-library-go, pkg/apivalidation: ValidateUserName). OpenShift itself
-// would refuse it after the login, or, of a name with ":" or "/", make another one
+// would refuse it after the login, or map a name with ":" or "/" to another one
 // (openshift/oauth-server, pkg/api: an identity "b64:…"). The error wraps
 // [identity.ErrForbidden].
 func CheckOpenShiftUser(name string) error {

@@ -33,8 +33,8 @@ func TestCheckOpenShiftUser(t *testing.T) {
 	}
 }
 
-// The name is quoted and bounded, for it goes into the log.
-func TestCheckOpenShiftUserBoundsWhatItSays(t *testing.T) {
+// The name is quoted and bounded, since it is logged.
+func TestCheckOpenShiftUserBoundsItsError(t *testing.T) {
 	err := impersonation.CheckOpenShiftUser(strings.Repeat("a", 10_000) + "\n/")
 	if err == nil || len(err.Error()) > 300 || strings.Contains(err.Error(), "\n") {
 		t.Errorf("the error: %v", err)

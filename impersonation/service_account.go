@@ -17,62 +17,65 @@ import (
 )
 
 const (
-	// requestTimeout is for one request for a token, where none is set.
+	// requestTimeout is the default time for one token request.
 	requestTimeout = 10 * time.Second
 
-	// expiryMargin is how long before its expiry a token is no longer handed out, as the
-	// request has yet to arrive. For one that lives for less than ten times as long it is a
-	// tenth of its life.
+	// expiryMargin is how long before its expiry a token is no longer handed out, since
+	// the request has yet to arrive. For a token with less than ten times that life it is
+	// a tenth of the life.
 	expiryMargin = 5 * time.Second
 
-	// shortestLife is far less than an API server gives, which is ten minutes at least. What
-	// lives shorter by our clock is not used: new ones would be asked for without end.
+	// shortestLife is far less than an API server gives, which is ten minutes at least. A
+	// token that lives shorter by our clock is not used: new ones would be requested
+	// without end.
 	shortestLife = 2 * time.Second
 )
 
 var (
 	errNotStarted = errors.New("not started")
 	errClosed     = errors.New("closed")
-	errExpired    = errors.New("the last one has expired, and the next has not come")
+	errExpired    = errors.New("the last token has expired, and there is no new one yet")
 )
 
-// Requester asks for a new token, as the subresource token of a service account gives it
-// (TokenRequest, authentication.k8s.io/v1), and returns it with its expiry. It returns when
-// ctx ends. Its errors go to the log, and do not hold the token.
+// Requester requests a new token, as the subresource token of a service account gives it
+// (TokenRequest, authentication.k8s.io/v1), and returns it with its expiry. It returns
+// when ctx ends. Its errors are logged, and must not contain the token.
 type Requester func(ctx context.Context) (token string, expires time.Time, err error)
 
-// ServiceAccount is the [Credential] for short-lived tokens of a service account, which are
-// asked for in the background: no request waits for one but those before the first answer.
-// Set the fields, then call Start, Authorization as often as needed, and Close.
+// ServiceAccount is the [Credential] for short-lived tokens of a service account. They
+// are requested in the background: only requests before the first answer wait for it. Set
+// the fields, then call Start, Authorization as often as needed, and Close.
 //
 // A token is renewed at 75 % to 85 % of its life, at random, so that proxies that were
 // started together do not ask together. It is renewed earlier, yet not before half of its
-// life, if otherwise Timeout and 5 s would not be left. While that fails it is tried again
-// for ever, after 1 s and then more and more, up to 60 s; the last good token is used
-// until 5 s before it expires.
+// life, if otherwise less than Timeout and 5 s would be left. While renewal fails, it is
+// repeated forever, after 1 s and then at growing intervals of up to 60 s; the last good
+// token is used until 5 s before it expires.
 //
-// Refused are an empty token, what has not the form of a bearer token, and one that has
-// expired or lives for less than 2 s. The expiry is by the API server's clock and compared
-// with ours. Ours may be slow by a sixth of a token's life, as renewal comes before; if it is
-// fast, tokens are renewed earlier, and refused if it is fast by all of their life.
+// It refuses an empty token, one without the form of a bearer token, and one that has
+// expired or lives for less than 2 s. The expiry is by the API server's clock and
+// compared with ours. Our clock may be slow by a sixth of a token's life, since renewal
+// comes before; if it is fast, tokens are renewed earlier, and refused if it is fast by
+// all of their life.
 //
 // A token that the API server rejects before its time, because the service account or the
-// object that it is bound to was deleted, is used until it is renewed: the answer goes to
-// reverse_proxy, which is behind this handler, and nobody tells us.
+// object that it is bound to was deleted, is used until it is renewed: reverse_proxy gets
+// that answer, and this package does not see it.
 type ServiceAccount struct {
-	// Request is how to ask. There is one at a time. A panic in it is a failure.
+	// Request requests one token. There is one call at a time. A panic in it is a
+	// failure.
 	Request Requester
 
-	// Timeout is for one request. Default: 10 s.
+	// Timeout is for one call of Request. Default: 10 s.
 	Timeout time.Duration
 
-	// Log is told of the first failure, once a minute that it goes on, and with a nil error
-	// that it is over. It may be nil.
-	Log func(message string, err error)
+	// OnProblem is called with the first failure, then once a minute as long as it lasts,
+	// and with a nil error when it is over. It may be nil.
+	OnProblem func(message string, err error)
 
-	// Renewed is told when each token that came expires. It may be nil.
-	// Neither Log nor Renewed may call Close.
-	Renewed func(expires time.Time)
+	// OnRenewal is called with the expiry of each new token. It may be nil. Neither
+	// OnProblem nor OnRenewal may call Close.
+	OnRenewal func(expires time.Time)
 
 	current  atomic.Pointer[serviceToken]
 	answered chan struct{} // closed when the first attempt has ended, or all of them
@@ -80,23 +83,23 @@ type ServiceAccount struct {
 	wait     sync.WaitGroup
 }
 
-// serviceToken is what there is to hand out: a token up to a time, by the clock on the wall,
-// and from then on an error.
+// serviceToken is the current result: a token up to a time, by the wall clock, and from
+// then on an error.
 type serviceToken struct {
 	authorization string
 	until         time.Time
 	err           error
 }
 
-// Start asks for the first token, in the background, and goes on until Close. It is called
-// once, before the first Authorization.
+// Start requests the first token in the background, and keeps one until Close. It is
+// called once, before the first Authorization.
 func (s *ServiceAccount) Start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	s.cancel, s.answered = cancel, make(chan struct{})
 	s.wait.Go(func() { s.run(ctx) })
 }
 
-// Close ends what Start began and waits for it. There is no token from then on.
+// Close ends what Start began and waits for it. From then on there is no token.
 func (s *ServiceAccount) Close() {
 	if s.cancel != nil {
 		s.cancel()
@@ -104,9 +107,9 @@ func (s *ServiceAccount) Close() {
 	}
 }
 
-// Authorization implements [Credential]. It waits, until ctx ends, only while nothing is
-// known of the first token. The error wraps [identity.ErrUnavailable] and says why the last
-// attempt failed.
+// Authorization implements [Credential]. It waits, until ctx ends, only before the first
+// request for a token has ended. The error wraps [identity.ErrUnavailable] and says why
+// the last attempt failed.
 func (s *ServiceAccount) Authorization(ctx context.Context) (string, error) {
 	if current := s.current.Load(); current != nil && time.Now().Before(current.until) {
 		return current.authorization, nil
@@ -120,7 +123,7 @@ func (s *ServiceAccount) Authorization(ctx context.Context) (string, error) {
 		select {
 		case <-s.answered:
 		case <-ctx.Done():
-			return "", noServiceToken(fmt.Errorf("waiting for the first one: %w", ctx.Err()))
+			return "", noServiceToken(fmt.Errorf("waiting for the first token: %w", ctx.Err()))
 		}
 	}
 	current := s.current.Load()
@@ -130,18 +133,18 @@ func (s *ServiceAccount) Authorization(ctx context.Context) (string, error) {
 	return "", current.err
 }
 
-// run asks for tokens until ctx ends.
+// run requests tokens until ctx ends.
 func (s *ServiceAccount) run(ctx context.Context) {
 	answer := sync.OnceFunc(func() { close(s.answered) })
 	defer answer()
 	defer func() { s.current.Store(&serviceToken{err: noServiceToken(errClosed)}) }()
-	down := outage.Outage{Log: s.Log, Over: "the service account token is renewed again"}
+	down := outage.Outage{OnProblem: s.OnProblem, Over: "the service account token is renewed again"}
 	for again := time.Now(); waitUntil(ctx, again); {
 		token, expires, err := s.ask(ctx)
 		if ctx.Err() != nil {
 			return
 		}
-		now := time.Now().Round(0) // the clock on the wall alone, which the expiry speaks of
+		now := time.Now().Round(0) // the wall clock alone, since the expiry is by it
 		var next *serviceToken
 		if err == nil {
 			next, err = newServiceToken(token, expires, now)
@@ -159,8 +162,8 @@ func (s *ServiceAccount) run(ctx context.Context) {
 		}
 		s.current.Store(next)
 		answer()
-		if s.Renewed != nil {
-			s.Renewed(expires)
+		if s.OnRenewal != nil {
+			s.OnRenewal(expires)
 		}
 		down.End()
 		again = now.Add(renewal(expires.Sub(now), s.timeout()))
@@ -182,14 +185,14 @@ func (s *ServiceAccount) ask(ctx context.Context) (token string, expires time.Ti
 	return s.Request(ctx)
 }
 
-// newServiceToken judges an answer that came now.
+// newServiceToken checks an answer that arrived now.
 func newServiceToken(token string, expires, now time.Time) (*serviceToken, error) {
 	life := expires.Sub(now)
 	switch {
 	case token == "":
 		return nil, errors.New("the answer has no token")
 	case !identity.IsBearerToken(token):
-		return nil, errors.New("the answer has what is not a bearer token")
+		return nil, errors.New("the token in the answer is not a bearer token")
 	case expires.IsZero():
 		return nil, errors.New("the answer has no expiry")
 	case life <= 0:
@@ -204,13 +207,13 @@ func newServiceToken(token string, expires, now time.Time) (*serviceToken, error
 	}, nil
 }
 
-// renewal returns how long after it came a token is replaced.
+// renewal returns how long after its arrival a token is replaced.
 func renewal(life, timeout time.Duration) time.Duration {
 	part := life/4*3 + rand.N(life/10) //nolint:gosec // it spreads load and is no secret
 	return min(part, max(life-expiryMargin-timeout, life/2))
 }
 
-// failed keeps the last good token, with a new reason for when it has expired.
+// failed keeps the last good token, with a new reason for the time after its expiry.
 func (s *ServiceAccount) failed(cause error) *serviceToken {
 	next := &serviceToken{err: noServiceToken(cause)}
 	if last := s.current.Load(); last != nil {
@@ -220,8 +223,8 @@ func (s *ServiceAccount) failed(cause error) *serviceToken {
 	return next
 }
 
-// noServiceToken wraps a cause. One that wraps a sentinel of its own gives its text alone,
-// so that the refusal wraps exactly one.
+// noServiceToken wraps a cause. A cause that wraps a sentinel is added as text only, so
+// that the refusal wraps exactly one.
 func noServiceToken(cause error) error {
 	err := fmt.Errorf("%w: getting a service account token: %w", identity.ErrUnavailable, cause)
 	if !identity.IsRefusal(err) {

@@ -19,8 +19,8 @@ import (
 
 var errDown = errors.New("no route to the API server")
 
-// tokenServer stands for the API server. It answers the first request with answers[0] and
-// so on, and all that follow with the last.
+// tokenServer plays the API server. It answers the first request with answers[0] and so
+// on, and all later ones with the last.
 type tokenServer struct {
 	mu           sync.Mutex
 	answers      []tokenAnswer
@@ -59,21 +59,21 @@ func (s *tokenServer) end() {
 	s.flying--
 }
 
-// change replaces the answer to all that follows.
+// change replaces the answer to all later requests.
 func (s *tokenServer) change(answer tokenAnswer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.answers = []tokenAnswer{answer}
 }
 
-// asked returns when there was a request.
+// asked returns the times of the requests.
 func (s *tokenServer) asked() []time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.times)
 }
 
-// tokenLog is what an account told.
+// tokenLog records the calls of an account's callbacks.
 type tokenLog struct {
 	mu       sync.Mutex
 	text     []string
@@ -114,7 +114,7 @@ func (l *tokenLog) renewed() []time.Time {
 	return slices.Clone(l.expiries)
 }
 
-// count returns how many lines have a text in them.
+// count returns how many lines contain a text.
 func (l *tokenLog) count(text string) (count int) {
 	for _, line := range l.lines() {
 		if strings.Contains(line, text) {
@@ -124,21 +124,21 @@ func (l *tokenLog) count(text string) (count int) {
 	return count
 }
 
-// started returns an account in a bubble. Had Close not ended every goroutine, the bubble
+// started returns an account in a bubble. If Close left a goroutine running, the bubble
 // would fail as deadlocked.
 func started(t *testing.T, request impersonation.Requester) (*impersonation.ServiceAccount, *tokenLog) {
 	t.Helper()
 	log := new(tokenLog)
 	account := &impersonation.ServiceAccount{
-		Request: request, Log: log.log,
-		Renewed: log.renew,
+		Request: request, OnProblem: log.log,
+		OnRenewal: log.renew,
 	}
 	account.Start()
 	return account, log
 }
 
-// wantAccount wants a token, or a refusal with a reason if the token is empty. Neither may
-// take any time.
+// wantAccount wants a token, or a refusal with a reason if the token is empty, both at
+// once.
 func wantAccount(t *testing.T, account *impersonation.ServiceAccount, token, reason string) {
 	t.Helper()
 	begun := time.Now()

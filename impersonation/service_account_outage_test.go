@@ -16,7 +16,7 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/impersonation"
 )
 
-func TestServiceAccountBacksOffForEver(t *testing.T) {
+func TestServiceAccountBacksOffWithoutEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := &tokenServer{answers: []tokenAnswer{{err: errDown}}}
 		account, log := started(t, server.request)
@@ -115,14 +115,15 @@ func TestServiceAccountLogsEachOutage(t *testing.T) {
 	})
 }
 
-// A token that ran out while the next is under way: the reason is no failure's.
+// A token ran out while the next is on its way: there was no failure to name as the
+// reason.
 func TestServiceAccountSaysThatTheTokenHasExpired(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := &tokenServer{answers: []tokenAnswer{{life: 2 * time.Second}, {after: time.Hour}}}
 		account, _ := started(t, server.request)
 		defer account.Close()
 		time.Sleep(3 * time.Second)
-		wantAccount(t, account, "", "the last one has expired")
+		wantAccount(t, account, "", "the last token has expired")
 		time.Sleep(9 * time.Second)
 		wantAccount(t, account, "", "deadline exceeded")
 	})

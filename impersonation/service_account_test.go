@@ -29,17 +29,17 @@ func TestServiceAccountRenewsInTime(t *testing.T) {
 		{name: "an hour", life: time.Hour, earliest: 45 * time.Minute, latest: 51 * time.Minute, generations: 200},
 		{name: "a day", life: 24 * time.Hour, earliest: 18 * time.Hour, latest: 20*time.Hour + 24*time.Minute, generations: 20},
 		{name: "time for one attempt is left", life: time.Minute, earliest: 45 * time.Second, latest: 45 * time.Second, generations: 50},
-		{name: "also for a long one", life: 10 * time.Minute, timeout: 4 * time.Minute, earliest: 355 * time.Second, latest: 355 * time.Second, generations: 50},
-		{name: "but not before half of the life", life: 10 * time.Minute, timeout: time.Hour, earliest: 5 * time.Minute, latest: 5 * time.Minute, generations: 50},
-		{name: "no longer than the margins", life: 15 * time.Second, earliest: 7500 * time.Millisecond, latest: 7500 * time.Millisecond, generations: 50},
-		{name: "as short as may be", life: 2 * time.Second, earliest: time.Second, latest: time.Second, generations: 50},
+		{name: "time for one long attempt is left", life: 10 * time.Minute, timeout: 4 * time.Minute, earliest: 355 * time.Second, latest: 355 * time.Second, generations: 50},
+		{name: "not before half of the life", life: 10 * time.Minute, timeout: time.Hour, earliest: 5 * time.Minute, latest: 5 * time.Minute, generations: 50},
+		{name: "a life no longer than the margins", life: 15 * time.Second, earliest: 7500 * time.Millisecond, latest: 7500 * time.Millisecond, generations: 50},
+		{name: "the shortest life", life: 2 * time.Second, earliest: time.Second, latest: time.Second, generations: 50},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				server, log := &tokenServer{answers: []tokenAnswer{{life: test.life}}}, new(tokenLog)
 				account := &impersonation.ServiceAccount{
-					Request: server.request, Timeout: test.timeout, Log: log.log,
-					Renewed: log.renew,
+					Request: server.request, Timeout: test.timeout, OnProblem: log.log,
+					OnRenewal: log.renew,
 				}
 				account.Start()
 				defer account.Close()
@@ -75,8 +75,8 @@ func TestServiceAccountRenewsInTime(t *testing.T) {
 	}
 }
 
-// The year 9999 is further away than a duration can say.
-func TestServiceAccountTakesATokenThatNeverExpires(t *testing.T) {
+// The year 9999 is further away than a time.Duration can hold.
+func TestServiceAccountAcceptsATokenThatNeverExpires(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var asked atomic.Int32
 		account, log := started(t, func(context.Context) (string, time.Time, error) {
@@ -92,7 +92,7 @@ func TestServiceAccountTakesATokenThatNeverExpires(t *testing.T) {
 	})
 }
 
-// The margin is 5 s, and a tenth of the life of what lives for less than 50 s.
+// The margin is 5 s, or a tenth of the life for a token that lives for less than 50 s.
 func TestServiceAccountHandsOutNoTokenThatIsAboutToExpire(t *testing.T) {
 	for life, until := range map[time.Duration]time.Duration{
 		time.Hour:        time.Hour - 5*time.Second,
@@ -142,7 +142,7 @@ func TestServiceAccountRequestsWaitForTheFirstAnswer(t *testing.T) {
 						}
 					})
 				}
-				waiters.Go(func() { // one that does not wait as long
+				waiters.Go(func() { // a request that does not wait as long
 					ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 					defer cancel()
 					_, err := account.Authorization(ctx)
@@ -214,7 +214,7 @@ func TestServiceAccountBadAnswers(t *testing.T) {
 					t.Errorf("the token is in %q or %v", log.lines()[0], err)
 				}
 
-				// after a good one, which stays
+				// after a good token, which is kept
 				var asked atomic.Int32
 				account, log = started(t, func(ctx context.Context) (string, time.Time, error) {
 					if asked.Add(1) == 1 {
@@ -235,7 +235,7 @@ func TestServiceAccountBadAnswers(t *testing.T) {
 	}
 }
 
-// Every bubble ends with Close: a goroutine that it left would be a deadlock.
+// Every bubble ends with Close: a goroutine that it left running would be a deadlock.
 func TestServiceAccountClose(t *testing.T) {
 	for _, test := range []struct {
 		name   string
@@ -271,7 +271,7 @@ func TestServiceAccountClose(t *testing.T) {
 				wantAccount(t, account, "", "closed")
 				time.Sleep(time.Hour)
 				if test.after > 0 && (len(server.asked()) != asked || len(log.lines()) != lines) {
-					t.Errorf("it went on: asked %d times, logged %q", len(server.asked())-asked, log.lines()[lines:])
+					t.Errorf("it did not stop: asked %d times, logged %q", len(server.asked())-asked, log.lines()[lines:])
 				}
 				account.Close()
 				wantAccount(t, account, "", "closed")
@@ -280,7 +280,8 @@ func TestServiceAccountClose(t *testing.T) {
 	}
 }
 
-// A token that comes after Close is not used, even of a request that did not look.
+// A token that arrives after Close is not used, even if the requester ignored its
+// context.
 func TestServiceAccountCloseDropsALateToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		account, log := started(t, func(ctx context.Context) (string, time.Time, error) {
@@ -312,9 +313,9 @@ func TestServiceAccountThatIsNotStarted(t *testing.T) {
 	}
 }
 
-// Run with -race. Whoever asks gets a token that has not expired, one request goes out at a
-// time, and the token's name is its expiry.
-func TestServiceAccountServesManyWhileItRenews(t *testing.T) {
+// Run with -race. Every caller gets a token that has not expired, one request is sent at
+// a time, and the token's name is its expiry.
+func TestServiceAccountServesManyRequestsWhileItRenews(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var flying, asked atomic.Int32
 		account := &impersonation.ServiceAccount{Request: func(context.Context) (string, time.Time, error) {
@@ -362,7 +363,7 @@ func TestServiceAccountDoesNotAllocate(t *testing.T) {
 	}{{name: "a good token"}, {"no token", errDown}} {
 		t.Run(test.name, func(t *testing.T) {
 			server := &tokenServer{answers: []tokenAnswer{{life: time.Hour, err: test.err}}}
-			account := &impersonation.ServiceAccount{Request: server.request} // without Log and Renewed
+			account := &impersonation.ServiceAccount{Request: server.request} // without OnProblem and OnRenewal
 			account.Start()
 			defer account.Close()
 			ctx := t.Context()

@@ -16,8 +16,8 @@ import (
 // Token is the [identity.Injector] for the user's own token: the one that a source has
 // verified. For an identity without a token, such as anonymous, it writes nothing.
 type Token struct {
-	// Field is the canonical name of the field. In Authorization "Bearer " goes before the
-	// token, in any other it stands alone.
+	// Field is the canonical name of the field. In Authorization "Bearer " precedes the
+	// token, any other field has the token alone.
 	Field string
 
 	// Cookie is the name of a cookie that receives it too; empty for none.
@@ -34,11 +34,11 @@ func (t *Token) Inject(_ context.Context, id *identity.Identity, header http.Hea
 	}
 	token := id.Token.Reveal()
 	if !identity.IsBearerToken(token) {
-		// a source of somebody else's: what is no token could end the line
-		return fmt.Errorf("%w: the source's token is not one", identity.ErrInternal)
+		// a source of a third party: a value that is not a token could end the line
+		return fmt.Errorf("%w: the token of the source is not a bearer token", identity.ErrInternal)
 	}
 	if t.Cookie != "" {
-		// behind what the client has, of which this name was taken off
+		// after the client's own cookies, from which this name was stripped
 		cookies := append(slices.Clone(header["Cookie"]), t.Cookie+"="+token)
 		header["Cookie"] = []string{strings.Join(cookies, "; ")}
 	}

@@ -20,23 +20,23 @@ const (
 	// maxToken is the largest token file, in bytes.
 	maxToken = 64 << 10
 
-	// recheck is how long the last look at a file counts. It spares busy servers a system
-	// call for most requests, and is shorter than anybody could tell.
+	// recheck is how long the last look at a file counts. It saves busy servers a system
+	// call for most requests, and is too short to be noticed.
 	recheck = time.Millisecond
 )
 
 // TokenFile is the [Credential] for a bearer token in a file, such as a projected
-// service-account token. The file is looked at for every request, a busy server looks
-// once a millisecond, and is read again when it changed: what the kubelet renews is used
-// at once, and what was removed no longer.
-// There is no last good one, since a token that was taken away must not go on.
+// service-account token. The file is looked at for every request, on a busy server once a
+// millisecond, and is read again when it changed: a token that the kubelet renewed is
+// used at once, and one that was removed is not used any more. No last good token is
+// kept, since a token that was removed must not be used.
 type TokenFile struct {
 	Path string
 
 	last atomic.Pointer[tokenRead]
 }
 
-// tokenRead is what was found when the file was last read.
+// tokenRead is the result of the last read of the file.
 type tokenRead struct {
 	stamp         filewatch.Stamp
 	authorization string

@@ -18,7 +18,7 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/impersonation"
 )
 
-// soon is longer than the file may be trusted without another look.
+// soon is longer than a look at the file counts.
 const soon = 3 * time.Millisecond
 
 func writeToken(tb testing.TB, path, content string) {
@@ -37,7 +37,7 @@ func age(tb testing.TB, path string, age time.Duration) {
 	}
 }
 
-// wantToken reads the file as a request some milliseconds later does.
+// wantToken reads the file like a request some milliseconds later.
 func wantToken(tb testing.TB, file *impersonation.TokenFile, want string) {
 	tb.Helper()
 	time.Sleep(soon)
@@ -68,14 +68,14 @@ func TestTokenFileContents(t *testing.T) {
 		{"a token", jwt, "Bearer " + jwt},
 		{"with a line end", jwt + "\n", "Bearer " + jwt},
 		{"with blanks around it", " \t\r\n" + jwt + "\r\n\r\n", "Bearer " + jwt},
-		{"all that a token may have", "Az09-._~+/==", "Bearer Az09-._~+/=="},
-		{"as large as may be", strings.Repeat("x", 64<<10), "Bearer " + strings.Repeat("x", 64<<10)},
+		{"all characters that a token may have", "Az09-._~+/==", "Bearer Az09-._~+/=="},
+		{"the largest token", strings.Repeat("x", 64<<10), "Bearer " + strings.Repeat("x", 64<<10)},
 
 		{"empty", "", ""},
 		{"nothing but blanks", " \n\t\r\n ", ""},
 		{"one byte too large", strings.Repeat("x", 64<<10+1), ""},
 		{"much too large", strings.Repeat("x", 1<<20), ""},
-		{"blanks that are too many", jwt + strings.Repeat("\n", 64<<10), ""},
+		{"too many blanks", jwt + strings.Repeat("\n", 64<<10), ""},
 		{"two lines", jwt + "\nsecond", ""},
 		{"two words", "Bearer " + jwt, ""},
 		{"a header of its own", jwt + "\r\nImpersonate-User: admin", ""},
@@ -91,7 +91,7 @@ func TestTokenFileContents(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "token")
 			writeToken(t, path, test.content)
 			file := &impersonation.TokenFile{Path: path}
-			for range 2 { // a bad one is not remembered as a good one
+			for range 2 { // a bad one is not kept as a good one
 				if test.want == "" {
 					_ = wantNoToken(t, file, "eyJhbGci")
 				} else {
@@ -111,7 +111,7 @@ func TestTokenFileFollowsTheFile(t *testing.T) {
 	}
 	writeToken(t, path, "first")
 	wantToken(t, file, "Bearer first")
-	age(t, path, time.Hour) // from here on it is kept
+	age(t, path, time.Hour) // from here on its content is kept
 	wantToken(t, file, "Bearer first")
 	writeToken(t, path, "other") // the same size
 	wantToken(t, file, "Bearer other")
@@ -121,7 +121,7 @@ func TestTokenFileFollowsTheFile(t *testing.T) {
 	age(t, path, 2*time.Hour)
 	wantToken(t, file, "Bearer longer-one")
 
-	// there is no last good one: a token that was taken away must not go on
+	// no last good one is kept: a token that was removed must not be used
 	if err := os.Truncate(path, 0); err != nil {
 		t.Fatal(err)
 	}
@@ -217,8 +217,8 @@ func TestTokenFileFollowsAProjectedVolume(t *testing.T) {
 	_ = wantNoToken(t, file, "token-2")
 }
 
-// Run with -race. What is read while the file changes is one of its contents, whole.
-func TestTokenFileIsReadByManyWhileItChanges(t *testing.T) {
+// Run with -race. A read while the file changes returns one of its contents, whole.
+func TestTokenFileServesManyRequestsWhileItChanges(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "token")
 	contents := map[string]bool{}

@@ -8,12 +8,12 @@ import (
 	"time"
 )
 
-// clockLook is how often the clock on the wall is looked at: timers do not see that it is
-// set, and stand still while the host is suspended.
+// clockLook is the time between two looks at the wall clock: a timer does not notice that
+// the clock is set, and stops while the host is suspended.
 const clockLook = 10 * time.Second
 
-// waitUntil says whether a time on the wall came before ctx ended. It comes also when that
-// clock is set or the host was suspended, and not later than it is off now.
+// waitUntil says whether a time by the wall clock came before ctx ended. It also returns
+// when that clock is set or the host was suspended, late by clockLook at most.
 func waitUntil(ctx context.Context, at time.Time) bool {
 	timer, ticker := time.NewTimer(time.Until(at)), time.NewTicker(clockLook)
 	defer timer.Stop()

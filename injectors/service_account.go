@@ -126,8 +126,8 @@ func (s *ServiceAccount) newState(client *kubernetes.Client) *serviceAccountStat
 		Request: func(ctx context.Context) (string, time.Time, error) {
 			return client.RequestToken(ctx, namespace, name, audience, expiration)
 		},
-		Renewed: func(expires time.Time) { state.expires.Store(expires.Unix()) },
-		Log: func(message string, err error) {
+		OnRenewal: func(expires time.Time) { state.expires.Store(expires.Unix()) },
+		OnProblem: func(message string, err error) {
 			caddy.Log().Named(guest.Injectors+".impersonation").
 				Warn(message, zap.String("service_account", namespace+"/"+name), zap.Error(err))
 		},

@@ -35,7 +35,7 @@ func TestBackOff(t *testing.T) {
 func TestFailuresAreLoggedAtFirstAndOnceAMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var lines []string
-		down := &outage.Outage{Over: "it is back", Log: func(message string, err error) {
+		down := &outage.Outage{Over: "it is back", OnProblem: func(message string, err error) {
 			lines = append(lines, fmt.Sprintf("%s: %v", message, err))
 		}}
 		want := func(name string, wanted ...string) {

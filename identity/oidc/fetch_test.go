@@ -201,8 +201,8 @@ func TestAnswersWithoutKeys(t *testing.T) {
 		"204":                    {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) }, "status 204"},
 		"401 with a reason":      {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "secret", http.StatusUnauthorized) }, "status 401"},
 		"500":                    {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "secret", http.StatusInternalServerError) }, "status 500"},
-		"no HTTP":                {hijack("SSH-2.0-secret\r\n"), "not HTTP as it should be"},
-		"a bad line in a header": {hijack("HTTP/1.1 200 OK\r\nsecret\r\n\r\n"), "not HTTP as it should be"},
+		"no HTTP":                {hijack("SSH-2.0-secret\r\n"), "not valid HTTP"},
+		"a bad line in a header": {hijack("HTTP/1.1 200 OK\r\nsecret\r\n\r\n"), "not valid HTTP"},
 		"nothing":                {hijack(""), "the connection ended"},
 		"a cut body":             {hijack("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"secret"), "the connection ended"},
 		"a body without a set":   {func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "secret") }, "not a JSON object"},
@@ -210,7 +210,7 @@ func TestAnswersWithoutKeys(t *testing.T) {
 		"a body without an end":  {endless, "the answer is larger than 1048576 bytes"},
 		"a header without an end": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("X", strings.Repeat("secret", 100_000))
-		}, "not HTTP as it should be"},
+		}, "not valid HTTP"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			issuer := newTLSIssuer(t, test.handler)
@@ -297,7 +297,7 @@ func TestExplanations(t *testing.T) {
 		"plain http is for loopback addresses only, and this is not one": &net.OpError{
 			Op: "dial", Err: fmt.Errorf("secret: %w", errNotLoopback),
 		},
-		"the answer is not HTTP as it should be": errors.New("secret"),
+		"the answer is not valid HTTP": errors.New("secret"),
 	} {
 		if got := explain(err).Error(); got != want {
 			t.Errorf("%q, want %q", got, want)

@@ -13,7 +13,7 @@ type keyLog struct {
 }
 
 func newKeyLog(onProblem func(message string, err error)) keyLog {
-	return keyLog{outage: outage.Outage{Log: onProblem, Over: "the keys of an issuer can be read again"}}
+	return keyLog{outage: outage.Outage{OnProblem: onProblem, Over: "the keys of an issuer can be read again"}}
 }
 
 // failed counts a failure. kept says whether keys are left.
@@ -33,8 +33,8 @@ func (l *keyLog) read(skipped error) {
 	if skipped != nil {
 		text = skipped.Error()
 	}
-	if text != l.skipped && skipped != nil && l.outage.Log != nil {
-		l.outage.Log("some keys of an issuer cannot be used", skipped)
+	if text != l.skipped && skipped != nil && l.outage.OnProblem != nil {
+		l.outage.OnProblem("some keys of an issuer cannot be used", skipped)
 	}
 	l.skipped = text
 }

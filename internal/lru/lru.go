@@ -5,12 +5,12 @@ package lru
 
 import "container/list"
 
-// Cache keeps the latest used values, size of them. It is not safe for concurrent use. Make
-// one with [New].
+// Cache keeps the most recently used values, size of them. It is not safe for concurrent
+// use. Make one with [New].
 type Cache[K comparable, V any] struct {
 	size    int
 	entries map[K]*list.Element
-	used    *list.List // of *entry[K, V], the latest used first
+	used    *list.List // of *entry[K, V], the most recently used first
 }
 
 type entry[K comparable, V any] struct {
@@ -18,7 +18,7 @@ type entry[K comparable, V any] struct {
 	value V
 }
 
-// New makes a cache of at most size values, which is one at least.
+// New makes a cache of at most size values. A size below one is one.
 func New[K comparable, V any](size int) *Cache[K, V] {
 	c := &Cache[K, V]{size: max(size, 1)}
 	c.Clear()
@@ -26,7 +26,7 @@ func New[K comparable, V any](size int) *Cache[K, V] {
 }
 
 // Get returns the value of a key, to be changed in place, and marks it as used. It is nil
-// where there is none.
+// if there is none.
 func (c *Cache[K, V]) Get(key K) *V {
 	element, ok := c.entries[key]
 	if !ok {
@@ -36,7 +36,8 @@ func (c *Cache[K, V]) Get(key K) *V {
 	return &element.Value.(*entry[K, V]).value
 }
 
-// Put sets the value of a key. The value that was unused for longest makes room.
+// Put sets the value of a key. If there is no room, the value that was unused for longest
+// is removed.
 func (c *Cache[K, V]) Put(key K, value V) {
 	if there := c.Get(key); there != nil {
 		*there = value

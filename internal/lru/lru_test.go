@@ -59,7 +59,7 @@ func TestMissingKeyHasNoValue(t *testing.T) {
 	}
 }
 
-func TestSizeOfNothingKeepsOne(t *testing.T) {
+func TestSizeZeroKeepsOneValue(t *testing.T) {
 	c := lru.New[string, int](0)
 	c.Put("one", 1)
 	c.Put("two", 2)
