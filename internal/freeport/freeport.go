@@ -4,8 +4,9 @@
 // Package freeport finds free ports of 127.0.0.1 for the servers that tests start.
 //
 // The ports are outside the ranges from which systems give ports to connections and to
-// listeners on port 0 (RFC 6335 section 6, and Linux from 32768), so a port that is let go
-// is not taken by chance before its server listens, or while the server is restarted.
+// listeners on port 0 (RFC 6335 section 6, and Linux from 32768), so a port that is
+// released is not taken by chance before its server listens, or while the server is
+// restarted.
 package freeport
 
 import (
@@ -50,7 +51,7 @@ func For(tb testing.TB) string {
 	return address
 }
 
-// Ports are free ports for a test, each another one.
+// Ports are free ports for a test, all different.
 func Ports(tb testing.TB, n int) []string {
 	tb.Helper()
 	ports := make([]string, n)

@@ -1,9 +1,9 @@
 // Copyright 2026 The caddy-kube-identity authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package testgolden compares what a test got with golden files. With the flag -update,
-// as in "go test . -update", the files are written instead; read the difference before it
-// is committed.
+// Package testgolden compares the output of a test with golden files. With the flag
+// -update, as in "go test . -update", the files are written instead; read the difference
+// before you commit it.
 package testgolden
 
 import (
@@ -18,7 +18,7 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files") //nolint:gochecknoglobals // a flag of the test's binary
 
-// List returns the files of a pattern, of which there must be at least so many.
+// List returns the files that match a pattern, and fails if there are fewer than atLeast.
 func List(tb testing.TB, pattern string, atLeast int) []string {
 	tb.Helper()
 	paths, err := filepath.Glob(pattern)
@@ -26,13 +26,13 @@ func List(tb testing.TB, pattern string, atLeast int) []string {
 		tb.Fatal(err)
 	}
 	if len(paths) < atLeast {
-		tb.Errorf("there are only %d golden files, expected are %d", len(paths), atLeast)
+		tb.Errorf("there are only %d golden files, want %d", len(paths), atLeast)
 	}
 	return paths
 }
 
-// Read returns the content of a golden file without outer blanks. A file that is missing
-// is empty while golden files are written.
+// Read returns the content of a golden file without outer blanks. While golden files are
+// written, a missing file is empty.
 func Read(tb testing.TB, path string) string {
 	tb.Helper()
 	content, err := os.ReadFile(path)
@@ -45,7 +45,7 @@ func Read(tb testing.TB, path string) string {
 	return strings.TrimSpace(strings.ReplaceAll(string(content), "\r\n", "\n"))
 }
 
-// Compare compares what a test got with what it read, or writes it.
+// Compare compares the output of a test with the golden file's content, or writes it.
 func Compare(tb testing.TB, path, want, got string) {
 	tb.Helper()
 	switch {

@@ -14,14 +14,14 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/caddytest/apiserver"
 )
 
-// Answer is an answer, and whom the API server took the client for.
+// Answer is an answer, with the user that the API server saw.
 type Answer struct {
 	Status int
 	Header http.Header
 	Body   string
 	User   apiserver.AuditUser
 
-	Mark string // is in the URI, by which the audit log knows the request
+	Mark string // part of the URI, which identifies the request in the audit log
 }
 
 // Read reads an answer, and closes it.
@@ -44,18 +44,18 @@ func Read(tb testing.TB, response *http.Response) Answer {
 	return answer
 }
 
-// WantUser compares everything that the API server knows of the user.
+// WantUser compares everything that the API server knows about the user.
 func (a Answer) WantUser(tb testing.TB, want apiserver.AuditUser) {
 	tb.Helper()
 	if a.Status != http.StatusCreated {
 		tb.Fatalf("status = %d, want 201\n%s", a.Status, a.Body)
 	}
 	if !reflect.DeepEqual(a.User, want) {
-		tb.Errorf("the API server takes the client for\n%+v, want\n%+v", a.User, want)
+		tb.Errorf("the API server sees the client as\n%+v, want\n%+v", a.User, want)
 	}
 }
 
-// WantRefused is for what must not have reached the API server.
+// WantRefused asserts that the request did not reach the API server.
 func (a Answer) WantRefused(tb testing.TB, status int) {
 	tb.Helper()
 	if a.Status != status {
@@ -66,7 +66,7 @@ func (a Answer) WantRefused(tb testing.TB, status int) {
 	}
 }
 
-// Events are what the audit log has about the request.
+// Events are the audit log's events about the request.
 func (a Answer) Events(tb testing.TB) []apiserver.AuditEvent {
 	tb.Helper()
 	events, err := Server(tb).AuditRequests(tb.Context(), a.Mark)
@@ -76,7 +76,7 @@ func (a Answer) Events(tb testing.TB) []apiserver.AuditEvent {
 	return events
 }
 
-// Event is the only thing that the audit log has about the request.
+// Event is the audit log's only event about the request.
 func (a Answer) Event(tb testing.TB) apiserver.AuditEvent {
 	tb.Helper()
 	events, err := Server(tb).Audit(tb.Context(), a.Header.Get("Audit-Id"))
@@ -89,7 +89,7 @@ func (a Answer) Event(tb testing.TB) apiserver.AuditEvent {
 	return events[0]
 }
 
-// Subject is in whose name somebody asked.
+// Subject is the user in whose name the client asked.
 func Subject(event apiserver.AuditEvent) string {
 	if event.ImpersonatedUser == nil {
 		return ""
@@ -97,7 +97,8 @@ func Subject(event apiserver.AuditEvent) string {
 	return event.ImpersonatedUser.Username
 }
 
-// WantAsked asserts whom the API server saw: who asked, in whose name, and with which groups.
+// WantAsked asserts what the API server saw: the client's own user, the user in whose
+// name it asked, and with which groups.
 func (a Answer) WantAsked(tb testing.TB, asks, subject string, groups []string) {
 	tb.Helper()
 	if a.Status != http.StatusCreated {
@@ -111,11 +112,11 @@ func (a Answer) WantAsked(tb testing.TB, asks, subject string, groups []string) 
 		subject = asks
 	}
 	if a.User.Username != subject || !reflect.DeepEqual(a.User.Groups, groups) {
-		tb.Errorf("the API server takes the client for %+v, want %s with %q", a.User, subject, groups)
+		tb.Errorf("the API server sees the client as %+v, want %s with %q", a.User, subject, groups)
 	}
 }
 
-// WantImpersonated asserts that the API server saw one request, by whom and for whom.
+// WantImpersonated asserts that the API server saw one request, by and for these users.
 func (a Answer) WantImpersonated(tb testing.TB, by, user string, groups ...string) {
 	tb.Helper()
 	events := a.Events(tb)

@@ -17,7 +17,7 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testhandler"
 )
 
-// The question to the API server, and the peers that ask it.
+// The request to the API server, and the peers that send it.
 const (
 	ReviewPath = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 	ReviewBody = `{"apiVersion":"authentication.k8s.io/v1","kind":"SelfSubjectReview"}`
@@ -26,15 +26,14 @@ const (
 	UntrustedPeer = "127.0.0.2"
 )
 
-// Ask asks the API server, through Caddy and as the trusted peer, whom it takes the
-// client for.
+// Ask asks the API server, through Caddy and as the trusted peer, which user it sees.
 func Ask(tb testing.TB, c *testhandler.Caddy, fields ...string) Answer {
 	tb.Helper()
 	return AskFrom(tb, c, TrustedPeer, fields, nil)
 }
 
-// AskFrom is Ask from a given address and with trailers. Fields and trailers go
-// over the wire as they stand.
+// AskFrom is Ask from a given address and with trailers. Fields and trailers are sent
+// byte for byte.
 func AskFrom(tb testing.TB, c *testhandler.Caddy, from string, fields, trailers []string) Answer {
 	tb.Helper()
 	mark := rand.Text()
@@ -74,13 +73,13 @@ func Lines(fields []string) string {
 	return lines.String()
 }
 
-// Direct asks the API server itself, without Caddy, whom it takes the client for.
+// Direct asks the API server itself, without Caddy, which user it sees.
 func Direct(tb testing.TB, header http.Header) Answer {
 	tb.Helper()
 	return Call(tb, http.MethodPost, ReviewPath, header, ReviewBody)
 }
 
-// Call asks the API server itself.
+// Call sends a request to the API server itself.
 func Call(tb testing.TB, method, path string, header http.Header, body string) Answer {
 	tb.Helper()
 	server := Server(tb)
@@ -103,7 +102,7 @@ func Call(tb testing.TB, method, path string, header http.Header, body string) A
 }
 
 // Developer is "X-Forwarded-User: alice" with the group developers, as the API server
-// has her.
+// sees that user.
 func Developer() apiserver.AuditUser {
 	return apiserver.AuditUser{Username: "alice", Groups: []string{"developers", "system:authenticated"}}
 }

@@ -14,9 +14,9 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/caddytest/apiserver"
 )
 
-// Account applies examples/rbac.yaml, edited unless edit is nil, and returns a
-// token of its service account. Everything in it that has a name gets another one,
-// so that the test shares no permission with the rest.
+// Account applies examples/rbac.yaml, edited unless edit is nil, and returns a token of
+// its service account. Every named object in it gets another name, so that the test
+// shares no permission with other tests.
 func Account(tb testing.TB, name string, edit func(manifest string) string) (token string) {
 	tb.Helper()
 	Apply(tb, renamed(tb, name, edit))
@@ -47,7 +47,7 @@ func renamed(tb testing.TB, name string, edit func(manifest string) string) stri
 	return manifest
 }
 
-// Apply applies a manifest, of which the API server takes notice a little later.
+// Apply applies a manifest. The API server needs a moment to apply its permissions.
 func Apply(tb testing.TB, manifest string) {
 	tb.Helper()
 	if err := Server(tb).ApplyFile(tb.Context(), File(tb, manifest)); err != nil {
@@ -65,7 +65,7 @@ func Token(tb testing.TB, namespace, account string) string {
 	return token
 }
 
-// AdminToken is a token that may do everything: what no client's may ever become.
+// AdminToken is a token with all permissions, which a client must never reach.
 func AdminToken(tb testing.TB) string {
 	tb.Helper()
 	server := Server(tb)
@@ -98,19 +98,19 @@ subjects:
 	return token
 }
 
-// AllRules brings the rules of the manifest to life that are comments there.
+// AllRules activates the rules that are comments in the manifest.
 func AllRules(manifest string) string {
 	return regexp.MustCompile(`(?m)^  # (- apiGroups:|  resources:|  resourceNames:|  verbs:)`).
 		ReplaceAllString(manifest, "  $1")
 }
 
-// OIDCGroups lets the account of the manifest impersonate groups with a prefix as well.
+// OIDCGroups lets the manifest's account impersonate groups with a prefix as well.
 func OIDCGroups(manifest string) string {
 	return strings.Replace(manifest, "[developers, ops]", `[developers, ops, "oidc:developers", "oidc:ops"]`, 1)
 }
 
-// CaddyAccount applies examples/rbac.yaml, edited unless edit is nil, under another name, and
-// returns the block with which Caddy itself is the account "caddy" of it.
+// CaddyAccount applies examples/rbac.yaml, edited unless edit is nil, under another name,
+// and returns the block that makes Caddy itself the account "caddy" of it.
 func CaddyAccount(tb testing.TB, server *apiserver.Server, name string, edit func(manifest string) string) (block, token string) {
 	tb.Helper()
 	err := server.ApplyFile(tb.Context(), File(tb, renamed(tb, name, edit)))

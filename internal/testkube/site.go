@@ -43,13 +43,13 @@ func Impersonation(tb testing.TB, token string, options ...string) string {
 	return fmt.Sprintf("inject impersonation {\n token_file %s\n %s\n }\n", File(tb, token), strings.Join(options, "\n"))
 }
 
-// OIDC is the source for an issuer's tokens, which names users as the API server does.
+// OIDC is the source for an issuer's tokens. It names users as the API server does.
 func OIDC(issuer *apiserver.Issuer, options ...string) string {
 	return fmt.Sprintf("oidc %s {\n audience %s\n trust_pool file %s\n username_claim sub oidc:\n groups_claim groups oidc:\n %s\n }\n",
 		issuer.URL, issuer.Audience, issuer.CAFile, strings.Join(options, "\n"))
 }
 
-// Sign is a token of alice's, of the group developers, with changes.
+// Sign is a token of alice in the group developers, with changes.
 func Sign(tb testing.TB, issuer *apiserver.Issuer, changes map[string]any) string {
 	tb.Helper()
 	claims := map[string]any{"sub": "alice", "groups": []string{"developers"}}

@@ -38,7 +38,7 @@ func ConfigMap(tb testing.TB, namespace, name string) {
 	}
 }
 
-// Upgrade asks for a websocket. The reader has what follows the answer.
+// Upgrade asks for a websocket. The reader has the bytes after the answer.
 func Upgrade(tb testing.TB, conn net.Conn, path string, fields ...string) (Answer, *bufio.Reader) {
 	tb.Helper()
 	lines := append([]string{

@@ -1,9 +1,9 @@
 // Copyright 2026 The caddy-kube-identity authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package testkube puts the plugin in front of a real kube-apiserver, and lets the API
-// server say who it takes the client for. A test binary has one API server, started for
-// the first test that needs it.
+// Package testkube puts the plugin in front of a real kube-apiserver, and asks the API
+// server which user it sees. A test binary has one API server, started for the first test
+// that needs it.
 package testkube
 
 import (
@@ -61,20 +61,20 @@ func File(tb testing.TB, content string) string {
 	return file
 }
 
-// WaitFor asks again and again, for half a minute.
+// WaitFor calls done again and again, for half a minute.
 func WaitFor(tb testing.TB, what string, done func() bool) {
 	tb.Helper()
 	deadline := time.Now().Add(30 * time.Second)
 	for !done() {
 		if time.Now().After(deadline) {
-			tb.Fatalf("waiting for %s: it does not come", what)
+			tb.Fatalf("waiting for %s: it does not happen", what)
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
 }
 
-// Requests counts how often Caddy has asked for a token of the account of CaddyAccount's
-// manifest. Only Caddy may ask.
+// Requests counts the token requests that Caddy has sent for the account of
+// CaddyAccount's manifest. Only Caddy may send them.
 func Requests(tb testing.TB, name string) int {
 	tb.Helper()
 	events, err := Server(tb).AuditRequests(tb.Context(), "/namespaces/"+name+"/serviceaccounts/"+name+"/token")

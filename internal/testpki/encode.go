@@ -23,7 +23,7 @@ func PEM(pairs ...*Pair) string {
 }
 
 // EscapedPEM is what nginx, CloudFront and Azure Application Gateway write: everything is
-// escaped but letters, digits and "-._~".
+// escaped except letters, digits and "-._~".
 func EscapedPEM(pairs ...*Pair) string {
 	return strings.ReplaceAll(url.QueryEscape(PEM(pairs...)), "+", "%20")
 }
@@ -50,7 +50,7 @@ func Base64DER(pairs ...*Pair) string {
 // CommaList is what Traefik writes.
 func CommaList(pairs ...*Pair) string { return joinCerts(pairs, ",", "") }
 
-// ByteSequences is a list as RFC 9440 has it.
+// ByteSequences is a list in the form of RFC 9440.
 func ByteSequences(pairs ...*Pair) string { return joinCerts(pairs, ", ", ":") }
 
 func joinCerts(pairs []*Pair, between, around string) string {
@@ -61,7 +61,7 @@ func joinCerts(pairs []*Pair, between, around string) string {
 	return strings.Join(texts, between)
 }
 
-// XFCC is an element as Envoy writes it, with a subject that has quotes and commas.
+// XFCC is an element in Envoy's form, with a subject that has quotes and commas.
 func XFCC(chain ...*Pair) string {
 	sum := sha256.Sum256(chain[0].Cert.Raw)
 	return fmt.Sprintf(`By=spiffe://mesh/ns/edge;Hash=%x;Cert=%q;Chain=%q;Subject="CN=\"a,b\",O=x;y";URI=`,

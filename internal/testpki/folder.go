@@ -10,16 +10,16 @@ import (
 	"testing"
 )
 
-// Folder is a folder with the files of an authority, such as one of OpenSSL.
+// Folder is a folder with the files of an authority, such as one made by OpenSSL.
 type Folder struct{ dir string }
 
-// NewFolder makes an empty folder, which ends with the test.
+// NewFolder makes an empty folder, which is removed after the test.
 func NewFolder(tb testing.TB) *Folder {
 	tb.Helper()
 	return &Folder{tb.TempDir()}
 }
 
-// Path is where a file of the folder is.
+// Path is the path of a file in the folder.
 func (f *Folder) Path(name string) string { return filepath.Join(f.dir, name) }
 
 // Read reads a file of the folder.

@@ -36,7 +36,7 @@ var (
 	serials atomic.Int64
 )
 
-// LeafKey is the key of every leaf, since what the tests tell apart are certificates.
+// LeafKey is the key of every leaf, since the tests tell certificates apart and not keys.
 // Authorities have keys of their own.
 func LeafKey(tb testing.TB) crypto.Signer {
 	tb.Helper()
@@ -57,8 +57,9 @@ func NewKey(tb testing.TB) crypto.Signer {
 	return key
 }
 
-// Sign has by (nil: the certificate itself) sign a certificate for key. It is one of an
-// ordinary client, alice, that is valid for an hour; change, unless it is nil, edits it first.
+// Sign signs a certificate for key by another pair (nil: the certificate itself). It is
+// one of an ordinary client, alice, and valid for an hour; change, unless it is nil,
+// edits it first.
 func Sign(tb testing.TB, by *Pair, key crypto.Signer, change func(*x509.Certificate)) *Pair {
 	tb.Helper()
 	template := &x509.Certificate{
@@ -86,7 +87,7 @@ func Sign(tb testing.TB, by *Pair, key crypto.Signer, change func(*x509.Certific
 	return &Pair{cert, key}
 }
 
-// Leaf is Sign by an authority, with the key of every leaf.
+// Leaf signs a certificate like [Sign], by this authority and with the key of every leaf.
 func (p *Pair) Leaf(tb testing.TB, change func(*x509.Certificate)) *Pair {
 	tb.Helper()
 	return Sign(tb, p, LeafKey(tb), change)
@@ -105,7 +106,7 @@ func NewCA(tb testing.TB, by *Pair, name string, change func(*x509.Certificate))
 	})
 }
 
-// PEMFile writes certificates where a trust_pool finds them.
+// PEMFile writes certificates to a file for a trust_pool.
 func PEMFile(tb testing.TB, pairs ...*Pair) string {
 	tb.Helper()
 	path := filepath.Join(tb.TempDir(), "cas.pem")

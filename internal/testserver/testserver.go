@@ -33,7 +33,7 @@ type Server struct {
 	server *http.Server
 }
 
-var servers atomic.Int64 //nolint:gochecknoglobals // each server has an address of its own
+var servers atomic.Int64 //nolint:gochecknoglobals // each server has its own address
 
 // New starts a server with a certificate by ca; nil: plain http.
 func New(tb testing.TB, ca *testpki.Pair, handler http.Handler) *Server {
@@ -69,7 +69,7 @@ func (s *Server) Start(tb testing.TB) {
 	go func(server *http.Server) { _ = server.Serve(listener) }(s.server)
 }
 
-// Stop closes everything at once: it is as if the machine were gone.
+// Stop closes everything at once, as if the machine had failed.
 func (s *Server) Stop() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
