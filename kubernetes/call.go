@@ -21,15 +21,15 @@ import (
 )
 
 const (
-	// maxAnswer is how large the body of an answer may be, in bytes. One that is larger
-	// is an error: what is cut off may be the half that matters.
+	// maxAnswer is how large the body of an answer may be, in bytes. A larger one is an
+	// error: the part that is cut off may matter.
 	maxAnswer = 1 << 20
 
 	// maxFault is how much of the text of a connection's error is shown, in bytes.
 	maxFault = 256
 )
 
-// errOtherKind is about an answer that is of the API, and not what was asked for.
+// errOtherKind is about an answer that is an API object, but not of the requested kind.
 var errOtherKind = errors.New("the answer is of another kind")
 
 // creation is one call: POST of an object.
@@ -42,13 +42,13 @@ type creation struct {
 
 	object runtime.Object
 
-	// secret is what no error may show even if the API server says it.
+	// secret is a value that errors must not show, even if the API server repeats it.
 	secret string
 }
 
-// create sends an object, once, and returns what the API server made of it, which is of the
-// same kind, decoded and as it came. Its errors wrap no sentinel, and show nothing of a body but the message of
-// a metav1.Status, bounded.
+// create sends an object, once, and returns the API server's version of it, which is of
+// the same kind, both decoded and as bytes. Its errors wrap no sentinel, and show nothing
+// of a body except the message of a metav1.Status, bounded.
 func (c *Client) create(ctx context.Context, call creation) (runtime.Object, []byte, error) {
 	within, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
@@ -66,7 +66,7 @@ func (c *Client) create(ctx context.Context, call creation) (runtime.Object, []b
 	switch {
 	case err == nil && answer.GetObjectKind().GroupVersionKind() == call.object.GetObjectKind().GroupVersionKind():
 		return answer, body, nil
-	case runtime.IsMissingKind(err), runtime.IsMissingVersion(err): // whose text is the body
+	case runtime.IsMissingKind(err), runtime.IsMissingVersion(err): // its text is the body
 		return nil, nil, errors.New("the answer has no kind or apiVersion")
 	case err == nil, runtime.IsNotRegisteredError(err):
 		return nil, nil, errOtherKind
@@ -88,10 +88,10 @@ func (c *Client) post(ctx context.Context, call creation) (status int, body []by
 	}
 	request.Header.Set("Accept", runtime.ContentTypeJSON)
 	request.Header.Set("Content-Type", runtime.ContentTypeJSON)
-	// Not sent, but net/http asks again when a connection that was idle turns out to be dead:
-	// neither a review nor a token more does harm.
+	// The field is not sent. It allows net/http to repeat the request when an idle
+	// connection turns out to be dead: a second review or token is harmless.
 	request.Header["Idempotency-Key"] = nil
-	response, err := c.transport.RoundTrip(request) // and no http.Client, which would follow redirects
+	response, err := c.transport.RoundTrip(request) // not by an http.Client, which would follow redirects
 	if err != nil {
 		return 0, nil, &faultError{err}
 	}
@@ -106,7 +106,7 @@ func (c *Client) post(ctx context.Context, call creation) (status int, body []by
 	return response.StatusCode, body, nil
 }
 
-// refused says what a status means, and how the API server explains it.
+// refused explains a status, with the API server's own message.
 func (c *Client) refused(call creation, status int, body []byte) error {
 	var text string
 	switch {
@@ -139,8 +139,8 @@ func (c *Client) message(body []byte) string {
 	return ""
 }
 
-// faultError is an error of the connection. Where the other end does not speak HTTP, the
-// text of net/http's error is what it said.
+// faultError is an error of the connection. If the other end does not speak HTTP, the
+// text of net/http's error repeats its bytes.
 type faultError struct{ cause error }
 
 func (e *faultError) Error() string {
@@ -149,7 +149,7 @@ func (e *faultError) Error() string {
 	case strings.Contains(text, "server response headers exceeded"):
 		return fmt.Sprintf("the answer's header is larger than %d bytes", maxHeader)
 	case strings.Contains(text, "HTTP/1.x transport connection broken"):
-		return "the connection broke, or what came is not HTTP"
+		return "the connection broke, or the answer is not HTTP"
 	case len(text) > maxFault || strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }):
 		return identity.Quote(text)
 	default:

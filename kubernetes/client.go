@@ -18,34 +18,35 @@ import (
 )
 
 const (
-	// DefaultTimeout is how long one call may take when nothing is said.
+	// DefaultTimeout is how long one call may take by default.
 	DefaultTimeout = 10 * time.Second
 
 	// maxHeader is how large the header of an answer may be, in bytes.
 	maxHeader = 64 << 10
 )
 
-// Config says where the API server is, and who the plugin is there.
+// Config says where the API server is, and as which client the plugin asks it.
 type Config struct {
-	// Kubeconfig is the path of a kubeconfig file. Its credentials are client-go's: client
-	// certificate, token, token file, exec plugin, impersonation. Files that it names
-	// are read again when they change: token files about every minute, CA files every five.
-	// Refused: insecure-skip-tls-verify, since what is answered decides who somebody is,
-	// and http:// to another machine. Default: the service account of the pod.
+	// Kubeconfig is the path of a kubeconfig file. Its credentials are client-go's:
+	// client certificate, token, token file, exec plugin, impersonation. Files that it
+	// names are read again when they change: token files about every minute, CA files
+	// every five. Refused: insecure-skip-tls-verify, since the answers decide which user
+	// a client is, and http:// to another machine. Default: the service account of the
+	// pod.
 	Kubeconfig string
 
-	// Context is the one of the kubeconfig to use. Default: its current-context.
+	// Context is the kubeconfig's context to use. Default: its current-context.
 	Context string
 
 	// Timeout of one call. Default: [DefaultTimeout].
 	Timeout time.Duration
 }
 
-// Client speaks to one API server, in HTTP/1.1 alone: over HTTP/2 each 401 makes the API
-// server send GOAWAY (its gate UnauthenticatedHTTP2DOSMitigation), which fails the calls
-// of everybody else on the connection. It follows no redirect, which would carry a token
-// elsewhere (CVE-2022-3172), takes no proxy out of the environment, repeats nothing and
-// limits what it reads. It has no limit of its own on how often it asks.
+// Client calls one API server, over HTTP/1.1 only: over HTTP/2 each 401 makes the API
+// server send GOAWAY (its gate UnauthenticatedHTTP2DOSMitigation), and other callers'
+// requests on that connection fail. It follows no redirect, which would carry a token
+// elsewhere (CVE-2022-3172), uses no proxy from the environment, repeats nothing and
+// limits what it reads. It does not limit how often it asks.
 type Client struct {
 	transport   http.RoundTripper
 	server      *url.URL
@@ -54,8 +55,8 @@ type Client struct {
 	decoder     runtime.Decoder
 }
 
-// New reads the configuration, and whatever files it names. It asks nobody: that the API
-// server is out of reach is found out by the first call.
+// New reads the configuration and the files that it names. It sends nothing: an API
+// server that is out of reach is noticed by the first call.
 func New(config Config) (*Client, error) {
 	if config.Timeout < 0 {
 		return nil, fmt.Errorf("the timeout %v is negative", config.Timeout)
@@ -76,7 +77,7 @@ func New(config Config) (*Client, error) {
 	return newClient(from, config.Timeout)
 }
 
-// newClient makes a client of what a kubeconfig or a pod says.
+// newClient makes a client from the settings of a kubeconfig or a pod.
 func newClient(from *rest.Config, timeout time.Duration) (*Client, error) {
 	if timeout == 0 {
 		timeout = DefaultTimeout
@@ -94,7 +95,7 @@ func newClient(from *rest.Config, timeout time.Duration) (*Client, error) {
 		return nil, err
 	}
 	scheme := runtime.NewScheme()
-	if err := authenticationv1.AddToScheme(scheme); err != nil { // metav1's Status comes with it
+	if err := authenticationv1.AddToScheme(scheme); err != nil { // it includes metav1's Status
 		return nil, fmt.Errorf("registering authentication.k8s.io/v1: %w", err)
 	}
 	return &Client{
@@ -106,14 +107,14 @@ func newClient(from *rest.Config, timeout time.Duration) (*Client, error) {
 	}, nil
 }
 
-// transportFor is client-go's transport, which knows the credentials and reads files again,
-// with what is said of [Client].
+// transportFor is client-go's transport, which has the credentials and reads files again,
+// with the limits that [Client] describes.
 func transportFor(from *rest.Config) (http.RoundTripper, error) {
 	config := rest.CopyConfig(from)
 	config.UserAgent = "caddy-kube-identity"
 	config.NextProtos = []string{"http/1.1"}
 	config.DisableCompression = true
-	if config.Proxy == nil { // which would mean the environment's
+	if config.Proxy == nil { // nil would mean the environment's
 		config.Proxy = func(*http.Request) (*url.URL, error) { return nil, nil }
 	}
 	var base http.RoundTripper
@@ -140,10 +141,10 @@ func transportFor(from *rest.Config) (http.RoundTripper, error) {
 	}
 }
 
-// Fingerprint is a hash of what the answers depend on: the server, the CAs as they were
-// when the client was made, and who the plugin is there. Clients with the same one may
-// share what they know; the timeout is not part of it. It is a key and not for a log,
-// since a short password could be guessed from it.
+// Fingerprint is a hash of everything the answers depend on: the server, the CAs as they
+// were when the client was made, and the plugin's credential. Clients with equal
+// fingerprints may share their caches; the timeout is not part of it. It is a key and
+// must not be logged, since a short password could be guessed from it.
 func (c *Client) Fingerprint() string { return c.fingerprint }
 
 // Close closes idle connections. Calls that are under way end by their context.

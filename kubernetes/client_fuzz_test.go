@@ -18,7 +18,7 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 )
 
-// wire is a connection to a server that always answers the same.
+// wire is a connection to a server that always gives the same answer.
 type wire struct {
 	status int
 	body   []byte
@@ -28,8 +28,8 @@ func (w wire) RoundTrip(r *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: w.status, Header: http.Header{}, Body: io.NopCloser(bytes.NewReader(w.body)), Request: r}, nil
 }
 
-// FuzzAnswer answers anything to both calls. An answer is of the right kind and version,
-// with what is asked for in it; all else is one error of a line.
+// FuzzAnswer gives any answer to both calls. An accepted answer has the right kind and
+// version and the requested content; any other is an error of one line.
 func FuzzAnswer(f *testing.F) {
 	const review, request = `{"kind":"TokenReview","apiVersion":"authentication.k8s.io/v1",`, `{"kind":"TokenRequest","apiVersion":"authentication.k8s.io/v1",`
 	for _, body := range []string{
@@ -75,6 +75,6 @@ func checkFuzzed(t *testing.T, answer wire, kind string, answered bool, err erro
 		t.Fatal(err)
 	}
 	if answer.status != 200 && answer.status != 201 || object["kind"] != kind || object["apiVersion"] != "authentication.k8s.io/v1" {
-		t.Errorf("%d %q is an answer", answer.status, answer.body)
+		t.Errorf("%d %q is accepted", answer.status, answer.body)
 	}
 }

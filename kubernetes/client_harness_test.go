@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// newServer stands in for the API server. It would speak HTTP/2 with whoever asks for it.
+// newServer plays the API server. It would use HTTP/2 with a client that offers it.
 func newServer(tb testing.TB, handler http.HandlerFunc) *httptest.Server {
 	tb.Helper()
 	server := httptest.NewUnstartedServer(handler)
@@ -42,7 +42,7 @@ func newServer(tb testing.TB, handler http.HandlerFunc) *httptest.Server {
 	return server
 }
 
-// answer is a handler that always says the same.
+// answer is a handler that always gives the same answer.
 func answer(status int, body string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
@@ -105,7 +105,7 @@ func open(tb testing.TB, config kubernetes.Config) *kubernetes.Client {
 	return client
 }
 
-// wantUnavailable wants exactly that sentinel, the text, and nothing secret.
+// wantUnavailable wants exactly that sentinel, the text, and no secret.
 func wantUnavailable(tb testing.TB, err error, want string) {
 	tb.Helper()
 	if !errors.Is(err, identity.ErrUnavailable) || !identity.IsRefusal(err) {

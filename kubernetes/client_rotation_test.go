@@ -30,8 +30,8 @@ func replace(t *testing.T, path, content string) {
 	}
 }
 
-// sleep lets time pass for a client. The server is outside of the bubble, and so must
-// connections to it be: one that is open keeps time from passing.
+// sleep lets time pass for a client. The server is outside the bubble, and so are
+// connections to it: an open one would stop the bubble's time.
 func sleep(client *kubernetes.Client, d time.Duration) {
 	client.Close()
 	synctest.Wait()
@@ -69,8 +69,8 @@ func TestTokenFileIsReadAgain(t *testing.T) {
 	})
 }
 
-// The CA of a cluster is rotated: the server gets a certificate of the new one, and the
-// file of every pod has it.
+// The CA of a cluster is rotated: the server gets a certificate of the new CA, and so
+// does the file in every pod.
 func TestCAFileIsReadAgain(t *testing.T) {
 	certificate := func() (string, tls.Certificate) {
 		cert, key := keyPair(t, &x509.Certificate{
@@ -95,7 +95,7 @@ func TestCAFileIsReadAgain(t *testing.T) {
 	}
 	server.StartTLS()
 	t.Cleanup(server.Close)
-	server.TLS.Certificates = nil // httptest's own, which would go before
+	server.TLS.Certificates = nil // httptest's own would be used first
 	path := writeFile(t, t.TempDir(), "ca.crt", oldCA)
 	config := kubernetes.Config{Kubeconfig: kubeconfig(t, map[string]any{
 		"server": server.URL, "certificate-authority": path,
@@ -119,7 +119,7 @@ func TestCAFileIsReadAgain(t *testing.T) {
 		}
 		pair.Store(&oldPair)
 		sleep(client, 10*time.Minute)
-		wantUnavailable(t, ask(), "x509") // the old one is not trusted any more
+		wantUnavailable(t, ask(), "x509") // the old CA is not trusted any more
 		client.Close()
 	})
 }

@@ -23,7 +23,7 @@ import (
 )
 
 const (
-	// secret is the token that is asked about, which no error may show.
+	// secret is the token in the question, which errors must not show.
 	secret = "eyJhbGciOiJSUzI1NiJ9.c2VjcmV0.c2ln"
 
 	// goodReview is what the API server answers about a good token.
@@ -61,7 +61,7 @@ func TestReviewTokenAsksOnceAsTheAPISays(t *testing.T) {
 		answer(http.StatusCreated, goodReview)(w, r)
 	})
 	cluster := clusterOf(server)
-	cluster["server"] = server.URL + "/prefix" // as Rancher has it
+	cluster["server"] = server.URL + "/prefix" // as in Rancher's kubeconfig
 	client := open(t, kubernetes.Config{Kubeconfig: kubeconfig(t, cluster, map[string]any{"token": "own"})})
 	status, err := client.ReviewToken(t.Context(), secret, []string{"a", "b"})
 	if err != nil {
@@ -88,8 +88,8 @@ func TestReviewTokenWithoutAudiencesSendsNone(t *testing.T) {
 	}
 }
 
-// What the API server says of a token is handed on, also when it is little.
-func TestReviewTokenHandsOn(t *testing.T) {
+// The API server's answer about a token is returned as it is, even if it says little.
+func TestReviewTokenReturnsTheAnswer(t *testing.T) {
 	for name, test := range map[string]struct {
 		status        int
 		body          string
@@ -116,7 +116,8 @@ func TestReviewTokenHandsOn(t *testing.T) {
 	}
 }
 
-// badAnswers are answers that say nothing about any token. SECRET must not be seen again.
+// badAnswers are answers that are not about any token. SECRET must not appear in an
+// error.
 func badAnswers() map[string]struct {
 	handler http.HandlerFunc
 	want    string
@@ -135,46 +136,46 @@ func badAnswers() map[string]struct {
 		handler http.HandlerFunc
 		want    string
 	}{
-		"a page of HTML with status 200":         {with("Content-Type", "text/html", answer(200, "<html>SECRET")), "not an object of the Kubernetes API"},
-		"nothing with status 200":                {answer(200, ""), "not an object of the Kubernetes API"},
-		"nothing with status 204":                {answer(204, ""), "status 204"},
-		"a good answer with status 202":          {answer(202, goodReview), "status 202"},
-		"an empty object":                        {answer(201, `{}`), "no kind or apiVersion"},
-		"a list":                                 {answer(201, `[]`), "not an object of the Kubernetes API"},
-		"null":                                   {answer(201, `null`), "no kind or apiVersion"},
-		"no kind":                                {answer(201, `{"apiVersion":"authentication.k8s.io/v1","status":{"authenticated":true,"user":{"username":"SECRET"}}}`), "no kind or apiVersion"},
-		"no apiVersion":                          {answer(201, `{"kind":"TokenReview","status":{"authenticated":true,"user":{"username":"SECRET"}}}`), "no kind or apiVersion"},
-		"no status":                              {answer(201, open+`"spec":{}}`), "has no status"},
-		"a status that is null":                  {answer(201, open+`"status":null}`), "has no status"},
-		"a status that is text":                  {answer(201, open+`"status":"SECRET"}`), "not an object of the Kubernetes API"},
-		"authenticated as text":                  {answer(201, open+`"status":{"authenticated":"true","user":{"username":"SECRET"}}}`), "not an object of the Kubernetes API"},
-		"an older version of the API":            {answer(201, strings.Replace(goodReview, "/v1", "/v1beta1", 1)), "of another kind"},
-		"another kind of the same group":         {answer(201, `{"kind":"TokenRequest","apiVersion":"authentication.k8s.io/v1","status":{"token":"SECRET"}}`), "of another kind"},
-		"a kind that nobody knows":               {answer(201, `{"kind":"SECRET","apiVersion":"SECRET/v1"}`), "of another kind"},
-		"a Status that says success":             {answer(200, `{"kind":"Status","apiVersion":"v1","status":"Success","message":"SECRET"}`), "of another kind"},
-		"half an object":                         {answer(201, goodReview[:len(goodReview)-20]), "not an object of the Kubernetes API"},
-		"two objects":                            {answer(201, goodReview+goodReview), "not an object of the Kubernetes API"},
-		"YAML":                                   {answer(201, "kind: TokenReview\napiVersion: authentication.k8s.io/v1\nstatus: {authenticated: true, user: {username: SECRET}}\n"), "not an object of the Kubernetes API"},
-		"one byte more than a mebibyte":          {answer(201, goodReview+strings.Repeat(" ", 1<<20-len(goodReview)+1)), "larger than 1048576 bytes"},
-		"a compressed answer nobody asked for":   {with("Content-Encoding", "gzip", answer(201, "\x1f\x8b\x08SECRET")), "not an object of the Kubernetes API"},
-		"a header of a hundred kilobytes":        {with("X-Long", strings.Repeat("SECRET", 17000), answer(201, goodReview)), "header is larger than 65536 bytes"},
-		"a body that ends too early":             {with("Content-Length", "5000", answer(201, "SECRET")), "reading the answer"},
-		"status 400":                             {answer(400, failure("token is required")), `status 400): "token is required"`},
-		"status 401":                             {answer(401, failure("Unauthorized")), `refuses the proxy's own credential (status 401): "Unauthorized"`},
-		"status 403":                             {answer(403, failure("tokenreviews is forbidden")), `does not allow the proxy to create tokenreviews.authentication.k8s.io (status 403): "tokenreviews is forbidden"`},
-		"status 404 in plain text":               {with("Content-Type", "text/plain", answer(404, "404 SECRET not found")), "status 404"},
-		"status 429":                             {with("Retry-After", "0", answer(429, failure("too many requests"))), `busy (status 429): "too many requests"`},
-		"status 500":                             {answer(500, "SECRET"), "status 500"},
-		"status 503 with Retry-After":            {with("Retry-After", "0", answer(503, "SECRET")), "status 503"},
-		"a good answer with status 403":          {answer(403, goodReview), "status 403)"},
-		"a message of many bytes":                {answer(403, failure(strings.Repeat("x", 5000))), "5000 bytes"},
-		"a message that forges lines":            {answer(403, failure(`a\n\u001b[2J`)), `a\n\x1b[2J`},
-		"a message that says the token":          {answer(403, failure("no "+secret)), "status 403)"},
-		"a message of success":                   {answer(500, `{"kind":"Status","apiVersion":"v1","status":"Success","message":"SECRET"}`), "status 500)"},
-		"not HTTP at all":                        {hijacked("SECRET not HTTP\r\n\r\n"), "not HTTP"},
-		"a header field that is none":            {hijacked("HTTP/1.1 201 Created\r\nSECRET\r\n\r\n"), "not HTTP"},
-		"a connection that closes at once":       {hijacked(""), "EOF"},
-		"an upgrade that nobody asked for (101)": {hijacked("HTTP/1.1 101 Switching Protocols\r\nUpgrade: SECRET\r\nConnection: Upgrade\r\n\r\n"), "status 101"},
+		"a page of HTML with status 200":   {with("Content-Type", "text/html", answer(200, "<html>SECRET")), "not an object of the Kubernetes API"},
+		"nothing with status 200":          {answer(200, ""), "not an object of the Kubernetes API"},
+		"nothing with status 204":          {answer(204, ""), "status 204"},
+		"a good answer with status 202":    {answer(202, goodReview), "status 202"},
+		"an empty object":                  {answer(201, `{}`), "no kind or apiVersion"},
+		"a list":                           {answer(201, `[]`), "not an object of the Kubernetes API"},
+		"null":                             {answer(201, `null`), "no kind or apiVersion"},
+		"no kind":                          {answer(201, `{"apiVersion":"authentication.k8s.io/v1","status":{"authenticated":true,"user":{"username":"SECRET"}}}`), "no kind or apiVersion"},
+		"no apiVersion":                    {answer(201, `{"kind":"TokenReview","status":{"authenticated":true,"user":{"username":"SECRET"}}}`), "no kind or apiVersion"},
+		"no status":                        {answer(201, open+`"spec":{}}`), "has no status"},
+		"a status that is null":            {answer(201, open+`"status":null}`), "has no status"},
+		"a status that is text":            {answer(201, open+`"status":"SECRET"}`), "not an object of the Kubernetes API"},
+		"authenticated as text":            {answer(201, open+`"status":{"authenticated":"true","user":{"username":"SECRET"}}}`), "not an object of the Kubernetes API"},
+		"an older version of the API":      {answer(201, strings.Replace(goodReview, "/v1", "/v1beta1", 1)), "of another kind"},
+		"another kind of the same group":   {answer(201, `{"kind":"TokenRequest","apiVersion":"authentication.k8s.io/v1","status":{"token":"SECRET"}}`), "of another kind"},
+		"an unknown kind":                  {answer(201, `{"kind":"SECRET","apiVersion":"SECRET/v1"}`), "of another kind"},
+		"a Status of success":              {answer(200, `{"kind":"Status","apiVersion":"v1","status":"Success","message":"SECRET"}`), "of another kind"},
+		"half an object":                   {answer(201, goodReview[:len(goodReview)-20]), "not an object of the Kubernetes API"},
+		"two objects":                      {answer(201, goodReview+goodReview), "not an object of the Kubernetes API"},
+		"YAML":                             {answer(201, "kind: TokenReview\napiVersion: authentication.k8s.io/v1\nstatus: {authenticated: true, user: {username: SECRET}}\n"), "not an object of the Kubernetes API"},
+		"one byte more than a mebibyte":    {answer(201, goodReview+strings.Repeat(" ", 1<<20-len(goodReview)+1)), "larger than 1048576 bytes"},
+		"an unrequested compressed answer": {with("Content-Encoding", "gzip", answer(201, "\x1f\x8b\x08SECRET")), "not an object of the Kubernetes API"},
+		"a header of a hundred kilobytes":  {with("X-Long", strings.Repeat("SECRET", 17000), answer(201, goodReview)), "header is larger than 65536 bytes"},
+		"a body that ends too early":       {with("Content-Length", "5000", answer(201, "SECRET")), "reading the answer"},
+		"status 400":                       {answer(400, failure("token is required")), `status 400): "token is required"`},
+		"status 401":                       {answer(401, failure("Unauthorized")), `refuses the proxy's own credential (status 401): "Unauthorized"`},
+		"status 403":                       {answer(403, failure("tokenreviews is forbidden")), `does not allow the proxy to create tokenreviews.authentication.k8s.io (status 403): "tokenreviews is forbidden"`},
+		"status 404 in plain text":         {with("Content-Type", "text/plain", answer(404, "404 SECRET not found")), "status 404"},
+		"status 429":                       {with("Retry-After", "0", answer(429, failure("too many requests"))), `busy (status 429): "too many requests"`},
+		"status 500":                       {answer(500, "SECRET"), "status 500"},
+		"status 503 with Retry-After":      {with("Retry-After", "0", answer(503, "SECRET")), "status 503"},
+		"a good answer with status 403":    {answer(403, goodReview), "status 403)"},
+		"a message of many bytes":          {answer(403, failure(strings.Repeat("x", 5000))), "5000 bytes"},
+		"a message that forges lines":      {answer(403, failure(`a\n\u001b[2J`)), `a\n\x1b[2J`},
+		"a message that repeats the token": {answer(403, failure("no "+secret)), "status 403)"},
+		"a message of success":             {answer(500, `{"kind":"Status","apiVersion":"v1","status":"Success","message":"SECRET"}`), "status 500)"},
+		"not HTTP at all":                  {hijacked("SECRET not HTTP\r\n\r\n"), "not HTTP"},
+		"a bad line in the header":         {hijacked("HTTP/1.1 201 Created\r\nSECRET\r\n\r\n"), "not HTTP"},
+		"a connection that closes at once": {hijacked(""), "EOF"},
+		"an unrequested upgrade (101)":     {hijacked("HTTP/1.1 101 Switching Protocols\r\nUpgrade: SECRET\r\nConnection: Upgrade\r\n\r\n"), "status 101"},
 	}
 }
 
@@ -190,7 +191,7 @@ func hijacked(text string) http.HandlerFunc {
 	}
 }
 
-func TestReviewTokenRefusesAnAnswerThatIsNone(t *testing.T) {
+func TestReviewTokenRefusesBadAnswers(t *testing.T) {
 	for name, test := range badAnswers() {
 		t.Run(name, func(t *testing.T) {
 			var asked atomic.Int64
@@ -210,8 +211,8 @@ func TestReviewTokenRefusesAnAnswerThatIsNone(t *testing.T) {
 	}
 }
 
-// CVE-2022-3172: whoever is asked sends the client on, and gets the token and the proxy's
-// own credential.
+// CVE-2022-3172: the server redirects the client, and gets the token and the proxy's own
+// credential.
 func TestRedirectIsNotFollowed(t *testing.T) {
 	var elsewhere atomic.Int64
 	other := newServer(t, func(http.ResponseWriter, *http.Request) { elsewhere.Add(1) })
@@ -263,9 +264,9 @@ func TestCallEndsInTime(t *testing.T) {
 	close(done)
 }
 
-func TestServerThatIsNotTheOne(t *testing.T) {
+func TestServerThatIsNotTheConfiguredOne(t *testing.T) {
 	server := newServer(t, answer(201, goodReview))
-	another := newServer(t, answer(201, goodReview)) // with httptest's certificate, as all have it
+	another := newServer(t, answer(201, goodReview)) // with httptest's certificate, like every test server
 	withoutCA := clusterOf(server)
 	delete(withoutCA, "certificate-authority-data")
 	wrongName := clusterOf(server)
@@ -288,7 +289,7 @@ func TestServerThatIsNotTheOne(t *testing.T) {
 		"a CA that is not trusted": {withoutCA, "x509"},
 		"another name":             {wrongName, "x509"},
 		"no TLS":                   {notTLS, "tls: "},
-		"nobody there":             {gone, "connection refused"},
+		"no server there":          {gone, "connection refused"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			client := open(t, kubernetes.Config{Kubeconfig: kubeconfig(t, test.cluster, map[string]any{"token": "own"})})
@@ -304,7 +305,7 @@ func TestServerThatIsNotTheOne(t *testing.T) {
 	}
 }
 
-// client-go writes to standard error what it thinks of a server, past any log of ours.
+// client-go writes its comments about a server to standard error, past any log of ours.
 func TestNothingIsPrinted(t *testing.T) {
 	read, write, err := os.Pipe()
 	if err != nil {
@@ -344,14 +345,14 @@ func TestCloseEndsIdleConnections(t *testing.T) {
 	cluster := clusterOf(server)
 	delete(cluster, "certificate-authority-data")
 	cluster["certificate-authority"] = writeFile(t, t.TempDir(), "ca.crt", string(authority(server)))
-	client := open(t, kubernetes.Config{Kubeconfig: kubeconfig(t, cluster, map[string]any{"token": "own", "as": "somebody"})})
+	client := open(t, kubernetes.Config{Kubeconfig: kubeconfig(t, cluster, map[string]any{"token": "own", "as": "other"})})
 	for range 2 {
 		for range 3 {
 			if _, err := client.ReviewToken(t.Context(), secret, nil); err != nil {
 				t.Fatal(err)
 			}
 		}
-		client.Close() // after which it goes on, with another connection
+		client.Close() // a later call makes another connection
 		<-closed
 	}
 	if len(opened) != 2 {

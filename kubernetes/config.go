@@ -21,9 +21,9 @@ import (
 // serviceAccountDir is where the kubelet puts the service account of a pod.
 const serviceAccountDir = "/var/run/secrets/kubernetes.io/serviceaccount"
 
-// inCluster is the configuration that Kubernetes gives to pods. It differs from client-go's
-// function of that name in that it refuses to go on without the cluster's CA: client-go
-// prints a line and trusts every public one.
+// inCluster is the configuration that Kubernetes gives to pods. Unlike client-go's
+// function of that name it refuses to work without the cluster's CA: client-go prints a
+// line and trusts every public one.
 func inCluster(dir string) (*rest.Config, error) {
 	host, port := os.Getenv("KUBERNETES_SERVICE_HOST"), os.Getenv("KUBERNETES_SERVICE_PORT")
 	if host == "" || port == "" {
@@ -36,8 +36,9 @@ func inCluster(dir string) (*rest.Config, error) {
 	}, nil
 }
 
-// fromKubeconfig is what one context of a kubeconfig says. It looks itself at what
-// clientcmd would fill in from elsewhere, such as an empty server (localhost).
+// fromKubeconfig is the configuration of one context of a kubeconfig. It checks the
+// fields that clientcmd would fill in from elsewhere, such as an empty server
+// (localhost).
 func fromKubeconfig(path, context string) (*rest.Config, error) {
 	file, err := clientcmd.LoadFromFile(path)
 	if err != nil {
@@ -60,7 +61,7 @@ func fromKubeconfig(path, context string) (*rest.Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading kubeconfig %q: context %q: %w", path, context, err)
 	}
-	config.BearerToken = strings.TrimSpace(config.BearerToken) // of a token file: with its line break
+	config.BearerToken = strings.TrimSpace(config.BearerToken) // a token file ends in a line break
 	if config.ExecProvider != nil {
 		config.ExecProvider.StdinUnavailable = true
 		config.ExecProvider.StdinUnavailableMessage = "a server has no terminal"
@@ -68,7 +69,7 @@ func fromKubeconfig(path, context string) (*rest.Config, error) {
 	return config, nil
 }
 
-// checkContext says what is missing, and what is refused.
+// checkContext refuses a context that is incomplete or not allowed.
 func checkContext(file *clientcmdapi.Config, name string) error {
 	context := file.Contexts[name]
 	if context == nil {
@@ -81,7 +82,7 @@ func checkContext(file *clientcmdapi.Config, name string) error {
 	case cluster.Server == "":
 		return fmt.Errorf("cluster %q has no server", context.Cluster)
 	case cluster.InsecureSkipTLSVerify:
-		return fmt.Errorf("cluster %q has insecure-skip-tls-verify, but its answers decide who somebody is", context.Cluster)
+		return fmt.Errorf("cluster %q has insecure-skip-tls-verify, but its answers decide which user a client is", context.Cluster)
 	case context.AuthInfo != "" && file.AuthInfos[context.AuthInfo] == nil:
 		return fmt.Errorf("context %q: it has no user %q", name, context.AuthInfo)
 	}
@@ -99,7 +100,7 @@ func checkContext(file *clientcmdapi.Config, name string) error {
 func serverOf(config *rest.Config) (*url.URL, error) {
 	server, _, err := rest.DefaultServerUrlFor(config)
 	if err != nil {
-		return nil, errors.New("the server is not a URL") // url's own error would show a password
+		return nil, errors.New("the server is not a URL") // url's own error could show a password
 	}
 	switch {
 	case server.User != nil:
@@ -115,5 +116,5 @@ func serverOf(config *rest.Config) (*url.URL, error) {
 	if addr, err := netip.ParseAddr(host); strings.EqualFold(host, "localhost") || err == nil && addr.Unmap().IsLoopback() {
 		return server, nil
 	}
-	return nil, fmt.Errorf("the URL of server %q is http, which only this machine may be asked by", server.Host)
+	return nil, fmt.Errorf("the URL of server %q is http, which is allowed for a server on this machine only", server.Host)
 }

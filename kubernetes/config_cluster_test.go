@@ -15,7 +15,7 @@ import (
 	"testing"
 )
 
-// inside pretends to be in a pod whose API server is a server of the test.
+// inside imitates a pod whose API server is a server of the test.
 func inside(t *testing.T, server *httptest.Server) (dir string) {
 	t.Helper()
 	host, port, err := net.SplitHostPort(server.Listener.Addr().String())
@@ -60,7 +60,7 @@ func TestInCluster(t *testing.T) {
 	}
 }
 
-// client-go's own function goes on without the CA, and trusts every public one.
+// client-go's own function works without the CA, and trusts every public one.
 func TestInClusterWithoutAFile(t *testing.T) {
 	server := httptest.NewTLSServer(http.NotFoundHandler())
 	defer server.Close()

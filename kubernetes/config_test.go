@@ -36,7 +36,7 @@ func keyPair(tb testing.TB, template *x509.Certificate) (cert, key string) {
 	return testpki.PEM(made), testpki.KeyPEM(tb, made)
 }
 
-// A kubeconfig's credentials are those that kubectl would send.
+// The client sends the credentials of a kubeconfig that kubectl would send.
 func TestKubeconfigCredentials(t *testing.T) {
 	dir := t.TempDir()
 	cert, key := keyPair(t, &x509.Certificate{Subject: pkix.Name{CommonName: "proxy"}})
@@ -66,7 +66,7 @@ func TestKubeconfigCredentials(t *testing.T) {
 			"apiVersion": "client.authentication.k8s.io/v1", "command": binary, "interactiveMode": "IfAvailable",
 			"env": []any{map[string]any{"name": "TEST_EXEC_CREDENTIAL", "value": "plugged"}},
 		}}, http.Header{"Authorization": {"Bearer plugged"}}, ""},
-		"somebody else": {
+		"another user": {
 			map[string]any{"token": "own", "as": "reviewer", "as-groups": []any{"g", "h"}, "as-uid": "7", "as-user-extra": map[string]any{"k": []any{"v"}}},
 			http.Header{
 				"Authorization": {"Bearer own"}, "Impersonate-User": {"reviewer"}, "Impersonate-Group": {"g", "h"},
@@ -104,7 +104,7 @@ func TestKubeconfigCredentials(t *testing.T) {
 	}
 }
 
-// A plugin that is not there is found out when its token is needed.
+// A plugin that does not exist is noticed when its token is needed.
 func TestPluginThatFails(t *testing.T) {
 	server := newServer(t, func(http.ResponseWriter, *http.Request) { t.Error("asked without a credential") })
 	client := open(t, kubernetes.Config{Kubeconfig: kubeconfig(t, clusterOf(server), map[string]any{"exec": map[string]any{
@@ -138,38 +138,38 @@ func TestNewSaysWhatIsMissing(t *testing.T) {
 		config kubernetes.Config
 		want   string
 	}{
-		"nothing at all":              {kubernetes.Config{}, "not in a cluster, and no kubeconfig is given"},
-		"a context alone":             {kubernetes.Config{Context: "here"}, `context "here" is given, and no kubeconfig`},
-		"a negative timeout":          {kubernetes.Config{Timeout: -1}, "negative"},
-		"no such file":                {kubernetes.Config{Kubeconfig: filepath.Join(dir, "absent")}, "absent: no such file"},
-		"a folder":                    {kubernetes.Config{Kubeconfig: dir}, "is a directory"},
-		"an empty file":               {file("empty", ""), "no current-context"},
-		"a file of something else":    {file("else", "SECRET: [\n"), "reading kubeconfig"},
-		"another kind":                {file("kind", `{"kind":"Pod","apiVersion":"v1"}`), "reading kubeconfig"},
-		"no such context":             {kubernetes.Config{Kubeconfig: good.Kubeconfig, Context: "there"}, `has no context "there"`},
-		"no such cluster":             {file("nocluster", `{"contexts":[{"name":"x","context":{"cluster":"c"}}],"current-context":"x"}`), `context "x": it has no cluster "c"`},
-		"no such user":                {file("nouser", `{"contexts":[{"name":"x","context":{"cluster":"c","user":"u"}}],"current-context":"x","clusters":[{"name":"c","cluster":{"server":"https://a"}}]}`), `context "x": it has no user "u"`},
-		"no server":                   {path(map[string]any{}, nil), `cluster "c" has no server`},
-		"a server that is no URL":     {path(cluster(map[string]any{"server": "https://SECRET:x y@a"}), nil), "the server is not a URL"},
-		"a server with a password":    {path(cluster(map[string]any{"server": "https://u:SECRET@a"}), nil), "has a user"},
-		"a server with a query":       {path(cluster(map[string]any{"server": "https://a?b"}), nil), "a query"},
-		"another scheme":              {path(cluster(map[string]any{"server": "ftp://a"}), nil), "neither https nor http"},
-		"http to another machine":     {path(cluster(map[string]any{"server": "http://192.0.2.1:8001"}), nil), "only this machine"},
-		"http to a name like ours":    {path(cluster(map[string]any{"server": "http://localhost.example:8001"}), nil), "only this machine"},
-		"no verification":             {path(noCA(map[string]any{"insecure-skip-tls-verify": true}), nil), "insecure-skip-tls-verify"},
-		"a CA file that is not there": {path(noCA(map[string]any{"certificate-authority": filepath.Join(dir, "ca.absent")}), nil), "ca.absent: no such file"},
-		"an empty CA file":            {path(noCA(map[string]any{"certificate-authority": writeFile(t, dir, "ca.empty", "")}), nil), `ca.empty" has no certificate`},
-		"a CA file of something else": {path(noCA(map[string]any{"certificate-authority": writeFile(t, dir, "ca.else", "SECRET")}), nil), `ca.else" has no certificate`},
-		"CA data of something else":   {path(cluster(map[string]any{"certificate-authority-data": "AAAA"}), nil), `certificate-authority-data" has no certificate`},
-		"a token file not there":      {path(cluster(nil), map[string]any{"tokenFile": filepath.Join(dir, "token.absent")}), "token.absent: no such file"},
-		"an empty token file":         {path(cluster(nil), map[string]any{"tokenFile": writeFile(t, dir, "token.empty", " \n")}), "token.empty"},
-		"a certificate without key":   {path(cluster(nil), map[string]any{"client-certificate-data": "AAAA"}), "client-key-data"},
-		"a key file not there":        {path(cluster(nil), map[string]any{"client-certificate": filepath.Join(dir, "token.empty"), "client-key": filepath.Join(dir, "key.absent")}), "key.absent"},
-		"a token and a password":      {path(cluster(nil), map[string]any{"token": "SECRET", "username": "u", "password": "SECRET"}), "more than one authentication method"},
-		"a provider that is gone":     {path(cluster(nil), map[string]any{"auth-provider": map[string]any{"name": "gcp"}}), "gcp"},
-		"a plugin without version":    {path(cluster(nil), map[string]any{"exec": map[string]any{"command": "x"}}), "apiVersion"},
-		"a proxy that is no URL":      {path(cluster(map[string]any{"proxy-url": "http://u:SECRET@a b"}), nil), "proxy-url"},
-		"a proxy of another scheme":   {path(cluster(map[string]any{"proxy-url": "ftp://u:SECRET@a"}), nil), "proxy-url"},
+		"nothing at all":                   {kubernetes.Config{}, "not in a cluster, and no kubeconfig is given"},
+		"a context alone":                  {kubernetes.Config{Context: "here"}, `context "here" is given, and no kubeconfig`},
+		"a negative timeout":               {kubernetes.Config{Timeout: -1}, "negative"},
+		"no such file":                     {kubernetes.Config{Kubeconfig: filepath.Join(dir, "absent")}, "absent: no such file"},
+		"a folder":                         {kubernetes.Config{Kubeconfig: dir}, "is a directory"},
+		"an empty file":                    {file("empty", ""), "no current-context"},
+		"a file with other content":        {file("else", "SECRET: [\n"), "reading kubeconfig"},
+		"another kind":                     {file("kind", `{"kind":"Pod","apiVersion":"v1"}`), "reading kubeconfig"},
+		"no such context":                  {kubernetes.Config{Kubeconfig: good.Kubeconfig, Context: "there"}, `has no context "there"`},
+		"no such cluster":                  {file("nocluster", `{"contexts":[{"name":"x","context":{"cluster":"c"}}],"current-context":"x"}`), `context "x": it has no cluster "c"`},
+		"no such user":                     {file("nouser", `{"contexts":[{"name":"x","context":{"cluster":"c","user":"u"}}],"current-context":"x","clusters":[{"name":"c","cluster":{"server":"https://a"}}]}`), `context "x": it has no user "u"`},
+		"no server":                        {path(map[string]any{}, nil), `cluster "c" has no server`},
+		"a server that is not a URL":       {path(cluster(map[string]any{"server": "https://SECRET:x y@a"}), nil), "the server is not a URL"},
+		"a server with a password":         {path(cluster(map[string]any{"server": "https://u:SECRET@a"}), nil), "has a user"},
+		"a server with a query":            {path(cluster(map[string]any{"server": "https://a?b"}), nil), "a query"},
+		"another scheme":                   {path(cluster(map[string]any{"server": "ftp://a"}), nil), "neither https nor http"},
+		"http to another machine":          {path(cluster(map[string]any{"server": "http://192.0.2.1:8001"}), nil), "on this machine only"},
+		"http to a name like ours":         {path(cluster(map[string]any{"server": "http://localhost.example:8001"}), nil), "on this machine only"},
+		"no verification":                  {path(noCA(map[string]any{"insecure-skip-tls-verify": true}), nil), "insecure-skip-tls-verify"},
+		"a CA file that does not exist":    {path(noCA(map[string]any{"certificate-authority": filepath.Join(dir, "ca.absent")}), nil), "ca.absent: no such file"},
+		"an empty CA file":                 {path(noCA(map[string]any{"certificate-authority": writeFile(t, dir, "ca.empty", "")}), nil), `ca.empty" has no certificate`},
+		"a CA file with other content":     {path(noCA(map[string]any{"certificate-authority": writeFile(t, dir, "ca.else", "SECRET")}), nil), `ca.else" has no certificate`},
+		"CA data with other content":       {path(cluster(map[string]any{"certificate-authority-data": "AAAA"}), nil), `certificate-authority-data" has no certificate`},
+		"a token file that does not exist": {path(cluster(nil), map[string]any{"tokenFile": filepath.Join(dir, "token.absent")}), "token.absent: no such file"},
+		"an empty token file":              {path(cluster(nil), map[string]any{"tokenFile": writeFile(t, dir, "token.empty", " \n")}), "token.empty"},
+		"a certificate without key":        {path(cluster(nil), map[string]any{"client-certificate-data": "AAAA"}), "client-key-data"},
+		"a key file not there":             {path(cluster(nil), map[string]any{"client-certificate": filepath.Join(dir, "token.empty"), "client-key": filepath.Join(dir, "key.absent")}), "key.absent"},
+		"a token and a password":           {path(cluster(nil), map[string]any{"token": "SECRET", "username": "u", "password": "SECRET"}), "more than one authentication method"},
+		"a provider that is gone":          {path(cluster(nil), map[string]any{"auth-provider": map[string]any{"name": "gcp"}}), "gcp"},
+		"a plugin without version":         {path(cluster(nil), map[string]any{"exec": map[string]any{"command": "x"}}), "apiVersion"},
+		"a proxy that is not a URL":        {path(cluster(map[string]any{"proxy-url": "http://u:SECRET@a b"}), nil), "proxy-url"},
+		"a proxy of another scheme":        {path(cluster(map[string]any{"proxy-url": "ftp://u:SECRET@a"}), nil), "proxy-url"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			client, err := kubernetes.New(test.config)
@@ -190,7 +190,7 @@ func TestNewAsksNobody(t *testing.T) {
 	}
 }
 
-// Paths in a kubeconfig are meant from where it is, and the context may be another one
+// Paths in a kubeconfig are relative to its folder, and the context may be another one
 // than the current.
 func TestKubeconfigPathsAndContexts(t *testing.T) {
 	server := newServer(t, answer(201, goodReview))
@@ -213,11 +213,11 @@ users:
 	}
 }
 
-// kubectl proxy and the like listen on the machine itself.
+// kubectl proxy and similar programs listen on the machine itself.
 func TestPlainHTTPToThisMachine(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Header.Get("Authorization") != "" { // as kubectl has it
-			t.Error("the token is sent in the clear")
+		if r.Header.Get("Authorization") != "" { // as kubectl does
+			t.Error("the token is sent unencrypted")
 		}
 		answer(201, goodReview)(w, r)
 	}))
@@ -234,8 +234,8 @@ func TestPlainHTTPToThisMachine(t *testing.T) {
 	}
 }
 
-// TestOnlyTheProxyOfTheKubeconfig: one out of the environment would see who asks what, and
-// may be set for quite another purpose.
+// TestOnlyTheProxyOfTheKubeconfig: a proxy from the environment would see the requests,
+// and may be meant for something else.
 func TestOnlyTheProxyOfTheKubeconfig(t *testing.T) {
 	var wrong, right atomic.Int64
 	environment := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { wrong.Add(1) }))
@@ -251,7 +251,7 @@ func TestOnlyTheProxyOfTheKubeconfig(t *testing.T) {
 	defer tunnel.Close()
 
 	unreachable := clusterOf(server)
-	unreachable["server"] = "https://192.0.2.1:6443" // not on this machine, which no proxy is asked for
+	unreachable["server"] = "https://192.0.2.1:6443" // not on this machine, for which no proxy is used
 	client := open(t, kubernetes.Config{Kubeconfig: kubeconfig(t, unreachable, nil), Timeout: 100 * time.Millisecond})
 	if _, err := client.ReviewToken(t.Context(), secret, nil); err == nil || wrong.Load() != 0 {
 		t.Errorf("the proxy of the environment was asked %d times, %v", wrong.Load(), err)
@@ -343,8 +343,8 @@ func TestFingerprint(t *testing.T) {
 		"another token file":   func(_, user map[string]any) { delete(user, "token"); user["tokenFile"] = moved },
 		"a password":           func(_, user map[string]any) { delete(user, "token"); user["username"], user["password"] = "a", "bc" },
 		"another password":     func(_, user map[string]any) { delete(user, "token"); user["username"], user["password"] = "ab", "c" },
-		"somebody else":        func(_, user map[string]any) { user["as"] = "x" },
-		"somebody's group":     func(_, user map[string]any) { user["as"], user["as-groups"] = "x", []any{"g"} },
+		"another user":         func(_, user map[string]any) { user["as"] = "x" },
+		"another user's group": func(_, user map[string]any) { user["as"], user["as-groups"] = "x", []any{"g"} },
 		"a plugin":             exec("a"),
 		"a plugin's other env": exec("b"),
 		"a certificate": func(_, user map[string]any) {

@@ -1,12 +1,12 @@
 // Copyright 2026 The caddy-kube-identity authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package kubernetes is how the plugin itself talks to the API server: it asks who a token
-// is, and for a token of a service account. It stands on client-go's rest and clientcmd
-// packages, without the typed clientset, which makes the binary 41 % larger (57.9 MB →
-// 81.6 MB).
+// Package kubernetes is the plugin's own client of the API server: it asks which user a
+// token belongs to, and for a token of a service account. It uses client-go's rest and
+// clientcmd packages, without the typed clientset, which makes the binary 41 % larger
+// (57.9 MB → 81.6 MB).
 //
-// A call goes through it in this order:
+// A call is made in this order:
 //
 //   - [New] has read the [Config]: a kubeconfig, or the service account of the pod. It refuses
 //     a server whose certificate would not be verified, and http to another machine;

@@ -18,8 +18,8 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 )
 
-// fingerprint hashes what the answers depend on. Of what may be read again from a file,
-// the path counts; of the CAs, what they are.
+// fingerprint hashes everything the answers depend on. A file that may be read again
+// counts by its path, the CAs by their content.
 func fingerprint(config *rest.Config, server *url.URL) (string, error) {
 	authorities, err := authoritiesOf(config)
 	if err != nil {
@@ -61,7 +61,7 @@ func fingerprint(config *rest.Config, server *url.URL) (string, error) {
 		material.Proxy = proxy.String()
 	}
 	if config.ExecProvider != nil {
-		material.ExecCluster = config.ExecProvider.Config // which ExecConfig itself does not encode
+		material.ExecCluster = config.ExecProvider.Config // ExecConfig itself does not encode it
 	}
 	encoded, err := json.Marshal(material)
 	if err != nil {
@@ -71,8 +71,8 @@ func fingerprint(config *rest.Config, server *url.URL) (string, error) {
 	return hex.EncodeToString(sum[:]), nil
 }
 
-// authoritiesOf reads the CAs. An empty file is refused, since client-go takes it for the
-// public CAs where its gate ClientsAllowCARotation is off.
+// authoritiesOf reads the CAs. An empty file is refused, since client-go uses the public
+// CAs for it if its gate ClientsAllowCARotation is off.
 func authoritiesOf(config *rest.Config) ([]byte, error) {
 	authorities, from := config.CAData, "certificate-authority-data"
 	if len(authorities) == 0 {

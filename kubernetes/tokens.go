@@ -17,12 +17,13 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 )
 
-// ReviewToken asks who a token is (TokenReview, authentication.k8s.io/v1). With audiences,
-// the token must be for one of them; without, for the API server itself. What is answered
-// is handed on as it is: the caller judges it, and must not ask about an empty token.
+// ReviewToken asks which user a token belongs to (TokenReview, authentication.k8s.io/v1).
+// With audiences, the token must be for one of them; without, for the API server itself.
+// The answer is returned as it is: the caller checks it, and must not ask about an empty
+// token.
 //
-// An answer that is none is an error, which wraps [identity.ErrUnavailable], and so is
-// every other one. That the token is bad is an answer.
+// Every error wraps [identity.ErrUnavailable]. An answer that is not a TokenReview is an
+// error; an answer that the token is bad is not.
 func (c *Client) ReviewToken(ctx context.Context, token string, audiences []string) (*authenticationv1.TokenReviewStatus, error) {
 	const resource = "tokenreviews.authentication.k8s.io"
 	answer, body, err := c.create(ctx, creation{
@@ -41,8 +42,8 @@ func (c *Client) ReviewToken(ctx context.Context, token string, audiences []stri
 	if !ok {
 		return nil, unavailable(resource, errOtherKind)
 	}
-	// Of a bad token the API server says no more than {"user":{}}, so what is there
-	// counts, and not what is in it.
+	// The API server's answer about a bad token is just {"user":{}}, so the presence of
+	// status is checked, and not its content.
 	var present struct {
 		Status *json.RawMessage `json:"status"`
 	}
@@ -52,10 +53,10 @@ func (c *Client) ReviewToken(ctx context.Context, token string, audiences []stri
 	return &review.Status, nil
 }
 
-// RequestToken asks for a token of a service account (TokenRequest, the subresource token)
-// and says when it ends. Without audiences it is for the API server. The API server grants
-// ten minutes at least, an hour when expiration is 0, and possibly another time than was
-// asked for. The error wraps [identity.ErrUnavailable].
+// RequestToken requests a token of a service account (TokenRequest, the subresource
+// token) and returns its expiry. Without audiences it is for the API server. The API
+// server grants ten minutes at least, an hour when expiration is 0, and possibly another
+// time than the requested one. The error wraps [identity.ErrUnavailable].
 func (c *Client) RequestToken(
 	ctx context.Context, namespace, name string, audiences []string, expiration time.Duration,
 ) (token string, expires time.Time, err error) {
@@ -97,7 +98,7 @@ func (c *Client) RequestToken(
 	return token, expires, nil
 }
 
-// unavailable wraps what went wrong in a call.
+// unavailable wraps the error of a call.
 func unavailable(resource string, err error) error {
 	return fmt.Errorf("%w: creating %s: %w", identity.ErrUnavailable, resource, err)
 }

@@ -62,7 +62,7 @@ func TestRequestTokenAsksAsTheAPISays(t *testing.T) {
 	}
 }
 
-func TestRequestTokenRefusesAnAnswerThatIsNone(t *testing.T) {
+func TestRequestTokenRefusesBadAnswers(t *testing.T) {
 	soon := time.Now().Add(time.Hour)
 	const open = `{"kind":"TokenRequest","apiVersion":"authentication.k8s.io/v1",`
 	failure := func(message string) string {
@@ -73,20 +73,20 @@ func TestRequestTokenRefusesAnAnswerThatIsNone(t *testing.T) {
 		body   string
 		want   string
 	}{
-		"no status":                   {201, open + `"spec":{}}`, "has no token"},
-		"no token":                    {201, granted("", soon), "has no token"},
-		"a token with a blank":        {201, granted("SECRET SECRET", soon), "has no token"},
-		"a token with a line break":   {201, granted("SECRET\n", soon), "has no token"},
-		"a token of many bytes":       {201, granted(strings.Repeat("x", identity.MaxToken+1), soon), "has no token"},
-		"no time":                     {201, open + `"status":{"token":"SECRET"}}`, "has no expirationTimestamp"},
-		"a time that is null":         {201, open + `"status":{"token":"SECRET","expirationTimestamp":null}}`, "has no expirationTimestamp"},
-		"a time that is a number":     {201, open + `"status":{"token":"SECRET","expirationTimestamp":1}}`, "not an object of the Kubernetes API"},
-		"a time that is past":         {201, granted("SECRET", time.Now().Add(-time.Second)), "has expired at 20"},
-		"a TokenReview":               {201, goodReview, "of another kind"},
-		"a page of HTML":              {200, "<html>SECRET", "not an object of the Kubernetes API"},
-		"a service account not there": {404, failure(`serviceaccounts \"x\" not found`), `status 404): "serviceaccounts \"x\" not found"`},
-		"too short a time":            {422, failure("may not specify a duration less than 10 minutes"), "less than 10 minutes"},
-		"not allowed":                 {403, failure("no"), "does not allow the proxy to create serviceaccounts/token of ns/name"},
+		"no status":                 {201, open + `"spec":{}}`, "has no token"},
+		"no token":                  {201, granted("", soon), "has no token"},
+		"a token with a blank":      {201, granted("SECRET SECRET", soon), "has no token"},
+		"a token with a line break": {201, granted("SECRET\n", soon), "has no token"},
+		"a token of many bytes":     {201, granted(strings.Repeat("x", identity.MaxToken+1), soon), "has no token"},
+		"no time":                   {201, open + `"status":{"token":"SECRET"}}`, "has no expirationTimestamp"},
+		"a time that is null":       {201, open + `"status":{"token":"SECRET","expirationTimestamp":null}}`, "has no expirationTimestamp"},
+		"a time that is a number":   {201, open + `"status":{"token":"SECRET","expirationTimestamp":1}}`, "not an object of the Kubernetes API"},
+		"a time that is past":       {201, granted("SECRET", time.Now().Add(-time.Second)), "has expired at 20"},
+		"a TokenReview":             {201, goodReview, "of another kind"},
+		"a page of HTML":            {200, "<html>SECRET", "not an object of the Kubernetes API"},
+		"a missing service account": {404, failure(`serviceaccounts \"x\" not found`), `status 404): "serviceaccounts \"x\" not found"`},
+		"too short a time":          {422, failure("may not specify a duration less than 10 minutes"), "less than 10 minutes"},
+		"not allowed":               {403, failure("no"), "does not allow the proxy to create serviceaccounts/token of ns/name"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			client := newClient(t, newServer(t, answer(test.status, test.body)))
@@ -100,7 +100,7 @@ func TestRequestTokenRefusesAnAnswerThatIsNone(t *testing.T) {
 }
 
 // A name becomes a part of the path.
-func TestRequestTokenRefusesNamesThatAreNone(t *testing.T) {
+func TestRequestTokenRefusesBadNames(t *testing.T) {
 	var asked atomic.Int64
 	client := newClient(t, newServer(t, func(w http.ResponseWriter, _ *http.Request) {
 		asked.Add(1)
