@@ -3,11 +3,10 @@
 
 // Package apiserver runs a real kube-apiserver for tests.
 //
-// Start builds the program in caddytest/kubeapi once into the user's cache and
-// starts it as a child process with certificate authorities, an OpenID Connect
-// issuer and an audit log of its own. What a proxy in front of Kubernetes gets
-// wrong about identities shows in who the API server thinks has asked, and no
-// stand-in can be trusted to answer that. Only the kubelet is one: see Pod.
+// Start builds the program in caddytest/kubeapi once into the user's cache and starts it
+// as a child process with certificate authorities, an OpenID Connect issuer and an audit
+// log of its own. A proxy's mistakes with identities show in the user that the API server
+// sees, so only a real API server can find them. Only the kubelet is a stand-in: see Pod.
 package apiserver
 
 import (
@@ -39,8 +38,8 @@ type Server struct {
 	// AdminCertFile and AdminKeyFile are a client certificate of the group
 	// system:masters.
 	AdminCertFile, AdminKeyFile string
-	// ProxyCertFile and ProxyKeyFile are the client certificate from which the
-	// server takes X-Remote-User, X-Remote-Group, X-Remote-Uid and X-Remote-Extra-*.
+	// ProxyCertFile and ProxyKeyFile are the client certificate with which the server
+	// accepts X-Remote-User, X-Remote-Group, X-Remote-Uid and X-Remote-Extra-*.
 	ProxyCertFile, ProxyKeyFile string
 	// OtherProxyCertFile and OtherProxyKeyFile are from the same authority, but
 	// for a common name that is not in --requestheader-allowed-names.
@@ -63,10 +62,9 @@ type Server struct {
 	issuers []*Issuer
 }
 
-// Start starts a server and returns when it is ready. It builds the program
-// first if need be, which can take many minutes; the start itself gets two.
-// The context ends a start that is under way, not the running server: that
-// takes Close, or the end of this process.
+// Start starts a server and returns when it is ready. It builds the program first if
+// necessary, which can take many minutes; the start itself gets two. The context ends a
+// start in progress, not the running server: Close does, or the end of this process.
 func Start(ctx context.Context, options ...Option) (*Server, error) {
 	program, err := build(ctx, "kubeapi", kubeapiPackage)
 	if err != nil {
@@ -148,15 +146,14 @@ func (s *Server) issueClients() (err error) {
 	return err
 }
 
-// ClientCert makes a client certificate that the server takes for the user and
-// groups that it names. Its files are in Dir.
+// ClientCert makes a client certificate for a user and groups, as the server reads them.
+// Its files are in Dir.
 func (s *Server) ClientCert(user string, groups ...string) (certFile, keyFile string, err error) {
 	return s.keys.clients.client(user, groups...)
 }
 
-// NewIssuer starts another issuer, which ends with the server. The server takes
-// its tokens only if its authentication configuration names it: see
-// WithAuthenticationConfig.
+// NewIssuer starts another issuer, which ends with the server. The server accepts its
+// tokens only if its authentication configuration names it: see WithAuthenticationConfig.
 func (s *Server) NewIssuer(ctx context.Context) (*Issuer, error) {
 	issuer, err := startIssuer(ctx, s.keys.serving)
 	if err != nil {
@@ -183,7 +180,7 @@ func (s *Server) Close() error {
 	return errors.Join(append(errs, os.RemoveAll(s.Dir))...)
 }
 
-// disconnect gives up the connections that wait for the next request.
+// disconnect closes the connections that wait for the next request.
 func (s *Server) disconnect() {
 	for _, client := range []*http.Client{s.admin, s.nobody} {
 		if client != nil {

@@ -17,8 +17,8 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/caddytest/apiserver"
 )
 
-// server is the one API server of this package: a start takes seconds and
-// 300 MB, and none of the tests gets in the way of another.
+// server is the one API server of this package: a start takes seconds and 300 MB, and its
+// tests do not disturb each other.
 var server *apiserver.Server
 
 func TestMain(m *testing.M) {
@@ -45,14 +45,14 @@ func run(m *testing.M) int {
 	return code
 }
 
-// answer is what the API server says of who asked.
+// answer is the API server's answer about the user it sees.
 type answer struct {
 	status  int
 	auditID string
 	user    apiserver.AuditUser
 }
 
-// whoAmI asks the API server whom it takes the client for.
+// whoAmI asks the API server which user it sees.
 func whoAmI(t *testing.T, client *http.Client, header http.Header) answer {
 	t.Helper()
 	const review = `{"apiVersion":"authentication.k8s.io/v1","kind":"SelfSubjectReview"}`
@@ -85,7 +85,7 @@ func whoAmI(t *testing.T, client *http.Client, header http.Header) answer {
 	return answer{response.StatusCode, response.Header.Get("Audit-Id"), status.UserInfo}
 }
 
-// client shows the given certificate, or none.
+// client presents the given certificate, or none.
 func client(t *testing.T, certFile, keyFile string) *http.Client {
 	t.Helper()
 	made, err := server.Client(certFile, keyFile)
@@ -100,8 +100,8 @@ func bearer(token string) http.Header {
 	return http.Header{"Authorization": {"Bearer " + token}}
 }
 
-// expect compares an identity; extra may hold more keys than are wanted, since
-// Kubernetes adds its own.
+// expect compares an identity; extra may hold more keys than want, since Kubernetes adds
+// its own.
 func expect(t *testing.T, got answer, want apiserver.AuditUser) {
 	t.Helper()
 	if got.status != http.StatusCreated {
@@ -123,7 +123,7 @@ func expect(t *testing.T, got answer, want apiserver.AuditUser) {
 	}
 }
 
-func TestItIsTheVersionItSays(t *testing.T) {
+func TestTheServerHasTheExpectedVersion(t *testing.T) {
 	var version struct {
 		GitVersion string `json:"gitVersion"`
 		Major      string `json:"major"`
@@ -138,7 +138,7 @@ func TestItIsTheVersionItSays(t *testing.T) {
 	}
 }
 
-func TestTheHealthEndpointsAndNothingElseAreOpenToAnyone(t *testing.T) {
+func TestOnlyTheHealthEndpointsAreOpenToAnonymousClients(t *testing.T) {
 	anyone := client(t, "", "")
 	for path, want := range map[string]int{
 		"/readyz":            http.StatusOK,
@@ -162,7 +162,7 @@ func TestTheHealthEndpointsAndNothingElseAreOpenToAnyone(t *testing.T) {
 	}
 }
 
-func TestTheAdminCertificateIsAMaster(t *testing.T) {
+func TestTheAdminCertificateIsInSystemMasters(t *testing.T) {
 	got := whoAmI(t, client(t, server.AdminCertFile, server.AdminKeyFile), http.Header{})
 	expect(t, got, apiserver.AuditUser{
 		Username: "admin",
@@ -170,7 +170,7 @@ func TestTheAdminCertificateIsAMaster(t *testing.T) {
 	})
 }
 
-func TestAServiceAccountTokenIsItsServiceAccount(t *testing.T) {
+func TestTheServerReadsAServiceAccountTokenAsItsServiceAccount(t *testing.T) {
 	if err := server.ServiceAccount(t.Context(), "tokens", "robot"); err != nil {
 		t.Fatal(err)
 	}
@@ -191,7 +191,7 @@ func TestAServiceAccountTokenIsItsServiceAccount(t *testing.T) {
 	}
 }
 
-func TestATokenForAnotherAudienceIsNoToken(t *testing.T) {
+func TestATokenForAnotherAudienceIsRefused(t *testing.T) {
 	if err := server.ServiceAccount(t.Context(), "tokens", "elsewhere"); err != nil {
 		t.Fatal(err)
 	}
@@ -211,7 +211,7 @@ func TestATokenOfAnAbsentServiceAccountIsRefusedWithTheReason(t *testing.T) {
 	}
 }
 
-func TestARefusalIsAStatusAndNoError(t *testing.T) {
+func TestARefusalIsAStatusAndNotAnError(t *testing.T) {
 	var reason struct {
 		Reason string `json:"reason"`
 	}

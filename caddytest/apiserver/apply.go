@@ -11,10 +11,10 @@ import (
 	"strings"
 )
 
-// ApplyFile applies a YAML manifest of one or more documents, as admin, in the
-// order of the file. The API server reads the YAML; this code only has to find
-// out where each document goes, so it knows a handful of kinds, and wants
-// apiVersion, kind and metadata in block style.
+// ApplyFile applies a YAML manifest of one or more documents, as admin, in the order of
+// the file. The API server reads the YAML; this code only has to find the path for each
+// document, so it knows a handful of kinds, and expects apiVersion, kind and metadata in
+// block style.
 func (s *Server) ApplyFile(ctx context.Context, path string) error {
 	content, err := os.ReadFile(path)
 	if err != nil {
@@ -46,7 +46,7 @@ func (s *Server) apply(ctx context.Context, document string) error {
 	return nil
 }
 
-// documents splits at the lines "---" and leaves out what is only comments.
+// documents splits at the lines "---" and leaves out documents of comments only.
 func documents(content string) []string {
 	var all []string
 	var current strings.Builder
@@ -72,7 +72,7 @@ func documents(content string) []string {
 	return all
 }
 
-// object is what the place of a document in the API depends on.
+// object has the fields that decide the path of a document in the API.
 type object struct {
 	apiVersion, kind, namespace, name string
 }
@@ -116,7 +116,7 @@ func (o *object) set(key, value string) {
 	}
 }
 
-// path is where the object is in the REST API.
+// path is the path of the object in the REST API.
 func (o object) path() (string, error) {
 	const rbac = "rbac.authorization.k8s.io/v1"
 	kinds := map[string]struct {
@@ -148,6 +148,6 @@ func (o object) path() (string, error) {
 	if kind.namespaced {
 		path += "namespaces/" + o.namespace + "/"
 	}
-	// RBAC names may hold a colon and more; the path takes them as they are.
+	// RBAC names may hold a colon and more; they are valid in the path as they are.
 	return path + kind.resource + "/" + o.name, nil
 }

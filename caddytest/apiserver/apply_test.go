@@ -14,7 +14,7 @@ import (
 )
 
 func TestAManifestIsApplied(t *testing.T) {
-	// Twice, because the second time everything is there already.
+	// Twice, because the second time everything exists already.
 	for range 2 {
 		if err := server.ApplyFile(t.Context(), filepath.Join("testdata", "manifest.yaml")); err != nil {
 			t.Fatal(err)
@@ -48,8 +48,8 @@ func TestAManifestIsApplied(t *testing.T) {
 	}
 }
 
-// The grants of a manifest are the reason for applying it: what it binds to a
-// service account must hold for that account's token.
+// A manifest is applied for its grants: a binding to a service account must work for that
+// account's token.
 func TestTheGrantsOfAManifestHold(t *testing.T) {
 	if err := server.ApplyFile(t.Context(), filepath.Join("testdata", "manifest.yaml")); err != nil {
 		t.Fatal(err)
@@ -77,10 +77,10 @@ func TestTheGrantsOfAManifestHold(t *testing.T) {
 	}
 }
 
-func TestAManifestThatCannotBePlacedIsRefused(t *testing.T) {
+func TestAManifestOfAnUnknownKindOrNameIsRefused(t *testing.T) {
 	const configMap = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n"
 	for name, test := range map[string]struct{ manifest, want string }{
-		"a kind it does not know": {
+		"an unknown kind": {
 			"apiVersion: v1\nkind: Pod\nmetadata:\n  name: p\n  namespace: default\n",
 			`unknown kind "Pod" of "v1"`,
 		},

@@ -18,7 +18,7 @@ import (
 // AuditUser is an identity in the audit log.
 type AuditUser = UserInfo
 
-// AuditEvent is the part of an audit event that says who asked for what.
+// AuditEvent is the part of an audit event that has the user and the request.
 type AuditEvent struct {
 	AuditID          string     `json:"auditID"`
 	Stage            string     `json:"stage"`
@@ -33,10 +33,10 @@ type AuditEvent struct {
 	} `json:"responseStatus"`
 }
 
-// Audit returns the events of one request: its number is in the Audit-Id field
-// of each answer. There is one of stage ResponseComplete, and before it one of
-// stage ResponseStarted for watches and upgrades. Audit waits up to five
-// seconds for the first, because an answer can overtake its event.
+// Audit returns the events of one request: its number is in the Audit-Id field of each
+// answer. There is one of stage ResponseComplete, and before it one of stage
+// ResponseStarted for watches and upgrades. Audit waits up to five seconds for the first,
+// because an answer can arrive before its event is written.
 func (s *Server) Audit(ctx context.Context, auditID string) ([]AuditEvent, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
@@ -57,8 +57,8 @@ func (s *Server) Audit(ctx context.Context, auditID string) ([]AuditEvent, error
 }
 
 // AuditRequests returns the events of all requests so far whose URI contains text. To
-// know that the log is complete it makes a request of its own, and waits until that is
-// in the log, which is written in the order in which requests end.
+// know that the log is complete it sends a request, and waits until that request is in
+// the log, which is written in the order in which requests end.
 func (s *Server) AuditRequests(ctx context.Context, text string) ([]AuditEvent, error) {
 	mark := "/version?mark=" + rand.Text()
 	if _, err := s.Do(ctx, http.MethodGet, mark, nil, nil); err != nil {
@@ -94,7 +94,7 @@ func (s *Server) auditLines(text string, match func(AuditEvent) bool) ([]AuditEv
 	}
 	var found []AuditEvent
 	for line := range bytes.Lines(content) {
-		// The last line may be half written; the next look will find it whole.
+		// The last line may be half written; the next look finds all of it.
 		if !bytes.HasSuffix(line, []byte("\n")) || !bytes.Contains(line, []byte(text)) {
 			continue
 		}

@@ -32,7 +32,7 @@ func TestTheAuditLogFindsRequestsByTheirURI(t *testing.T) {
 	}
 }
 
-func TestAClientCertificateIsWhomItNames(t *testing.T) {
+func TestTheServerReadsUserAndGroupsFromAClientCertificate(t *testing.T) {
 	certFile, keyFile, err := server.ClientCert("carol", "dev", "ops")
 	if err != nil {
 		t.Fatal(err)

@@ -20,12 +20,12 @@ import (
 const (
 	rootModule = "module github.com/caddy-kube-identity/caddy-kube-identity"
 
-	// What the nested module can build.
+	// The programs that the nested module can build.
 	kubeapiPackage = "."
 	kubectlPackage = "k8s.io/kubernetes/cmd/kubectl"
 )
 
-// build returns the path of a package's program and compiles it first when the
+// build returns the path of a package's program. It compiles the program first if the
 // cache has none for these sources and this compiler.
 func build(ctx context.Context, name, pkg string) (string, error) {
 	source, err := sourceDir()
@@ -59,8 +59,8 @@ func build(ctx context.Context, name, pkg string) (string, error) {
 	return target, compile(ctx, source, target, pkg)
 }
 
-// sourceDir walks up to the root module from the folder in which go test runs
-// the tests. runtime.Caller would be shorter, but -trimpath cuts what it says.
+// sourceDir walks up to the root module from the folder in which go test runs the tests.
+// runtime.Caller would be shorter, but -trimpath shortens its path.
 func sourceDir() (string, error) {
 	start, err := os.Getwd()
 	if err != nil {
@@ -77,7 +77,7 @@ func sourceDir() (string, error) {
 	}
 }
 
-// sourceHash names a build by everything that decides what comes out of it.
+// sourceHash names a build by everything that its result depends on.
 func sourceHash(ctx context.Context, source, pkg string) (string, error) {
 	folder := os.DirFS(source)
 	files := []string{"go.mod", "go.sum"}
@@ -104,11 +104,11 @@ func sourceHash(ctx context.Context, source, pkg string) (string, error) {
 	return fmt.Sprintf("%x", sum.Sum(nil)[:8]), nil
 }
 
-// compile compiles into a name of its own and renames, so that nobody ever runs
-// half a program.
+// compile compiles to a temporary name and renames, so that an incomplete program is
+// never run.
 func compile(ctx context.Context, source, target, pkg string) error {
 	scratch := fmt.Sprintf("%s.%d", target, os.Getpid())
-	defer os.Remove(scratch) // gone already when all went well
+	defer os.Remove(scratch) // does nothing if the rename succeeded
 	output, err := goCommand(ctx, source, buildArgs(scratch, pkg)...).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("building %s in %s: %w\n%s", pkg, source, err, bytes.TrimSpace(output))
@@ -119,7 +119,7 @@ func compile(ctx context.Context, source, target, pkg string) error {
 	return nil
 }
 
-// buildArgs sets the version by hand: Kubernetes' own sources carry none.
+// buildArgs sets the version by hand: Kubernetes' own sources contain none.
 func buildArgs(output, pkg string) []string {
 	const version = " -X k8s.io/component-base/version.git"
 	return []string{

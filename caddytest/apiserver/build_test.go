@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-func TestOnlyOneHoldsTheLock(t *testing.T) {
+func TestOneProcessAtATimeHoldsTheLock(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "lock")
 	unlock, err := lock(t.Context(), file)
 	if err != nil {
@@ -27,12 +27,12 @@ func TestOnlyOneHoldsTheLock(t *testing.T) {
 	unlock()
 	again, err := lock(t.Context(), file)
 	if err != nil {
-		t.Fatalf("the lock after the first has gone: %v", err)
+		t.Fatalf("the lock after the first was released: %v", err)
 	}
 	again()
 }
 
-func TestAFailedBuildSaysWhatTheCompilerSaid(t *testing.T) {
+func TestAFailedBuildHasTheCompilersError(t *testing.T) {
 	source := t.TempDir()
 	for name, content := range map[string]string{
 		"go.mod":  "module broken\n\ngo 1.26.0\n",
@@ -45,9 +45,9 @@ func TestAFailedBuildSaysWhatTheCompilerSaid(t *testing.T) {
 	target := filepath.Join(t.TempDir(), "kubeapi")
 	err := compile(t.Context(), source, target, ".")
 	if err == nil || !strings.Contains(err.Error(), "undefined: missing") {
-		t.Errorf("error = %v, want the compiler's words", err)
+		t.Errorf("error = %v, want the compiler's error", err)
 	}
 	if exists(target) {
-		t.Error("there is a program all the same")
+		t.Error("there is a program in spite of the error")
 	}
 }

@@ -28,8 +28,7 @@ type child struct {
 	err     error
 }
 
-// startChild starts program with its log at the end of logFile. The process
-// outlives ctx.
+// startChild starts program and appends its log to logFile. The process outlives ctx.
 func startChild(ctx context.Context, logFile, program string, args []string) (*child, error) {
 	log, err := os.OpenFile(logFile, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
 	if err != nil {
@@ -42,7 +41,7 @@ func startChild(ctx context.Context, logFile, program string, args []string) (*c
 	}
 	defer writer.Close() // the child has its own copy; this one would hide the end of the output
 	ctx, kill := context.WithCancel(context.WithoutCancel(ctx))
-	command := exec.CommandContext(ctx, program, args...) //nolint:gosec // what build made
+	command := exec.CommandContext(ctx, program, args...) //nolint:gosec // the program that build made
 	command.Stdout, command.Stderr = writer, log
 	dieWithParent(command)
 	stdin, err := command.StdinPipe()
@@ -60,9 +59,9 @@ func startChild(ctx context.Context, logFile, program string, args []string) (*c
 	return started, nil
 }
 
-// run starts the process and waits for it on one and the same thread: the
-// parent whose death Linux tells the child of is the thread that started it,
-// not the process, and Go ends threads when it likes.
+// run starts the process and waits for it on the same thread: Linux ends the child when
+// its parent ends, and the parent is the thread that started it, not the process; Go ends
+// threads at any time.
 func (c *child) run(command *exec.Cmd, failed chan<- error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -75,7 +74,7 @@ func (c *child) run(command *exec.Cmd, failed chan<- error) {
 	}
 }
 
-// ready waits for the line in which the child says its address.
+// ready waits for the line with the child's address.
 func (c *child) ready(ctx context.Context) (string, error) {
 	type announcement struct {
 		Address string `json:"address"`
@@ -94,25 +93,25 @@ func (c *child) ready(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("waiting until it is ready: %w", ctx.Err())
 	case parsed := <-said:
 		if parsed.Address == "" {
-			return "", errors.New("it ended, or spoke nonsense, before it was ready")
+			return "", errors.New("it ended, or wrote something else, before it was ready")
 		}
 		return parsed.Address, nil
 	}
 }
 
-// destroy ends the process without asking it, and waits for it.
+// destroy kills the process and waits for it.
 func (c *child) destroy() {
 	c.kill()
 	<-c.done
-	_ = c.stdin.Close() // for Wait does it as well
+	_ = c.stdin.Close() // an error is fine: Wait closes it as well
 	_ = c.stdout.Close()
 }
 
 // close ends the process and waits for it.
 func (c *child) close() error {
-	_ = c.resume() // or it would not see that its stdin is closed
+	_ = c.resume() // a paused process does not see that its stdin is closed
 	err := c.stdin.Close()
-	if errors.Is(err, os.ErrClosed) { // it had ended by itself, and Wait closed the pipe
+	if errors.Is(err, os.ErrClosed) { // it had already ended, and Wait closed the pipe
 		err = nil
 	}
 	defer c.stdout.Close()
@@ -130,11 +129,11 @@ func (c *child) close() error {
 	return err
 }
 
-// logTail returns what a person needs to see why a start failed.
+// logTail returns the end of the log, to show why a start failed.
 func logTail(file string) string {
 	content, err := os.ReadFile(file)
 	if err != nil {
-		return "" // it did not get as far as having a log
+		return "" // it ended before it had a log
 	}
 	lines := strings.Split(strings.TrimSpace(string(content)), "\n")
 	lines = slices.Clone(lines[max(0, len(lines)-40):])

@@ -8,8 +8,8 @@ import (
 	"syscall"
 )
 
-// dieWithParent makes the kernel kill the child when the test is killed, even
-// if something else still held the child's stdin open.
+// dieWithParent makes the kernel kill the child when the test is killed, even if another
+// process still holds the child's stdin open.
 func dieWithParent(command *exec.Cmd) {
 	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 }

@@ -7,5 +7,5 @@ package apiserver
 
 import "os/exec"
 
-// dieWithParent relies on the child alone, which ends with its stdin.
+// dieWithParent does nothing: the child ends with its stdin.
 func dieWithParent(*exec.Cmd) {}

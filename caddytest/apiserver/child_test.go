@@ -35,7 +35,7 @@ func TestAChildEndsWithItsStdin(t *testing.T) {
 	}
 }
 
-func TestAChildThatStandsStillEndsAllTheSame(t *testing.T) {
+func TestAPausedChildEndsWhenItIsClosed(t *testing.T) {
 	for name, end := range map[string]func(*child) error{
 		"close":   (*child).close,
 		"destroy": func(c *child) error { c.destroy(); return nil },
@@ -58,7 +58,7 @@ func TestAChildThatStandsStillEndsAllTheSame(t *testing.T) {
 	}
 }
 
-func TestTheLogsOfAllStartsAreOne(t *testing.T) {
+func TestAllStartsWriteToOneLog(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "log")
 	for range 2 {
 		started, err := startChild(t.Context(), file, "cat", []string{"/nonexistent"})
@@ -90,7 +90,7 @@ func TestAChildOutlivesTheContextOfItsStart(t *testing.T) {
 	}
 }
 
-func TestAChildThatSaysNothingIsNotWaitedForLongerThanTheContextAllows(t *testing.T) {
+func TestReadyWaitsForASilentChildUntilTheContextEnds(t *testing.T) {
 	started := startCat(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()

@@ -17,8 +17,8 @@ import (
 	"time"
 )
 
-// Client returns an HTTP client that trusts the server and the issuer and shows
-// the given client certificate, or none if the names are empty.
+// Client returns an HTTP client that trusts the server and the issuer and presents the
+// given client certificate, or none if the names are empty.
 func (s *Server) Client(certFile, keyFile string) (*http.Client, error) {
 	ca, err := os.ReadFile(s.CAFile)
 	if err != nil {
@@ -35,17 +35,17 @@ func (s *Server) Client(certFile, keyFile string) (*http.Client, error) {
 		}
 		config.Certificates = []tls.Certificate{certificate}
 	}
-	// HTTP/1.1 on purpose: on HTTP/2 each 401 makes kube-apiserver close the
-	// connection under whatever else is running on it.
+	// HTTP/1.1 on purpose: over HTTP/2 each 401 makes kube-apiserver close the
+	// connection, and every other request on it fails.
 	return &http.Client{
 		Timeout:   time.Minute,
 		Transport: &http.Transport{TLSClientConfig: config},
 	}, nil
 }
 
-// Do sends a request as admin, with body as JSON unless it is nil, and decodes
-// the JSON answer of whatever status into out unless that is nil. A refusal is
-// a status, not an error.
+// Do sends a request as admin, with body as JSON unless it is nil, and decodes the JSON
+// answer, whatever its status, into out unless that is nil. A refusal is a status, not an
+// error.
 func (s *Server) Do(ctx context.Context, method, path string, body, out any) (status int, err error) {
 	status, answer, err := s.sendJSON(ctx, method, path, body)
 	if err != nil || out == nil {
@@ -57,8 +57,8 @@ func (s *Server) Do(ctx context.Context, method, path string, body, out any) (st
 	return status, nil
 }
 
-// Create posts object to the collection at path, as admin. That the object is
-// there already is no error.
+// Create posts object to the collection at path, as admin. An object that exists already
+// is not an error.
 func (s *Server) Create(ctx context.Context, path string, object any) error {
 	status, answer, err := s.sendJSON(ctx, http.MethodPost, path, object)
 	if err != nil {
@@ -70,7 +70,7 @@ func (s *Server) Create(ctx context.Context, path string, object any) error {
 	return nil
 }
 
-// ServiceAccount creates a service account, and its namespace, where missing.
+// ServiceAccount creates a service account and its namespace, unless they exist.
 func (s *Server) ServiceAccount(ctx context.Context, namespace, name string) error {
 	if err := s.Create(ctx, "/api/v1/namespaces", named(namespace)); err != nil {
 		return err
@@ -141,7 +141,7 @@ func (s *Server) send(ctx context.Context, client *http.Client, method, path str
 	return response.StatusCode, answer, nil
 }
 
-// refused makes an error of a Kubernetes Status.
+// refused makes an error from a Kubernetes Status.
 func refused(what string, status int, answer []byte) error {
 	var reason struct {
 		Message string `json:"message"`

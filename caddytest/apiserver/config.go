@@ -78,8 +78,7 @@ func (s *Server) flags(ctx context.Context, configuration AuthenticationFunc) ([
 		return nil, err
 	}
 	return []string{
-		// Nothing here needs a network: without the reconciler a loopback
-		// address is good enough.
+		// No network is needed here: without the reconciler a loopback address is enough.
 		"--bind-address=127.0.0.1", "--advertise-address=127.0.0.1", "--endpoint-reconciler-type=none",
 		"--service-cluster-ip-range=10.0.0.0/24",
 		"--cert-dir=" + s.Dir, "--tls-cert-file=" + certFile, "--tls-private-key-file=" + keyFile,
@@ -92,7 +91,8 @@ func (s *Server) flags(ctx context.Context, configuration AuthenticationFunc) ([
 		"--requestheader-allowed-names=" + proxyName,
 		"--requestheader-username-headers=X-Remote-User", "--requestheader-group-headers=X-Remote-Group",
 		"--requestheader-uid-headers=X-Remote-Uid", "--requestheader-extra-headers-prefix=X-Remote-Extra-",
-		// No controller makes the default service accounts that it asks for.
+		// There is no controller to make the default service accounts that this plugin
+		// needs.
 		"--disable-admission-plugins=ServiceAccount",
 		// Blocking, so that an event is in the file when its request has ended.
 		"--audit-policy-file=" + audit, "--audit-log-path=" + s.auditFile(), "--audit-log-mode=blocking",
@@ -108,7 +108,7 @@ func (s *Server) writeJSON(name string, content any) (string, error) {
 	return file, os.WriteFile(file, encoded, 0o600)
 }
 
-// auditPolicy logs who asked for what, never a body: tokens are in bodies.
+// auditPolicy logs the user and the request, never a body: tokens are in bodies.
 func auditPolicy() any {
 	return map[string]any{
 		"apiVersion": "audit.k8s.io/v1",

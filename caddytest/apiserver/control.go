@@ -13,14 +13,14 @@ import (
 	"time"
 )
 
-// The server has one test at a time that controls it: Kill, Restart, Pause,
-// Resume and Close are not for concurrent use.
+// One test at a time controls the server: Kill, Restart, Pause, Resume and Close are not
+// for concurrent use.
 
 func errNotRunning() error { return errors.New("kube-apiserver is not running") }
 
-// Kill ends the server at once, as a crash does, and the kubelet with it: requests
-// under way break off, further ones are refused a connection. Data, files and
-// issuers stay, and Restart goes on with them.
+// Kill ends the server at once, as a crash does, and the kubelet with it: requests in
+// progress break off, and further connections are refused. Data, files and issuers stay,
+// and Restart uses them again.
 func (s *Server) Kill() error {
 	if s.child == nil {
 		return errNotRunning()
@@ -31,10 +31,9 @@ func (s *Server) Kill() error {
 	return nil
 }
 
-// Restart starts the server again, after Kill if it runs, with the same address,
-// data, keys, flags and audit log, and returns when it is ready: after about four
-// seconds. The server has forgotten the keys of the issuers and the tokens that it
-// had seen.
+// Restart starts the server again, after Kill if it runs, with the same address, data,
+// keys, flags and audit log, and returns when it is ready: after about four seconds. The
+// server's caches of issuers' keys and of tokens are empty then.
 func (s *Server) Restart(ctx context.Context) error {
 	if s.child != nil {
 		if err := s.Kill(); err != nil {
@@ -52,7 +51,7 @@ func (s *Server) Restart(ctx context.Context) error {
 	return nil
 }
 
-// trimAudit cuts the line off that the end of the process may have cut in half.
+// trimAudit removes the last line if the end of the process cut it in half.
 func (s *Server) trimAudit() error {
 	content, err := os.ReadFile(s.auditFile())
 	if errors.Is(err, os.ErrNotExist) {
@@ -64,9 +63,9 @@ func (s *Server) trimAudit() error {
 	return os.Truncate(s.auditFile(), int64(bytes.LastIndexByte(content, '\n')+1))
 }
 
-// Pause makes the server stand still: the system still takes connections for it,
-// but nothing is answered until Resume. It returns when the last of its threads
-// stands still, where the system can tell.
+// Pause stops the server's process: the system still accepts connections for it, but it
+// answers nothing until Resume. Pause returns when the last thread has stopped, if the
+// system can tell.
 func (s *Server) Pause() error {
 	if s.child == nil {
 		return errNotRunning()
@@ -77,14 +76,14 @@ func (s *Server) Pause() error {
 	deadline := time.Now().Add(10 * time.Second)
 	for !stopped(s.child.process.Pid) {
 		if time.Now().After(deadline) {
-			return errors.New("pausing kube-apiserver: it goes on")
+			return errors.New("pausing kube-apiserver: it still runs")
 		}
 		time.Sleep(time.Millisecond)
 	}
 	return nil
 }
 
-// Resume lets a paused server go on: what has come in meanwhile is answered now.
+// Resume continues a paused server: it now answers the requests that have come in.
 func (s *Server) Resume() error {
 	if s.child == nil {
 		return errNotRunning()
@@ -95,8 +94,8 @@ func (s *Server) Resume() error {
 	return nil
 }
 
-// stopped says whether all threads of a process stand still, or that it is not
-// known, which is so without a Linux /proc: see proc_pid_stat(5).
+// stopped says whether all threads of a process have stopped. Without a Linux /proc,
+// which would tell, it returns true: see proc_pid_stat(5).
 func stopped(pid int) bool {
 	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
 	if err != nil {
@@ -107,7 +106,8 @@ func stopped(pid int) bool {
 		if err != nil {
 			continue // it has just ended
 		}
-		// The state follows the name, which is in parentheses and may hold any.
+		// The state follows the name, which is in parentheses and may itself contain
+		// them.
 		if state := stat[bytes.LastIndexByte(stat, ')')+1:]; !bytes.HasPrefix(state, []byte(" T")) {
 			return false
 		}

@@ -14,9 +14,10 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/caddytest/apiserver"
 )
 
-// The second server of this package is for what would disturb the other tests, and what
-// is decided at the start. It is one story, because each start takes seconds.
-func TestAServerOfOnesOwn(t *testing.T) {
+// The second server of this package is for tests that would disturb the others, and for
+// settings that apply at the start. It is one long test, because each start takes
+// seconds.
+func TestASecondServer(t *testing.T) {
 	var second *apiserver.Issuer
 	own, err := apiserver.Start(t.Context(),
 		apiserver.WithAuthenticationConfig(func(ctx context.Context, s *apiserver.Server) (any, error) {
@@ -37,7 +38,7 @@ func TestAServerOfOnesOwn(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	t.Run("takes its flags, of which the last counts", func(t *testing.T) {
+	t.Run("uses its flags, the last of each", func(t *testing.T) {
 		for _, test := range []struct {
 			of   *apiserver.Server
 			want int
@@ -48,10 +49,10 @@ func TestAServerOfOnesOwn(t *testing.T) {
 			}
 		}
 	})
-	t.Run("takes the tokens of both issuers", func(t *testing.T) { takesBoth(t, own, second) })
-	t.Run("takes the keys of after a rotation", func(t *testing.T) { takesRotated(t, own, second) })
-	t.Run("goes on with its data when it is killed and restarted", func(t *testing.T) { outlives(t, own) })
-	t.Run("takes the tokens of both issuers again", func(t *testing.T) { takesBoth(t, own, second) })
+	t.Run("accepts the tokens of both issuers", func(t *testing.T) { takesBoth(t, own, second) })
+	t.Run("accepts the keys after a rotation", func(t *testing.T) { takesRotated(t, own, second) })
+	t.Run("keeps its data when it is killed and restarted", func(t *testing.T) { outlives(t, own) })
+	t.Run("accepts the tokens of both issuers again", func(t *testing.T) { takesBoth(t, own, second) })
 	t.Run("does not wait for an issuer that is down", func(t *testing.T) {
 		if err := second.Down(); err != nil {
 			t.Fatal(err)
@@ -61,7 +62,7 @@ func TestAServerOfOnesOwn(t *testing.T) {
 		}
 		refuses(t, own, sign(t, second, "ES256", map[string]any{"email": "alice@example.com"}))
 	})
-	t.Run("stands still while it is paused", func(t *testing.T) { standsStill(t, own) })
+	t.Run("does not answer while it is paused", func(t *testing.T) { standsStill(t, own) })
 	t.Run("can be closed while it is paused", func(t *testing.T) {
 		if err := own.Pause(); err != nil {
 			t.Fatal(err)
@@ -79,7 +80,7 @@ func takesBoth(t *testing.T, own *apiserver.Server, second *apiserver.Issuer) {
 			t.Errorf("%d, %q, want 201, %q", status, user.Username, want)
 		}
 	}
-	// Each has keys of its own under the same kids.
+	// Each issuer has keys of its own under the same kids.
 	payload, err := second.Payload(map[string]any{"email": "alice@example.com"})
 	if err != nil {
 		t.Fatal(err)
@@ -123,7 +124,7 @@ func refuses(t *testing.T, own *apiserver.Server, token string) {
 	}
 }
 
-// outlives checks all that is to be the same after a crash.
+// outlives checks everything that must be the same after a crash.
 func outlives(t *testing.T, own *apiserver.Server) {
 	t.Helper()
 	address := own.URL
@@ -145,7 +146,7 @@ func outlives(t *testing.T, own *apiserver.Server) {
 	}
 	for name, try := range map[string]func() error{"Kill": own.Kill, "Pause": own.Pause, "Resume": own.Resume} {
 		if err := try(); err == nil {
-			t.Errorf("%s of a server that does not run is no error", name)
+			t.Errorf("%s of a server that does not run is not an error", name)
 		}
 	}
 	if _, _, err := own.SelfSubjectReview(t.Context(), token); !errors.Is(err, syscall.ECONNREFUSED) {
@@ -158,11 +159,11 @@ func outlives(t *testing.T, own *apiserver.Server) {
 		t.Errorf("it is back at %s, want %s", own.URL, address)
 	}
 	if status, user := review(t, own, token); user.Username != "system:serviceaccount:crash:survivor" {
-		t.Errorf("the token of before: %d, %q", status, user.Username)
+		t.Errorf("the token from before: %d, %q", status, user.Username)
 	}
 	const log = "/api/v1/namespaces/crash/pods/pod/log?tailLines=1"
 	if status, err := own.Do(t.Context(), http.MethodGet, log, nil, nil); err != nil || status != http.StatusOK {
-		t.Errorf("the log of a pod of before: %d, %v", status, err)
+		t.Errorf("the log of a pod from before: %d, %v", status, err)
 	}
 	if _, err := own.Do(t.Context(), http.MethodGet, "/version?when=after", nil, nil); err != nil {
 		t.Fatal(err)
@@ -193,7 +194,7 @@ func standsStill(t *testing.T, own *apiserver.Server) {
 	}
 }
 
-func TestAConfigurationThatCannotBeMadeEndsTheStart(t *testing.T) {
+func TestABadConfigurationEndsTheStart(t *testing.T) {
 	cause := errors.New("no idea")
 	for name, configuration := range map[string]apiserver.AuthenticationFunc{
 		"an error":       func(context.Context, *apiserver.Server) (any, error) { return nil, cause },

@@ -12,7 +12,7 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/caddytest/apiserver"
 )
 
-// remote is an identity as an authenticating proxy passes it on.
+// remote is an identity in the fields of an authenticating proxy.
 func remote() http.Header {
 	return http.Header{
 		"X-Remote-User":                         {"alice"},
@@ -22,7 +22,7 @@ func remote() http.Header {
 	}
 }
 
-func TestTheFrontProxySaysWhoAsks(t *testing.T) {
+func TestTheServerBelievesTheFrontProxy(t *testing.T) {
 	got := whoAmI(t, client(t, server.ProxyCertFile, server.ProxyKeyFile), remote())
 	expect(t, got, apiserver.AuditUser{
 		Username: "alice",
@@ -39,16 +39,16 @@ func TestAFrontProxyOfAnotherNameIsRefused(t *testing.T) {
 	}
 }
 
-func TestTheFrontProxyIsNobodyByItself(t *testing.T) {
+func TestTheFrontProxyWithoutAnIdentityIsRefused(t *testing.T) {
 	got := whoAmI(t, client(t, server.ProxyCertFile, server.ProxyKeyFile), http.Header{})
 	if got.status != http.StatusUnauthorized {
 		t.Errorf("status = %d, want 401", got.status)
 	}
 }
 
-// The authorities are separate: what is in front of the server must not become
-// someone else because it may also show an ordinary client certificate.
-func TestAnOrdinaryClientCertificateIsNoFrontProxy(t *testing.T) {
+// The authorities are separate: a proxy in front of the server must not become another
+// user because it may also present an ordinary client certificate.
+func TestAnOrdinaryClientCertificateIsNotAFrontProxy(t *testing.T) {
 	got := whoAmI(t, client(t, server.AdminCertFile, server.AdminKeyFile), remote())
 	expect(t, got, apiserver.AuditUser{
 		Username: "admin",
@@ -113,7 +113,7 @@ func TestABadTokenIsRefused(t *testing.T) {
 	})
 }
 
-func TestTheIssuerRefusesAnAlgorithmItHasNoKeyFor(t *testing.T) {
+func TestTheIssuerRefusesAnAlgorithmWithoutAKey(t *testing.T) {
 	for _, alg := range []string{"none", "HS256", ""} {
 		if token, err := server.Issuer.Sign(alg, map[string]any{"sub": "alice"}); err == nil {
 			t.Errorf("Sign(%q) = %q, want an error", alg, token)
@@ -121,7 +121,7 @@ func TestTheIssuerRefusesAnAlgorithmItHasNoKeyFor(t *testing.T) {
 	}
 }
 
-func TestTheAuditLogTellsWhoAskedAndForWhom(t *testing.T) {
+func TestTheAuditLogHasTheUserAndTheImpersonatedUser(t *testing.T) {
 	header := http.Header{
 		"Impersonate-User":                         {"alice"},
 		"Impersonate-Group":                        {"dev", "ops"},
@@ -156,7 +156,7 @@ func TestTheAuditLogTellsWhoAskedAndForWhom(t *testing.T) {
 	expect(t, answer{status: http.StatusCreated, user: *event.ImpersonatedUser}, got.user)
 }
 
-func TestTheAuditLogHasNoImpersonatedUserWhereThereWasNone(t *testing.T) {
+func TestTheAuditLogHasNoImpersonatedUserWithoutImpersonation(t *testing.T) {
 	got := whoAmI(t, client(t, server.ProxyCertFile, server.ProxyKeyFile), remote())
 	events, err := server.Audit(t.Context(), got.auditID)
 	if err != nil {

@@ -19,21 +19,21 @@ import (
 )
 
 const (
-	// DiscoveryPath is where an issuer has its discovery document (OpenID Connect
+	// DiscoveryPath is the path of an issuer's discovery document (OpenID Connect
 	// Discovery 1.0 section 4).
 	DiscoveryPath = "/.well-known/openid-configuration"
-	// KeysPath is where an issuer has its key set.
+	// KeysPath is the path of an issuer's key set.
 	KeysPath = "/keys"
 )
 
-// Issuer is an OpenID Connect provider in the process of the test. It has
-// discovery, a key for each of Algorithms, and no login: Sign makes the tokens,
-// and SignRaw those that no provider should. Its methods may be called at any
-// time from any goroutine.
+// Issuer is an OpenID Connect provider in the process of the test. It has discovery, a
+// key for each of Algorithms, and no login: Sign makes the tokens, and SignRaw makes
+// tokens that a provider should not make. Its methods may be called at any time from any
+// goroutine.
 type Issuer struct {
 	// URL is the issuer's identifier, "https://127.0.0.1:PORT".
 	URL string
-	// Audience is what Sign writes into aud and what the API server expects.
+	// Audience is the aud that Sign writes and the API server expects.
 	Audience string
 	// CAFile is the authority of its certificate.
 	CAFile string
@@ -95,7 +95,7 @@ func (i *Issuer) prepare(serving *authority) (err error) {
 
 func (i *Issuer) address() string { return strings.TrimPrefix(i.URL, "https://") }
 
-// serve is not for an issuer that is up.
+// serve must not be called for an issuer that is up.
 func (i *Issuer) serve(listener net.Listener) {
 	server := &http.Server{Handler: http.HandlerFunc(i.answer), ReadHeaderTimeout: 10 * time.Second}
 	i.server = server
@@ -113,8 +113,8 @@ func (i *Issuer) up() bool {
 	return i.server != nil
 }
 
-// Down makes the issuer stop listening and breaks its connections off. Sign still
-// works. That it is down already is no error.
+// Down makes the issuer stop listening and breaks its connections off. Sign still works.
+// An issuer that is down already is not an error.
 func (i *Issuer) Down() error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -126,8 +126,8 @@ func (i *Issuer) Down() error {
 	return err
 }
 
-// Up makes the issuer listen again, on the same port. That it is up already is no
-// error. An API server that could not reach it when it started tries again each ten
+// Up makes the issuer listen again, on the same port. An issuer that is up already is not
+// an error. An API server that could not reach it when it started tries again every ten
 // seconds.
 func (i *Issuer) Up(ctx context.Context) error {
 	i.mu.Lock()
@@ -151,8 +151,7 @@ func (i *Issuer) Slow(delay time.Duration) {
 }
 
 // Replace puts another handler at a path of the issuer, such as KeysPath or
-// DiscoveryPath; nil brings the original back. Requests are counted and slowed
-// all the same.
+// DiscoveryPath; nil restores the original. Requests are still counted and slowed.
 func (i *Issuer) Replace(path string, handler http.Handler) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -163,8 +162,8 @@ func (i *Issuer) Replace(path string, handler http.Handler) {
 	i.replaced[path] = handler
 }
 
-// Requests says how many requests for the discovery document and for the key set
-// have come in so far. The API server's own are among them.
+// Requests returns how many requests for the discovery document and for the key set have
+// come in so far, the API server's own among them.
 func (i *Issuer) Requests() (discovery, keys int) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -191,7 +190,7 @@ func (i *Issuer) answer(w http.ResponseWriter, r *http.Request) {
 	case replaced != nil:
 		replaced.ServeHTTP(w, r)
 	case r.Method != http.MethodGet:
-		http.Error(w, "it is for reading", http.StatusMethodNotAllowed)
+		http.Error(w, "only GET is allowed", http.StatusMethodNotAllowed)
 	case r.URL.Path == DiscoveryPath:
 		reply(w, i.discovery())
 	case r.URL.Path == KeysPath:
@@ -205,7 +204,7 @@ func (i *Issuer) discovery() map[string]any {
 	return map[string]any{
 		"issuer":                                i.URL,
 		"jwks_uri":                              i.URL + KeysPath,
-		"authorization_endpoint":                i.URL + "/authorize", // required by the standard; not there
+		"authorization_endpoint":                i.URL + "/authorize", // required by the standard; does not exist
 		"response_types_supported":              []string{"id_token"},
 		"subject_types_supported":               []string{"public"},
 		"id_token_signing_alg_values_supported": Algorithms(),

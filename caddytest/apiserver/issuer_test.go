@@ -62,7 +62,7 @@ func fetch(ctx context.Context, client *http.Client, target string, out any) (in
 	return response.StatusCode, json.NewDecoder(response.Body).Decode(out)
 }
 
-// kids fetches the issuer's key set by way of its discovery document.
+// kids fetches the issuer's key set, whose URL is in the discovery document.
 func kids(t *testing.T, issuer *apiserver.Issuer, client *http.Client) map[string]bool {
 	t.Helper()
 	var discovery struct {
@@ -117,8 +117,8 @@ func TestAnIssuerThatIsDownIsBackAtTheSameAddress(t *testing.T) {
 	issuer, client := startIssuer(t)
 	address := issuer.URL
 	for range 3 {
-		kids(t, issuer, client) // so that there is a connection that waits for the next request
-		for range 2 {           // for it does no harm
+		kids(t, issuer, client) // so that there is an idle connection
+		for range 2 {           // a second time is harmless
 			if err := issuer.Down(); err != nil {
 				t.Fatal(err)
 			}
@@ -156,7 +156,7 @@ func TestASlowIssuerAnswersLater(t *testing.T) {
 	}
 	issuer.Slow(0)
 	if !kids(t, issuer, client)["RS256"] {
-		t.Error("it does not become fast again")
+		t.Error("it stays slow")
 	}
 }
 
@@ -191,6 +191,6 @@ func TestAnAnswerOfAnIssuerCanBeReplaced(t *testing.T) {
 	}
 	issuer.Replace(apiserver.KeysPath, nil)
 	if !kids(t, issuer, client)["RS256"] {
-		t.Error("the keys do not come back")
+		t.Error("the keys are not restored")
 	}
 }

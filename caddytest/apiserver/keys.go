@@ -14,8 +14,8 @@ import (
 	"math/big"
 )
 
-// keyring is what an issuer signs with until it rotates: one private key for each
-// algorithm. Those of RSA share one, under a kid for each.
+// keyring has an issuer's keys until it rotates them: one private key for each algorithm.
+// The algorithms of RSA share one, with a kid for each.
 type keyring struct {
 	suffix string // of each kid, after the algorithm
 	keys   map[string]crypto.Signer
@@ -52,15 +52,14 @@ func (k keyring) header(alg string) map[string]any {
 	return map[string]any{"alg": alg, "kid": k.id(alg), "typ": "JWT"}
 }
 
-// Algorithms are those that an issuer has a key for. The API server takes all
-// of them but EdDSA.
+// Algorithms are the ones that an issuer has a key for. The API server accepts all of
+// them except EdDSA.
 func Algorithms() []string {
 	return []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
 }
 
-// Rotate replaces all keys by new ones with new kids: those of before are gone from
-// the key set. A token of before still has a good signature, for whoever remembers
-// the key.
+// Rotate replaces all keys by new ones with new kids: the old ones are removed from the
+// key set. An old token still has a good signature, for a server that has kept the key.
 func (i *Issuer) Rotate() error {
 	i.mu.Lock()
 	i.rotations++
@@ -82,7 +81,7 @@ func (i *Issuer) current() keyring {
 	return i.keys
 }
 
-// Key is the issuer's present private key for an algorithm: an *rsa.PrivateKey,
+// Key is the issuer's current private key for an algorithm: an *rsa.PrivateKey,
 // *ecdsa.PrivateKey or ed25519.PrivateKey, or nil if it has none.
 func (i *Issuer) Key(alg string) crypto.Signer { return i.current().keys[alg] }
 
@@ -130,7 +129,7 @@ func PublicJWK(key crypto.Signer) map[string]string {
 func point(public *ecdsa.PublicKey) (x, y []byte) {
 	all, err := public.Bytes()
 	if err != nil {
-		panic(err) // a key on a curve of NIST that was just made has this form
+		panic(err) // a new key on a NIST curve always has this form
 	}
 	half := len(all) / 2
 	return all[1 : 1+half], all[1+half:]

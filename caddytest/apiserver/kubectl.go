@@ -10,9 +10,9 @@ import (
 	"os"
 )
 
-// Kubectl returns the path of a kubectl of the server's version. It builds it first
-// if need be, which takes a minute after the server's program, and many minutes
-// without. Give it a HOME of its own, or it writes into the user's.
+// Kubectl returns the path of a kubectl of the server's version. It builds it first if
+// necessary, which takes a minute after the server's program, and many minutes without.
+// Give it a HOME of its own, or it writes into the user's.
 func Kubectl(ctx context.Context) (path string, err error) {
 	if path, err = build(ctx, "kubectl", kubectlPackage); err != nil {
 		return "", fmt.Errorf("preparing kubectl: %w", err)
@@ -20,9 +20,9 @@ func Kubectl(ctx context.Context) (path string, err error) {
 	return path, nil
 }
 
-// Kubeconfig writes a kubeconfig file into Dir for the server at a URL, whose
-// authority is in caFile unless that is empty, and a bearer token. kubectl shows
-// the token to an https server only.
+// Kubeconfig writes a kubeconfig file into Dir for the server at a URL, whose authority
+// is in caFile unless that is empty, and a bearer token. kubectl sends the token to an
+// https server only.
 func (s *Server) Kubeconfig(server, caFile, token string) (path string, err error) {
 	const name = "caddytest"
 	type object = map[string]any

@@ -14,8 +14,8 @@ import (
 // nodeName is the node of all pods.
 const nodeName = "node"
 
-// kubeletFlags are the flags of the program for its kubelet, and those with which
-// kube-apiserver asks it.
+// kubeletFlags are the program's flags for its kubelet, and kube-apiserver's flags to
+// reach it.
 func (s *Server) kubeletFlags() (own, server []string, err error) {
 	authority := s.keys.kubelet
 	certFile, keyFile, err := authority.server("kubelet")
@@ -37,9 +37,9 @@ func (s *Server) kubeletFlags() (own, server []string, err error) {
 	}, nil
 }
 
-// Pod creates a running pod with one container, "main", and its namespace and its node
-// where missing. exec, attach, port-forward and logs go all the way to a kubelet, which
-// is not a real one: no command of the machine is ever run. It knows these:
+// Pod creates a running pod with one container, "main", and its namespace and its node if
+// they are missing. exec, attach, port-forward and logs reach a kubelet that is not a
+// real one: it never runs a command of the machine. It knows these:
 //
 //	echo ARGS…    the arguments and a line feed on stdout
 //	warn ARGS…    the same on stderr
@@ -48,10 +48,10 @@ func (s *Server) kubeletFlags() (own, server []string, err error) {
 //	sleep N       a line "tick 1", "tick 2" … each 100 ms, for N seconds
 //	exit N        ends with that exit code
 //
-// Any other is "not found", with exit code 127. Attach returns what comes in, or ticks
-// for an hour if there is no stdin. Every port that is forwarded to echoes. The log has
-// the lines "line 1" to "line 10"; following it adds one each 100 ms without end.
-// Deleting the pod removes it at once.
+// Any other is "not found", with exit code 127. Attach returns its input, or ticks for an
+// hour if there is no stdin. Every forwarded port echoes. The log has the lines "line 1"
+// to "line 10"; following it adds one each 100 ms without end. Deleting the pod removes
+// it at once.
 func (s *Server) Pod(ctx context.Context, namespace, name string) error {
 	if err := s.Create(ctx, "/api/v1/namespaces", named(namespace)); err != nil {
 		return err

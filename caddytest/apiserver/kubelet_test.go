@@ -23,7 +23,8 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/caddytest/apiserver"
 )
 
-// kubectl makes commands that run as a user who may do anything to the pod "streams/pod".
+// kubectl makes commands that run as a user with every permission on the pod
+// "streams/pod".
 func kubectl(t *testing.T) func(ctx context.Context, args ...string) *exec.Cmd {
 	t.Helper()
 	path, err := apiserver.Kubectl(t.Context())
@@ -68,7 +69,7 @@ func execute(t *testing.T, command *exec.Cmd, stdin string) (stdout, stderr stri
 	return out.String(), errOut.String(), command.ProcessState.ExitCode()
 }
 
-func TestKubectlIsWhoTheKubeconfigSays(t *testing.T) {
+func TestKubectlActsAsTheUserOfTheKubeconfig(t *testing.T) {
 	command := kubectl(t)(t.Context(), "auth", "whoami", "-o", "jsonpath={.status.userInfo.username}")
 	if stdout, stderr, _ := execute(t, command, ""); stdout != "oidc:olga" {
 		t.Errorf("whoami = %q (%s), want oidc:olga", stdout, stderr)
@@ -118,7 +119,7 @@ func TestTheLogOfAPod(t *testing.T) {
 	}
 }
 
-// lines starts a command that does not end by itself, and returns what it says.
+// lines starts a command that runs until it is ended, and returns its output.
 func lines(t *testing.T, command *exec.Cmd) *bufio.Scanner {
 	t.Helper()
 	stdout, err := command.StdoutPipe()
@@ -135,7 +136,7 @@ func lines(t *testing.T, command *exec.Cmd) *bufio.Scanner {
 	return bufio.NewScanner(stdout)
 }
 
-func TestWhatGoesOnComesAsItIsWritten(t *testing.T) {
+func TestEndlessOutputArrivesAsItIsWritten(t *testing.T) {
 	made := kubectl(t)
 	for name, test := range map[string]struct{ args, want []string }{
 		"logs":   {[]string{"logs", "-f", "pod", "--tail=1"}, []string{"line 10", "line 11", "line 12"}},
@@ -148,7 +149,7 @@ func TestWhatGoesOnComesAsItIsWritten(t *testing.T) {
 			said := lines(t, made(ctx, test.args...))
 			for _, want := range test.want {
 				if !said.Scan() || said.Text() != want {
-					t.Fatalf("it says %q (%v), want %q", said.Text(), said.Err(), want)
+					t.Fatalf("the output is %q (%v), want %q", said.Text(), said.Err(), want)
 				}
 			}
 		})
@@ -160,17 +161,17 @@ func TestAForwardedPortEchoes(t *testing.T) {
 	defer cancel()
 	said := lines(t, kubectl(t)(ctx, "port-forward", "pod", ":8080"))
 	if !said.Scan() {
-		t.Fatal("it says nothing:", said.Err())
+		t.Fatal("there is no output:", said.Err())
 	}
 	address := regexp.MustCompile(`127\.0\.0\.1:\d+`).FindString(said.Text())
 	for _, text := range []string{"first", "second"} {
 		if got, err := echoed(ctx, address, text); err != nil || got != text {
-			t.Errorf("the port says %q, %v, want %q; kubectl says %q", got, err, text, said.Text())
+			t.Errorf("the port answers %q, %v, want %q; kubectl says %q", got, err, text, said.Text())
 		}
 	}
 }
 
-// echoed is what comes back when text is sent to an address.
+// echoed is the answer when text is sent to an address.
 func echoed(ctx context.Context, address, text string) (string, error) {
 	conn, err := new(net.Dialer).DialContext(ctx, "tcp", address)
 	if err != nil {
@@ -185,8 +186,8 @@ func echoed(ctx context.Context, address, text string) (string, error) {
 	return string(got), err
 }
 
-// Only the API server may ask the kubelet, or else nothing that the tests find out
-// about who may run a command would mean anything.
+// Only the API server may use the kubelet. Otherwise the tests could not show anything
+// about the permission to run a command.
 func TestTheKubeletAsksForACertificate(t *testing.T) {
 	if err := server.Pod(t.Context(), "streams", "pod"); err != nil {
 		t.Fatal(err)
@@ -221,7 +222,8 @@ func TestTheKubeletAsksForACertificate(t *testing.T) {
 	}
 }
 
-// insistent is a client that shows its certificate to a server of another authority too.
+// insistent is a client that presents its certificate even to a server of another
+// authority.
 func insistent(t *testing.T, certFile, keyFile string) *http.Client {
 	t.Helper()
 	var certificate tls.Certificate
@@ -232,7 +234,7 @@ func insistent(t *testing.T, certFile, keyFile string) *http.Client {
 		}
 	}
 	transport := &http.Transport{TLSClientConfig: &tls.Config{
-		InsecureSkipVerify: true, // it is the kubelet that is to verify
+		InsecureSkipVerify: true, // the test is about the kubelet's verification
 		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 			return &certificate, nil
 		},
@@ -257,6 +259,6 @@ func TestAPodCanBeMadeTwiceAndDeletedAtOnce(t *testing.T) {
 		}
 	}
 	if err := server.Pod(t.Context(), "streams", "Not A Name"); err == nil {
-		t.Error("a pod of a bad name is no error")
+		t.Error("a pod with a bad name is not an error")
 	}
 }

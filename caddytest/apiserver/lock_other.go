@@ -7,8 +7,8 @@ package apiserver
 
 import "context"
 
-// lock does nothing where flock is missing: the worst that can happen is that
-// two tests build the same program, and the later rename wins.
+// lock does nothing where flock is missing: at worst two tests build the same program,
+// and the later rename wins.
 func lock(context.Context, string) (func(), error) {
 	return func() {}, nil
 }

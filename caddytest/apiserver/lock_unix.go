@@ -13,9 +13,9 @@ import (
 	"time"
 )
 
-// lock takes the lock file at path and returns what releases it. It asks again
-// and again instead of blocking, so that a test can be cancelled while another
-// one builds. The lock goes with its process, so none is ever left behind.
+// lock takes the lock file at path and returns the function that releases it. It polls
+// instead of blocking, so that a test can be cancelled while another one builds. The lock
+// ends with its process, so a crash does not leave one behind.
 func lock(ctx context.Context, path string) (func(), error) {
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {

@@ -17,21 +17,21 @@ type settings struct {
 	flags          []string
 }
 
-// AuthenticationFunc returns an AuthenticationConfiguration as JSON knows it.
-// The server that it is given has its files, URL and Issuer, but does not run
-// yet; further issuers can be made with NewIssuer.
+// AuthenticationFunc returns an AuthenticationConfiguration, to be encoded as JSON. Its
+// server has its files, URL and Issuer, but does not run yet; further issuers can be made
+// with NewIssuer.
 type AuthenticationFunc func(ctx context.Context, s *Server) (any, error)
 
-// WithAuthenticationConfig replaces the AuthenticationConfiguration with which
-// the server takes the tokens of Issuer. It is to let anonymous requests read
-// /readyz, as AuthenticationConfig does. Start and Restart wait until the server
-// has keys of each issuer that the configuration names, those apart that are down.
+// WithAuthenticationConfig replaces the AuthenticationConfiguration with which the server
+// accepts the tokens of Issuer. It must let anonymous requests read /readyz, as
+// AuthenticationConfig does. Start and Restart wait until the server has keys of each
+// issuer in the configuration, except those that are down.
 func WithAuthenticationConfig(configuration AuthenticationFunc) Option {
 	return func(s *settings) { s.authentication = configuration }
 }
 
-// WithFlags adds flags of kube-apiserver after the package's own. Of a flag that
-// is a list it adds to the list; of any other the last one counts.
+// WithFlags adds flags of kube-apiserver after the package's own. A flag that is a list
+// is extended; for any other the last value counts.
 func WithFlags(flags ...string) Option {
 	return func(s *settings) { s.flags = append(s.flags, flags...) }
 }
@@ -50,9 +50,9 @@ func AuthenticationConfig(jwt ...map[string]any) map[string]any {
 	}
 }
 
-// JWT is the authenticator of an issuer, as it is by default for Server.Issuer. It
-// maps a token to the user oidc:SUB with the groups oidc:GROUP, the uid SUB and, if
-// there is a claim tenant, the extra example.com/tenant.
+// JWT is the authenticator of an issuer, as it is by default for Server.Issuer. It maps a
+// token to the user oidc:SUB with the groups oidc:GROUP, the uid SUB and, if there is a
+// claim tenant, the extra example.com/tenant.
 func (s *Server) JWT(issuer *Issuer) map[string]any {
 	type object = map[string]any
 	return object{
@@ -73,8 +73,8 @@ func (s *Server) JWT(issuer *Issuer) map[string]any {
 	}
 }
 
-// authentication is what has to be known of an authenticator to ask whether it
-// is ready.
+// authentication is the part of an authenticator that is needed to ask whether it is
+// ready.
 type authentication struct {
 	Issuer struct {
 		URL          string   `json:"url"`
@@ -83,8 +83,8 @@ type authentication struct {
 	} `json:"issuer"`
 }
 
-// writeAuthentication writes the configuration into a file and remembers what
-// waitForIssuers needs of it.
+// writeAuthentication writes the configuration into a file and keeps the part that
+// waitForIssuers needs.
 func (s *Server) writeAuthentication(ctx context.Context, configuration AuthenticationFunc) (string, error) {
 	var content any = AuthenticationConfig(s.JWT(s.Issuer))
 	if configuration != nil {

@@ -18,8 +18,8 @@ import (
 	"time"
 )
 
-// authority is a certificate authority whose files lie in dir. All names end in
-// .pem because Caddy's own test helper rewrites paths that end in .crt or .key.
+// authority is a certificate authority whose files are in dir. All names end in .pem
+// because Caddy's own test helper rewrites paths that end in .crt or .key.
 type authority struct {
 	dir         string
 	certificate *x509.Certificate
@@ -28,9 +28,8 @@ type authority struct {
 	pem         []byte
 }
 
-// newAuthority makes a self-signed authority. Each needs a common name of its
-// own: a TLS client picks its certificate by the names of the authorities that
-// the server offers.
+// newAuthority makes a self-signed authority. Each needs its own common name: a TLS
+// client chooses its certificate by the names of the authorities that the server offers.
 func newAuthority(dir, name string) (*authority, error) {
 	template := &x509.Certificate{
 		Subject:               pkix.Name{CommonName: name},
@@ -83,7 +82,7 @@ func (a *authority) issue(name string, template *x509.Certificate) (certFile, ke
 	return certFile, keyFile, err
 }
 
-// newCertificate signs with a key of its own when there is no parent.
+// newCertificate signs with the new key itself if there is no parent.
 func newCertificate(template, parent *x509.Certificate, signer *ecdsa.PrivateKey) ([]byte, *ecdsa.PrivateKey, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

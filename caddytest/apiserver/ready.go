@@ -11,9 +11,9 @@ import (
 	"time"
 )
 
-// waitForIssuers waits until the server has keys of each issuer that its
-// configuration names: it fetches the discovery documents in the background, and
-// /readyz does not wait for that. asked is what keyRequests was before the start.
+// waitForIssuers waits until the server has keys of each issuer in its configuration: the
+// server fetches the discovery documents in the background, and /readyz does not wait for
+// that. asked is the result of keyRequests before the start.
 func (s *Server) waitForIssuers(ctx context.Context, asked map[*Issuer]int) error {
 	for _, authentication := range s.authentications {
 		issuer := s.issuerOf(authentication)
@@ -27,9 +27,9 @@ func (s *Server) waitForIssuers(ctx context.Context, asked map[*Issuer]int) erro
 	return nil
 }
 
-// waitForIssuer shows the server a token with the right issuer and audience: to
-// verify it, the server needs the keys. Whether it likes the claims is
-// of no importance here.
+// waitForIssuer sends the server a token with the right issuer and audience: to verify
+// it, the server needs the keys. It does not matter whether the server accepts the
+// claims.
 func (s *Server) waitForIssuer(ctx context.Context, authentication authentication, issuer *Issuer, asked int) error {
 	token, err := issuer.Sign("ES256", map[string]any{
 		"iss": authentication.Issuer.URL, "aud": authentication.Issuer.Audiences[0], "sub": "readiness",
@@ -53,8 +53,8 @@ func (s *Server) waitForIssuer(ctx context.Context, authentication authenticatio
 	}
 }
 
-// issuerOf returns the issuer that the server asks for the keys, or nil if that
-// is none of this package's, or one that is down.
+// issuerOf returns the issuer that the server asks for the keys, or nil if it is not one
+// of this package, or is down.
 func (s *Server) issuerOf(authentication authentication) *Issuer {
 	source := authentication.Issuer.DiscoveryURL
 	if source == "" {
@@ -70,7 +70,7 @@ func (s *Server) issuerOf(authentication authentication) *Issuer {
 	return nil
 }
 
-// keyRequests says how often each issuer has been asked for its keys so far.
+// keyRequests returns how often each issuer has been asked for its keys so far.
 func (s *Server) keyRequests() map[*Issuer]int {
 	s.mu.Lock()
 	defer s.mu.Unlock()

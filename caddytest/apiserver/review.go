@@ -18,10 +18,10 @@ type UserInfo struct {
 	Extra    map[string][]string `json:"extra"`
 }
 
-// SelfSubjectReview asks the server, with nothing between, whom it takes the bearer of
-// a token for. The user is set if the status is 201. An error means that there was no
-// answer, or none that can be read: a refused token is a status. The server remembers
-// a token that it took for ten seconds, whatever becomes of its keys meanwhile.
+// SelfSubjectReview asks the server directly which user a token belongs to. The user is
+// set if the status is 201. An error means that there was no answer, or an unreadable
+// one: a refused token is a status. The server caches an accepted token for ten seconds,
+// even if its keys change meanwhile.
 func (s *Server) SelfSubjectReview(ctx context.Context, token string) (status int, user UserInfo, err error) {
 	const path = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 	const review = `{"apiVersion":"authentication.k8s.io/v1","kind":"SelfSubjectReview"}`

@@ -10,7 +10,7 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/caddytest/apiserver"
 )
 
-func TestAReviewTellsWhomTheServerTakesABearerFor(t *testing.T) {
+func TestAReviewHasTheUserOfTheToken(t *testing.T) {
 	token := sign(t, server.Issuer, "ES256", map[string]any{
 		"sub": "dora", "groups": []string{"dev", "ops"}, "tenant": "acme",
 	})
@@ -26,19 +26,19 @@ func TestAReviewTellsWhomTheServerTakesABearerFor(t *testing.T) {
 	})
 }
 
-func TestAReviewOfARefusedTokenIsAStatusAndNobody(t *testing.T) {
+func TestAReviewOfARefusedTokenHasAStatusAndNoUser(t *testing.T) {
 	for _, token := range []string{"garbage", ""} {
 		status, user, err := server.SelfSubjectReview(t.Context(), token)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if status != http.StatusUnauthorized || user.Username != "" {
-			t.Errorf("%q = %d, %+v, want 401 and nobody", token, status, user)
+			t.Errorf("%q = %d, %+v, want 401 and no user", token, status, user)
 		}
 	}
 }
 
-// sign is Sign for tests that cannot go on without the token.
+// sign is Sign for tests that need the token.
 func sign(t *testing.T, issuer *apiserver.Issuer, alg string, claims map[string]any) string {
 	t.Helper()
 	token, err := issuer.Sign(alg, claims)
@@ -48,7 +48,7 @@ func sign(t *testing.T, issuer *apiserver.Issuer, alg string, claims map[string]
 	return token
 }
 
-// review asks whom the server takes the bearer of a token for.
+// review asks which user a token belongs to.
 func review(t *testing.T, of *apiserver.Server, token string) (int, apiserver.UserInfo) {
 	t.Helper()
 	status, user, err := of.SelfSubjectReview(t.Context(), token)

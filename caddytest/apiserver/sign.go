@@ -20,9 +20,9 @@ import (
 	"time"
 )
 
-// Sign returns a token with the given claims under one of Algorithms. Where claims
-// has no iss, aud, iat or exp, it says this issuer, its Audience, now, and ten minutes
-// from now.
+// Sign returns a token with the given claims under one of Algorithms. If claims has no
+// iss, aud, iat or exp, Sign adds this issuer, its Audience, now, and ten minutes from
+// now.
 func (i *Issuer) Sign(alg string, claims map[string]any) (string, error) {
 	present := i.current()
 	key, there := present.keys[alg]
@@ -36,8 +36,7 @@ func (i *Issuer) Sign(alg string, claims map[string]any) (string, error) {
 	return SignRaw(present.header(alg), payload, alg, key)
 }
 
-// Header is the header that Sign writes: alg, kid and typ. It is the caller's to
-// change.
+// Header is the header that Sign writes: alg, kid and typ. The caller may change it.
 func (i *Issuer) Header(alg string) map[string]any {
 	return i.current().header(alg)
 }
@@ -58,13 +57,12 @@ func (i *Issuer) Payload(claims map[string]any) ([]byte, error) {
 }
 
 // SignRaw makes a token that need not be a valid one, in compact serialization (RFC 7515
-// section 3.1). The header is written as it is if it is a []byte, or else as JSON; so
-// it may say anything, or lack anything, whatever the signature is made with. The
-// payload is any bytes.
+// section 3.1). The header is written as it is if it is a []byte, or else as JSON; it may
+// have any content, whatever the signature is made with. The payload is any bytes.
 //
-// alg and key are for the signature. RS256 to RS512 and PS256 to PS512 want an
+// alg and key are for the signature. RS256 to RS512 and PS256 to PS512 need an
 // *rsa.PrivateKey, ES256 to ES512 an *ecdsa.PrivateKey of any curve, EdDSA an
-// ed25519.PrivateKey, and HS256 to HS512 a secret as []byte. "none" wants none, and
+// ed25519.PrivateKey, and HS256 to HS512 a secret as []byte. "none" needs no key, and
 // makes an empty signature.
 func SignRaw(header any, payload []byte, alg string, key any) (string, error) {
 	encoded, raw := header.([]byte)
@@ -82,9 +80,9 @@ func SignRaw(header any, payload []byte, alg string, key any) (string, error) {
 	return signed + "." + base64URL(signature), nil
 }
 
-var errWrongKey = errors.New("the key is none for this algorithm")
+var errWrongKey = errors.New("the key is not for this algorithm")
 
-// signature makes what RFC 7518 section 3 and RFC 8037 section 3.1 say.
+// signature makes a signature as in RFC 7518 section 3 and RFC 8037 section 3.1.
 func signature(alg string, key any, signed []byte) ([]byte, error) {
 	hashes := map[string]crypto.Hash{"256": crypto.SHA256, "384": crypto.SHA384, "512": crypto.SHA512}
 	family, size := alg, ""

@@ -23,7 +23,7 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/caddytest/apiserver"
 )
 
-func TestTheServerTakesEachAlgorithmButEdDSA(t *testing.T) {
+func TestTheServerAcceptsEachAlgorithmExceptEdDSA(t *testing.T) {
 	for _, alg := range apiserver.Algorithms() {
 		t.Run(alg, func(t *testing.T) {
 			want := http.StatusCreated
@@ -37,8 +37,8 @@ func TestTheServerTakesEachAlgorithmButEdDSA(t *testing.T) {
 	}
 }
 
-// The forgeries are what the server is asked about, so the status that is wanted here is
-// what it says of them, be it strict or not.
+// The forged tokens are sent to the server, so the status that is wanted here is its own,
+// whether it is strict or not.
 func TestATokenCanBeForgedInAnyWay(t *testing.T) {
 	issuer := server.Issuer
 	other, err := apiserver.StartIssuer(t.Context(), t.TempDir())
@@ -77,7 +77,7 @@ func TestATokenCanBeForgedInAnyWay(t *testing.T) {
 		"the address of a key set":         {change: map[string]any{"jku": other.URL + apiserver.KeysPath}, key: other.Key("RS256"), want: bad},
 		"a critical extension":             {change: map[string]any{"crit": []string{"b64"}, "b64": false}, want: bad},
 		"a claim twice: the last one wins": {payload: twice, want: good},
-		"a payload that is no JSON":        {payload: "{", want: bad},
+		"a payload that is not JSON":       {payload: "{", want: bad},
 	} {
 		t.Run(name, func(t *testing.T) {
 			payload, err := issuer.Payload(map[string]any{"sub": "mallory"})
@@ -145,7 +145,7 @@ func TestAHeaderOfBytesIsWrittenAsItIs(t *testing.T) {
 	}
 }
 
-// What the API server cannot vouch for is verified here.
+// The API server does not accept these algorithms, so they are verified here.
 func TestSignaturesOfEdDSAAndOfSecretsAreGood(t *testing.T) {
 	edwards := server.Issuer.Key("EdDSA")
 	secret := []byte("secret")
@@ -184,7 +184,7 @@ func verifyHMAC(algorithm func() hash.Hash, secret []byte) func(signed, signatur
 
 func TestAnyCurveSignsAtItsFullWidth(t *testing.T) {
 	for alg, want := range map[string]int{"ES256": 64, "ES384": 96, "ES512": 132} {
-		// Under ES256 each time: SignRaw is for mistakes as well.
+		// Always under ES256: SignRaw also makes tokens with mistakes.
 		token, err := apiserver.SignRaw(map[string]any{"alg": "ES256"}, nil, "ES256", server.Issuer.Key(alg))
 		if err != nil {
 			t.Fatal(err)
@@ -215,7 +215,7 @@ func TestAKeyThatDoesNotFitItsAlgorithmIsAnError(t *testing.T) {
 		}
 	}
 	if token, err := apiserver.SignRaw(func() {}, nil, "none", nil); err == nil {
-		t.Errorf("a header that is no JSON = %q, want an error", token)
+		t.Errorf("a header that is not JSON = %q, want an error", token)
 	}
 }
 
