@@ -49,14 +49,14 @@ type Server struct {
 	// and a claim tenant becomes the extra example.com/tenant.
 	Issuer *Issuer
 
-	keys            pki
-	address         string
-	kubeletAddress  string
-	admin, nobody   *http.Client
-	program         string
-	args            []string
-	authentications []authentication
-	child           *child // nil after Kill
+	keys             pki
+	address          string
+	kubeletAddress   string
+	admin, anonymous *http.Client
+	program          string
+	args             []string
+	authentications  []authentication
+	child            *child // nil after Kill
 
 	mu      sync.Mutex
 	issuers []*Issuer
@@ -142,7 +142,7 @@ func (s *Server) issueClients() (err error) {
 	if s.admin, err = s.Client(s.AdminCertFile, s.AdminKeyFile); err != nil {
 		return err
 	}
-	s.nobody, err = s.Client("", "")
+	s.anonymous, err = s.Client("", "")
 	return err
 }
 
@@ -182,7 +182,7 @@ func (s *Server) Close() error {
 
 // disconnect closes the connections that wait for the next request.
 func (s *Server) disconnect() {
-	for _, client := range []*http.Client{s.admin, s.nobody} {
+	for _, client := range []*http.Client{s.admin, s.anonymous} {
 		if client != nil {
 			client.CloseIdleConnections()
 		}

@@ -211,7 +211,7 @@ func TestTheKubeletAsksForACertificate(t *testing.T) {
 	target := fmt.Sprintf("https://%s:%d/containerLogs/streams/pod/main",
 		node.Status.Addresses[0].Address, node.Status.DaemonEndpoints.KubeletEndpoint.Port)
 	for name, files := range map[string][2]string{
-		"nobody":          {},
+		"no certificate":  {},
 		"the front proxy": {server.ProxyCertFile, server.ProxyKeyFile},
 		"the admin":       {server.AdminCertFile, server.AdminKeyFile},
 	} {

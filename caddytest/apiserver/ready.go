@@ -39,7 +39,7 @@ func (s *Server) waitForIssuer(ctx context.Context, authentication authenticatio
 	}
 	for {
 		header := http.Header{"Authorization": {"Bearer " + token}}
-		if _, _, err := s.send(ctx, s.nobody, http.MethodGet, "/version", header, nil); err != nil {
+		if _, _, err := s.send(ctx, s.anonymous, http.MethodGet, "/version", header, nil); err != nil {
 			return err
 		}
 		if _, keys := issuer.Requests(); keys > asked {

@@ -26,7 +26,7 @@ func (s *Server) SelfSubjectReview(ctx context.Context, token string) (status in
 	const path = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 	const review = `{"apiVersion":"authentication.k8s.io/v1","kind":"SelfSubjectReview"}`
 	header := http.Header{"Content-Type": {"application/json"}, "Authorization": {"Bearer " + token}}
-	status, answer, err := s.send(ctx, s.nobody, http.MethodPost, path, header, []byte(review))
+	status, answer, err := s.send(ctx, s.anonymous, http.MethodPost, path, header, []byte(review))
 	if err != nil || status != http.StatusCreated {
 		return status, UserInfo{}, err
 	}
