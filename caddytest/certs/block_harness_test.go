@@ -12,8 +12,8 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testhandler"
 )
 
-// certBlock is a kube_identity for requests to /at, which believes the certificates of
-// a trusted proxy. So one Caddy can hold as many configurations as a table needs.
+// certBlock is a kube_identity for requests to /at, which believes the certificates of a
+// trusted proxy. So one Caddy can have as many configurations as a table needs.
 func certBlock(at, preset, pool string, options ...string) string {
 	return fmt.Sprintf(`	kube_identity /%s {
 		trusted_proxies static %s
@@ -32,14 +32,14 @@ func certGuard(t *testing.T, blocks ...string) *testhandler.Guarded {
 	return testhandler.Guard(t, "servers {\nmax_header_size 64KB\n}", "http://:0 {\n"+strings.Join(blocks, "")+"\treverse_proxy %[1]s\n}\n")
 }
 
-// certCase is one request to one configuration, and what comes of it.
+// certCase is one request to one configuration, and its result.
 type certCase struct {
 	name   string
 	at     string
 	fields []string
 	status int
 	reason string
-	want   http.Header // that reaches the upstream besides what reverse_proxy writes; nil: nothing does
+	want   http.Header // that reaches the upstream beside reverse_proxy's own; nil: the request does not
 }
 
 func runCerts(t *testing.T, g *testhandler.Guarded, cases []certCase) {

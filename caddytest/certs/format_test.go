@@ -12,8 +12,9 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testpki"
 )
 
-// Every preset meets what its proxy is documented, or was seen, to write, and what the
-// proxy writes when there is no certificate or its own check of it failed.
+// Every preset gets the fields that its proxy writes, by its documentation or as
+// observed, and those that the proxy writes without a certificate or after a failed
+// check.
 func TestClientCertFormats(t *testing.T) {
 	const (
 		ok       = 200
@@ -26,7 +27,7 @@ func TestClientCertFormats(t *testing.T) {
 	alice, bob := root.Leaf(t, nil), root.Leaf(t, testpki.Named(3, "bob"))
 	deep := mid.Leaf(t, nil) // needs the intermediate, which only the header has
 	for !strings.Contains(testpki.Base64DER(alice), "+") || !strings.Contains(testpki.Base64DER(alice), "=") {
-		alice = root.Leaf(t, nil) // the characters that formats differ in
+		alice = root.Leaf(t, nil) // formats differ in these characters
 	}
 	pool := testpki.PEMFile(t, root)
 	var blocks []string
@@ -57,11 +58,11 @@ func TestClientCertFormats(t *testing.T) {
 		{"nginx with an empty field", "nginx", []string{"ssl-client-cert:", "ssl-client-verify: NONE"}, 401, noCert, nil},
 		{"nginx with optional_no_ca passes what it could not verify", "nginx", []string{"ssl-client-cert: " + testpki.EscapedPEM(alice), "ssl-client-verify: FAILED:unable to verify the first certificate"}, 401, unproven, nil},
 		{"nginx says NONE beside a certificate", "nginx", []string{"ssl-client-cert: " + testpki.EscapedPEM(alice), "ssl-client-verify: NONE"}, 401, unproven, nil},
-		{"nginx says nothing of its check", "nginx", []string{"ssl-client-cert: " + testpki.EscapedPEM(alice)}, 401, unproven, nil},
+		{"nginx does not send the result of its check", "nginx", []string{"ssl-client-cert: " + testpki.EscapedPEM(alice)}, 401, unproven, nil},
 		{"nginx says success in another case", "nginx", []string{"ssl-client-cert: " + testpki.EscapedPEM(alice), "ssl-client-verify: success"}, 401, unproven, nil},
 		{"nginx says more than success", "nginx", []string{"ssl-client-cert: " + testpki.EscapedPEM(alice), "ssl-client-verify: SUCCESS, NONE"}, 401, unproven, nil},
 		{"the check is compared before a bad certificate is read", "nginx", []string{"ssl-client-cert: garbage", "ssl-client-verify: NONE"}, 401, unproven, nil},
-		{"old nginx, whose folded lines Go unfolds", "nginx_old", []string{"X-Client-Pem: " + strings.ReplaceAll(strings.TrimSpace(testpki.PEM(alice)), "\n", "\r\n\t")}, ok, "", is},
+		{"old nginx with folded lines, which Go unfolds", "nginx_old", []string{"X-Client-Pem: " + strings.ReplaceAll(strings.TrimSpace(testpki.PEM(alice)), "\n", "\r\n\t")}, ok, "", is},
 		{"ingress-nginx", "ingress_nginx", []string{"ssl-client-cert: " + testpki.EscapedPEM(alice), "ssl-client-verify: SUCCESS", "ssl-client-subject-dn: CN=mallory"}, ok, "", is},
 
 		{"HAProxy", "haproxy", []string{"X-SSL-Client-DER: " + testpki.Base64DER(alice), "X-SSL-Client-Verify: 0"}, ok, "", is},
@@ -78,16 +79,16 @@ func TestClientCertFormats(t *testing.T) {
 		{"Traefik", "traefik", []string{"X-Forwarded-Tls-Client-Cert: " + testpki.Base64DER(alice)}, ok, "", is},
 		{"Traefik with a chain", "traefik", []string{"X-Forwarded-Tls-Client-Cert: " + testpki.CommaList(deep, mid)}, ok, "", isDeep},
 		{"Traefik before 2.9.2 escaped", "traefik", []string{"X-Forwarded-Tls-Client-Cert: " + url.QueryEscape(testpki.CommaList(deep, mid))}, ok, "", isDeep},
-		{"Traefik's description of a certificate is none", "traefik", []string{`X-Forwarded-Tls-Client-Cert-Info: Subject%3D%22CN%3Dalice%22`}, 401, noCert, nil},
+		{"Traefik's description of a certificate is not a certificate", "traefik", []string{`X-Forwarded-Tls-Client-Cert-Info: Subject%3D%22CN%3Dalice%22`}, 401, noCert, nil},
 
 		{"Envoy with quotes in the subject", "envoy", []string{"X-Forwarded-Client-Cert: " + testpki.XFCC(deep, mid)}, ok, "", isDeep},
 		{"Envoy with the certificate alone", "envoy", []string{`X-Forwarded-Client-Cert: Cert="` + testpki.EscapedPEM(alice) + `"`}, ok, "", is},
-		{"of two elements the nearest proxy's counts", "envoy", []string{"X-Forwarded-Client-Cert: " + testpki.XFCC(bob) + "," + testpki.XFCC(alice)}, ok, "", is},
-		{"of two lines the nearest proxy's counts", "envoy", []string{"X-Forwarded-Client-Cert: " + testpki.XFCC(bob), "X-Forwarded-Client-Cert: " + testpki.XFCC(alice)}, ok, "", is},
+		{"two elements: the nearest proxy's counts", "envoy", []string{"X-Forwarded-Client-Cert: " + testpki.XFCC(bob) + "," + testpki.XFCC(alice)}, ok, "", is},
+		{"two lines: the nearest proxy's counts", "envoy", []string{"X-Forwarded-Client-Cert: " + testpki.XFCC(bob), "X-Forwarded-Client-Cert: " + testpki.XFCC(alice)}, ok, "", is},
 		{"an earlier element with a DNS name, which could end it", "envoy", []string{"X-Forwarded-Client-Cert: " + testpki.XFCC(bob) + ";DNS=a.example," + testpki.XFCC(alice)}, 400, "reading the certificate: element 1: malformed: it follows a value without quotes, which may have forged it", nil},
 		{"a DNS name in the last element", "envoy", []string{"X-Forwarded-Client-Cert: " + testpki.XFCC(bob) + "," + testpki.XFCC(alice) + ";DNS=a.example"}, ok, "", is},
 		{"no certificate in the last element", "envoy", []string{"X-Forwarded-Client-Cert: " + testpki.XFCC(alice) + ",By=spiffe://mesh/ns/edge"}, 401, noCert, nil},
-		{"a hash that is another's", "envoy", []string{"X-Forwarded-Client-Cert: " + strings.Replace(testpki.XFCC(alice), "Hash=", "Hash=00", 1)}, 400, "reading the certificate: malformed: hash is not that of the certificate", nil},
+		{"the hash of another certificate", "envoy", []string{"X-Forwarded-Client-Cert: " + strings.Replace(testpki.XFCC(alice), "Hash=", "Hash=00", 1)}, 400, "reading the certificate: malformed: hash is not that of the certificate", nil},
 
 		{"RFC 9440", "rfc9440", []string{"Client-Cert: " + testpki.ByteSequences(alice)}, ok, "", is},
 		{"RFC 9440 with a chain", "rfc9440", []string{"Client-Cert: " + testpki.ByteSequences(deep), "Client-Cert-Chain: " + testpki.ByteSequences(mid, root)}, ok, "", isDeep},

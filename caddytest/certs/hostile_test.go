@@ -16,8 +16,8 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testpki"
 )
 
-// What a client, or a proxy that was told wrong, sends instead of a certificate. Nothing
-// of it is repaired, and nothing of it is in the log.
+// A client, or a proxy with a wrong configuration, sends these instead of a certificate.
+// They are not repaired, and no part of them is in the log.
 func TestClientCertHostile(t *testing.T) {
 	const (
 		noCert   = "no credential"
@@ -46,8 +46,8 @@ func TestClientCertHostile(t *testing.T) {
 	foldedKey := strings.ReplaceAll(keyPEM, "\n", " ")
 	escapedKey := strings.NewReplacer(" ", "%20", "\n", "%0A").Replace(keyPEM)
 	alb := func(value string) []string { return []string{"X-Amzn-Mtls-Clientcert: " + value} }
-	// cut is a first block whose DER ends too early, broken one whose DER is a SEQUENCE of
-	// the right length and no certificate.
+	// cut is a first block whose DER ends too early, broken one whose DER is a SEQUENCE
+	// of the right length but not a certificate.
 	cut := testpki.EscapedPEM(&testpki.Pair{Cert: &x509.Certificate{Raw: good.Cert.Raw[:200]}})
 	scrambled := append([]byte(nil), good.Cert.Raw...)
 	scrambled[8] ^= 0xff // in the version
@@ -63,10 +63,10 @@ func TestClientCertHostile(t *testing.T) {
 		{"two lines, the first empty", "alb", append(alb(""), alb(testpki.ALBPEM(good))...), 400, reading + "2 lines where a proxy writes one", nil},
 		{"two lines of RFC 9440, which would join to a list", "rfc", []string{"Client-Cert: " + testpki.ByteSequences(good), "Client-Cert: " + testpki.ByteSequences(good)}, 400, reading + "2 lines where a proxy writes one", nil},
 		{"escaped twice", "alb", alb(strings.ReplaceAll(testpki.EscapedPEM(good), "%", "%25")), 400, reading + "percent-encoded twice", nil},
-		{"escaped where nothing is", "apache", []string{"X-Cert: " + testpki.EscapedPEM(good)}, 400, reading + "percent-encoded, which this encoding does not allow", nil},
-		{"PEM where base64 is", "traefik", []string{"X-Forwarded-Tls-Client-Cert: " + testpki.FoldedPEM(good)}, 400, reading + "PEM instead of base64", nil},
-		{"base64 where PEM is", "alb", alb(testpki.Base64DER(good)), 400, reading + "block 1 " + notBlock, nil},
-		{"a list of which the first is not base64", "traefik", []string{"X-Forwarded-Tls-Client-Cert: !," + testpki.Base64DER(good)}, 400, reading + "member 1 is not base64", nil},
+		{"percent-encoded PEM instead of PEM", "apache", []string{"X-Cert: " + testpki.EscapedPEM(good)}, 400, reading + "percent-encoded, which this encoding does not allow", nil},
+		{"PEM instead of base64", "traefik", []string{"X-Forwarded-Tls-Client-Cert: " + testpki.FoldedPEM(good)}, 400, reading + "PEM instead of base64", nil},
+		{"base64 instead of PEM", "alb", alb(testpki.Base64DER(good)), 400, reading + "block 1 " + notBlock, nil},
+		{"a list whose first member is not base64", "traefik", []string{"X-Forwarded-Tls-Client-Cert: !," + testpki.Base64DER(good)}, 400, reading + "member 1 is not base64", nil},
 		{"bits after the last byte", "rfc", []string{"Client-Cert: :MAIwAB==:"}, 400, reading + "member 1 is not base64", nil},
 
 		{"a private key", "alb", alb(escapedKey), 400, reading + "a private key in the header", nil},
@@ -89,7 +89,7 @@ func TestClientCertHostile(t *testing.T) {
 		{"a dash", "alb", alb("-"), 401, noCert, nil},
 		{"nothing", "alb", alb(""), 401, noCert, nil},
 		{"blanks", "alb", alb(" \t "), 401, noCert, nil},
-		{"undefined, which is no word for nothing", "alb", alb("undefined"), 400, reading + "block 1 " + notBlock, nil},
+		{"undefined, which does not count as absent", "alb", alb("undefined"), 400, reading + "block 1 " + notBlock, nil},
 		{"a chain without a certificate", "haproxy", []string{"X-SSL-Client-DER:", "X-SSL-Client-Chain-DER: " + testpki.Base64DER(good), "X-SSL-Client-Verify: 0"}, 400, "malformed: a certificate chain without a certificate", nil},
 		{"SUCCESS twice", "nginx", []string{"ssl-client-cert: " + testpki.EscapedPEM(good), "ssl-client-verify: SUCCESS", "ssl-client-verify: SUCCESS"}, 400, "malformed: 2 lines of Ssl-Client-Verify", nil},
 		{"SUCCESS in a variant spelling", "nginx", []string{"ssl-client-cert: " + testpki.EscapedPEM(good), "ssl_client_verify: SUCCESS"}, 401, "rejected: the proxy does not say that it verified the certificate", nil},
@@ -109,8 +109,8 @@ func TestClientCertHostile(t *testing.T) {
 	}
 }
 
-// A certificate is public: from a peer that is not the proxy it is dropped, and counts as
-// not there.
+// A certificate is public: from a peer that is not the proxy it is dropped, and the
+// request counts as one without it.
 func TestClientCertOfAnUntrustedPeer(t *testing.T) {
 	root := testpki.NewCA(t, nil, "root", nil)
 	good := root.Leaf(t, nil)
@@ -122,20 +122,20 @@ func TestClientCertOfAnUntrustedPeer(t *testing.T) {
 	)
 	const dropped = "no credential: fields dropped from a peer that is not trusted: "
 	of := testhandler.StrangerPeer
-	nobody := http.Header{"X-Remote-User": {"system:anonymous"}, "X-Remote-Group": {"system:unauthenticated"}}
+	anonymous := http.Header{"X-Remote-User": {"system:anonymous"}, "X-Remote-Group": {"system:unauthenticated"}}
 	g.Run(t, []testhandler.Exchange{
-		{Name: "certificate and word of success", From: of, Line: "GET /nginx HTTP/1.1", Fields: []string{"ssl-client-cert: " + testpki.EscapedPEM(good), "ssl-client-verify: SUCCESS"}, Status: 401, Reason: dropped + "2"},
+		{Name: "certificate and a successful check", From: of, Line: "GET /nginx HTTP/1.1", Fields: []string{"ssl-client-cert: " + testpki.EscapedPEM(good), "ssl-client-verify: SUCCESS"}, Status: 401, Reason: dropped + "2"},
 		{Name: "a certificate in a variant spelling", From: of, Line: "GET /nginx HTTP/1.1", Fields: []string{"ssl_client_cert: " + testpki.EscapedPEM(good)}, Status: 401, Reason: "no credential"},
 		{Name: "no certificate", From: of, Line: "GET /nginx HTTP/1.1", Status: 401, Reason: "no credential"},
-		{Name: "garbage is dropped, not judged", From: of, Line: "GET /nginx HTTP/1.1", Fields: []string{"ssl-client-cert: garbage"}, Status: 401, Reason: dropped + "1"},
+		{Name: "garbage is dropped, not parsed", From: of, Line: "GET /nginx HTTP/1.1", Fields: []string{"ssl-client-cert: garbage"}, Status: 401, Reason: dropped + "1"},
 		{Name: "the proxy says the same", Line: "GET /nginx HTTP/1.1", Fields: []string{"ssl-client-cert: " + testpki.EscapedPEM(good), "ssl-client-verify: SUCCESS"}, Want: testhandler.Proves(good, "alice")},
-		{Name: "a verdict that is kept is not for the peer", From: of, Line: "GET /nginx HTTP/1.1", Fields: []string{"ssl-client-cert: " + testpki.EscapedPEM(good), "ssl-client-verify: SUCCESS"}, Status: 401, Reason: dropped + "2"},
-		{Name: "where nobody may be anonymous", From: of, Line: "GET /anonymous HTTP/1.1", Fields: []string{"Client-Cert: " + testpki.ByteSequences(good)}, Want: nobody},
+		{Name: "a cached verdict is not used for the peer", From: of, Line: "GET /nginx HTTP/1.1", Fields: []string{"ssl-client-cert: " + testpki.EscapedPEM(good), "ssl-client-verify: SUCCESS"}, Status: 401, Reason: dropped + "2"},
+		{Name: "with anonymous", From: of, Line: "GET /anonymous HTTP/1.1", Fields: []string{"Client-Cert: " + testpki.ByteSequences(good)}, Want: anonymous},
 	})
 }
 
 // Anonymous is for requests without a certificate; with on_failure also for those with a
-// bad one, but never for one that is proven and forbidden, or could not be judged.
+// bad one, but never for one that is proven and forbidden, or could not be checked.
 func TestClientCertAnonymous(t *testing.T) {
 	root := testpki.NewCA(t, nil, "root", nil)
 	good, admin := root.Leaf(t, nil), root.Leaf(t, testpki.Named(testpki.CommonName, "system:admin"))
@@ -171,28 +171,28 @@ func TestClientCertAnonymous(t *testing.T) {
 	asAnonymous := testhandler.As("system:anonymous", "system:unauthenticated")
 	const old = "rejected: a certificate of the chain has expired or is not yet valid"
 	runCerts(t, g, []certCase{
-		{"nobody, by front_proxy", "front", nil, 200, "", front},
-		{"nobody, by impersonation", "impersonation", nil, 200, "", asAnonymous},
-		{"nobody, by headers", "headers", nil, 200, "", http.Header{"X-User": {"system:anonymous"}, "X-Groups": {"system:unauthenticated"}}},
-		{"nobody, by headers of which none has a value", "email", nil, 200, "", http.Header{}},
-		{"nobody under another name", "guest", nil, 200, "", testhandler.As("guest", "visitors", "everybody")},
-		{"an empty field is nobody", "front", empty, 200, "", front},
-		{"nobody claims to be somebody", "front", []string{"X-Remote-User: admin", "X-Remote-Extra-Scopes: all", "Impersonate-User: admin"}, 200, "", front},
-		{"somebody, by front_proxy", "front", sent(good), 200, "", testhandler.Proves(good, "alice")},
-		{"somebody, by impersonation", "impersonation", sent(good), 200, "", testhandler.As("alice")},
-		{"somebody, by headers", "headers", sent(good), 200, "", http.Header{"X-User": {"alice"}, "X-Extra-Authentication.kubernetes.io%2fcredential-Id": testhandler.Proves(good, "")["X-Remote-Extra-Authentication.kubernetes.io%2fcredential-Id"]}},
-		{"a bad certificate is not nobody", "front", sent(expired), 401, old, nil},
-		{"nor is garbage", "front", garbage, 400, "reading the certificate: malformed: block 1 does not start with the marker of a certificate", nil},
-		{"nor is what the proxy did not verify", "front", failed, 401, "rejected: the proxy does not say that it verified the certificate", nil},
+		{"no certificate, by front_proxy", "front", nil, 200, "", front},
+		{"no certificate, by impersonation", "impersonation", nil, 200, "", asAnonymous},
+		{"no certificate, by headers", "headers", nil, 200, "", http.Header{"X-User": {"system:anonymous"}, "X-Groups": {"system:unauthenticated"}}},
+		{"no certificate, by headers without a value", "email", nil, 200, "", http.Header{}},
+		{"no certificate, under another name", "guest", nil, 200, "", testhandler.As("guest", "visitors", "everybody")},
+		{"an empty field is no certificate", "front", empty, 200, "", front},
+		{"no certificate, and a claim to be admin", "front", []string{"X-Remote-User: admin", "X-Remote-Extra-Scopes: all", "Impersonate-User: admin"}, 200, "", front},
+		{"a good certificate, by front_proxy", "front", sent(good), 200, "", testhandler.Proves(good, "alice")},
+		{"a good certificate, by impersonation", "impersonation", sent(good), 200, "", testhandler.As("alice")},
+		{"a good certificate, by headers", "headers", sent(good), 200, "", http.Header{"X-User": {"alice"}, "X-Extra-Authentication.kubernetes.io%2fcredential-Id": testhandler.Proves(good, "")["X-Remote-Extra-Authentication.kubernetes.io%2fcredential-Id"]}},
+		{"a bad certificate is not anonymous", "front", sent(expired), 401, old, nil},
+		{"garbage is not anonymous", "front", garbage, 400, "reading the certificate: malformed: block 1 does not start with the marker of a certificate", nil},
+		{"a certificate that the proxy did not verify is not anonymous", "front", failed, 401, "rejected: the proxy does not say that it verified the certificate", nil},
 		{"a bad certificate with on_failure", "bad", sent(expired), 200, "", front},
 		{"another CA's with on_failure", "bad", sent(stranger), 200, "", front},
 		{"garbage with on_failure", "bad", garbage, 200, "", front},
-		{"what the proxy did not verify, with on_failure", "bad", failed, 200, "", front},
+		{"a certificate that the proxy did not verify, with on_failure", "bad", failed, 200, "", front},
 		{"garbage with on_failure, by impersonation", "bad_impersonation", garbage, 200, "", asAnonymous},
 		{"no certificate with on_failure", "bad", empty, 200, "", front},
 		{"a good certificate with on_failure", "bad", sent(good), 200, "", testhandler.Proves(good, "alice")},
-		{"a reserved name is never nobody", "bad", sent(admin), 403, `forbidden: user "system:admin" is reserved`, nil},
-		{"one that is not in the map is never nobody", "bad_only", sent(good), 403, "forbidden: the certificate is not in the map", nil},
-		{"one that could not be judged is never nobody", "bad_strict", sent(good), 503, "unavailable: no answer on revocation: no crl of the issuer", nil},
+		{"a reserved name is never anonymous", "bad", sent(admin), 403, `forbidden: user "system:admin" is reserved`, nil},
+		{"a certificate that is not in the map is never anonymous", "bad_only", sent(good), 403, "forbidden: the certificate is not in the map", nil},
+		{"a certificate that could not be checked is never anonymous", "bad_strict", sent(good), 503, "unavailable: no answer on revocation: no crl of the issuer", nil},
 	})
 }

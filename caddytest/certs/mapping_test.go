@@ -19,10 +19,10 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testpki"
 )
 
-// asn1Text is a value of a subject in one of ASN.1's own types of text.
+// asn1Text is a value of a subject in one of ASN.1's own string types.
 func asn1Text(tag int, bytes []byte) asn1.RawValue { return asn1.RawValue{Tag: tag, Bytes: bytes} }
 
-// bmp is UTF-16, as old CAs write names.
+// bmp is UTF-16, in which old CAs write names.
 func bmp(text string) asn1.RawValue {
 	var bytes []byte
 	for _, unit := range utf16.Encode([]rune(text)) {
@@ -57,8 +57,8 @@ func both(changes ...func(*x509.Certificate)) func(*x509.Certificate) {
 	}
 }
 
-// What a certificate says becomes a name only where one reading of it is certain, and as
-// it stands: no part of it is cut off, cleaned or read as syntax.
+// A part of a certificate becomes a name only if it can be read in one way, and
+// unchanged: nothing is cut off, cleaned or read as syntax.
 func TestClientCertNames(t *testing.T) {
 	const (
 		ok      = 200
@@ -99,13 +99,13 @@ func TestClientCertNames(t *testing.T) {
 		cases[len(cases)-1].want["X-Remote-User"] = []string{fmt.Sprintf("%x", sha256.Sum256(n.Cert.Raw))}
 	}
 
-	yes("the common name, and groups out of the organization", "cn", nil, "alice", "developers")
+	yes("the common name, and groups from the organization", "cn", nil, "alice", "developers")
 	yes("several organizations, in order", "cn", testpki.Named(testpki.Organization, "b", testpki.CommonName, "alice", testpki.Organization, "a", testpki.Organization, "b"), "alice", "b", "a", "b")
 	yes("no organization", "cn", testpki.Named(testpki.CommonName, "alice", testpki.OrganizationalUnit, "ops"), "alice")
 	yes("one group with a comma in it", "cn", testpki.Named(testpki.CommonName, "alice", testpki.Organization, "a,system:masters"), "alice", "a,system:masters")
 	no("two common names", "cn", testpki.Named(testpki.CommonName, "alice", testpki.CommonName, "mallory"), 401, "rejected: the certificate has 2 values for common_name")
 	no("one common name twice", "cn", testpki.Named(testpki.CommonName, "alice", testpki.CommonName, "alice"), 401, "rejected: the certificate has 2 values for common_name")
-	no("two common names, of which one is empty", "cn", testpki.Named(testpki.CommonName, "", testpki.CommonName, "alice"), 401, "rejected: the certificate has 2 values for common_name")
+	no("two common names, one of them empty", "cn", testpki.Named(testpki.CommonName, "", testpki.CommonName, "alice"), 401, "rejected: the certificate has 2 values for common_name")
 	no("an empty subject", "cn", both(testpki.Named(), alternative(t, "alice.example")), 401, noName)
 	no("a subject without a common name", "cn", testpki.Named(testpki.Organization, "system:masters"), 401, noName)
 	no("an empty common name", "cn", testpki.Named(testpki.CommonName, ""), 401, noName)
@@ -131,7 +131,7 @@ func TestClientCertNames(t *testing.T) {
 
 	yes("the whole subject", "subject", nil, "CN=alice,O=developers")
 	yes("a subject with syntax in its values", "subject", testpki.Named(testpki.CommonName, `alice,O=a+b"\;<>`), `CN=alice\,O=a\+b\"\\\;\<\>`)
-	// Who may have a certificate with a name of their own in front must not become alice.
+	// A client that gets a certificate with a second common name must not become alice.
 	yes("a subject with two common names is not that of the last", "subject", testpki.Named(testpki.CommonName, "mallory", testpki.CommonName, "alice"), "CN=alice,CN=mallory")
 	no("no subject at all", "subject", both(testpki.Named(), alternative(t, "alice.example")), 401, noName)
 	no("a subject with a line break", "subject", testpki.Named(testpki.CommonName, "alice\r\nO=x"), 403, control)
@@ -146,25 +146,25 @@ func TestClientCertNames(t *testing.T) {
 	asFingerprint(yes("the fingerprint", "fingerprint", nil, ""))
 
 	yes("the first of several attributes", "several", alternative(t, "urn:alice", "alice@example.com"), "urn:alice", "developers")
-	yes("the second, where the first is missing", "several", alternative(t, "alice@example.com", "a.example"), "alice@example.com", "developers")
-	yes("the third, where two are missing", "several", alternative(t, "a.example"), "a.example", "developers")
+	yes("the second, if the first is missing", "several", alternative(t, "alice@example.com", "a.example"), "alice@example.com", "developers")
+	yes("the third, if two are missing", "several", alternative(t, "a.example"), "a.example", "developers")
 	yes("the last, and groups of two attributes", "several", testpki.Named(testpki.CommonName, "alice", testpki.Organization, "o", testpki.OrganizationalUnit, "u"), "alice", "u", "o")
 	no("the first is ambiguous, so the next does not move up", "several", alternative(t, "urn:a", "urn:b", "alice@example.com"), 401, "rejected: the certificate has 2 values for uri")
 
 	yes("prefixes", "prefix", testpki.Named(testpki.CommonName, "alice", testpki.Organization, "a", testpki.Organization, "b"), "cert:alice", "team a", "team b")
-	yes("a reserved name after a prefix is none", "prefix", testpki.Named(testpki.CommonName, "system:admin", testpki.Organization, "system:masters"), "cert:system:admin", "team system:masters")
+	yes("a reserved name after a prefix is not reserved", "prefix", testpki.Named(testpki.CommonName, "system:admin", testpki.Organization, "system:masters"), "cert:system:admin", "team system:masters")
 	yes("an allowed name", "allowed", testpki.Named(testpki.CommonName, "bob"), "cert:bob")
 	no("a name that is not allowed", "allowed", testpki.Named(testpki.CommonName, "carol"), 403, "forbidden: the certificate's name is not among allowed_names")
 	no("an allowed name in another case", "allowed", testpki.Named(testpki.CommonName, "Alice"), 403, "forbidden: the certificate's name is not among allowed_names")
-	yes("a name where there is a default", "default", nil, "cert:alice", "developers")
-	yes("no name where there is a default", "default", testpki.Named(testpki.Organization, "system:masters"), "guest", "readers", "others")
-	no("an ambiguous name where there is a default", "default", testpki.Named(testpki.CommonName, "a", testpki.CommonName, "b"), 401, "rejected: the certificate has 2 values for common_name")
+	yes("a name beside a default", "default", nil, "cert:alice", "developers")
+	yes("no name, and a default", "default", testpki.Named(testpki.Organization, "system:masters"), "guest", "readers", "others")
+	no("an ambiguous name, and a default", "default", testpki.Named(testpki.CommonName, "a", testpki.CommonName, "b"), 401, "rejected: the certificate has 2 values for common_name")
 
 	runCerts(t, g, cases)
 }
 
-// Kong's manual mapping: a name of the certificate is an alternative name, the common name
-// only where there is none, and an entry that names the CA goes first.
+// Kong's manual mapping: the name of a certificate is an alternative name, or the common
+// name if it has none, and an entry that names the CA goes first.
 func TestClientCertMap(t *testing.T) {
 	const ok, notMapped = 200, "forbidden: the certificate is not in the map"
 	one, two := testpki.NewCA(t, nil, "one", nil), testpki.NewCA(t, nil, "two", nil)
@@ -211,16 +211,16 @@ func TestClientCertMap(t *testing.T) {
 	add("the common name does not count beside names of other kinds", "only", one, func(c *x509.Certificate) {
 		c.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, 17}, Value: []byte{0x30, 3, 0x88, 1, 42}}}
 	}, 403, notMapped, "")
-	add("the one of several names that is mapped", "map", one, alternative(t, "other.example", "bob@example.com"), ok, "", "bob")
-	add("of two mapped names the one whose entry has the issuer", "map", one, alternative(t, "first.example", "second.example"), ok, "", "second")
-	add("of two mapped names the first in the certificate", "map", two, alternative(t, "first.example", "bob@example.com"), ok, "", "first")
+	add("several names, one of them mapped", "map", one, alternative(t, "other.example", "bob@example.com"), ok, "", "bob")
+	add("two mapped names: the one whose entry has the issuer", "map", one, alternative(t, "first.example", "second.example"), ok, "", "second")
+	add("two mapped names: the first in the certificate", "map", two, alternative(t, "first.example", "bob@example.com"), ok, "", "first")
 	add("an entry for another issuer", "only", two, alternative(t, "second.example"), 403, notMapped, "")
-	add("a subject is no name", "only", one, testpki.Named(testpki.CommonName, "CN=nobody"), 403, notMapped, "")
-	add("two common names, of which one is mapped", "only", one, testpki.Named(testpki.CommonName, "alice", testpki.CommonName, "mallory"), 403, notMapped, "")
+	add("a subject is not a name", "only", one, testpki.Named(testpki.CommonName, "CN=unknown"), 403, notMapped, "")
+	add("two common names, one of them mapped", "only", one, testpki.Named(testpki.CommonName, "alice", testpki.CommonName, "mallory"), 403, notMapped, "")
 	add("in another case", "only", one, testpki.Named(testpki.CommonName, "Alice"), 403, notMapped, "")
 	add("not in the map, and a name of its own", "map", one, testpki.Named(testpki.CommonName, "carol", testpki.Organization, "x"), ok, "", "cert:carol", "x")
-	add("not in the map, and nothing else counts", "only", one, testpki.Named(testpki.CommonName, "carol"), 403, notMapped, "")
-	add("in the map, and nothing else counts", "only", two, nil, ok, "", "alice-by-two", "two", "more")
+	add("not in the map, with map_only", "only", one, testpki.Named(testpki.CommonName, "carol"), 403, notMapped, "")
+	add("in the map, with map_only", "only", two, nil, ok, "", "alice-by-two", "two", "more")
 	add("mapped to a name of Kubernetes itself", "reserved", one, nil, 403, `forbidden: user "system:admin" is reserved`, "")
 	runCerts(t, g, cases)
 }

@@ -21,7 +21,8 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testpki"
 )
 
-// responder answers for a CA: about each serial what it is told, and good about others.
+// responder answers for a CA: with the set status for some serials, and good for all
+// others.
 type responder struct {
 	*httptest.Server
 
@@ -62,7 +63,7 @@ func newResponder(t *testing.T, ca *testpki.Pair, status map[*testpki.Pair]int) 
 	return r
 }
 
-// closedPort is an address at which nobody listens.
+// closedPort is an address without a listener.
 func closedPort(t *testing.T) string {
 	t.Helper()
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -133,20 +134,20 @@ func TestClientCertRevocation(t *testing.T) {
 	}
 	is := func(n *testpki.Pair) http.Header { return testhandler.Proves(n, "alice") }
 	runCerts(t, g, []certCase{
-		{"off asks nobody", "off", sent(bad), ok, "", is(bad)},
+		{"off does not ask", "off", sent(bad), ok, "", is(bad)},
 		{"a list without the certificate", "crl", sent(good), ok, "", is(good)},
 		{"a list with the certificate", "crl", sent(bad), 401, revoked, nil},
 		{"a list with the certificate, for soft_fail too", "crl_soft", sent(bad), 401, revoked, nil},
-		{"strict is what nothing said means", "default", sent(deep, mid), 503, noAnswer + "no crl of the issuer", nil},
+		{"strict is the default", "default", sent(deep, mid), 503, noAnswer + "no crl of the issuer", nil},
 		{"the list of the issuer beside another", "two", sent(bad), 401, revoked, nil},
 		{"the list of another CA for soft_fail", "others_soft", sent(listed), ok, "", is(listed)},
 		{"the list of another CA for strict", "others", sent(listed), 503, noAnswer + "no crl of the issuer", nil},
-		{"a list that is not there", "missing", sent(good), 503, noAnswer + "no crl of the issuer", nil},
-		{"a list that is not there for soft_fail", "missing_soft", sent(good), ok, "", is(good)},
+		{"a list that does not exist", "missing", sent(good), 503, noAnswer + "no crl of the issuer", nil},
+		{"a list that does not exist, for soft_fail", "missing_soft", sent(good), ok, "", is(good)},
 		{"a list that is garbage", "garbage", sent(good), 503, noAnswer + "no crl of the issuer", nil},
 		{"no list of the authority between", "crl_soft", sent(deep, mid), ok, "", is(deep)},
 		{"a revoked authority between", "crl_soft", sent(badDeep, badMid), 401, upper, nil},
-		{"revocation is no way to ask about an untrusted certificate", "crl", sent(other.Leaf(t, nil)), 401, "rejected: the certificate is not issued by a trusted CA", nil},
+		{"revocation is not asked about an untrusted certificate", "crl", sent(other.Leaf(t, nil)), 401, "rejected: the certificate is not issued by a trusted CA", nil},
 
 		{"the responder calls it good", "ocsp", sent(good), ok, "", is(good)},
 		{"the responder calls it revoked", "ocsp", sent(bad), 401, revoked, nil},
@@ -154,7 +155,7 @@ func TestClientCertRevocation(t *testing.T) {
 		{"the responder does not know it", "ocsp", sent(unknown), 401, "rejected: ocsp responder does not know the certificate", nil},
 		{"the responder does not know it, for soft_fail", "ocsp_soft", sent(unknown), ok, "", is(unknown)},
 		{"a dead responder", "dead", sent(good), 503, noAnswer + "fetching ocsp answer: asking …", nil},
-		{"a dead responder a second time is no answer", "dead", sent(good), 503, noAnswer + "fetching ocsp answer: asking …", nil},
+		{"a dead responder a second time is not an answer", "dead", sent(good), 503, noAnswer + "fetching ocsp answer: asking …", nil},
 		{"a dead responder for soft_fail", "dead_soft", sent(bad), ok, "", is(bad)},
 		{"a dead responder beside a list without it", "dead_crl", sent(good), ok, "", is(good)},
 		{"a dead responder beside a list with it", "dead_crl", sent(bad), 401, revoked, nil},
@@ -169,8 +170,8 @@ func TestClientCertRevocation(t *testing.T) {
 	})
 }
 
-// A verdict is kept for a minute, yet not longer than what it rests on: a certificate that
-// is on the next list is refused as soon as that list is read.
+// A verdict is kept for a minute, but not longer than the lists and answers it depends
+// on: a certificate on the next list is refused as soon as that list is read.
 func TestClientCertIsRefusedOnceItIsListed(t *testing.T) {
 	root := testpki.NewCA(t, nil, "root", nil)
 	alice := root.Leaf(t, nil)
@@ -191,8 +192,8 @@ func TestClientCertIsRefusedOnceItIsListed(t *testing.T) {
 	}
 }
 
-// A good answer is asked for once, whoever asks, and so is one for a second site with the
-// same settings; an answer that did not come is asked for each time.
+// A good answer is requested once for all requests, also for those of a second site with
+// the same settings; after a missing answer the responder is asked each time.
 func TestClientCertAsksOnce(t *testing.T) {
 	root := testpki.NewCA(t, nil, "root", nil)
 	alice := root.Leaf(t, nil)

@@ -15,14 +15,14 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testpki"
 )
 
-// tlsBlock is certBlock for requests that come with their certificate themselves.
+// tlsBlock is certBlock for requests whose certificate is from their own handshake.
 func tlsBlock(at, pool string, options ...string) string {
 	text := certBlock(at, "tls", pool, options...)
 	return strings.Replace(text, "\t\ttrusted_proxies static "+testhandler.TrustedPeer+"\n", "", 1)
 }
 
-// The listener only asks (mode request), so any certificate comes through the handshake,
-// and it is this source that must say no.
+// The listener only asks for a certificate (mode request), so any certificate passes the
+// handshake, and the source must refuse it.
 func TestClientCertTLS(t *testing.T) {
 	const (
 		ok      = 200
@@ -50,7 +50,7 @@ func TestClientCertTLS(t *testing.T) {
 		proxyBlock,
 	)
 	is := testhandler.Proves(alice, "alice", "developers")
-	nobody := http.Header{"X-Remote-User": {"system:anonymous"}, "X-Remote-Group": {"system:unauthenticated"}}
+	anonymous := http.Header{"X-Remote-User": {"system:anonymous"}, "X-Remote-Group": {"system:unauthenticated"}}
 	shown := func(n *testpki.Pair) []string { return []string{"Client-Cert: " + testpki.ByteSequences(n)} }
 	const dropped = "no credential: fields dropped from a peer that is not trusted: 1: "
 	s.Run(t, []testhandler.TLSExchange{
@@ -58,10 +58,10 @@ func TestClientCertTLS(t *testing.T) {
 		{Name: "a good certificate with its chain", At: "tls", Chain: []*testpki.Pair{deep, mid, root}, Status: ok, Want: testhandler.Proves(deep, "alice", "developers")},
 		{Name: "without its chain", At: "tls", Chain: []*testpki.Pair{deep}, Status: 401, Reason: unknown},
 		{Name: "no certificate", At: "tls", Status: 401, Reason: "no credential"},
-		{Name: "no certificate where nobody may be anonymous", At: "anonymous", Status: ok, Want: nobody},
-		{Name: "a bad certificate is not nobody", At: "anonymous", Chain: []*testpki.Pair{self}, Status: 401, Reason: unknown},
-		{Name: "signed by itself, in the name of system:masters", At: "tls", Chain: []*testpki.Pair{self}, Status: 401, Reason: unknown},
-		{Name: "signed by itself, with a good one after", At: "tls", Chain: []*testpki.Pair{self, alice, root}, Status: 401, Reason: unknown},
+		{Name: "no certificate, with anonymous", At: "anonymous", Status: ok, Want: anonymous},
+		{Name: "a bad certificate is not anonymous", At: "anonymous", Chain: []*testpki.Pair{self}, Status: 401, Reason: unknown},
+		{Name: "self-signed, in the name of system:masters", At: "tls", Chain: []*testpki.Pair{self}, Status: 401, Reason: unknown},
+		{Name: "self-signed, with a good one after", At: "tls", Chain: []*testpki.Pair{self, alice, root}, Status: 401, Reason: unknown},
 		{Name: "another CA", At: "tls", Chain: []*testpki.Pair{other.Leaf(t, admin), other}, Status: 401, Reason: unknown},
 		{Name: "system:masters of the right CA", At: "tls", Chain: []*testpki.Pair{root.Leaf(t, admin)}, Status: 403, Reason: `forbidden: group "system:masters" is reserved`},
 		{Name: "expired", At: "tls", Chain: []*testpki.Pair{expired}, Status: 401, Reason: "rejected: a certificate of the chain has expired or is not yet valid"},
@@ -74,7 +74,7 @@ func TestClientCertTLS(t *testing.T) {
 		{Name: "a certificate in a header is not one of the handshake", At: "tls", Fields: shown(alice), Status: 401, Reason: "no credential"},
 		{Name: "a certificate in a header beside that of the handshake", At: "tls", Chain: []*testpki.Pair{alice}, Fields: shown(twoNames), Status: ok, Want: is},
 
-		{Name: "the proxy's certificate is the trust in the header", At: "proxy", Chain: []*testpki.Pair{edge}, Fields: shown(alice), Status: ok, Want: testhandler.Proves(alice, "alice")},
+		{Name: "the proxy's certificate makes the header trusted", At: "proxy", Chain: []*testpki.Pair{edge}, Fields: shown(alice), Status: ok, Want: testhandler.Proves(alice, "alice")},
 		{Name: "the proxy's own certificate is not the user's", At: "proxy", Chain: []*testpki.Pair{edge}, Status: 401, Reason: "no credential"},
 		{Name: "a user's certificate is not a proxy's", At: "proxy", Chain: []*testpki.Pair{alice}, Fields: shown(twoNames), Status: 401, Reason: dropped + `verifying the peer's TLS client certificate: "x509: certificate signed by unknown authority"`},
 		{Name: "another name of the proxies' CA", At: "proxy", Chain: []*testpki.Pair{other.Leaf(t, nil)}, Fields: shown(alice), Status: 401, Reason: dropped + `the peer's TLS client certificate has common name "alice", which is not allowed`},
@@ -82,7 +82,7 @@ func TestClientCertTLS(t *testing.T) {
 	})
 }
 
-// What the listener itself verified, by a pool of its own, counts for nothing here.
+// A certificate that the listener has verified, by its own pool, is not trusted here.
 func TestClientCertTLSHasItsOwnPool(t *testing.T) {
 	root, other := testpki.NewCA(t, nil, "root", nil), testpki.NewCA(t, nil, "other", nil)
 	s := testhandler.GuardTLS(t, root, "mode verify_if_given\ntrust_pool file "+testpki.PEMFile(t, root, other), tlsBlock("tls", testpki.PEMFile(t, root)))
@@ -93,8 +93,8 @@ func TestClientCertTLSHasItsOwnPool(t *testing.T) {
 	})
 }
 
-// A bundle that changes is read without a reload; one that breaks leaves the last good
-// CAs; and no verdict outlives the CAs that it rests on.
+// A bundle that changes is read without a reload; after a bad one the last good CAs are
+// kept; and a verdict does not outlive the CAs that it depends on.
 func TestClientCertWatchedPool(t *testing.T) {
 	one, two := testpki.NewCA(t, nil, "one", nil), testpki.NewCA(t, nil, "two", nil)
 	ofOne, ofTwo := one.Leaf(t, nil), two.Leaf(t, nil)
@@ -118,7 +118,7 @@ func TestClientCertWatchedPool(t *testing.T) {
 	replace(testpki.PEM(two))
 	testhandler.WaitUntil(t, "the new CA counts", func() bool { return status(ofTwo) == 200 })
 	if got := status(ofOne); got != 401 {
-		t.Errorf("status %d for a certificate whose CA is gone", got)
+		t.Errorf("status %d for a certificate whose CA was removed", got)
 	}
 	replace("-----BEGIN CERT")
 	testhandler.WaitUntil(t, "the bad bundle is in the log", func() bool {

@@ -42,8 +42,8 @@ func certKeys(t *testing.T) (rsa2048, rsa1024, p224, p521, ed crypto.Signer) {
 	return rsaKey(2048), rsaKey(1024), ecKey(elliptic.P224()), ecKey(elliptic.P521()), must(edKey, err)
 }
 
-// A certificate in a header comes without a handshake, so everything is for the source to
-// judge, also what Go's Verify lets pass.
+// A certificate in a header comes without a handshake, so the source must check
+// everything, including rules that Go's Verify does not have.
 func TestClientCertValidity(t *testing.T) {
 	const (
 		ok        = 200
@@ -91,8 +91,8 @@ func TestClientCertValidity(t *testing.T) {
 	dns := func(name string) func(*x509.Certificate) {
 		return func(c *x509.Certificate) { c.DNSNames = []string{name} }
 	}
-	// A key usage of which no bit is set allows nothing. Go's field is then the same as
-	// without the extension.
+	// A key usage without any bit allows nothing. Go's field is then the same as without
+	// the extension.
 	noUsage := root.Leaf(t, func(c *x509.Certificate) {
 		c.KeyUsage = 0
 		c.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, 15}, Critical: true, Value: []byte{3, 1, 0}}}
@@ -136,14 +136,14 @@ func TestClientCertValidity(t *testing.T) {
 		{"an expired CA between", "root", sent(oldCA.Leaf(t, nil), oldCA), 401, expired, nil},
 
 		{"of another CA", "root", sent(other.Leaf(t, nil)), 401, unknown, nil},
-		{"of another CA that comes along", "root", sent(other.Leaf(t, nil), other), 401, unknown, nil},
+		{"of another CA that is in the chain", "root", sent(other.Leaf(t, nil), other), 401, unknown, nil},
 		{"of another CA with the root's name", "root", sent(twin.Leaf(t, nil)), 401, unknown, nil},
 		{"of another CA, beside the true root", "root", sent(other.Leaf(t, nil), other, root), 401, unknown, nil},
-		{"signed by itself", "root", sent(self), 401, unknown, nil},
-		{"signed by itself, with a good one after", "root", sent(self, good), 401, unknown, nil},
-		{"signed by itself in the name of system:masters", "root", sent(testpki.Sign(t, nil, testpki.LeafKey(t), testpki.Named(3, "admin", 10, "system:masters"))), 401, unknown, nil},
+		{"self-signed", "root", sent(self), 401, unknown, nil},
+		{"self-signed, with a good one after", "root", sent(self, good), 401, unknown, nil},
+		{"self-signed in the name of system:masters", "root", sent(testpki.Sign(t, nil, testpki.LeafKey(t), testpki.Named(3, "admin", 10, "system:masters"))), 401, unknown, nil},
 		{"signed by a client's certificate", "root", sent(good.Leaf(t, nil), good), 401, unknown, nil},
-		{"signed by a client's that has the usage but is no CA", "root", sent(noCA.Leaf(t, nil), noCA), 401, unknown, nil},
+		{"signed by a client's that has the usage but is not a CA", "root", sent(noCA.Leaf(t, nil), noCA), 401, unknown, nil},
 
 		{"for servers only", "root", sent(root.Leaf(t, for1(x509.ExtKeyUsageServerAuth))), 401, usage, nil},
 		{"for servers and clients", "root", sent(server), ok, "", is(server)},
@@ -153,38 +153,38 @@ func TestClientCertValidity(t *testing.T) {
 		{"of a CA for servers", "root", sent(serverCA.Leaf(t, nil), serverCA), 401, usage, nil},
 		{"a key for encryption only", "root", sent(root.Leaf(t, keyUsage(x509.KeyUsageKeyEncipherment))), 401, noSigning, nil},
 		{"a key usage that allows nothing", "root", sent(noUsage), 401, noSigning, nil},
-		{"a critical extension that nobody knows", "root", sent(critical), 401, "rejected: the certificate has a critical extension that is not understood", nil},
+		{"an unknown critical extension", "root", sent(critical), 401, "rejected: the certificate has a critical extension that is not understood", nil},
 
 		{"a CA for a client", "root", sent(testpki.NewCA(t, root, "alice", for1(x509.ExtKeyUsageClientAuth))), 401, isCA, nil},
 		{"the root, which is public", "root", sent(root), 401, isCA, nil},
 		{"an intermediate, which is public", "root", sent(mid), 401, isCA, nil},
 
-		{"an intermediate comes along", "root", sent(deep, mid), ok, "", is(deep)},
-		{"the root comes along too", "root", sent(deep, mid, root), ok, "", is(deep)},
+		{"an intermediate in the chain", "root", sent(deep, mid), ok, "", is(deep)},
+		{"the root in the chain too", "root", sent(deep, mid, root), ok, "", is(deep)},
 		{"two intermediates", "root", sent(deeper, low, mid), ok, "", is(deeper)},
 		{"two intermediates in the wrong order", "root", sent(deeper, mid, low), ok, "", is(deeper)},
 		{"the root before the intermediate", "root", sent(deep, root, mid), ok, "", is(deep)},
 		{"an intermediate twice", "root", sent(deep, mid, mid), ok, "", is(deep)},
-		{"another's certificates come along", "root", sent(good, other, self), ok, "", is(good)},
+		{"another's certificates in the chain", "root", sent(good, other, self), ok, "", is(good)},
 		{"an intermediate is missing", "root", sent(deep), 401, unknown, nil},
 		{"the upper intermediate is missing", "root", sent(deeper, low), 401, unknown, nil},
 		{"the leaf is not the first", "root", sent(mid, deep), 401, isCA, nil},
 		{"another's leaf is the first", "root", sent(self, deep, mid), 401, unknown, nil},
-		{"more intermediates than may come along", "root", sent(slices.Insert(slices.Repeat([]*testpki.Pair{mid}, 6), 0, deep)...), 400, tooMany, nil},
+		{"more intermediates than are allowed in a header", "root", sent(slices.Insert(slices.Repeat([]*testpki.Pair{mid}, 6), 0, deep)...), 400, tooMany, nil},
 		{"40 intermediates", "root", sent(slices.Insert(slices.Repeat([]*testpki.Pair{mid}, 40), 0, deep)...), 400, tooMany, nil},
-		{"one intermediate where one may be", "one", sent(deep, mid, root), ok, "", is(deep)},
-		{"two where one may be", "one", sent(deeper, low, mid), 401, "rejected: 2 intermediate certificates, more than 1", nil},
-		{"below a CA that may have none below", "root", sent(belowLast.Leaf(t, nil), belowLast, lastCA), 401, "rejected: too many intermediates for a CA of the chain", nil},
+		{"one intermediate, and one is allowed", "one", sent(deep, mid, root), ok, "", is(deep)},
+		{"two intermediates, and one is allowed", "one", sent(deeper, low, mid), 401, "rejected: 2 intermediate certificates, more than 1", nil},
+		{"below a CA that may have no CA below", "root", sent(belowLast.Leaf(t, nil), belowLast, lastCA), 401, "rejected: too many intermediates for a CA of the chain", nil},
 		{"a name that its CA may give", "root", sent(namedDNS, limited), ok, "", is(namedDNS)},
 		{"a name that its CA may not give", "root", sent(limited.Leaf(t, dns("a.example.net")), limited), 401, mayNot, nil},
 
 		{"a pool with an intermediate only", "mid", sent(deep), 401, notRoot, nil},
-		{"a pool with an intermediate only, and the root comes along", "mid", sent(deep, root), 401, notRoot, nil},
-		{"a partial chain where it may be", "partial", sent(deep), ok, "", is(deep)},
-		{"another branch where a partial chain may be", "partial", sent(good), 401, unknown, nil},
-		{"the intermediate itself where a partial chain may be", "partial", sent(mid), 401, isCA, nil},
+		{"a pool with an intermediate only, and the root in the chain", "mid", sent(deep, root), 401, notRoot, nil},
+		{"a partial chain that is allowed", "partial", sent(deep), ok, "", is(deep)},
+		{"another branch, and partial chains are allowed", "partial", sent(good), 401, unknown, nil},
+		{"the intermediate itself, and partial chains are allowed", "partial", sent(mid), 401, isCA, nil},
 		{"a pool with root and intermediate", "both", sent(deep), ok, "", is(deep)},
-		{"a pool with root and intermediate, and the intermediate comes along", "both", sent(deep, mid), ok, "", is(deep)},
+		{"a pool with root and intermediate, and the intermediate in the chain", "both", sent(deep, mid), ok, "", is(deep)},
 		{"a pool with the certificate itself", "pinned", sent(pinned), 401, notRoot, nil},
 		{"a pool with the certificate itself, and partial chains", "pinned_partial", sent(pinned), ok, "", is(pinned)},
 		{"a sister of the certificate in the pool", "pinned_partial", sent(good), 401, unknown, nil},

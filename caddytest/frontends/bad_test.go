@@ -11,7 +11,8 @@ import (
 	"time"
 )
 
-// verifying has the front end refuse bad certificates, of which Caddy sees nothing.
+// verifying has the front end refuse bad certificates, so that Caddy does not get the
+// request.
 func (b *frontBench) verifying(t *testing.T) {
 	p := b.before(t, b.site(b.preset, rootAlone, "anonymous"))
 	for _, name := range []string{expiredName, strangerName, serverName} {
@@ -23,7 +24,7 @@ func (b *frontBench) verifying(t *testing.T) {
 	}
 }
 
-// saying has the front end pass on what its verdict speaks against, and Caddy read that.
+// saying has the front end forward bad certificates with its verdict, which Caddy reads.
 func (b *frontBench) saying(t *testing.T) {
 	p := b.before(t, b.site(b.preset, rootAlone, ""), "{verify}", b.lenient)
 	for _, name := range []string{expiredName, strangerName, serverName} {
@@ -33,18 +34,18 @@ func (b *frontBench) saying(t *testing.T) {
 		}
 		p.run(t, []passage{
 			{name: name, client: name, reason: notSaid},
-			{name: name + " who sends a verdict along", client: name, lines: []string{b.fields[1] + ": SUCCESS", b.fields[1] + ": 0"}, reason: notSaid},
+			{name: name + " with a verdict in the request", client: name, lines: []string{b.fields[1] + ": SUCCESS", b.fields[1] + ": 0"}, reason: notSaid},
 		})
 	}
 }
 
-// believing has Caddy judge by itself: behind a front end that trusts another CA as
-// well, and behind one whose verdict it is not told to read.
+// believing has Caddy verify alone: behind a front end that trusts another CA as well,
+// and behind one whose verdict it is configured not to read.
 func (b *frontBench) believing(t *testing.T) {
 	p := b.before(t, b.site(b.preset, rootAlone, ""), "{ca}", "both.pem")
 	p.run(t, []passage{
 		{name: "of another CA, which the front end trusts", client: strangerName, reason: notIssued},
-		{name: "alice, beside that", client: "alice", user: "alice"},
+		{name: "alice, at the same front end", client: "alice", user: "alice"},
 	})
 	options := "header " + b.fields[0] + "\nencoding " + map[string]string{"nginx": "url_pem", "apache": "pem", "haproxy": "base64_der"}[b.preset]
 	p = b.before(t, b.site("", options+"\n"+rootAlone, ""), "{verify}", b.lenient)
@@ -55,7 +56,7 @@ func (b *frontBench) believing(t *testing.T) {
 	}
 }
 
-// expiring has a certificate expire after the handshake, which is when front ends look.
+// expiring has a certificate expire after the handshake, in which front ends check it.
 func (b *frontBench) expiring(t *testing.T) {
 	p := b.before(t, b.site(b.preset, rootAlone, ""))
 	end := time.Now().Add(5 * time.Second)

@@ -26,20 +26,20 @@ func TestFrontendApache(t *testing.T) { testFrontend(t, apacheFront(), newGoPKI(
 func testFrontend(t *testing.T, f *frontEnd, pki *frontPKI) {
 	t.Helper()
 	b := &frontBench{f, pki}
-	t.Run("what it writes", b.writes)
-	t.Run("who comes through", b.comesThrough)
-	t.Run("who comes through where anonymous is allowed", b.anonymous)
+	t.Run("the fields that it writes", b.writes)
+	t.Run("which users get through", b.comesThrough)
+	t.Run("which users get through where anonymous is allowed", b.anonymous)
 	t.Run("an intermediate whose certificate the front end does not pass on", b.leafOnly)
 	t.Run("a bad certificate at a front end that verifies", b.verifying)
-	t.Run("a bad certificate at a front end that only says so", b.saying)
+	t.Run("a bad certificate at a front end that only reports it", b.saying)
 	t.Run("a bad certificate at a front end that believes more than Caddy", b.believing)
 	t.Run("a certificate that expires while the connection is open", b.expiring)
-	t.Run("somebody else's certificate sent through it", b.spoofedThrough)
-	t.Run("somebody else's certificate sent through one that adds to the field", b.spoofedBeside)
-	t.Run("somebody else's certificate sent past it", b.spoofedPast)
+	t.Run("another client's certificate sent through it", b.spoofedThrough)
+	t.Run("another client's certificate sent through one that adds to the field", b.spoofedBeside)
+	t.Run("another client's certificate sent past it", b.spoofedPast)
 }
 
-// frontBench is a product with certificates to try on it.
+// frontBench is a product with the certificates for its tests.
 type frontBench struct {
 	*frontEnd
 
@@ -54,7 +54,7 @@ const (
 	notRoot   = "rejected: the chain ends at a certificate that is not self-signed"
 )
 
-// site has the preset, which options may change, and more sources after it.
+// site has the preset, which options may change, and further sources after it.
 func (b *frontBench) site(preset, options, sources string) string {
 	return `http://:0 {
 	kube_identity {
@@ -87,14 +87,14 @@ func (b *frontBench) before(t *testing.T, site string, replacements ...string) *
 	return &passages{g, b, b.start(t, b.pki, g.Addr, replacements...)}
 }
 
-// passage is one request through the front end, and all that may come of it.
+// passage is one request through the front end, and its expected result.
 type passage struct {
 	name    string
-	client  string   // whose certificate is shown; "" is none
+	client  string   // whose certificate is sent; "" sends none
 	lines   []string // of the header, besides Host
 	version uint16   // of TLS; 0 is the newest
-	user    string   // whom the upstream sees; "" is nothing at all
-	status  int      // 0 is 200, or 401 where there is no user
+	user    string   // that the upstream sees; "" means no request
+	status  int      // 0 is 200, or 401 without a user
 	reason  string
 }
 
@@ -134,7 +134,7 @@ func (p *passages) passes(t *testing.T, conn *tls.Conn, one passage) {
 	p.checkUser(t, one.user, p.adds)
 }
 
-// checkUser compares what the upstream received, all of it.
+// checkUser compares everything that the upstream received.
 func (p *passages) checkUser(t *testing.T, user string, adds http.Header) {
 	t.Helper()
 	want := testhandler.Proxied("127.0.0.1", p.pki.person(user))
@@ -154,17 +154,17 @@ func (p *frontPKI) person(name string) http.Header {
 func (b *frontBench) comesThrough(t *testing.T) {
 	p := b.before(t, b.site(b.preset, rootAlone, ""))
 	p.run(t, []passage{
-		{name: "nobody", reason: testhandler.NoCredential},
+		{name: "no certificate", reason: testhandler.NoCredential},
 		{name: "ECDSA", client: "alice", user: "alice"},
 		{name: "RSA", client: "roberta-rsa", user: "roberta-rsa"},
 		{name: "ECDSA over TLS 1.2", client: "alice", version: tls.VersionTLS12, user: "alice"},
 		{name: "RSA over TLS 1.2", client: "roberta-rsa", version: tls.VersionTLS12, user: "roberta-rsa"},
-		{name: "nobody over TLS 1.2", version: tls.VersionTLS12, reason: testhandler.NoCredential},
+		{name: "no certificate over TLS 1.2", version: tls.VersionTLS12, reason: testhandler.NoCredential},
 		{
 			name: "a client that names another user", client: "alice", user: "alice",
 			lines: []string{"X-Remote-User: admin", "X-Remote-Group: system:masters", "X_Remote_User: admin"},
 		},
-		{name: "nobody who names a user", lines: []string{"X-Remote-User: admin"}, reason: testhandler.NoCredential},
+		{name: "no certificate, and a user's name", lines: []string{"X-Remote-User: admin"}, reason: testhandler.NoCredential},
 	})
 	for _, name := range []string{"igor", "irma-rsa"} {
 		one := passage{name: name + " of an intermediate", client: name, reason: notIssued}
@@ -184,10 +184,10 @@ func (b *frontBench) comesThrough(t *testing.T) {
 	}
 }
 
-// passesChain says whether intermediates come through.
+// passesChain says whether the front end passes intermediates on.
 func (f *frontEnd) passesChain() bool { return len(f.fields) == 3 }
 
-// resume returns a connection with the session of an earlier one.
+// resume returns a connection that resumes the session of an earlier one.
 func (p *passages) resume(t *testing.T, client string, version uint16) *tls.Conn {
 	t.Helper()
 	config := p.pki.config(p.pki.made[client])
@@ -201,7 +201,7 @@ func (p *passages) resume(t *testing.T, client string, version uint16) *tls.Conn
 		if conn.ConnectionState().DidResume {
 			return conn
 		}
-		p.front.ask(t, conn) // the ticket comes after the handshake
+		p.front.ask(t, conn) // the ticket arrives after the handshake
 		p.Upstream.Take()
 		p.Refused = len(p.Refusals(t))
 	}
@@ -211,18 +211,18 @@ func (p *passages) resume(t *testing.T, client string, version uint16) *tls.Conn
 
 func (b *frontBench) anonymous(t *testing.T) {
 	b.before(t, b.site(b.preset, rootAlone, "anonymous"), "{verify}", b.lenient).run(t, []passage{
-		{name: "nobody", user: "anonymous"},
+		{name: "no certificate", user: "anonymous"},
 		{name: "alice", client: "alice", user: "alice"},
 		{name: "of another CA", client: strangerName, reason: notSaid},
 	})
 	b.before(t, b.site(b.preset, rootAlone, "anonymous {\non_failure\n}"), "{verify}", b.lenient).run(t, []passage{
-		{name: "nobody where bad ones are anonymous too", user: "anonymous"},
+		{name: "no certificate where bad ones are anonymous too", user: "anonymous"},
 		{name: "alice where bad ones are anonymous", client: "alice", user: "alice"},
 		{name: "of another CA where bad ones are anonymous", client: strangerName, user: "anonymous"},
 	})
 }
 
-// leafOnly has only the leaf passed on, as nginx and Apache always do, and HAProxy does
+// leafOnly passes only the leaf on, as nginx and Apache always do, and HAProxy does
 // without the field for the chain.
 func (b *frontBench) leafOnly(t *testing.T) {
 	var without []string

@@ -16,7 +16,7 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testpki"
 )
 
-// frontOpenSSL is an authority as the manual page of openssl-ca has it.
+// frontOpenSSL is an authority as in the manual page of openssl-ca.
 const frontOpenSSL = `
 [ca]
 [root]
@@ -64,7 +64,7 @@ extendedKeyUsage = serverAuth
 subjectAltName = DNS:` + testhandler.SiteHost + `
 `
 
-// newOpenSSLPKI is made by the command line of OpenSSL.
+// newOpenSSLPKI makes the certificates by the command line of OpenSSL.
 func newOpenSSLPKI(t *testing.T) *frontPKI {
 	t.Helper()
 	p := &frontPKI{Folder: testpki.NewFolder(t)}
@@ -97,7 +97,7 @@ func newOpenSSLPKI(t *testing.T) *frontPKI {
 	return p.fill(t)
 }
 
-// sign makes a key, a request and, out of it, a certificate.
+// sign makes a key, a request and, from it, a certificate.
 func (p *frontPKI) sign(t *testing.T, name, dn string, s frontSubject) {
 	t.Helper()
 	const layout = "060102150405Z"

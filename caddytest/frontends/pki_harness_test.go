@@ -30,10 +30,10 @@ type frontPKI struct {
 	made  map[string]*tls.Certificate
 }
 
-// frontSubject is who a certificate is for, and how it is made.
+// frontSubject is the client that a certificate is for, and how the certificate is made.
 type frontSubject struct {
 	groups   []string
-	by       string // whose folder name signs; "" is root
+	by       string // the folder name of the issuer; "" is root
 	rsa      bool
 	usage    string    // the extension of the OpenSSL configuration; "" is client
 	notAfter time.Time // zero: in an hour
@@ -60,7 +60,7 @@ func frontSubjects() map[string]frontSubject {
 	}
 }
 
-// fill issues what every front end needs.
+// fill issues the certificates that every front end needs.
 func (p *frontPKI) fill(t *testing.T) *frontPKI {
 	t.Helper()
 	p.roots = x509.NewCertPool()
@@ -91,13 +91,13 @@ func frontPEM(pair *tls.Certificate) []byte {
 // config is that of a client with a certificate, or nil.
 func (p *frontPKI) config(pair *tls.Certificate) *tls.Config {
 	config := &tls.Config{RootCAs: p.roots, ServerName: testhandler.SiteHost}
-	if pair != nil { // whatever authorities the server names
+	if pair != nil { // even if the server names other authorities
 		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return pair, nil }
 	}
 	return config
 }
 
-// newGoPKI is made by crypto/x509.
+// newGoPKI makes the certificates by crypto/x509.
 func newGoPKI(t *testing.T) *frontPKI {
 	t.Helper()
 	root := testpki.NewCA(t, nil, "root", nil)

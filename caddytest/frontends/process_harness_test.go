@@ -26,25 +26,24 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testhandler"
 )
 
-// frontEnd is a product that ends TLS in front of Caddy, and passes on the certificate
-// of the client in the way that its own documentation shows.
+// frontEnd is a product that ends TLS in front of Caddy, and passes the client's
+// certificate on in the way that its own documentation shows.
 type frontEnd struct {
 	preset  string   // of client_cert
 	command []string // in the foreground, with {dir} for where it may write
 	config  string   // with {dir}, {pki}, {port}, {caddy}, {ca} and {verify}
 	verify  string   // asks for a certificate, and refuses one that is bad
-	lenient string   // passes on as many of the bad ones as the product can be told to
+	lenient string   // passes on as many bad ones as the product can
 
-	fields []string    // it writes of the certificate, the certificate's first
+	fields []string    // it writes about the certificate, the certificate first
 	adds   http.Header // other fields of its own, as the upstream sees them
 
-	// refusal is how it ends a request with a bad certificate by itself: an answer, or
-	// else an alert of TLS.
+	// refusal is its own answer to a bad certificate: a status, or 0 for an alert of TLS.
 	refusal int
 	// blames are the reasons for which even the lenient one refuses a certificate.
 	blames []string
-	// dropsHops says that it removes what the client names in Connection, also if it has
-	// written that itself.
+	// dropsHops says that it removes the fields that the client names in Connection, even
+	// those that it has written itself.
 	dropsHops bool
 }
 
@@ -56,9 +55,8 @@ type frontProcess struct {
 	done chan struct{}
 }
 
-// start runs the front end on a free port, ahead of what listens on the address caddy,
-// and ends it with the test. The replacements, pairs of old and new, change its
-// configuration.
+// start runs the front end on a free port, in front of the address caddy, and ends it
+// with the test. The replacements, pairs of old and new, change its configuration.
 func (f *frontEnd) start(t *testing.T, pki *frontPKI, caddy string, replacements ...string) *frontProcess {
 	t.Helper()
 	config := strings.NewReplacer(replacements...).Replace(f.config)
@@ -66,7 +64,7 @@ func (f *frontEnd) start(t *testing.T, pki *frontPKI, caddy string, replacements
 		t.Fatalf("no change to the configuration of %s: %q", f.preset, replacements)
 	}
 	var said []byte
-	for range 5 { // somebody else may take the port that was free
+	for range 5 { // another process may take the free port
 		p := f.try(t, pki, caddy, config)
 		if p.ready(t) {
 			return p
@@ -98,7 +96,7 @@ func (f *frontEnd) try(t *testing.T, pki *frontPKI, caddy, config string) *front
 		t.Fatal(err)
 	}
 	binary, err := exec.LookPath(f.command[0])
-	if err != nil { // Debian's place for servers, which is not on everybody's PATH
+	if err != nil { // Debian's folder for servers, often not in PATH
 		binary = "/usr/sbin/" + f.command[0]
 	}
 	args := slices.Clone(f.command[1:])
@@ -107,7 +105,8 @@ func (f *frontEnd) try(t *testing.T, pki *frontPKI, caddy, config string) *front
 	}
 	command := exec.Command(binary, args...)
 	command.Stdout, command.Stderr = log, log
-	// Masters end their workers when they are told to end, or this process is no more.
+	// Master processes end their workers when they are told to end, or when this process
+	// dies.
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
 	if err := command.Start(); err != nil {
 		t.Fatalf("starting %s (is Debian's package installed? .ci/run does it): %v", f.command[0], err)
@@ -121,7 +120,7 @@ func (f *frontEnd) try(t *testing.T, pki *frontPKI, caddy, config string) *front
 	return p
 }
 
-// frontUser is whom Apache, started by root, may run its workers as.
+// frontUser is the user as whom Apache, started by root, runs its workers.
 func frontUser() string {
 	if os.Geteuid() == 0 {
 		return "User www-data\nGroup www-data"
@@ -129,7 +128,7 @@ func frontUser() string {
 	return ""
 }
 
-// ready waits until the front end, and nobody else, answers.
+// ready waits until the front end answers, and not another process.
 func (p *frontProcess) ready(t *testing.T) bool {
 	t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); {
@@ -190,7 +189,7 @@ func (p *frontProcess) ask(t *testing.T, conn *tls.Conn, lines ...string) testha
 	testhandler.WriteRequest(t, conn, "GET / HTTP/1.1", lines, "")
 	got, err := frontAnswer(conn)
 	if err != nil {
-		t.Fatalf("reading what comes through the front end: %v\n%s", err, p.said(t))
+		t.Fatalf("reading the answer through the front end: %v\n%s", err, p.said(t))
 	}
 	return got
 }

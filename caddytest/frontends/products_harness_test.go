@@ -11,8 +11,8 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testhandler"
 )
 
-// nginxFront is nginx as the manual of ngx_http_ssl_module has it. What is bad about a
-// certificate but not about its issuer, optional_no_ca refuses too.
+// nginxFront is nginx as in the manual of ngx_http_ssl_module. A certificate that is bad
+// for another reason than its issuer is refused even by optional_no_ca.
 func nginxFront() *frontEnd {
 	return &frontEnd{
 		preset:  "nginx",
@@ -48,13 +48,13 @@ http {
 		verify:  "optional",
 		lenient: "optional_no_ca",
 		fields:  []string{"Ssl-Client-Cert", "Ssl-Client-Verify"},
-		adds:    http.Header{"Via": {"1.0 Caddy"}}, // HTTP/1.0 is what nginx speaks to upstreams
+		adds:    http.Header{"Via": {"1.0 Caddy"}}, // nginx uses HTTP/1.0 for upstreams
 		refusal: http.StatusBadRequest,
 		blames:  []string{expiredName, serverName},
 	}
 }
 
-// haproxyFront is HAProxy as its configuration manual has it.
+// haproxyFront is HAProxy as in its configuration manual.
 func haproxyFront() *frontEnd {
 	return &frontEnd{
 		preset:  "haproxy",
@@ -82,8 +82,8 @@ backend caddy
 	}
 }
 
-// apacheFront is Apache httpd as the manuals of mod_ssl and mod_headers have it. What is
-// bad about a certificate but not about its issuer, optional_no_ca refuses too.
+// apacheFront is Apache httpd as in the manuals of mod_ssl and mod_headers. A certificate
+// that is bad for another reason than its issuer is refused even by optional_no_ca.
 func apacheFront() *frontEnd {
 	return &frontEnd{
 		preset:  "apache",

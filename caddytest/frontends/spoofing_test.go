@@ -20,7 +20,7 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testhandler"
 )
 
-// record returns what the front end writes for a client, by the names of its fields.
+// record returns the fields that the front end writes for each client, by their names.
 func (b *frontBench) record(t *testing.T, clients ...string) map[string]http.Header {
 	t.Helper()
 	upstream := testhandler.NewUpstream(t)
@@ -43,7 +43,7 @@ func (b *frontBench) record(t *testing.T, clients ...string) map[string]http.Hea
 	return recorded
 }
 
-// writes compares what the product writes, byte by byte, with what is known of it.
+// writes compares the product's fields, byte by byte, with the known ones.
 func (b *frontBench) writes(t *testing.T) {
 	recorded := b.record(t, "", "alice", "irma-rsa")
 	inter, _ := pem.Decode(b.pki.Read(t, "inter.pem"))
@@ -55,17 +55,17 @@ func (b *frontBench) writes(t *testing.T) {
 			text = string(frontPEM(b.pki.made[client]))
 		}
 		switch b.preset {
-		case "nginx": // percent signs for all but letters, digits and -._~; no field without a certificate
+		case "nginx": // percent-encodes all except letters, digits and -._~; no field without a certificate
 			want = http.Header{b.fields[0]: {strings.ReplaceAll(url.QueryEscape(text), "+", "%20")}, b.fields[1]: {"SUCCESS"}}
 			if client == "" {
 				want = http.Header{b.fields[1]: {"NONE"}}
 			}
-		case "haproxy": // empty fields without a certificate, and 0, which is not the word of a success
+		case "haproxy": // without a certificate empty fields, and a 0 that does not mean success
 			want = http.Header{b.fields[0]: {base64.StdEncoding.EncodeToString(der)}, b.fields[1]: {"0"}, b.fields[2]: {""}}
 			if client == "irma-rsa" {
 				want[b.fields[2]] = []string{base64.StdEncoding.EncodeToString(inter.Bytes)}
 			}
-		case "apache": // blanks for line breaks; a word for nothing
+		case "apache": // blanks for line breaks; "(null)" without a certificate
 			want = http.Header{b.fields[0]: {strings.TrimSpace(strings.ReplaceAll(text, "\n", " "))}, b.fields[1]: {"SUCCESS"}}
 			if client == "" {
 				want = http.Header{b.fields[0]: {"(null)"}, b.fields[1]: {"NONE"}}
@@ -77,15 +77,15 @@ func (b *frontBench) writes(t *testing.T) {
 	}
 }
 
-// victim returns the lines with which somebody who has seen the certificate of admin,
-// which is public, claims to be admin.
+// victim returns the lines of a client that claims to be admin: it knows admin's
+// certificate, which is public.
 func (b *frontBench) victim(t *testing.T) []string {
 	t.Helper()
 	recorded := b.record(t, "admin", "igor")
 	var lines []string
 	for _, field := range b.fields {
 		values := recorded["admin"][field]
-		if len(values) != 1 || values[0] == "" { // no intermediate is needed; some other
+		if len(values) != 1 || values[0] == "" { // admin's has no intermediate: take another client's
 			values = recorded["igor"][field]
 		}
 		if len(values) != 1 || values[0] == "" {
@@ -106,9 +106,9 @@ func respelled(lines []string, spell func(string) string) []string {
 	return lines
 }
 
-// spoofedThrough has clients with and without a certificate of their own send that of
-// admin along, in all spellings, and name the fields in Connection, for which proxies
-// remove what they themselves have written.
+// spoofedThrough has clients with and without a certificate of their own send admin's
+// certificate, in all spellings, and name the fields in Connection: proxies then remove
+// the fields that they have written themselves.
 func (b *frontBench) spoofedThrough(t *testing.T) {
 	claim := b.victim(t)
 	hop := func(fields ...string) []string {
@@ -136,19 +136,19 @@ func (b *frontBench) spoofedThrough(t *testing.T) {
 		for variant, lines := range variants {
 			own := passage{user: "alice"}
 			if b.dropsHops && strings.HasSuffix(variant, "as a hop") {
-				own = without // she has hidden her own certificate
+				own = without // alice has hidden her own certificate
 			}
 			if b.dropsHops && variant == "with the verdict as a hop" {
 				own = passage{reason: notSaid}
 			}
-			without.name, without.lines = variant+" by nobody"+name, lines
+			without.name, without.lines = variant+" without a certificate"+name, lines
 			own.name, own.lines, own.client = variant+" by alice"+name, lines, "alice"
 			p.run(t, []passage{without, own})
 		}
 	}
 }
 
-// spoofedBeside has a front end that was told to add its field to what the client sent.
+// spoofedBeside has a front end that is configured to add its field to the client's.
 func (b *frontBench) spoofedBeside(t *testing.T) {
 	const (
 		malformed = "reading the certificate: malformed: "
@@ -156,7 +156,7 @@ func (b *frontBench) spoofedBeside(t *testing.T) {
 		twoBlocks = malformed + "more than 0 intermediates"
 	)
 	claim := b.victim(t)
-	for _, c := range map[string][]struct{ old, wrong, byNobody, byAlice string }{
+	for _, c := range map[string][]struct{ old, wrong, withoutCert, byAlice string }{
 		"haproxy": {
 			{"set-header X-SSL-Client-DER", "add-header X-SSL-Client-DER", twoLines, twoLines},
 		},
@@ -165,15 +165,15 @@ func (b *frontBench) spoofedBeside(t *testing.T) {
 			{"set X-SSL-Client-Cert", "append X-SSL-Client-Cert", notSaid, twoBlocks},
 			{"set X-SSL-Client-Cert", "merge X-SSL-Client-Cert", notSaid, twoBlocks},
 		},
-		"nginx": { // where there is no such directive, but there are variables
+		"nginx": { // it has no such directive, but has variables
 			{"Cert $ssl_client_escaped_cert", "Cert $http_ssl_client_cert$ssl_client_escaped_cert", notSaid, twoBlocks},
 			{"Cert $ssl_client_escaped_cert", "Cert $http_ssl_client_cert,$ssl_client_escaped_cert", notSaid, twoBlocks},
 		},
 	}[b.preset] {
 		t.Run(c.wrong, func(t *testing.T) {
 			p := b.before(t, b.site(b.preset, rootAlone, "anonymous"), c.old, c.wrong)
-			for client, reason := range map[string]string{"": c.byNobody, "alice": c.byAlice} {
-				one := passage{name: "by " + cmp.Or(client, "nobody"), client: client, lines: claim, reason: reason}
+			for client, reason := range map[string]string{"": c.withoutCert, "alice": c.byAlice} {
+				one := passage{name: "by " + cmp.Or(client, "a client without a certificate"), client: client, lines: claim, reason: reason}
 				if strings.HasPrefix(reason, malformed) {
 					one.status = http.StatusBadRequest
 				}
@@ -184,7 +184,8 @@ func (b *frontBench) spoofedBeside(t *testing.T) {
 }
 
 // spoofedPast sends the front end's own bytes to Caddy: from another peer they are
-// nothing, and from that of the front end they are admin, so that the bytes are right.
+// dropped, and from the front end's address they are admin's, which shows that the bytes
+// are right.
 func (b *frontBench) spoofedPast(t *testing.T) {
 	claim := b.victim(t)
 	dropped := strings.TrimSuffix(testhandler.FromUntrusted, "1") + strconv.Itoa(len(claim))
@@ -192,9 +193,9 @@ func (b *frontBench) spoofedPast(t *testing.T) {
 	g.Run(t, []testhandler.Exchange{
 		{Name: "from a stranger", From: testhandler.StrangerPeer, Fields: claim, Status: http.StatusUnauthorized, Reason: dropped},
 		{
-			Name: "from a stranger who says that the front end sent it", From: testhandler.StrangerPeer, Status: http.StatusUnauthorized, Reason: dropped,
+			Name: "from a stranger that claims to be the front end", From: testhandler.StrangerPeer, Status: http.StatusUnauthorized, Reason: dropped,
 			Fields: append(slices.Clone(claim), "X-Forwarded-For: 127.0.0.1", "Forwarded: for=127.0.0.1", "X-Real-IP: 127.0.0.1"),
 		},
-		{Name: "from where the front end is", From: "127.0.0.1", Fields: claim, Want: b.pki.person("admin")},
+		{Name: "from the front end's address", From: "127.0.0.1", Fields: claim, Want: b.pki.person("admin")},
 	})
 }
