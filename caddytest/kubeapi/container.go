@@ -17,8 +17,8 @@ import (
 	utilexec "k8s.io/utils/exec"
 )
 
-// container plays the few commands that tests of a proxy need. None of them
-// touches this machine:
+// container implements the few commands that tests of a proxy need. None of them affects
+// this machine:
 //
 //	echo ARGS…    the arguments and a line feed on stdout
 //	warn ARGS…    the same on stderr
@@ -27,10 +27,10 @@ import (
 //	sleep N       a line "tick 1", "tick 2" … each 100 ms, for N seconds
 //	exit N        ends with that exit code
 //
-// Whatever else is "not found", with exit code 127.
+// Any other command is "not found", with exit code 127.
 type container struct{}
 
-// ExecInContainer runs a command. Streams that the client has not asked for are nil.
+// ExecInContainer runs a command. Streams that the client did not ask for are nil.
 func (c container) ExecInContainer(_ context.Context, _, _, _ string, command []string,
 	in io.Reader, out, errOut io.WriteCloser, _ bool, _ <-chan remotecommand.TerminalSize, _ time.Duration,
 ) error {
@@ -78,7 +78,7 @@ func counted(name string, number int, stdout io.Writer) error {
 	}
 }
 
-// AttachContainer returns what comes in, or ticks for an hour when nothing can.
+// AttachContainer returns its input, or ticks for an hour without one.
 func (c container) AttachContainer(_ context.Context, _, _, _ string,
 	in io.Reader, out, errOut io.WriteCloser, _ bool, _ <-chan remotecommand.TerminalSize,
 ) error {
@@ -109,8 +109,8 @@ func streams(in io.Reader, out, errOut io.Writer) (stdin io.Reader, stdout, stde
 	return in, out, errOut
 }
 
-// ticks writes until the time is over or nobody reads any more. The context of
-// the request is no help: it does not end with a connection that was upgraded.
+// ticks writes until the time is over or writing fails. The context of the request does
+// not end with an upgraded connection, so it cannot end this.
 func ticks(stdout io.Writer, duration time.Duration) error {
 	end := time.Now().Add(duration)
 	for number := 1; time.Now().Before(end); number++ {

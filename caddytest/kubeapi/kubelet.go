@@ -25,15 +25,15 @@ const (
 	tick                  = 100 * time.Millisecond
 )
 
-// kubelet is the part of a kubelet that the API server asks for exec, attach,
-// port-forward and logs. The streams are Kubernetes' own code; what is at their
-// end is not: any pod and container is there, and nothing of this machine runs
-// in it. See container for what it answers.
+// kubelet is the part of a kubelet that the API server uses for exec, attach,
+// port-forward and logs. The streams are Kubernetes' own code; their other end is not:
+// any pod and container exists, and no program of this machine runs in it. See container
+// for its commands.
 type kubelet struct {
 	listen, certFile, keyFile, clientCAFile string
 }
 
-// start listens, and lets nobody in without a certificate of the authority.
+// start listens, and accepts only clients with a certificate of the authority.
 func (k kubelet) start(ctx context.Context) error {
 	authority, err := os.ReadFile(k.clientCAFile)
 	if err != nil {
@@ -62,8 +62,8 @@ func (k kubelet) start(ctx context.Context) error {
 	return nil
 }
 
-// handler has the paths that kube-apiserver asks for: see LogLocation,
-// streamLocation and PortForwardLocation in its pkg/registry/core/pod.
+// handler has the paths that kube-apiserver requests: see LogLocation, streamLocation and
+// PortForwardLocation in its pkg/registry/core/pod.
 func (k kubelet) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/exec/{namespace}/{pod}/{container}", exec)
@@ -104,8 +104,8 @@ func forward(w http.ResponseWriter, r *http.Request) {
 		streamIdleTimeout, streamCreationTimeout, portforward.SupportedProtocols)
 }
 
-// logs writes ten lines, "line 1" to "line 10", or the last of them that
-// tailLines asks for, and with follow another one each tick until nobody listens.
+// logs writes ten lines, "line 1" to "line 10", or the last of them as in tailLines, and
+// with follow another one each tick until the connection ends.
 func logs(w http.ResponseWriter, r *http.Request) {
 	const last = 10
 	query, first := r.URL.Query(), 1

@@ -7,14 +7,14 @@
 //	        --kubelet-cert-file FILE --kubelet-key-file FILE
 //	        --kubelet-client-ca-file FILE] -- [kube-apiserver flags]
 //
-// It listens on a free port of 127.0.0.1 unless --listen names an address,
-// prints {"address":"127.0.0.1:PORT"} as one line on stdout when /readyz is ok,
-// logs to stderr, and ends as soon as its stdin is closed: a test that dies
-// takes its API server with it. Started again in the same folder it has the
-// data of before. The flags must let anonymous requests read /readyz.
+// It listens on a free port of 127.0.0.1 unless --listen names an address, prints
+// {"address":"127.0.0.1:PORT"} as one line on stdout when /readyz is ok, logs to stderr,
+// and ends as soon as its stdin is closed: when a test dies, its API server ends too.
+// Started again in the same folder it has its old data. The flags must let anonymous
+// requests read /readyz.
 //
-// With --kubelet-listen it is the kubelet of a node as well, or what looks like
-// one to the API server: see kubelet.
+// With --kubelet-listen it is also the kubelet of a node, or a stand-in that the API
+// server cannot tell from one: see kubelet.
 package main
 
 import (
@@ -56,7 +56,7 @@ func main() {
 	flag.StringVar(&config.kubelet.listen, "kubelet-listen", "", "address of the kubelet; empty for none")
 	flag.StringVar(&config.kubelet.certFile, "kubelet-cert-file", "", "the kubelet's certificate")
 	flag.StringVar(&config.kubelet.keyFile, "kubelet-key-file", "", "the kubelet's key")
-	flag.StringVar(&config.kubelet.clientCAFile, "kubelet-client-ca-file", "", "authority of those who may ask the kubelet")
+	flag.StringVar(&config.kubelet.clientCAFile, "kubelet-client-ca-file", "", "authority of the kubelet's clients")
 	flag.Parse()
 	go exitWithStdin()
 	if err := run(context.Background(), config, flag.Args()); err != nil {
@@ -65,9 +65,9 @@ func main() {
 	}
 }
 
-// exitWithStdin ends the process when whoever started it closes the pipe or
-// dies. There is no orderly shutdown: it takes seconds, and the data is either
-// thrown away or read again as after a crash.
+// exitWithStdin ends the process when its parent closes the pipe or dies. There is no
+// orderly shutdown: it takes seconds, and the data is either thrown away or read again as
+// after a crash.
 func exitWithStdin() {
 	_, _ = io.Copy(io.Discard, os.Stdin)
 	os.Exit(0)
@@ -81,8 +81,8 @@ func run(ctx context.Context, config settings, flags []string) error {
 	if err != nil {
 		return fmt.Errorf("starting etcd: %w", err)
 	}
-	// The listener is opened here, before the server is configured, so that
-	// no other process can take the port in between.
+	// The listener is opened here, before the server is configured, so that no other
+	// process can take the port in between.
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", config.listen)
 	if err != nil {
 		return fmt.Errorf("listening: %w", err)
@@ -127,8 +127,8 @@ func startEtcd(dataDir string) (string, error) {
 	}
 }
 
-// serve does what kube-apiserver's own command does, except that it brings its
-// own listener, which no flag can express.
+// serve does the same as kube-apiserver's own command, except that it brings its own
+// listener, which no flag can express.
 func serve(ctx context.Context, listener net.Listener, flags []string) error {
 	opts := options.NewServerRunOptions()
 	set := pflag.NewFlagSet("kube-apiserver", pflag.ContinueOnError)
@@ -149,7 +149,7 @@ func serve(ctx context.Context, listener net.Listener, flags []string) error {
 	if err := logsapi.ValidateAndApply(opts.Logs, gates); err != nil {
 		return err
 	}
-	rest.SetDefaultWarningHandler(rest.NoWarnings{}) // as upstream does: its own requests are not news
+	rest.SetDefaultWarningHandler(rest.NoWarnings{}) // as upstream does: its own requests need no warnings
 	completed, err := opts.Complete(ctx)
 	if err != nil {
 		return err
@@ -163,11 +163,11 @@ func serve(ctx context.Context, listener net.Listener, flags []string) error {
 	return app.Run(ctx, completed)
 }
 
-// announce waits until the server at address is ready and then says so.
+// announce waits until the server at address is ready and then prints its address.
 func announce(ctx context.Context, address string) {
 	client := &http.Client{
 		Timeout: 5 * time.Second,
-		// It asks a listener of this very process, so there is nobody to verify.
+		// It asks a listener of this process, so there is no server to verify.
 		Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}},
 	}
 	for !ready(ctx, client, "https://"+address+"/readyz") {
