@@ -27,7 +27,7 @@ func kubeAsksAt(t *testing.T, c *testhandler.Caddy, host string, fields ...strin
 	return testkube.Send(t, &kubeHost{conn, host}, "POST "+testkube.ReviewPath+"?mark="+rand.Text(), fields, testkube.ReviewBody)
 }
 
-// kubeHost puts another host into what testkube.Send writes.
+// kubeHost replaces the host in the request that testkube.Send writes.
 type kubeHost struct {
 	net.Conn
 
@@ -40,8 +40,8 @@ func (h *kubeHost) Write(message []byte) (int, error) {
 	return len(message), err
 }
 
-// Upstreams keep something for each token that they see, and the API server has work with
-// each that it makes: there is one, however many sites and reloads.
+// Upstreams keep state for each token that they see, and the API server has work with
+// each that it makes: there is one token, for any number of sites and reloads.
 func TestKubeOneTokenOfTheAccountServesSitesAndReloads(t *testing.T) {
 	server := testkube.Server(t)
 	const name = "kube-one-token"
@@ -71,7 +71,7 @@ func TestKubeOneTokenOfTheAccountServesSitesAndReloads(t *testing.T) {
 	}
 	kubeAsksAt(t, c, "two.example", alice...).WantAsked(t, "system:serviceaccount:"+name+":"+name, "alice", testkube.Developer().Groups)
 	if n := testkube.Requests(t, name); n != 1 {
-		t.Errorf("%d tokens were asked for, want 1", n)
+		t.Errorf("%d tokens were requested, want 1", n)
 	}
 }
 
@@ -88,12 +88,12 @@ func TestKubeWithoutPermissionForTheTokenTheReasonNamesIt(t *testing.T) {
 	kubeSteady(t, c, alice...) // without a reload
 	testkube.Ask(t, c, alice...).WantAsked(t, "system:serviceaccount:"+name+":"+name, "alice", testkube.Developer().Groups)
 	if n := testkube.Requests(t, name); n != 1 {
-		t.Errorf("%d tokens were asked for, want 1", n)
+		t.Errorf("%d tokens were requested, want 1", n)
 	}
 }
 
-// An account that is not there is not made, and nothing goes on without it.
-func TestKubeAnAccountThatIsNotThereGivesNoToken(t *testing.T) {
+// An account that does not exist is not created, and without it no request is forwarded.
+func TestKubeAMissingAccountGivesNoToken(t *testing.T) {
 	server := testkube.Server(t)
 	const name = "kube-no-account"
 	kubernetes, _ := testkube.CaddyAccount(t, server, name, nil)
@@ -109,9 +109,10 @@ func TestKubeAnAccountThatIsNotThereGivesNoToken(t *testing.T) {
 	kubeSteady(t, c, "X-Forwarded-User: alice")
 }
 
-// There are users of three kinds: with a token of an issuer that the cluster knows, with a
-// token that only a review says whose it is, and a certificate that the cluster does not know.
-func TestKubeEachKindOfUserGoesOnByItsOwnWay(t *testing.T) {
+// There are users of three kinds: with a token of an issuer that the cluster knows, with
+// a token that only a review can map to a user, and with a certificate that the cluster
+// does not know.
+func TestKubeEachKindOfUserIsInjectedInItsOwnWay(t *testing.T) {
 	server, ca := testkube.Server(t), testpki.NewCA(t, nil, "mixed ca", nil)
 	const name, account = "kube-mixed", "system:serviceaccount:kube-mixed:kube-mixed"
 	kubernetes, _ := testkube.CaddyAccount(t, server, name, nil)
@@ -141,22 +142,22 @@ func TestKubeEachKindOfUserGoesOnByItsOwnWay(t *testing.T) {
 
 	garbage := testhandler.Bearer(testkube.Sign(t, server.Issuer, map[string]any{"aud": "other"}))
 	for what, answer := range map[string]testkube.Answer{
-		"nobody":                        ask(nil),
+		"no credential":                 ask(nil),
 		"a certificate of another CA":   ask(stranger),
 		"a bad token":                   ask(nil, garbage),
 		"a bad token and a certificate": ask(bob, garbage),
-		"a token of nobody's":           ask(nil, testhandler.Bearer("garbage")),
+		"an invented token":             ask(nil, testhandler.Bearer("garbage")),
 	} {
 		t.Run(what, func(t *testing.T) { answer.WantRefused(t, http.StatusUnauthorized) })
 	}
 	for _, event := range kubeReviewsBy(t, name) {
 		if event.User.Username != "system:serviceaccount:"+name+":caddy" {
-			t.Errorf("a review was asked for by %q", event.User.Username)
+			t.Errorf("a review was requested by %q", event.User.Username)
 		}
 	}
 }
 
-// kubeReviewsBy are the reviews that the account caddy of a namespace has asked for.
+// kubeReviewsBy are the reviews that a namespace's account caddy has requested.
 func kubeReviewsBy(t *testing.T, namespace string) []apiserver.AuditEvent {
 	t.Helper()
 	events, err := testkube.Server(t).AuditRequests(t.Context(), "/tokenreviews")
@@ -180,7 +181,7 @@ func kubeAsksOver(t *testing.T, c *testhandler.Caddy, ca, chain *testpki.Pair, f
 	t.Helper()
 	roots := x509.NewCertPool()
 	roots.AddCert(ca.Cert)
-	config := &tls.Config{RootCAs: roots, ServerName: "kube.example"} // as the Host of testkube.Send: with client_auth they must be one
+	config := &tls.Config{RootCAs: roots, ServerName: "kube.example"} // like the Host of testkube.Send: with client_auth both must be equal
 	if chain != nil {
 		pair := tls.Certificate{PrivateKey: chain.Key, Certificate: [][]byte{chain.Cert.Raw}}
 		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &pair, nil }

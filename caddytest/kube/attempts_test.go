@@ -16,13 +16,13 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testkube"
 )
 
-// kubeAttempt is what a client sends to be somebody else.
+// kubeAttempt is what a client sends to become another user.
 type kubeAttempt struct {
 	fields, trailers []string
 }
 
-// kubeAttempts are by which means a client might tell the API server who it is, or keep it
-// from being told. admin is a token that may do everything.
+// kubeAttempts are the ways in which a client might tell the API server a user, or remove
+// the user that Caddy sends. admin is a token with all permissions.
 func kubeAttempts(admin string) map[string]kubeAttempt {
 	impersonate := []string{
 		"Impersonate-User: root", "Impersonate-Group: system:masters", "Impersonate-Uid: 0",
@@ -41,24 +41,24 @@ func kubeAttempts(admin string) map[string]kubeAttempt {
 	announced := []string{"Trailer: Impersonate-User, Impersonate-Group, X-Remote-User, Authorization"}
 	trailers := slices.Concat(impersonate, remote, []string{bearer})
 	return map[string]kubeAttempt{
-		"nothing":                                           {},
-		"impersonation":                                     {fields: impersonate},
-		"an empty user to impersonate":                      {fields: []string{"Impersonate-User:"}},
-		"a group to impersonate":                            {fields: []string{"Impersonate-Group: system:masters"}},
-		"impersonation in other spellings":                  {fields: []string{"impersonate-user: root", "IMPERSONATE-GROUP: ops", "Impersonate_User: root", "Impersonate.Group: ops"}},
-		"the fields of a front proxy":                       {fields: remote},
-		"the proxy's fields in other spellings":             {fields: []string{"X_Forwarded_User: root", "X-Forwarded.Groups: ops", "x_remote_user: root"}},
-		"a bearer token":                                    {fields: []string{bearer}},
-		"two bearer tokens":                                 {fields: []string{bearer, bearer}},
-		"a bearer token and impersonation":                  {fields: append([]string{bearer}, impersonate...)},
-		"a password":                                        {fields: []string{"Authorization: Basic cm9vdDpyb290"}},
-		"a token for a proxy":                               {fields: []string{"Proxy-Authorization: Bearer " + admin}},
-		"a bearer token as subprotocol":                     {fields: []string{subprotocol}},
-		"Connection names the fields that Caddy is to send": {fields: connection},
-		"Connection names the client's own":                 {fields: slices.Concat(connection, impersonate, remote, []string{bearer})},
-		"announced trailers":                                {fields: announced, trailers: trailers},
-		"trailers that nobody announced":                    {trailers: trailers},
-		"announced trailers that Connection names":          {fields: append(connection, announced...), trailers: trailers},
+		"nothing":                                          {},
+		"impersonation":                                    {fields: impersonate},
+		"an empty user to impersonate":                     {fields: []string{"Impersonate-User:"}},
+		"a group to impersonate":                           {fields: []string{"Impersonate-Group: system:masters"}},
+		"impersonation in other spellings":                 {fields: []string{"impersonate-user: root", "IMPERSONATE-GROUP: ops", "Impersonate_User: root", "Impersonate.Group: ops"}},
+		"the fields of a front proxy":                      {fields: remote},
+		"the proxy's fields in other spellings":            {fields: []string{"X_Forwarded_User: root", "X-Forwarded.Groups: ops", "x_remote_user: root"}},
+		"a bearer token":                                   {fields: []string{bearer}},
+		"two bearer tokens":                                {fields: []string{bearer, bearer}},
+		"a bearer token and impersonation":                 {fields: append([]string{bearer}, impersonate...)},
+		"a password":                                       {fields: []string{"Authorization: Basic cm9vdDpyb290"}},
+		"a token for a proxy":                              {fields: []string{"Proxy-Authorization: Bearer " + admin}},
+		"a bearer token as subprotocol":                    {fields: []string{subprotocol}},
+		"Connection names the fields that Caddy will send": {fields: connection},
+		"Connection names the client's own":                {fields: slices.Concat(connection, impersonate, remote, []string{bearer})},
+		"announced trailers":                               {fields: announced, trailers: trailers},
+		"unannounced trailers":                             {trailers: trailers},
+		"announced trailers that Connection names":         {fields: append(connection, announced...), trailers: trailers},
 		"everything at once": {
 			fields:   slices.Concat([]string{bearer, subprotocol}, impersonate, remote, connection, announced),
 			trailers: trailers,
@@ -66,8 +66,8 @@ func kubeAttempts(admin string) map[string]kubeAttempt {
 	}
 }
 
-// Behind a trusted proxy that passes on what its clients send.
-func TestKubeNothingThatAClientSendsMakesItSomebodyElse(t *testing.T) {
+// The client is behind a trusted proxy that forwards everything its clients send.
+func TestKubeAClientCannotBecomeAnotherUser(t *testing.T) {
 	server := testkube.Server(t)
 	attempts := kubeAttempts(testkube.AdminToken(t))
 	frontProxy := fmt.Sprintf("tls_client_auth %s %s", server.ProxyCertFile, server.ProxyKeyFile)
@@ -93,8 +93,8 @@ func TestKubeNothingThatAClientSendsMakesItSomebodyElse(t *testing.T) {
 	}
 }
 
-// Some of the attempts do succeed against a proxy that only sets the fields: else the test
-// above would prove nothing.
+// Some of the attempts succeed against a proxy that only sets the fields: without that,
+// the test above would prove nothing.
 func TestKubeTheAttemptsSucceedAgainstAProxyThatOnlySetsTheFields(t *testing.T) {
 	server := testkube.Server(t)
 	account := testkube.Account(t, "kube-naive", nil)
@@ -118,16 +118,16 @@ http://:0 {
 		fields []string
 		want   string
 	}{
-		"Connection removes the user, and the proxy itself has asked": {
+		"Connection removes the user, and the request runs as the proxy": {
 			[]string{"X-Forwarded-User: alice", "Connection: Impersonate-User"}, "system:serviceaccount:kube-naive:kube-naive",
 		},
-		"Connection removes the user, and the client's token is who has asked": {
+		"Connection removes the user, and the request runs as the client's token": {
 			[]string{"Authorization: Bearer " + testkube.AdminToken(t), "Connection: Impersonate-User"}, "system:serviceaccount:kube-admin:admin",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := testkube.Ask(t, c, test.fields...); got.User.Username != test.want {
-				t.Errorf("the API server takes the client for %q, want %q\n%s", got.User.Username, test.want, got.Body)
+				t.Errorf("the API server sees the client as %q, want %q\n%s", got.User.Username, test.want, got.Body)
 			}
 		})
 	}

@@ -19,13 +19,13 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testkube"
 )
 
-// kubeCrowd is clients that ask at the same time, and what they were answered.
+// kubeCrowd is clients that ask at the same time, and their answers.
 type kubeCrowd struct {
 	url    string
 	client *http.Client
 
 	mu      sync.Mutex
-	answers map[string]int // how often, by the kind of client and what came of it
+	answers map[string]int // how often, by the kind of client and the answer
 }
 
 func newKubeCrowd(t *testing.T, url string) *kubeCrowd {
@@ -35,7 +35,8 @@ func newKubeCrowd(t *testing.T, url string) *kubeCrowd {
 	return &kubeCrowd{url: url, client: &http.Client{Transport: transport, Timeout: 20 * time.Second}, answers: make(map[string]int)}
 }
 
-// post asks once, and returns the status, whose answer it is, and whom it is about.
+// post asks once, and returns the status, the server that answered, and the user in the
+// answer.
 func (k *kubeCrowd) post(ctx context.Context, path, token, body string) (status int, from, user string, err error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, k.url+path, strings.NewReader(body))
 	if err != nil {
@@ -70,7 +71,7 @@ func (k *kubeCrowd) count(what string) {
 	k.answers[what]++
 }
 
-// wantOnly asserts that of all kinds of answers there are these and no other.
+// wantOnly asserts that the answers are of these kinds only.
 func (k *kubeCrowd) wantOnly(t *testing.T, allowed ...string) {
 	t.Helper()
 	k.mu.Lock()
@@ -113,7 +114,7 @@ func kubeOwn(t *testing.T) *apiserver.Server {
 	return server
 }
 
-// kubeUsers are four, of two kinds, by the names that the API server has for them.
+// kubeUsers are four users of two kinds, by their names at the API server.
 func kubeUsers(t *testing.T, server *apiserver.Server) map[string]string {
 	t.Helper()
 	tokens := make(map[string]string)

@@ -17,8 +17,8 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/caddytest/apiserver"
 )
 
-// differentialRow is a token, and what kube-apiserver does with it. stricter is what is
-// answered here where that is meant to differ; README lists the reasons.
+// differentialRow is a token, and kube-apiserver's answer to it. stricter is the answer
+// here if it is meant to differ; README lists the reasons.
 type differentialRow struct {
 	name     string
 	token    func() (string, error)
@@ -28,7 +28,7 @@ type differentialRow struct {
 
 type claimSet = map[string]any
 
-// differentialRows are all of them.
+// differentialRows are all rows.
 func differentialRows(issuers *differentialIssuers) []differentialRow {
 	var rows []differentialRow
 	add := func(name string, accepted bool, stricter int, token func() (string, error)) {
@@ -168,9 +168,9 @@ func differentialTimes(issuers *differentialIssuers, add addRow) {
 	add("of an issuer with a slash more", false, 0, with(claimSet{"iss": i.URL + "/"}))
 	add("of an issuer in a list", false, 0, with(claimSet{"iss": []string{i.URL}}))
 	add("of no issuer", false, 0, withoutClaim(i, "iss"))
-	add("of an issuer that nobody configured", false, 0, signed(issuers.nobody, claimSet{"sub": "alice"}))
+	add("of an issuer that is not configured", false, 0, signed(issuers.unknown, claimSet{"sub": "alice"}))
 	add("of one issuer in another's name", false, 0, func() (string, error) {
-		return issuers.nobody.Sign("RS256", claimSet{"sub": "alice", "iss": i.URL})
+		return issuers.unknown.Sign("RS256", claimSet{"sub": "alice", "iss": i.URL})
 	})
 }
 
@@ -219,12 +219,12 @@ func differentialHeaders(issuers *differentialIssuers, add addRow) {
 	})
 	add("another algorithm in the header than was used", false, 0, header(claimSet{"alg": "RS384"}, "RS256", rsa))
 	add("no kid", true, 0, header(claimSet{"kid": nil}, "RS256", rsa))
-	add("an unknown kid", false, 0, header(claimSet{"kid": "nobody's"}, "RS256", rsa))
+	add("an unknown kid", false, 0, header(claimSet{"kid": "unknown"}, "RS256", rsa))
 	add("the kid of another key", false, 0, header(claimSet{"kid": "ES256"}, "RS256", rsa))
 	add("a key of its own (jwk)", false, 0, func() (string, error) {
 		return header(claimSet{"alg": "ES256", "kid": nil, "jwk": apiserver.PublicJWK(other)}, "ES256", other)()
 	})
-	add("a place for keys (jku) that nobody visits", true, 0, header(claimSet{"jku": "https://127.0.0.1:1/keys"}, "RS256", rsa))
+	add("an address of keys (jku) that is not visited", true, 0, header(claimSet{"jku": "https://127.0.0.1:1/keys"}, "RS256", rsa))
 	add("extensions that must be understood (crit)", false, 0, header(claimSet{"crit": []string{"x"}, "x": 1}, "RS256", rsa))
 	add("no typ", true, 0, header(claimSet{"typ": nil}, "RS256", rsa))
 	add("an access token (at+jwt)", true, 0, header(claimSet{"typ": "at+jwt"}, "RS256", rsa))
@@ -253,11 +253,11 @@ func differentialShapes(issuers *differentialIssuers, add addRow) {
 	add("four segments", false, 0, edited(func(t string) string { return t + ".x" }))
 	add("five segments (JWE)", false, 0, edited(func(t string) string { return t + ".x.y" }))
 	add("a dot behind it", false, 0, edited(func(t string) string { return t + "." }))
-	add("no token at all", false, 0, func() (string, error) { return "garbage", nil })
+	add("garbage", false, 0, func() (string, error) { return "garbage", nil })
 	add("padding behind it", false, 0, edited(func(t string) string { return t + "=" }))
 	add("a payload that is a list", false, 0, rawPayload(i, func(string) string { return `["alice"]` }))
 	add("a payload that is null", false, 0, rawPayload(i, func(string) string { return `null` }))
-	add("a payload that is no JSON", false, 0, rawPayload(i, func(string) string { return `{"iss"` }))
+	add("a payload that is not JSON", false, 0, rawPayload(i, func(string) string { return `{"iss"` }))
 	add("a payload that is not UTF-8", true, http.StatusUnauthorized, rawPayload(i, func(p string) string {
 		return strings.Replace(p, "alice", "al\xffice", 1)
 	}))
@@ -306,8 +306,8 @@ func differentialCEL(issuers *differentialIssuers, add addRow) {
 	add("cel: no city in the address", false, 0, signed(i, claimSet{"sub": "bob", "address": claimSet{}}))
 	add("cel: lives for two days", false, 0, signed(i, claimSet{"sub": "bob", "exp": day(48 * time.Hour)}))
 	add("cel: an organization that is allowed", true, 0, signed(i, claimSet{"sub": "bob", "org": "b"}))
-	add("cel: one that is not", false, 0, signed(i, claimSet{"sub": "bob", "org": "c"}))
-	add("cel: one as a number", false, 0, signed(i, claimSet{"sub": "bob", "org": 7}))
+	add("cel: an organization that is not allowed", false, 0, signed(i, claimSet{"sub": "bob", "org": "c"}))
+	add("cel: an organization as a number", false, 0, signed(i, claimSet{"sub": "bob", "org": 7}))
 	add("cel: a user that a rule refuses", false, 0, signed(i, claimSet{"sub": "b..b"}))
 	add("cel: a group that a rule refuses", false, 0, signed(i, claimSet{"sub": "bob", "roles": "dev,forbidden"}))
 	add("cel: issued as a string", false, 0, signed(i, claimSet{"sub": "bob", "iat": "today"}))
@@ -321,7 +321,7 @@ func differentialEmail(issuers *differentialIssuers, add addRow) {
 		return signed(i, all)
 	}
 	add("email: verified", true, 0, person(claimSet{"email_verified": true, "groups": []string{"dev"}}))
-	add("email: nothing said", true, 0, person(nil))
+	add("email: without email_verified", true, 0, person(nil))
 	add("email: not verified", false, 0, person(claimSet{"email_verified": false}))
 	add("email: verified as a string", false, 0, person(claimSet{"email_verified": "true"}))
 	add("email: verified as null", false, http.StatusUnauthorized, person(claimSet{"email_verified": nil}))

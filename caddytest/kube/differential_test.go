@@ -21,17 +21,17 @@ import (
 // differentialIssuers are the issuers of one AuthenticationConfiguration, which
 // kube-apiserver and this plugin read from the same file.
 type differentialIssuers struct {
-	claims *apiserver.Issuer // mapped by claim and prefix
-	cel    *apiserver.Issuer // mapped by CEL expressions, with rules, for several audiences
-	email  *apiserver.Issuer // by email, with a required claim, and discovered elsewhere
-	nobody *apiserver.Issuer // not in the file
+	claims  *apiserver.Issuer // mapped by claim and prefix
+	cel     *apiserver.Issuer // mapped by CEL expressions, with rules, for several audiences
+	email   *apiserver.Issuer // by email, with a required claim, and discovered elsewhere
+	unknown *apiserver.Issuer // not in the file
 }
 
-// configuration names all but nobody.
+// configuration names all issuers except unknown.
 func (i *differentialIssuers) configuration(ctx context.Context, server *apiserver.Server) (any, error) {
 	type object = map[string]any
 	i.claims = server.Issuer
-	for _, issuer := range []**apiserver.Issuer{&i.cel, &i.email, &i.nobody} {
+	for _, issuer := range []**apiserver.Issuer{&i.cel, &i.email, &i.unknown} {
 		var err error
 		if *issuer, err = server.NewIssuer(ctx); err != nil {
 			return nil, err
@@ -75,7 +75,7 @@ func (i *differentialIssuers) configuration(ctx context.Context, server *apiserv
 }
 
 // TestKubeTokensAreTheSameUserHereAndThere sends each token to kube-apiserver itself and
-// through Caddy, and wants the same answer but for the rows that are meant to differ.
+// through Caddy, and wants the same answer, except for rows that are meant to differ.
 func TestKubeTokensAreTheSameUserHereAndThere(t *testing.T) {
 	issuers := new(differentialIssuers)
 	server, err := apiserver.Start(t.Context(), apiserver.WithAuthenticationConfig(issuers.configuration))
@@ -117,18 +117,18 @@ http://:0 {
 			}
 			here := testkube.Ask(t, c, "Authorization: Bearer "+token)
 			if (there == http.StatusCreated) != row.accepted {
-				t.Errorf("kube-apiserver answers %d, expected is that it accepts: %v", there, row.accepted)
+				t.Errorf("kube-apiserver answers %d, want that it accepts: %v", there, row.accepted)
 			}
 			counts[fmt.Sprint("accepted ", row.accepted)]++
 			switch {
 			case row.stricter != 0:
 				if here.Status != row.stricter {
-					t.Errorf("here the answer is %d, meant is %d: %s", here.Status, row.stricter, here.Body)
+					t.Errorf("here the answer is %d, want %d: %s", here.Status, row.stricter, here.Body)
 				}
 			case there != here.Status:
 				t.Errorf("kube-apiserver answers %d, here it is %d", there, here.Status)
 			case !reflect.DeepEqual(here.User, user):
-				t.Errorf("kube-apiserver takes the bearer for\n%+v, through here for\n%+v", user, here.User)
+				t.Errorf("kube-apiserver sees the bearer as\n%+v, through Caddy as\n%+v", user, here.User)
 			}
 		})
 	}

@@ -33,7 +33,7 @@ func kubeExample(t *testing.T, port string) map[string]string {
 	}
 }
 
-// wantExample asks through one of the examples, both of which let two groups pass.
+// wantExample sends requests through one of the examples, both of which allow two groups.
 func wantExample(t *testing.T, c *testhandler.Caddy) {
 	t.Helper()
 	alice := []string{"X-Forwarded-User: alice", "X-Forwarded-Groups: admins,developers", "X-Forwarded-Email: alice@example.com"}
@@ -44,7 +44,7 @@ func wantExample(t *testing.T, c *testhandler.Caddy) {
 	testkube.AskFrom(t, c, testkube.UntrustedPeer, alice, nil).WantRefused(t, http.StatusUnauthorized)
 }
 
-func TestKubeTheExamplesRunAsTheyStand(t *testing.T) {
+func TestKubeTheExamplesRunUnchanged(t *testing.T) {
 	for _, name := range []string{"kube-apiserver.caddyfile", "kube-front-proxy.caddyfile"} {
 		t.Run(name, func(t *testing.T) {
 			for key, value := range kubeExample(t, "0") {
@@ -59,12 +59,13 @@ func TestKubeTheExamplesRunAsTheyStand(t *testing.T) {
 	}
 }
 
-// The same as a user does it: build the program, set the environment, run.
+// The same in the way of a user: build the program, set the environment, run.
 func TestKubeTheBuiltProgramRunsTheExample(t *testing.T) {
 	port := freeport.Ports(t, 1)[0]
 	environment := kubeExample(t, port)
 	dir := t.TempDir()
-	// Nothing of it goes into the user's folders, or listens where another Caddy may be.
+	// It writes nothing into the user's folders, and does not listen where another Caddy
+	// may.
 	for _, key := range []string{"HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"} {
 		environment[key] = dir
 	}

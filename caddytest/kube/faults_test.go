@@ -16,14 +16,15 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testkube"
 )
 
-// Whoever has no token, or one that the API server refuses, shares Caddy's connections to it
-// with everybody else. Over HTTP/2 a 401 of the API server ends the connection (GOAWAY, its
-// gate UnauthenticatedHTTP2DOSMitigation), which all requests share. A POST that is caught by
-// that cannot be sent again, and gets 502. It takes a token that Caddy believes and the API
-// server does not, so only "inject token" is open to it: with one in five requests of that
-// kind about one good POST in five failed, and the race detector found Caddy's reverse_proxy
-// (bodyNopCloserIfNotRead) reading and closing a body at once. So there is no such row here,
-// and the transport is to have "versions 1.1". In all others no good request may fail.
+// A client without a token, or with one that the API server refuses, shares Caddy's
+// connections to it with other clients. Over HTTP/2 a 401 of the API server ends the
+// connection (GOAWAY, its gate UnauthenticatedHTTP2DOSMitigation), and with it all
+// requests on it. A POST that this interrupts cannot be sent again, and gets 502. That
+// needs a token that Caddy accepts and the API server does not, so only "inject token" is
+// affected: with one in five requests of that kind about one good POST in five failed,
+// and the race detector found Caddy's reverse_proxy (bodyNopCloserIfNotRead) reading and
+// closing a body at the same time. So there is no such row here, and the transport should
+// have "versions 1.1". In all other rows no good request may fail.
 func TestKubeBadTokensCostGoodUsersNothing(t *testing.T) {
 	server, stranger := testkube.Server(t), kubeStranger(t)
 	const name = "kube-beside"
@@ -46,7 +47,7 @@ func TestKubeBadTokensCostGoodUsersNothing(t *testing.T) {
 					testkube.Sign(t, server.Issuer, map[string]any{"exp": time.Now().Add(-time.Hour).Unix()}),
 				}
 				if way == "by token" {
-					bad = append(bad, testkube.Sign(t, stranger, nil)) // which Caddy believes, and the API server does not
+					bad = append(bad, testkube.Sign(t, stranger, nil)) // Caddy accepts it, and the API server does not
 				}
 				kubeBeside(t, c, "/api/v1/namespaces/"+name+"/configmaps", good, bad)
 			})
@@ -54,7 +55,8 @@ func TestKubeBadTokensCostGoodUsersNothing(t *testing.T) {
 	}
 }
 
-// kubeBeside has four post with a good token while four post with bad ones.
+// kubeBeside has four clients post with a good token while four others post with bad
+// ones.
 func kubeBeside(t *testing.T, c *testhandler.Caddy, path, good string, bad []string) {
 	t.Helper()
 	const object = `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"generateName":"beside-"},"data":{"key":"value"}}`
@@ -103,10 +105,10 @@ func kubeBeside(t *testing.T, c *testhandler.Caddy, path, good string, bad []str
 	}
 }
 
-// An API server that is killed and comes back, or stands still: who was verified goes on
-// for as long as verdicts are kept, nobody is taken for somebody else or for nobody, and
-// it is over without a restart of Caddy.
-func TestKubeTheServerIsKilledAndStandsStill(t *testing.T) {
+// An API server is killed and comes back, or is paused: verified users keep their access
+// as long as verdicts are kept, a user is never taken for another or for anonymous, and
+// all recover without a restart of Caddy.
+func TestKubeTheServerIsKilledAndPaused(t *testing.T) {
 	const ttl, timeout = 6 * time.Second, 2 * time.Second
 	server := kubeOwn(t)
 	kubernetes, _ := testkube.CaddyAccount(t, server, "kube-killed", testkube.OIDCGroups)
@@ -117,7 +119,7 @@ func TestKubeTheServerIsKilledAndStandsStill(t *testing.T) {
 		testkube.OIDC(server.Issuer)+review+"inject token {\n sources token_review\n }\n "+kubeByAccount("kube-killed", "sources oidc")+
 		"}\n "+kubeUpstream(server, "versions 1.1\n response_header_timeout 3s")+"}\n }\n")
 	k := &kubeKilled{kubeCrowd: newKubeCrowd(t, "http://"+c.Addr), server: server, tokens: kubeUsers(t, server)}
-	spare := make([]string, 4) // that nobody has seen yet
+	spare := make([]string, 4) // not seen by Caddy yet
 	for n := range spare {
 		spare[n] = kubeUsers(t, server)["system:serviceaccount:ci:one"]
 	}
@@ -133,12 +135,12 @@ func TestKubeTheServerIsKilledAndStandsStill(t *testing.T) {
 	}
 	k.wantElsewhere(t, known, http.StatusOK, time.Second)
 	k.wantElsewhere(t, spare[1], http.StatusServiceUnavailable, timeout+2*time.Second)
-	testkube.WaitFor(t, "the end of what is known", func() bool {
+	testkube.WaitFor(t, "the end of the cached verdict", func() bool {
 		status, _, _, err := k.post(t.Context(), "/elsewhere", known, "")
 		return err == nil && status == http.StatusServiceUnavailable
 	})
 	if lasted := time.Since(reviewed); lasted < ttl-timeout || lasted > ttl+timeout {
-		t.Errorf("what is known was believed for %v", lasted)
+		t.Errorf("the cached verdict was used for %v", lasted)
 	}
 	if err := server.Restart(t.Context()); err != nil {
 		t.Fatal(err)
@@ -153,7 +155,7 @@ func TestKubeTheServerIsKilledAndStandsStill(t *testing.T) {
 	k.wantOnly(t, "201", "502 by Caddy", "503 by Caddy", "an answer that was cut off",
 		"403 by the API server", "500 by the API server", "503 by the API server") // its own, while it starts
 	if k.answers["502 by Caddy"] == 0 || k.answers["503 by Caddy"] == 0 || k.answers["201"] < 20 {
-		t.Errorf("the load is not what it should be: %v", k.answers)
+		t.Errorf("the answers under load are not as expected: %v", k.answers)
 	}
 
 	known = spare[2]
@@ -174,7 +176,7 @@ func TestKubeTheServerIsKilledAndStandsStill(t *testing.T) {
 	}
 	for _, received := range upstream.Take() {
 		if user := received.Header.Get("X-User"); user != "system:serviceaccount:ci:one" {
-			t.Errorf("elsewhere arrives %q", user)
+			t.Errorf("elsewhere the user is %q", user)
 		}
 	}
 }
@@ -187,7 +189,7 @@ type kubeKilled struct {
 	tokens map[string]string // by the name of the user
 }
 
-// allIn says whether the API server sees each user as who he is.
+// allIn says whether the API server sees each user under the user's own name.
 func (k *kubeKilled) allIn(t *testing.T) bool {
 	t.Helper()
 	for user, token := range k.tokens {
@@ -198,7 +200,7 @@ func (k *kubeKilled) allIn(t *testing.T) bool {
 	return true
 }
 
-// load has all users ask without end.
+// load has all users ask until stop is called.
 func (k *kubeKilled) load(t *testing.T) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -225,8 +227,8 @@ func (k *kubeKilled) load(t *testing.T) (stop func()) {
 	return func() { cancel(); users.Wait() }
 }
 
-// wantElsewhere asks for what is not the API server's, for which Caddy only asks it whose a
-// token is.
+// wantElsewhere asks an upstream other than the API server; Caddy asks the API server
+// only which user the token belongs to.
 func (k *kubeKilled) wantElsewhere(t *testing.T, token string, want int, within time.Duration) {
 	t.Helper()
 	begun := time.Now()
@@ -236,8 +238,8 @@ func (k *kubeKilled) wantElsewhere(t *testing.T, token string, want int, within 
 	}
 }
 
-// The issuer is not there when Caddy starts, comes later, and changes its keys; nothing but
-// time is needed. Here and there: the API server sees the same token.
+// The issuer is down when Caddy starts, comes up later, and changes its keys; both sides
+// recover by waiting. The API server sees the same token as Caddy.
 func TestKubeTheIssuerComesLateAndChangesItsKeys(t *testing.T) {
 	server := kubeOwn(t)
 	if err := server.Issuer.Down(); err != nil {

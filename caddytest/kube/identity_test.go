@@ -16,9 +16,9 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testkube"
 )
 
-// Caddy drops a client's field whose name has a dot before any handler sees it. So the dot
-// in the key of an extra comes encoded, or the field is expected by name; such a field
-// Caddy lets pass only when it has a single line.
+// Caddy drops a client's field whose name has a dot before any handler sees it. So the
+// dot in the key of an extra is encoded, or the field is expected by name; Caddy forwards
+// such a field only if it has a single line.
 func TestKubeAForwardedIdentityArrivesWhole(t *testing.T) {
 	impersonation := testkube.Impersonation(t, testkube.Account(t, "kube-whole", testkube.AllRules), "uid", "extra example.com/tenant")
 	server := testkube.Server(t)
@@ -82,17 +82,17 @@ func TestKubeARequestWithoutIdentityDoesNotReachTheServer(t *testing.T) {
 		fields []string
 		status int
 	}{
-		"nothing at all":                   {testkube.TrustedPeer, nil, http.StatusUnauthorized},
-		"an empty user":                    {testkube.TrustedPeer, []string{"X-Forwarded-User:"}, http.StatusUnauthorized},
-		"a user of blanks":                 {testkube.TrustedPeer, []string{"X-Forwarded-User:  \t "}, http.StatusUnauthorized},
-		"groups without a user":            {testkube.TrustedPeer, []string{"X-Forwarded-Groups: ops"}, http.StatusUnauthorized},
-		"a user from an untrusted peer":    {testkube.UntrustedPeer, []string{"X-Forwarded-User: alice"}, http.StatusUnauthorized},
-		"two users":                        {testkube.TrustedPeer, []string{"X-Forwarded-User: alice", "X-Forwarded-User: bob"}, http.StatusBadRequest},
-		"a user of Kubernetes' own":        {testkube.TrustedPeer, []string{"X-Forwarded-User: system:kube-controller-manager"}, http.StatusForbidden},
-		"the group that may do everything": {testkube.TrustedPeer, []string{"X-Forwarded-User: alice", "X-Forwarded-Groups: ops,system:masters"}, http.StatusForbidden},
-		"a bearer token nobody asked for":  {testkube.TrustedPeer, []string{"Authorization: Bearer " + testkube.AdminToken(t)}, http.StatusUnauthorized},
-		"impersonation nobody asked for":   {testkube.TrustedPeer, []string{"Impersonate-User: alice"}, http.StatusUnauthorized},
-		"a front proxy nobody asked for":   {testkube.TrustedPeer, []string{"X-Remote-User: alice"}, http.StatusUnauthorized},
+		"nothing at all":                         {testkube.TrustedPeer, nil, http.StatusUnauthorized},
+		"an empty user":                          {testkube.TrustedPeer, []string{"X-Forwarded-User:"}, http.StatusUnauthorized},
+		"a user of blanks":                       {testkube.TrustedPeer, []string{"X-Forwarded-User:  \t "}, http.StatusUnauthorized},
+		"groups without a user":                  {testkube.TrustedPeer, []string{"X-Forwarded-Groups: ops"}, http.StatusUnauthorized},
+		"a user from an untrusted peer":          {testkube.UntrustedPeer, []string{"X-Forwarded-User: alice"}, http.StatusUnauthorized},
+		"two users":                              {testkube.TrustedPeer, []string{"X-Forwarded-User: alice", "X-Forwarded-User: bob"}, http.StatusBadRequest},
+		"a user of Kubernetes' own":              {testkube.TrustedPeer, []string{"X-Forwarded-User: system:kube-controller-manager"}, http.StatusForbidden},
+		"the group with all permissions":         {testkube.TrustedPeer, []string{"X-Forwarded-User: alice", "X-Forwarded-Groups: ops,system:masters"}, http.StatusForbidden},
+		"a bearer token without a source for it": {testkube.TrustedPeer, []string{"Authorization: Bearer " + testkube.AdminToken(t)}, http.StatusUnauthorized},
+		"impersonation without a source for it":  {testkube.TrustedPeer, []string{"Impersonate-User: alice"}, http.StatusUnauthorized},
+		"a front proxy without a source for it":  {testkube.TrustedPeer, []string{"X-Remote-User: alice"}, http.StatusUnauthorized},
 		"all of that from an untrusted peer": {testkube.UntrustedPeer, []string{
 			"X-Forwarded-User: alice", "Impersonate-User: alice", "X-Remote-User: alice", "Authorization: Bearer " + testkube.AdminToken(t),
 		}, http.StatusUnauthorized},
@@ -103,7 +103,7 @@ func TestKubeARequestWithoutIdentityDoesNotReachTheServer(t *testing.T) {
 	}
 }
 
-// The same check that nothing arrives finds what does.
+// The check above, that the audit log has no event, does find a request that arrives.
 func TestKubeTheAuditLogFindsWhatDidReachTheServer(t *testing.T) {
 	token := testkube.Account(t, "kube-found", nil)
 	c := testhandler.Start(t, "", testkube.Site(t, testkube.Forwarded+testkube.Impersonation(t, token), ""))
@@ -113,7 +113,7 @@ func TestKubeTheAuditLogFindsWhatDidReachTheServer(t *testing.T) {
 	}
 }
 
-func TestKubeACertificateThatIsNoFrontProxyIsRefusedByTheServer(t *testing.T) {
+func TestKubeACertificateThatIsNotAFrontProxysIsRefusedByTheServer(t *testing.T) {
 	server := testkube.Server(t)
 	certificate := fmt.Sprintf("tls_client_auth %s %s", server.OtherProxyCertFile, server.OtherProxyKeyFile)
 	c := testhandler.Start(t, "", testkube.Site(t, testkube.Forwarded+"inject front_proxy", certificate))
@@ -126,8 +126,8 @@ func TestKubeACertificateThatIsNoFrontProxyIsRefusedByTheServer(t *testing.T) {
 	}
 }
 
-// kubeCertificate is the transport of a proxy that impersonates under a client
-// certificate of its own, which may impersonate what examples/rbac.yaml allows.
+// kubeCertificate is the transport of a proxy that impersonates by its own client
+// certificate. It may impersonate the users of examples/rbac.yaml.
 func kubeCertificate(t *testing.T, name string) (transport string) {
 	t.Helper()
 	certFile, keyFile, err := testkube.Server(t).ClientCert(name)
@@ -152,7 +152,7 @@ func TestKubeImpersonationUnderAClientCertificate(t *testing.T) {
 }
 
 func TestKubeAnonymousIsTheAnonymousOfKubernetes(t *testing.T) {
-	// Kubernetes lets nobody but who is authenticated ask who he is.
+	// Kubernetes lets only authenticated users ask for their own identity.
 	token := testkube.Account(t, "kube-anonymous", func(manifest string) string {
 		return strings.Replace(manifest, "[developers, ops]", "[developers, ops, system:unauthenticated]", 1) + `
 ---
@@ -184,7 +184,7 @@ subjects:
 	}
 }
 
-// The hash is bcrypt's at its least cost, of "correct".
+// The hash is bcrypt of "correct" at its lowest cost.
 func TestKubeAUserOfBasicAuthArrives(t *testing.T) {
 	token := testkube.Account(t, "kube-basic", nil)
 	site := testkube.Site(t, "placeholder {\n user {http.auth.user.id}\n }\n"+testkube.Impersonation(t, token), "")

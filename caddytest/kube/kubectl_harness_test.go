@@ -23,8 +23,8 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testpki"
 )
 
-// kubeSecured is a site behind TLS, since kubectl shows a token to no other. It has no
-// name: for one that no certificate is loaded for Caddy would make an authority.
+// kubeSecured is a site behind TLS, since kubectl sends a token to no other. It has no
+// name: for a name without a loaded certificate Caddy would make its own authority.
 func kubeSecured(t *testing.T, ca *testpki.Pair, policy, block string) string {
 	t.Helper()
 	leaf := ca.Leaf(t, func(c *x509.Certificate) {
@@ -44,8 +44,8 @@ func kubePort(t *testing.T, c *testhandler.Caddy) string {
 	return "https://localhost:" + port
 }
 
-// kubeTeam makes a namespace with a running pod, in which oidc:developers may do what the
-// tests do there with kubectl, and nothing else.
+// kubeTeam makes a namespace with a running pod, in which oidc:developers may do exactly
+// what the tests do there with kubectl.
 func kubeTeam(t *testing.T, namespace string) {
 	t.Helper()
 	testkube.Reader(t, namespace, "Group", "oidc:developers")
@@ -119,7 +119,7 @@ func kubeExecuted(t *testing.T, command *exec.Cmd, stdin string) (stdout, stderr
 	return out.String(), errOut.String(), command.ProcessState.ExitCode()
 }
 
-// kubeSays starts a command that does not end by itself, and returns what it says.
+// kubeSays starts a command that runs until it is ended, and returns its output.
 func kubeSays(t *testing.T, command *exec.Cmd) *bufio.Scanner {
 	t.Helper()
 	stdout, err := command.StdoutPipe()
@@ -139,6 +139,6 @@ func kubeSays(t *testing.T, command *exec.Cmd) *bufio.Scanner {
 func wantLine(t *testing.T, said *bufio.Scanner, want string) {
 	t.Helper()
 	if !said.Scan() || said.Text() != want {
-		t.Fatalf("it says %q (%v), want %q", said.Text(), said.Err(), want)
+		t.Fatalf("the output is %q (%v), want %q", said.Text(), said.Err(), want)
 	}
 }

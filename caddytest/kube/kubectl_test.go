@@ -21,14 +21,14 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testpki"
 )
 
-// Everything that kubectl has, over the connections that it makes: HTTP/2, chunked watches,
+// Every use of kubectl, over the connections that it makes: HTTP/2, chunked watches,
 // websockets and SPDY. The API server sees alice in each of them.
 func TestKubeKubectlThroughCaddy(t *testing.T) {
 	server, ca := testkube.Server(t), testpki.NewCA(t, nil, "kubectl ca", nil)
 	const name = "kube-kubectl"
 	kubernetes, _ := testkube.CaddyAccount(t, server, name, testkube.OIDCGroups)
 	for way, test := range map[string]struct {
-		block, asks, subject string // as whom Caddy asks, and in whose name
+		block, asks, subject string // asks is Caddy's own user, subject the impersonated one
 	}{
 		"impersonation": {kubernetes + kubeByAccount(name), "system:serviceaccount:" + name + ":" + name, "oidc:alice"},
 		"token":         {"inject token\n", "oidc:alice", ""},
@@ -56,13 +56,13 @@ func TestKubeKubectlThroughCaddy(t *testing.T) {
 				t.Run("exec by "+protocol, func(t *testing.T) { kubectlExecutes(t, with) })
 				t.Run("port-forward by "+protocol, func(t *testing.T) { kubectlForwards(t, with) })
 			}
-			t.Run("logs that go on", func(t *testing.T) {
+			t.Run("logs that are followed", func(t *testing.T) {
 				said := kubeSays(t, kubectl("logs", "-f", "pod", "--tail=1"))
 				for _, line := range []string{"line 10", "line 11", "line 12"} {
 					wantLine(t, said, line)
 				}
 			})
-			t.Run("what alice may not", func(t *testing.T) {
+			t.Run("what alice is not allowed", func(t *testing.T) {
 				_, stderr, code := kubeExecuted(t, kubectl("get", "secrets"), "")
 				if code != 1 || !strings.Contains(stderr, `User "oidc:alice" cannot list resource "secrets"`) {
 					t.Errorf("%d, %q", code, stderr)
@@ -86,7 +86,7 @@ func kubectlWhoami(t *testing.T, kubectl func(...string) *exec.Cmd) {
 	}
 	user := review.Status.UserInfo
 	if want := []string{"oidc:developers", "system:authenticated"}; user.Username != "oidc:alice" || !reflect.DeepEqual(user.Groups, want) {
-		t.Errorf("the API server takes kubectl for %+v", user)
+		t.Errorf("the API server sees kubectl as %+v", user)
 	}
 }
 
@@ -130,10 +130,10 @@ func kubectlForwards(t *testing.T, kubectl func(...string) *exec.Cmd) {
 	t.Helper()
 	said := kubeSays(t, kubectl("port-forward", "pod", ":8080"))
 	if !said.Scan() {
-		t.Fatal("it says nothing:", said.Err())
+		t.Fatal("there is no output:", said.Err())
 	}
 	address := regexp.MustCompile(`127\.0\.0\.1:\d+`).FindString(said.Text())
-	for _, text := range []string{"first", "second"} { // each is a connection of its own
+	for _, text := range []string{"first", "second"} { // each over its own connection
 		conn, err := net.DialTimeout("tcp", address, 5*time.Second)
 		if err != nil {
 			t.Fatalf("%v; kubectl says %q", err, said.Text())
@@ -145,13 +145,13 @@ func kubectlForwards(t *testing.T, kubectl func(...string) *exec.Cmd) {
 		}
 		_ = conn.Close()
 		if err != nil || string(got) != text {
-			t.Errorf("the port says %q, %v, want %q", got, err, text)
+			t.Errorf("the port answers %q, %v, want %q", got, err, text)
 		}
 	}
 }
 
-// wantKubectlAudited looks at all that kubectl has asked for in a namespace: there is some
-// of each kind, and nothing of it was asked for by, or for, anybody else.
+// wantKubectlAudited looks at all of kubectl's requests in a namespace: there are some of
+// each kind, and no other user has sent one or was impersonated.
 func wantKubectlAudited(t *testing.T, text, asks, subject string) {
 	t.Helper()
 	missing := []string{"/configmaps?limit=", "watch=true", "/pods/pod/exec?", "/pods/pod/portforward", "/pods/pod/log?", "/secrets?"}
@@ -161,14 +161,14 @@ func wantKubectlAudited(t *testing.T, text, asks, subject string) {
 	}
 	for _, event := range events {
 		if event.User.Username == "admin" || event.User.Username == "system:apiserver" {
-			continue // the test itself, and the server for its own ends
+			continue // the test itself, and the server's own requests
 		}
 		missing = slices.DeleteFunc(missing, func(part string) bool { return strings.Contains(event.RequestURI, part) })
 		if got := testkube.Subject(event); event.User.Username != asks || got != subject {
-			t.Errorf("%s %s was asked for by %q for %q, want %q for %q", event.Verb, event.RequestURI, event.User.Username, got, asks, subject)
+			t.Errorf("%s %s was requested by %q for %q, want %q for %q", event.Verb, event.RequestURI, event.User.Username, got, asks, subject)
 		}
 	}
 	if len(missing) > 0 {
-		t.Errorf("of %d events none is for %q", len(events), missing)
+		t.Errorf("none of %d events is for %q", len(events), missing)
 	}
 }

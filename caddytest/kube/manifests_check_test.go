@@ -22,7 +22,8 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testkube"
 )
 
-// testAccepted has the API server judge each document, and keeps what the others need.
+// testAccepted has the API server validate each document, and keeps those that the other
+// tests need.
 func (m *manifest) testAccepted(t *testing.T, upstream string) {
 	t.Helper()
 	if err := testkube.Server(t).Create(t.Context(), manifestPaths()["Namespace"], map[string]any{
@@ -44,15 +45,15 @@ func (m *manifest) testAccepted(t *testing.T, upstream string) {
 			m.create(t, kind, meta.Namespace, json.RawMessage(m.documents[kind]), false)
 		}
 	}
-	// A field that does not exist is refused, so the above says something.
+	// A field that does not exist is refused, which shows that the check above works.
 	bad := []byte(`{"metadata": {"name": "x"}, "spec": {"ports": [{"port": 1}], "selektor": {}}}`)
 	if status, answer := m.create(t, "Service", m.namespace.Name, json.RawMessage(bad), true); status != http.StatusBadRequest {
 		t.Errorf("a field that does not exist: %d %s", status, answer.Message)
 	}
 }
 
-// testRestricted makes a pod of the template, which the API server holds against the level
-// that the label of the namespace names.
+// testRestricted makes a pod of the template. The API server checks it by the level in
+// the namespace's label.
 func (m *manifest) testRestricted(t *testing.T) {
 	pod := func() *corev1.Pod {
 		template := m.deployment.Spec.Template.DeepCopy()
@@ -66,7 +67,7 @@ func (m *manifest) testRestricted(t *testing.T) {
 	root.Spec.SecurityContext.RunAsNonRoot = nil
 	if status, answer := m.create(t, "Pod", m.namespace.Name, root, true); status != http.StatusForbidden ||
 		!strings.Contains(answer.Message, "restricted") {
-		t.Errorf("one that may run as root: %d %s", status, answer.Message)
+		t.Errorf("a pod that may run as root: %d %s", status, answer.Message)
 	}
 	if !*pod().Spec.Containers[0].SecurityContext.ReadOnlyRootFilesystem {
 		t.Error("the container can write to its image")
@@ -104,9 +105,9 @@ func (m *manifest) testCaddyfile(t *testing.T, upstream string) {
 	}
 }
 
-// testPolicy: the upstream's pods take connections from the proxy's pods alone. Two entries
-// where there should be one with both selectors would let in every pod of that name, and
-// every pod of the proxy's namespace.
+// testPolicy: only the proxy's pods may connect to the upstream's pods. If two entries
+// had one selector each, instead of one entry with both, every pod of that name and every
+// pod of the proxy's namespace would be let in.
 func (m *manifest) testPolicy(t *testing.T, namespace string, port int32) {
 	t.Helper()
 	spec := m.policy.Spec
@@ -126,7 +127,7 @@ func (m *manifest) testPolicy(t *testing.T, namespace string, port int32) {
 	}
 }
 
-// tokens are the projected volumes' parts.
+// tokens are the parts of the projected volumes.
 func (m *manifest) tokens() []corev1.VolumeProjection {
 	var all []corev1.VolumeProjection
 	for _, volume := range m.deployment.Spec.Template.Spec.Volumes {
@@ -137,7 +138,7 @@ func (m *manifest) tokens() []corev1.VolumeProjection {
 	return all
 }
 
-// testNoOtherToken: neither the account's own token nor a lasting one is in the pod.
+// testNoOtherToken: the pod has neither the account's own token nor a long-lived one.
 func (m *manifest) testNoOtherToken(t *testing.T) {
 	t.Helper()
 	pod := m.deployment.Spec.Template.Spec
@@ -167,7 +168,7 @@ func (m *manifest) mountOf(t *testing.T, volume string) string {
 	return ""
 }
 
-// testImpersonation asks the API server with a token of the account.
+// testImpersonation sends requests to the API server with a token of the account.
 func (m *manifest) testImpersonation(t *testing.T) {
 	var allowed []string
 	for line := range strings.Lines(m.config.Data["Caddyfile"]) {

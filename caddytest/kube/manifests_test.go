@@ -20,8 +20,8 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testkube"
 )
 
-// manifest is one of examples/kubernetes, by the kinds of its documents, of which there is
-// at most one each.
+// manifest is one of examples/kubernetes, by the kinds of its documents, at most one of
+// each.
 type manifest struct {
 	kinds     []string
 	documents map[string][]byte // JSON
@@ -36,7 +36,8 @@ type manifest struct {
 	policy     networkingv1.NetworkPolicy
 }
 
-// manifestPaths are where the documents go in the API, in the namespace of the document.
+// manifestPaths are the paths of the documents in the API, in the namespace of the
+// document.
 func manifestPaths() map[string]string {
 	const core, rbac = "/api/v1/", "/apis/rbac.authorization.k8s.io/v1/"
 	return map[string]string{
@@ -69,7 +70,7 @@ func readManifest(t *testing.T, name string) *manifest {
 			t.Fatal(err)
 		}
 		if into[kind.Kind] == nil || m.documents[kind.Kind] != nil {
-			t.Fatalf("the kind %q is not known, or there twice", kind.Kind)
+			t.Fatalf("the kind %q is unknown, or appears twice", kind.Kind)
 		}
 		if err := yaml.UnmarshalStrict([]byte(document), into[kind.Kind]); err != nil {
 			t.Fatalf("%s: %v", kind.Kind, err)
@@ -82,8 +83,8 @@ func readManifest(t *testing.T, name string) *manifest {
 	return m
 }
 
-// create posts an object, and returns the API server's answer. Unless dry is false nothing
-// is kept.
+// create posts an object, and returns the API server's answer. If dry is true, the object
+// is not stored.
 func (m *manifest) create(t *testing.T, kind, namespace string, object any, dry bool) (status int, answer metav1.Status) {
 	t.Helper()
 	path := strings.Replace(manifestPaths()[kind], "NS", namespace, 1)
@@ -98,7 +99,7 @@ func (m *manifest) create(t *testing.T, kind, namespace string, object any, dry 
 	if err != nil {
 		t.Fatal(err)
 	}
-	if status >= http.StatusBadRequest { // again, for the reason: another answer is no Status
+	if status >= http.StatusBadRequest { // again, for the reason: other answers are not a Status
 		if _, err := testkube.Server(t).Do(t.Context(), http.MethodPost, path, object, &answer); err != nil {
 			t.Fatal(err)
 		}
@@ -108,10 +109,10 @@ func (m *manifest) create(t *testing.T, kind, namespace string, object any, dry 
 
 func TestManifestKiali(t *testing.T) {
 	m := readManifest(t, "kiali.yaml")
-	t.Run("the API server takes it", func(t *testing.T) { m.testAccepted(t, "istio-system") })
+	t.Run("the API server accepts it", func(t *testing.T) { m.testAccepted(t, "istio-system") })
 	t.Run("the pods are restricted", m.testRestricted)
 	t.Run("the Caddyfile loads", func(t *testing.T) { m.testCaddyfile(t, "kiali.istio-system.svc:20001") })
-	t.Run("nobody else reaches the upstream", func(t *testing.T) { m.testPolicy(t, "istio-system", 20001) })
+	t.Run("no other pod reaches the upstream", func(t *testing.T) { m.testPolicy(t, "istio-system", 20001) })
 	t.Run("the only token is a short-lived one", func(t *testing.T) {
 		m.testNoOtherToken(t)
 		want := []corev1.VolumeProjection{{ServiceAccountToken: &corev1.ServiceAccountTokenProjection{
@@ -124,15 +125,15 @@ func TestManifestKiali(t *testing.T) {
 			t.Error("the Caddyfile does not read the token where it is mounted")
 		}
 	})
-	t.Run("the account may impersonate whom the Caddyfile lets through", m.testImpersonation)
+	t.Run("the account may impersonate the users that the Caddyfile lets through", m.testImpersonation)
 }
 
 func TestManifestHeadlamp(t *testing.T) {
 	m := readManifest(t, "headlamp.yaml")
-	t.Run("the API server takes it", func(t *testing.T) { m.testAccepted(t, "headlamp") })
+	t.Run("the API server accepts it", func(t *testing.T) { m.testAccepted(t, "headlamp") })
 	t.Run("the pods are restricted", m.testRestricted)
 	t.Run("the Caddyfile loads", func(t *testing.T) { m.testCaddyfile(t, "headlamp.headlamp.svc:80") })
-	t.Run("nobody else reaches the upstream", func(t *testing.T) { m.testPolicy(t, "headlamp", 4466) })
+	t.Run("no other pod reaches the upstream", func(t *testing.T) { m.testPolicy(t, "headlamp", 4466) })
 	t.Run("there is no token and no right", func(t *testing.T) {
 		m.testNoOtherToken(t)
 		if got := m.tokens(); len(got) > 0 || m.documents["ClusterRole"] != nil {

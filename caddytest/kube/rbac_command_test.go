@@ -26,7 +26,7 @@ type kubeRBAC struct {
 }
 
 // kubePrint has the program print the manifest for a block of kube_identity, in which
-// NAMESPACE, TOKEN and KUBECONFIG are those of this test.
+// NAMESPACE, TOKEN and KUBECONFIG are replaced by those of this test.
 func kubePrint(t *testing.T, namespace, block string, args ...string) *kubeRBAC {
 	t.Helper()
 	server := testkube.Server(t)
@@ -52,7 +52,7 @@ func kubePrint(t *testing.T, namespace, block string, args ...string) *kubeRBAC 
 	return &kubeRBAC{namespace, sites, string(output)}
 }
 
-// without leaves out of the manifest the one rule about a resource.
+// without removes the manifest's one rule about a resource.
 func (m *kubeRBAC) without(t *testing.T, resource string) string {
 	t.Helper()
 	var documents []string
@@ -107,12 +107,12 @@ func kubeNeeded(t *testing.T, namespace string) map[string][]string {
 		"group":   {"X-Remote-User: alice", "X-Remote-Group: developers"},
 		"uid":     {"X-Remote-User: alice", "X-Remote-Uid: 17"},
 		"extra":   {"X-Remote-User: alice", "X-Remote-Extra-Acme%2ftenant: acme"},
-		"account": {testhandler.Bearer(kubeReporter(t, namespace+"-ci"))}, // which has a uid
+		"account": {testhandler.Bearer(kubeReporter(t, namespace+"-ci"))}, // this user has a uid
 	}
 }
 
-// kubeWantStatuses asserts what becomes of the requests, 201 but for those in broken. What
-// goes on is waited for: the API server takes notice of a manifest a little later.
+// kubeWantStatuses asserts the status of the requests, 201 except for those in broken. It
+// waits for 201: the API server needs a moment to apply a manifest.
 func kubeWantStatuses(t *testing.T, c *testhandler.Caddy, requests map[string][]string, broken map[string]int) {
 	t.Helper()
 	for _, name := range slices.Sorted(maps.Keys(requests)) {
@@ -127,8 +127,8 @@ func kubeWantStatuses(t *testing.T, c *testhandler.Caddy, requests map[string][]
 	}
 }
 
-// Each rule of the manifest is for something, which breaks without it, and nothing else
-// does; with all of them everything goes on.
+// Each rule of the manifest is needed: without it certain requests fail, and no others;
+// with all rules every request succeeds.
 func TestKubeEachRuleOfThePrintedManifestIsNeeded(t *testing.T) {
 	rules := map[string]struct {
 		resource string
@@ -166,7 +166,7 @@ func TestKubeEachRuleOfThePrintedManifestIsNeeded(t *testing.T) {
 	}
 }
 
-// kubeAttributed is alice with all that can be impersonated.
+// kubeAttributed is alice with all attributes that can be impersonated.
 func kubeAttributed() apiserver.AuditUser {
 	alice := testkube.Developer()
 	alice.UID, alice.Extra = "17", map[string][]string{"acme/tenant": {"acme"}}
@@ -204,10 +204,10 @@ func TestKubeThePrintedManifestIsEnough(t *testing.T) {
 	}
 }
 
-// Who is anonymous may not ask who they are.
+// An anonymous user may not ask for its own identity.
 func TestKubeThePrintedManifestIsEnoughForAnonymous(t *testing.T) {
 	for name, groups := range map[string]string{
-		"its-group-goes-on":         "developers system:unauthenticated",
+		"its-group-is-sent":         "developers system:unauthenticated",
 		"the-server-adds-its-group": "developers",
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -224,7 +224,7 @@ func TestKubeThePrintedManifestIsEnoughForAnonymous(t *testing.T) {
 	}
 }
 
-// A review alone, of which the token goes on.
+// A review alone; the reviewed token is injected.
 func TestKubeThePrintedManifestForReviewsIsEnough(t *testing.T) {
 	printed := kubePrint(t, "kube-enough-review", "token_review\n inject token\n")
 	if n := strings.Count(printed.manifest, "verbs:"); n != 1 {
@@ -237,7 +237,7 @@ func TestKubeThePrintedManifestForReviewsIsEnough(t *testing.T) {
 	testkube.Ask(t, c, reporter).WantAsked(t, "system:serviceaccount:kube-enough-review-ci:reporter", "", kubeReporterGroups("kube-enough-review-ci"))
 }
 
-// The verbs of KEP-5284, by which nobody becomes system:masters even where all groups are
+// The verbs of KEP-5284: a client cannot become system:masters even if all groups are
 // allowed.
 func TestKubeThePrintedManifestIsEnoughByConstrainedImpersonation(t *testing.T) {
 	full := strings.NewReplacer("\ttoken_review\n", "", "allow_groups developers\n", "allow_groups dev*\n").Replace(kubeNeeds)
@@ -273,7 +273,8 @@ func TestKubeThePrintedManifestIsEnoughByConstrainedImpersonation(t *testing.T) 
 	}
 }
 
-// By its name alone, as that impersonation wants it: the API server adds the groups.
+// By its name alone, as that kind of impersonation requires: the API server adds the
+// groups.
 func TestKubeAServiceAccountIsImpersonatedByConstrainedImpersonation(t *testing.T) {
 	block := "token_review\n allow_groups developers\n inject impersonation {\n service_account NAMESPACE/proxy\n }\n"
 	printed := kubePrint(t, "kube-constrained-sa", block, "--constrained")
@@ -289,7 +290,7 @@ func TestKubeAServiceAccountIsImpersonatedByConstrainedImpersonation(t *testing.
 
 	open := kubePrint(t, "kube-constrained-sa", strings.Replace(block, "allow_groups developers", "", 1), "--constrained")
 	if want := "# With --constrained a service account can be impersonated by its name only"; !strings.Contains(open.manifest, want) {
-		t.Errorf("with its groups it cannot, and nothing says so:\n%s", open.manifest)
+		t.Errorf("with its groups it cannot, and there is no remark:\n%s", open.manifest)
 	}
 	c = testhandler.Start(t, "", open.sites)
 	if answer := testkube.Ask(t, c, reporter); answer.Status != http.StatusForbidden {

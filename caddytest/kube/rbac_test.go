@@ -15,7 +15,7 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testkube"
 )
 
-// kubeRule is what RBAC says that an account may do.
+// kubeRule is one permission of an account, as RBAC reports it.
 type kubeRule struct {
 	Verbs         []string `json:"verbs"`
 	APIGroups     []string `json:"apiGroups"`
@@ -23,7 +23,7 @@ type kubeRule struct {
 	ResourceNames []string `json:"resourceNames"`
 }
 
-// kubeRules asks for all that the account of a token may do.
+// kubeRules asks for all permissions of a token's account.
 func kubeRules(t *testing.T, token string) []kubeRule {
 	t.Helper()
 	answer := testkube.Call(t, http.MethodPost, "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews",
@@ -40,9 +40,10 @@ func kubeRules(t *testing.T, token string) []kubeRule {
 	return review.Status.ResourceRules
 }
 
-// A request that has lost its Impersonate-User runs as the proxy: that must be nobody. What
-// every service account may, such as asking about itself, is left out.
-func TestKubeTheAccountOfTheExampleCanDoNothingButImpersonate(t *testing.T) {
+// A request that has lost its Impersonate-User runs as the proxy, which must have no
+// permission. The permissions of every service account, such as asking about itself, are
+// left out.
+func TestKubeTheAccountOfTheExampleCanOnlyImpersonate(t *testing.T) {
 	account := testkube.Account(t, "caddy-kube-identity", nil)
 	header := http.Header{"Authorization": {"Bearer " + account}}
 	impersonate := []string{"impersonate"}
@@ -53,13 +54,13 @@ func TestKubeTheAccountOfTheExampleCanDoNothingButImpersonate(t *testing.T) {
 	if err := testkube.Server(t).ServiceAccount(t.Context(), "kube-plain", "plain"); err != nil {
 		t.Fatal(err)
 	}
-	everybody := kubeRules(t, testkube.Token(t, "kube-plain", "plain"))
+	common := kubeRules(t, testkube.Token(t, "kube-plain", "plain"))
 	got := slices.DeleteFunc(kubeRules(t, account), func(rule kubeRule) bool {
-		return slices.ContainsFunc(everybody, func(other kubeRule) bool { return reflect.DeepEqual(rule, other) })
+		return slices.ContainsFunc(common, func(other kubeRule) bool { return reflect.DeepEqual(rule, other) })
 	})
 	slices.SortFunc(got, func(a, b kubeRule) int { return strings.Compare(a.Resources[0], b.Resources[0]) })
 	if !reflect.DeepEqual(got, want) {
-		t.Errorf("more than others the account may\n%+v, want\n%+v", got, want)
+		t.Errorf("beyond every service account's permissions it has\n%+v, want\n%+v", got, want)
 	}
 	for _, path := range []string{
 		"/api/v1/namespaces", "/api/v1/nodes", "/api/v1/pods", "/api/v1/secrets", "/api/v1/users",
@@ -77,23 +78,24 @@ func TestKubeTheAccountOfTheExampleCanDoNothingButImpersonate(t *testing.T) {
 	}
 }
 
-// With a stolen token, say: without the plugin in front, that refuses some of this itself.
+// With a stolen token, for example: without the plugin in front, which refuses some of
+// this itself.
 func TestKubeTheAccountOfTheExampleCannotImpersonateEverything(t *testing.T) {
 	token := testkube.Account(t, "caddy-kube-identity", nil)
 	for name, test := range map[string]struct {
 		field, value string
 		status       int
 	}{
-		"a group of the list is allowed":                {"Impersonate-Group", "ops", http.StatusCreated},
-		"another group is not":                          {"Impersonate-Group", "admins", http.StatusForbidden},
-		"nor a group of the list in upper case":         {"Impersonate-Group", "OPS", http.StatusForbidden},
-		"nor two of the list in one":                    {"Impersonate-Group", "developers,ops", http.StatusForbidden},
-		"nor the group without a name":                  {"Impersonate-Group", "", http.StatusForbidden},
-		"nor the group that may do everything":          {"Impersonate-Group", "system:masters", http.StatusForbidden},
-		"nor all service accounts":                      {"Impersonate-Group", "system:serviceaccounts", http.StatusForbidden},
-		"a uid is not allowed":                          {"Impersonate-Uid", "1", http.StatusForbidden},
-		"nor an extra":                                  {"Impersonate-Extra-Example.com%2ftenant", "acme", http.StatusForbidden},
-		"nor a service account, whose name is reserved": {"Impersonate-User", "system:serviceaccount:kube-system:default", http.StatusForbidden},
+		"a group of the list":                       {"Impersonate-Group", "ops", http.StatusCreated},
+		"another group":                             {"Impersonate-Group", "admins", http.StatusForbidden},
+		"a group of the list in upper case":         {"Impersonate-Group", "OPS", http.StatusForbidden},
+		"two groups of the list in one":             {"Impersonate-Group", "developers,ops", http.StatusForbidden},
+		"the group without a name":                  {"Impersonate-Group", "", http.StatusForbidden},
+		"the group with all permissions":            {"Impersonate-Group", "system:masters", http.StatusForbidden},
+		"the group of all service accounts":         {"Impersonate-Group", "system:serviceaccounts", http.StatusForbidden},
+		"a uid":                                     {"Impersonate-Uid", "1", http.StatusForbidden},
+		"an extra":                                  {"Impersonate-Extra-Example.com%2ftenant", "acme", http.StatusForbidden},
+		"a service account, whose name is reserved": {"Impersonate-User", "system:serviceaccount:kube-system:default", http.StatusForbidden},
 	} {
 		t.Run(name, func(t *testing.T) {
 			header := http.Header{"Authorization": {"Bearer " + token}, "Impersonate-User": {"alice"}}
@@ -118,15 +120,15 @@ func TestKubeTheOptionalRulesAllowUIDAndExtraOfTheListedValues(t *testing.T) {
 	}
 }
 
-func TestKubeWhatTheAccountMayNotImpersonateTheServerRefuses(t *testing.T) {
+func TestKubeTheServerRefusesImpersonationBeyondTheRules(t *testing.T) {
 	inject := testkube.Impersonation(t, testkube.Account(t, "kube-refused", nil), "uid", "extra tenant")
 	c := testhandler.Start(t, "", testkube.Site(t, "forwarded kube_front_proxy\n"+inject, ""))
 	for name, fields := range map[string][]string{
-		"a group that is not in the list":       {"X-Remote-Group: admins"},
-		"one that is and one that is not":       {"X-Remote-Group: ops", "X-Remote-Group: admins"},
-		"two groups of the list in one line":    {"X-Remote-Group: developers,ops"},
-		"a uid where no rule allows one":        {"X-Remote-Uid: 1"},
-		"an extra where no rule allows its key": {"X-Remote-Extra-Tenant: acme"},
+		"a group that is not in the list":           {"X-Remote-Group: admins"},
+		"one group of the list and one that is not": {"X-Remote-Group: ops", "X-Remote-Group: admins"},
+		"two groups of the list in one line":        {"X-Remote-Group: developers,ops"},
+		"a uid that no rule allows":                 {"X-Remote-Uid: 1"},
+		"an extra whose key no rule allows":         {"X-Remote-Extra-Tenant: acme"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			answer := testkube.Ask(t, c, append(fields, "X-Remote-User: alice")...)
@@ -138,7 +140,7 @@ func TestKubeWhatTheAccountMayNotImpersonateTheServerRefuses(t *testing.T) {
 	testkube.Ask(t, c, "X-Remote-User: alice", "X-Remote-Group: developers").WantUser(t, testkube.Developer())
 }
 
-func TestKubeTheUserMayWhatRBACAllowsAndNoMore(t *testing.T) {
+func TestKubeTheUserHasExactlyThePermissionsOfRBAC(t *testing.T) {
 	testkube.Reader(t, "kube-of-alice", "User", "alice")
 	testkube.Reader(t, "kube-of-ops", "Group", "ops")
 	inject := testkube.Impersonation(t, testkube.Account(t, "kube-allowed", nil))
@@ -158,7 +160,7 @@ func TestKubeTheUserMayWhatRBACAllowsAndNoMore(t *testing.T) {
 		"alice in a group reads it as well":             {alice + "configmaps", "alice", "developers", http.StatusOK},
 		"alice reads nothing else there":                {alice + "secrets", "alice", "", http.StatusForbidden},
 		"alice reads nothing elsewhere":                 {ops + "configmaps", "alice", "developers", http.StatusForbidden},
-		"bob does not read what is alice's":             {alice + "configmaps", "bob", "ops", http.StatusForbidden},
+		"bob does not read alice's config maps":         {alice + "configmaps", "bob", "ops", http.StatusForbidden},
 		"bob of ops reads what the group's role allows": {ops + "configmaps", "bob", "developers,ops", http.StatusOK},
 		"the user ops is not the group":                 {ops + "configmaps", "ops", "", http.StatusForbidden},
 		"Alice is not alice":                            {alice + "configmaps", "Alice", "", http.StatusForbidden},

@@ -17,8 +17,8 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testkube"
 )
 
-// Each token goes on as its own, and only a token that was reviewed.
-func TestKubeAReviewedTokenGoesOnAsItsUsersOwn(t *testing.T) {
+// Each token is injected as the user's own, and only if it was reviewed.
+func TestKubeAReviewedTokenIsInjectedAsTheUsersOwn(t *testing.T) {
 	server := testkube.Server(t)
 	kubernetes, _ := testkube.CaddyAccount(t, server, "kube-reviewed", nil)
 	c := testhandler.Start(t, "", kubePlain(server, kubernetes+"token_review\n inject token\n"))
@@ -32,17 +32,17 @@ func TestKubeAReviewedTokenGoesOnAsItsUsersOwn(t *testing.T) {
 	testkube.Ask(t, c, testhandler.Bearer(alice), "Impersonate-User: root", "X-Remote-User: root").WantAsked(t, "oidc:alice", "", developers)
 
 	for name, token := range map[string]string{
-		"garbage":                            "garbage",
-		"a token with another signature":     alice[:strings.LastIndexByte(alice, '.')] + reporter[strings.LastIndexByte(reporter, '.'):],
-		"one that has expired":               testkube.Sign(t, server.Issuer, map[string]any{"exp": time.Now().Add(-time.Minute).Unix()}),
-		"one for another application":        testkube.Sign(t, server.Issuer, map[string]any{"aud": "other"}),
-		"a service account's for another":    kubeReporter(t, "kube-reviewed-ci", "dashboards"),
-		"one that is no token by its length": strings.Repeat("a", 9000),
+		"garbage":                                           "garbage",
+		"a token with another signature":                    alice[:strings.LastIndexByte(alice, '.')] + reporter[strings.LastIndexByte(reporter, '.'):],
+		"a token that has expired":                          testkube.Sign(t, server.Issuer, map[string]any{"exp": time.Now().Add(-time.Minute).Unix()}),
+		"a token for another application":                   testkube.Sign(t, server.Issuer, map[string]any{"aud": "other"}),
+		"a service account's token for another application": kubeReporter(t, "kube-reviewed-ci", "dashboards"),
+		"a value that is too long for a token":              strings.Repeat("a", 9000),
 	} {
 		t.Run(name, func(t *testing.T) {
 			status := http.StatusUnauthorized
 			if len(token) > 8192 {
-				status = testkube.Ask(t, c, testhandler.Bearer(token)).Status // whichever of 400 and 401: it goes nowhere
+				status = testkube.Ask(t, c, testhandler.Bearer(token)).Status // 400 or 401: it is not forwarded
 			}
 			if status < 400 || status > 401 {
 				t.Errorf("status = %d", status)
@@ -53,8 +53,8 @@ func TestKubeAReviewedTokenGoesOnAsItsUsersOwn(t *testing.T) {
 	testkube.Ask(t, c).WantRefused(t, http.StatusUnauthorized)
 }
 
-// With impersonation RBAC says whom Caddy may name. By the example no service account is
-// among them, and so is refused by the API server.
+// With impersonation RBAC says which users Caddy may name. The example does not allow
+// service accounts, so the API server refuses one.
 func TestKubeAReviewedTokenIsImpersonatedAsFarAsRBACAllows(t *testing.T) {
 	server := testkube.Server(t)
 	kubernetes, _ := testkube.CaddyAccount(t, server, "kube-reviewed-as", testkube.OIDCGroups)
@@ -74,8 +74,8 @@ func TestKubeAReviewedTokenIsImpersonatedAsFarAsRBACAllows(t *testing.T) {
 		"system:serviceaccount:kube-reviewed-as-ci:reporter", kubeReporterGroups("kube-reviewed-as-ci"))
 }
 
-// kubeReporterRule lets the account NAME impersonate the reporter of NAME-ci: what the example
-// leaves out.
+// kubeReporterRule lets the account NAME impersonate the reporter of NAME-ci, which the
+// example does not allow.
 const kubeReporterRule = `
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole
@@ -123,7 +123,7 @@ func TestKubeATokenOfADeletedAccountIsRefusedSoon(t *testing.T) {
 	gone := time.Now()
 	testkube.WaitFor(t, "the end of the token", func() bool { return get() == http.StatusUnauthorized })
 	if took := time.Since(gone); took > 13*time.Second {
-		t.Errorf("the token went on for %v", took)
+		t.Errorf("the token was accepted for %v", took)
 	}
 	time.Sleep(1500 * time.Millisecond)
 	if status := get(); status != http.StatusUnauthorized {
@@ -185,10 +185,10 @@ func TestKubeWithoutPermissionToReviewTheReasonNamesIt(t *testing.T) {
 	testkube.Ask(t, c, token).WantAsked(t, "system:serviceaccount:kube-unreviewed-ci:reporter", "", kubeReporterGroups("kube-unreviewed-ci"))
 }
 
-// What every service account may is left out.
-func TestKubeTheAccountThatReviewsCanDoNothingElse(t *testing.T) {
+// The permissions of every service account are left out.
+func TestKubeTheAccountThatReviewsHasNoOtherPermission(t *testing.T) {
 	_, token := testkube.CaddyAccount(t, testkube.Server(t), "caddy-kube-identity", nil)
-	everybody := kubeRules(t, kubeReporter(t, "kube-plain"))
+	common := kubeRules(t, kubeReporter(t, "kube-plain"))
 	create := []string{"create"}
 	want := []kubeRule{
 		{Verbs: create, APIGroups: []string{""}, Resources: []string{"serviceaccounts/token"}, ResourceNames: []string{"caddy-kube-identity"}},
@@ -197,13 +197,13 @@ func TestKubeTheAccountThatReviewsCanDoNothingElse(t *testing.T) {
 	var got []kubeRule
 	testkube.WaitFor(t, "the permissions of the account", func() bool {
 		got = slices.DeleteFunc(kubeRules(t, token), func(rule kubeRule) bool {
-			return slices.ContainsFunc(everybody, func(other kubeRule) bool { return reflect.DeepEqual(rule, other) })
+			return slices.ContainsFunc(common, func(other kubeRule) bool { return reflect.DeepEqual(rule, other) })
 		})
 		return len(got) >= len(want)
 	})
 	slices.SortFunc(got, func(a, b kubeRule) int { return strings.Compare(a.Resources[0], b.Resources[0]) })
 	if !reflect.DeepEqual(got, want) {
-		t.Errorf("more than others the account may\n%+v, want\n%+v", got, want)
+		t.Errorf("beyond every service account's permissions it has\n%+v, want\n%+v", got, want)
 	}
 	header := http.Header{"Authorization": {"Bearer " + token}}
 	request := `{"apiVersion":"authentication.k8s.io/v1","kind":"TokenRequest","spec":{}}`

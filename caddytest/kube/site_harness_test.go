@@ -48,13 +48,13 @@ func kubeReporterGroups(namespace string) []string {
 	return []string{"system:serviceaccounts", "system:serviceaccounts:" + namespace, "system:authenticated"}
 }
 
-// kubeSteady asks until the API server has taken notice of the permissions.
+// kubeSteady asks until the API server has applied the permissions.
 func kubeSteady(t *testing.T, c *testhandler.Caddy, fields ...string) {
 	t.Helper()
 	testkube.WaitFor(t, "an answer of the API server", func() bool { return testkube.Ask(t, c, fields...).Status == http.StatusCreated })
 }
 
-// kubeWithout leaves out the documents of a manifest that contain a text.
+// kubeWithout removes the documents of a manifest that contain a text.
 func kubeWithout(text string) func(manifest string) string {
 	return func(manifest string) string {
 		documents := strings.Split(manifest, "\n---\n")
@@ -62,7 +62,7 @@ func kubeWithout(text string) func(manifest string) string {
 	}
 }
 
-// kubeReason asserts a refusal with 503 and what the log says about it.
+// kubeReason asserts a refusal with 503 and its reason in the log.
 func kubeReason(t *testing.T, c *testhandler.Caddy, answer testkube.Answer, reason string) {
 	t.Helper()
 	answer.WantRefused(t, http.StatusServiceUnavailable)

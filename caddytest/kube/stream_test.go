@@ -51,7 +51,7 @@ func TestKubeEventsOfAWatchArriveWhileItIsOpen(t *testing.T) {
 		}
 	}
 
-	// When the client goes, the watch ends at the API server, too.
+	// When the client hangs up, the watch ends at the API server, too.
 	cancel()
 	testkube.WaitFor(t, "the end of the watch", func() bool {
 		audited, err := testkube.Server(t).Audit(t.Context(), response.Header.Get("Audit-Id"))
@@ -63,6 +63,6 @@ func TestKubeEventsOfAWatchArriveWhileItIsOpen(t *testing.T) {
 		})
 	})
 	if _, err := io.Copy(io.Discard, response.Body); err == nil {
-		t.Error("the response went on to a regular end")
+		t.Error("the response came to a regular end")
 	}
 }

@@ -21,8 +21,8 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testpki"
 )
 
-// CVE-2025-14269 (Headlamp): the connections that live longest are of no use to who has
-// stolen a token that has ended since.
+// CVE-2025-14269 (Headlamp): a stolen token is useless on long-lived connections, too,
+// once it has ended.
 func TestKubeStreamsEndWithTheToken(t *testing.T) {
 	server, ca := testkube.Server(t), testpki.NewCA(t, nil, "streams ca", nil)
 	const name = "kube-ends"
@@ -70,7 +70,7 @@ func TestKubeStreamsEndWithTheToken(t *testing.T) {
 					t.Errorf("%s ended %v after the token", kind, time.Since(exp))
 				case <-time.After(time.Until(exp.Add(4 * time.Second))):
 				}
-				go func() { // as the test ends their connections
+				go func() { // the test ends their connections
 					for range 3 {
 						<-ended
 					}
@@ -84,14 +84,14 @@ func TestKubeStreamsEndWithTheToken(t *testing.T) {
 						t.Errorf("%s ended %v after the token, want one second", kind, after)
 					}
 				case <-time.After(time.Until(exp.Add(15 * time.Second))):
-					t.Fatal("a stream goes on without a token")
+					t.Fatal("a stream stays open without a token")
 				}
 			}
 		})
 	}
 }
 
-// kubeWatching opens a chunked watch, of which the first event has come.
+// kubeWatching opens a chunked watch whose first event has arrived.
 func kubeWatching(t *testing.T, conn net.Conn, token, namespace string) io.Reader {
 	t.Helper()
 	if _, err := io.WriteString(conn, "GET "+testkube.Watch(namespace)+" HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer "+token+"\r\n\r\n"); err != nil {
@@ -102,7 +102,7 @@ func kubeWatching(t *testing.T, conn net.Conn, token, namespace string) io.Reade
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		_ = conn.Close() // first, or the body would be read to its end
+		_ = conn.Close() // first: otherwise the body would be read to its end
 		_ = response.Body.Close()
 	})
 	if response.StatusCode != http.StatusOK {
@@ -115,7 +115,8 @@ func kubeWatching(t *testing.T, conn net.Conn, token, namespace string) io.Reade
 	return reader
 }
 
-// kubeWatchingBy is kubeWatching over a websocket, with the token as a browser has it.
+// kubeWatchingBy is kubeWatching over a websocket, with the token in the form that
+// browsers use.
 func kubeWatchingBy(t *testing.T, conn net.Conn, token, namespace string) io.Reader {
 	t.Helper()
 	answer, frames := testkube.Upgrade(t, conn, testkube.Watch(namespace), "Sec-WebSocket-Protocol: "+testhandler.BearerSubprotocol(token)+", binary.k8s.io")

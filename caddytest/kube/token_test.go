@@ -25,8 +25,8 @@ type kubeVolume struct {
 
 func (v *kubeVolume) tokenFile() string { return filepath.Join(v.dir, "token") }
 
-// put replaces the token as the kubelet does. Every content has the same, old time of
-// change, so that only the file itself tells one from the other.
+// put replaces the token as the kubelet does. All contents have the same, old time of
+// change, so that only the file itself distinguishes them.
 func (v *kubeVolume) put(token string) error {
 	v.made++
 	version := fmt.Sprintf("..%d", v.made)
@@ -42,12 +42,12 @@ func (v *kubeVolume) put(token string) error {
 	)
 }
 
-// overwrite changes the file where it is.
+// overwrite changes the file in place.
 func (v *kubeVolume) overwrite(content string) error {
 	return os.WriteFile(v.tokenFile(), []byte(content), 0o600)
 }
 
-// remove takes the token away.
+// remove removes the token.
 func (v *kubeVolume) remove() error { return os.Remove(filepath.Join(v.dir, "..data")) }
 
 // The names of the accounts are of one length, and so are their tokens.
@@ -62,20 +62,20 @@ func TestKubeATokenFileIsUsedAsItIsNow(t *testing.T) {
 	for _, step := range []struct {
 		name    string
 		change  func() error
-		account string // as whom Caddy asks; if empty, it does not
+		account string // that Caddy asks as; if empty, it does not ask
 	}{
 		{"before there is a file", func() error { return nil }, ""},
 		{"the first token is used", func() error { return volume.put(one) }, "kube-token-1"},
-		{"and again", func() error { return nil }, "kube-token-1"},
-		{"a renewed one is used at once", func() error { return volume.put(two) }, "kube-token-2"},
-		{"also one with a line break", func() error { return volume.put(one + "\n") }, "kube-token-1"},
-		{"also one that was written over it", func() error { return volume.overwrite(two) }, "kube-token-2"},
-		{"an empty file is no token", func() error { return volume.overwrite("") }, ""},
-		{"nor are blanks", func() error { return volume.overwrite(" \n\t\n") }, ""},
-		{"nor are two tokens", func() error { return volume.overwrite(one + "\n" + two + "\n") }, ""},
-		{"a restored one is used at once", func() error { return volume.put(one) }, "kube-token-1"},
-		{"one that was removed is not used", volume.remove, ""},
-		{"one that came back is used at once", func() error { return volume.put(two) }, "kube-token-2"},
+		{"the first token is used again", func() error { return nil }, "kube-token-1"},
+		{"a renewed token is used at once", func() error { return volume.put(two) }, "kube-token-2"},
+		{"a token with a line break is used", func() error { return volume.put(one + "\n") }, "kube-token-1"},
+		{"a token that was written over it is used", func() error { return volume.overwrite(two) }, "kube-token-2"},
+		{"an empty file gives no token", func() error { return volume.overwrite("") }, ""},
+		{"blanks give no token", func() error { return volume.overwrite(" \n\t\n") }, ""},
+		{"two tokens give no token", func() error { return volume.overwrite(one + "\n" + two + "\n") }, ""},
+		{"a restored token is used at once", func() error { return volume.put(one) }, "kube-token-1"},
+		{"a token that was removed is not used", volume.remove, ""},
+		{"a token that came back is used at once", func() error { return volume.put(two) }, "kube-token-2"},
 	} {
 		t.Run(step.name, func(t *testing.T) {
 			if err := step.change(); err != nil {

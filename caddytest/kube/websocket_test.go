@@ -38,7 +38,7 @@ func TestKubeEventsOfAWatchArriveOverAWebsocket(t *testing.T) {
 		"with a token and impersonation of the client's own": {
 			[]string{"Authorization: Bearer " + admin, "Impersonate-User: root", "X-Remote-User: root"}, "",
 		},
-		"with Connection naming the fields that Caddy is to send": {
+		"with Connection naming the fields that Caddy will send": {
 			[]string{"Connection: Impersonate-User, Authorization"}, "",
 		},
 	} {
@@ -53,7 +53,7 @@ func TestKubeEventsOfAWatchArriveOverAWebsocket(t *testing.T) {
 			}
 			created := strings.ToLower(mark)
 			testkube.ConfigMap(t, "kube-websocket", created)
-			for event := (testkube.Event{}); event.Object.Metadata.Name != created; { // those of other tests come first
+			for event := (testkube.Event{}); event.Object.Metadata.Name != created; { // other tests' events come first
 				if err := json.Unmarshal(testkube.Frame(t, frames), &event); err != nil {
 					t.Fatal(err)
 				}
@@ -64,7 +64,7 @@ func TestKubeEventsOfAWatchArriveOverAWebsocket(t *testing.T) {
 	}
 }
 
-// wantAudited waits for a stream's end in the audit log, and asserts who it was for.
+// wantAudited waits for a stream's end in the audit log, and asserts its user.
 func wantAudited(t *testing.T, mark, user string) {
 	t.Helper()
 	var events []apiserver.AuditEvent
@@ -79,14 +79,15 @@ func wantAudited(t *testing.T, mark, user string) {
 	}
 }
 
-// The namespace is none of alice's. The token could, and by itself it does.
+// The namespace is not alice's. The token has permission for it, which it shows at the
+// API server itself.
 func TestKubeATokenAsSubprotocolGivesNoPermission(t *testing.T) {
 	c := kubeWatchable(t, "kube-websocket-alice")
-	testkube.Reader(t, "kube-websocket-other", "User", "nobody")
+	testkube.Reader(t, "kube-websocket-other", "User", "other")
 	path := testkube.Watch("kube-websocket-other")
 	field := "Sec-WebSocket-Protocol: " + testhandler.BearerSubprotocol(testkube.AdminToken(t)) + ", binary.k8s.io"
 
-	t.Run("to the API server itself it does", func(t *testing.T) {
+	t.Run("the API server itself accepts it", func(t *testing.T) {
 		answer, _ := testkube.Upgrade(t, kubeDial(t), path, field)
 		answer.WantUpgraded(t)
 	})
@@ -95,9 +96,9 @@ func TestKubeATokenAsSubprotocolGivesNoPermission(t *testing.T) {
 		fields []string
 		status int
 	}{
-		"alice stays alice":              {testkube.TrustedPeer, []string{"X-Forwarded-User: alice", field}, http.StatusForbidden},
-		"nobody stays nobody":            {testkube.TrustedPeer, []string{field}, http.StatusUnauthorized},
-		"an untrusted peer stays nobody": {testkube.UntrustedPeer, []string{"X-Forwarded-User: alice", field}, http.StatusUnauthorized},
+		"alice stays alice":                         {testkube.TrustedPeer, []string{"X-Forwarded-User: alice", field}, http.StatusForbidden},
+		"a client without a user stays without one": {testkube.TrustedPeer, []string{field}, http.StatusUnauthorized},
+		"an untrusted peer stays without a user":    {testkube.UntrustedPeer, []string{"X-Forwarded-User: alice", field}, http.StatusUnauthorized},
 	} {
 		t.Run(name, func(t *testing.T) {
 			mark := rand.Text()
@@ -122,7 +123,7 @@ func kubeDial(t *testing.T) net.Conn {
 	}
 	transport, ok := client.Transport.(*http.Transport)
 	if !ok {
-		t.Fatal(fmt.Errorf("%T is no *http.Transport", client.Transport))
+		t.Fatal(fmt.Errorf("%T is not an *http.Transport", client.Transport))
 	}
 	dialer := &tls.Dialer{Config: transport.TLSClientConfig}
 	conn, err := dialer.DialContext(t.Context(), "tcp", strings.TrimPrefix(server.URL, "https://"))
