@@ -77,8 +77,8 @@ func (a *Authenticator) Absent(leaf []string) bool {
 	}
 }
 
-// Certificates authenticates by what a TLS handshake received. The chain is verified
-// here whatever the handshake did.
+// Certificates authenticates by the certificates that a TLS handshake received. The chain
+// is verified here even if the handshake has verified it.
 func (a *Authenticator) Certificates(ctx context.Context, certs []*x509.Certificate, now time.Time) (Verdict, error) {
 	if len(certs) == 0 {
 		return Verdict{}, identity.ErrAbsent

@@ -71,8 +71,8 @@ func FuzzAuthenticatorHeader(f *testing.F) {
 	})
 }
 
-// shows says whether text has a longer piece of what was sent, except words of the errors
-// themselves.
+// shows says whether text has a longer piece of the sent values, except words of the
+// errors themselves.
 func shows(text, sent string) bool {
 	const piece = 24 // longer than any such word
 	for i := 0; i+piece <= len(sent); i++ {

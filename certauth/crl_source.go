@@ -129,8 +129,8 @@ func (s *crlSource) report(err error) bool {
 	return news && err != nil
 }
 
-// look reads the file if it changed. A file that cannot be read, or is gone, leaves the
-// lists as they are, until they end.
+// look reads the file if it changed. If a file cannot be read, or was removed, its lists
+// are kept until they end.
 func (s *crlSource) look() (bool, error) {
 	content, changed, err := s.file.Read(maxCRL)
 	if err != nil {

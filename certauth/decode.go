@@ -175,7 +175,7 @@ func (d *decoder) absent(value string) bool {
 	}
 }
 
-// value reads one value of any encoding but [XFCC].
+// value reads one value of any encoding except [XFCC].
 func (d *decoder) value(value string, chain bool) error {
 	if holdsPrivateKey(value) {
 		return errPrivateKey()

@@ -66,7 +66,7 @@ func decodeBase64(encoding *base64.Encoding, text string, member, limit int) ([]
 	if len(text) > base64.StdEncoding.EncodedLen(limit) {
 		return nil, malformed("member %d is larger than %d bytes", member, limit)
 	}
-	// encoding/base64 would pass over line breaks.
+	// encoding/base64 would skip line breaks.
 	if text == "" || strings.ContainsAny(text, "\r\n") {
 		return nil, malformed("member %d is empty or has a line break", member)
 	}

@@ -14,11 +14,12 @@
 //     is known to use;
 //   - [Verifier] builds a chain to explicit roots and checks each certificate in it;
 //   - [Revocation] asks whether one of them was revoked, only after the chain is trusted;
-//   - [Mapping] says who the certificate's holder is.
+//   - [Mapping] maps the certificate to a user.
 //
-// Refused as malformed is a field that does not hold exactly what its encoding says, such as a
-// private key or more certificates than are allowed. Refused as rejected is a chain that does
-// not end at a root, a CA certificate in the client's place, a weak key and a revoked
-// certificate; as forbidden, a name that the operator does not allow. A verdict that rests on
-// a missing answer is unavailable in the mode strict.
+// A field that does not hold exactly what its encoding says, such as one with a private
+// key or with more certificates than are allowed, is refused as malformed. A chain that
+// does not end at a root, a CA certificate in the client's place, a weak key and a
+// revoked certificate are refused as rejected; a name that the operator does not allow,
+// as forbidden. A verdict that depends on a missing answer is unavailable in the mode
+// strict.
 package certauth

@@ -26,8 +26,8 @@ var errNotPublic = errors.New("not a public address with port 80 or 443; allowed
 type fetcher struct {
 	timeout time.Duration
 	allowed []string
-	open    http.RoundTripper // goes anywhere: URLs of the operator and allowed hosts
-	guarded http.RoundTripper // goes to public addresses: URLs out of certificates
+	open    http.RoundTripper // any address: URLs of the operator and allowed hosts
+	guarded http.RoundTripper // public addresses only: URLs from certificates
 }
 
 // target is a URL that may be asked, and the way there.

@@ -49,8 +49,8 @@ type ocspEntry struct {
 
 // flight is a question on its way, for all requests that wait for the same answer. Two
 // other packages have flights of their own, since the rules differ. Here a flight may
-// also start while the last answer still counts, and then no request waits for it; an
-// error that refreshes an answer is logged and not returned; and all flights end when
+// also start while the last answer still counts, and then no request waits for it; the
+// error of such a refresh is logged and not returned; and all flights end when
 // revocation is closed. In tokencache the verdict on a token is found out only when a
 // request needs it, and the number of flights is bounded. In identity/oidc the keys of an
 // issuer have a single flight, which does not start too soon after the last one.

@@ -111,9 +111,10 @@ func (c *ocspClient) isDown(host string) bool {
 	return c.backOff && time.Now().Before(c.down[host])
 }
 
-// noteDown leaves a responder alone for a moment that could not be reached, whichever
-// certificate it was asked about. A bad answer does not count as down: a client with a
-// certificate that gets bad answers could switch the check off for a revoked one.
+// noteDown records a responder that could not be reached, so that it is left alone for a
+// moment, whichever certificate it was asked about. A bad answer does not count as down:
+// a client with a certificate that gets bad answers could switch the check off for a
+// revoked one.
 func (c *ocspClient) noteDown(host string, err error) {
 	if !c.backOff || !errors.Is(err, fetch.ErrUnreachable) || errors.Is(err, context.Canceled) {
 		return

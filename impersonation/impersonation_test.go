@@ -168,7 +168,7 @@ func TestImpersonationInject(t *testing.T) {
 			if test.id.Username == "alice" && test.id.UID != "" && !reflect.DeepEqual(test.id, before) {
 				t.Error("the identity was changed")
 			}
-			for _, values := range header { // what is written is the request's own
+			for _, values := range header { // the written values belong to the request alone
 				for i := range values {
 					values[i] = "overwritten"
 				}
