@@ -27,8 +27,8 @@ type CookieWriter interface {
 }
 
 // TokenSender is implemented by an injector that sends the user's own token, in whichever
-// field. For one source it cannot stand beside impersonation: the upstream would act with
-// the user's token as another user.
+// field. For one source it cannot be combined with impersonation: the upstream would act
+// as another user with the user's token.
 type TokenSender interface {
 	// SendsToken says whether it sends the token, and whether it writes nothing else, so
 	// that it writes nothing for a source without tokens.

@@ -152,7 +152,7 @@ func foldByte(c byte) byte {
 	}
 }
 
-// IsToken says whether c may stand in a token (RFC 9110, section 5.6.2).
+// IsToken says whether a token may contain c (RFC 9110, section 5.6.2).
 func IsToken(c byte) bool {
 	switch {
 	case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':

@@ -9,7 +9,7 @@ import (
 	"runtime/debug"
 )
 
-// PanicError is a panic that [Recovered] has made an error of.
+// PanicError is a panic that [Recovered] turned into an error.
 type PanicError struct {
 	sentinel error
 	doing    string
@@ -17,15 +17,15 @@ type PanicError struct {
 	stack    []byte
 }
 
-// Recovered makes an error of a panic. It works only where it is deferred itself, since
-// recover does nothing in a function further down:
+// Recovered turns a panic into an error. It must be deferred itself, since recover does
+// nothing in a function that the deferred one calls:
 //
-//	defer identity.Recovered(&err, identity.ErrInternal, "judging a token")
+//	defer identity.Recovered(&err, identity.ErrInternal, "reading a token")
 //
 // The error says what was being done, and what the runtime found, such as an index out of
-// range. Of any other value it says the type alone: the text may hold a token or a name out
-// of a certificate. It wraps sentinel, which is nil where the caller wraps one. Without a
-// panic, err stays as it is.
+// range. If the value is not the runtime's, only its type is shown: its text may hold a token
+// or a name from a certificate. The error wraps sentinel, which is nil if the caller wraps
+// one. Without a panic err does not change.
 func Recovered(err *error, sentinel error, doing string) {
 	value := recover()
 	if value == nil {

@@ -9,6 +9,6 @@
 // The handler asks them in the order written. A source returns identity.ErrAbsent only
 // when its credential is not there at all; a credential that is there decides, good or
 // bad. A source says in Reads which fields it reads, so that the handler strips them, and
-// whether only a trusted proxy may set them. What a source verifies, it verifies in a leaf:
+// whether only a trusted proxy may set them. A source leaves the verification to a leaf:
 // certauth, identity/oidc, tokenreview or identity.
 package sources

@@ -20,8 +20,8 @@ type Options = map[string]Parser
 // Once remembers the options that a block has had.
 type Once map[string]bool
 
-// Add refuses an option that stands a second time: it would silently replace what the
-// first one said, or silently add to it.
+// Add refuses an option that is given a second time: it would silently replace the first
+// one, or silently add to it.
 func (o Once) Add(d *caddyfile.Dispenser, word string) error {
 	if o[word] {
 		return d.Errf("%s already specified", word)
