@@ -9,21 +9,25 @@ import (
 	"testing"
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testhandler"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testissuer"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testreview"
 )
 
 // A credential that no source accepts is a bad one: a client that is refused as alice must
 // not get in as anonymous by damaging alice's token.
 func TestACredentialThatNobodyAcceptsIsNotAnonymous(t *testing.T) {
 	testhandler.Logging(t)
-	issuer, other := testhandler.NewIssuer(t), testhandler.NewIssuer(t)
+	issuer, other := testissuer.New(t), testissuer.New(t)
 	alice := issuer.Token(t, nil)
-	cluster := testhandler.NewCluster(t, map[string]string{"opaque": "bob"})
-	oidc := issuer.Source(object{"token_header": []string{"X-Id-Token", "X-Other-Token"}})
+	cluster := testreview.New(t)
+	cluster.RepeatTokens()
+	cluster.Know("opaque", testreview.User{Username: "bob"})
+	oidc := testhandler.OIDC(issuer, object{"token_header": []string{"X-Id-Token", "X-Other-Token"}})
 	review := object{"source": "token_review"}
 	anonymous := object{"source": "anonymous", "user": "guest"}
 	lenient := object{"source": "anonymous", "user": "guest", "on_failure": true}
 
-	const unknownIssuer = `no credential: the issuer "https://127.0.0.1:`
+	unknownIssuer := `no credential: the issuer "` + other.URL + `"`
 	for name, test := range map[string]struct {
 		sources []any
 		lines   []string
@@ -87,7 +91,7 @@ func TestACredentialThatNobodyAcceptsIsNotAnonymous(t *testing.T) {
 			[]string{"rejected: no source accepts what is in Authorization (oidc: no credential: the token is not a JWT)"},
 		},
 		"a token that two issuers do not know": {
-			[]any{oidc, testhandler.NewIssuer(t).Source(nil), anonymous},
+			[]any{oidc, testhandler.OIDC(testissuer.New(t), nil), anonymous},
 			[]string{"Authorization: Bearer " + other.Token(t, nil)},
 			401, "",
 			[]string{"(oidc: " + unknownIssuer, "; oidc: " + unknownIssuer},
@@ -107,7 +111,7 @@ func TestACredentialThatNobodyAcceptsIsNotAnonymous(t *testing.T) {
 		"what nobody reads": {[]any{anonymous}, []string{"Authorization: Bearer opaque"}, 200, "guest", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := testhandler.Load(t, object{"kubernetes": cluster.Kubernetes(t, nil), "sources": test.sources, "injectors": testhandler.UserInjector()})
+			s := testhandler.Load(t, object{"kubernetes": testhandler.Kubernetes(t, cluster, nil), "sources": test.sources, "injectors": testhandler.UserInjector()})
 			a := s.Get(t, test.lines...)
 			if got := a.Upstream.Get("X-User"); a.Status != test.status || got != test.user {
 				t.Errorf("status %d, user %q, want %d, %q", a.Status, got, test.status, test.user)
@@ -128,11 +132,13 @@ func TestACredentialThatNobodyAcceptsIsNotAnonymous(t *testing.T) {
 // refuses it.
 func TestTokensAreNotWrittenDown(t *testing.T) {
 	_, logFile := testhandler.Logging(t)
-	issuer := testhandler.NewIssuer(t)
-	cluster := testhandler.NewCluster(t, map[string]string{"the-token-of-bob": "bob"})
+	issuer := testissuer.New(t)
+	cluster := testreview.New(t)
+	cluster.RepeatTokens()
+	cluster.Know("the-token-of-bob", testreview.User{Username: "bob"})
 	s := testhandler.Load(t, object{
-		"kubernetes": cluster.Kubernetes(t, nil),
-		"sources":    []any{issuer.Source(object{"token_header": []string{"X-Id-Token"}}), object{"source": "token_review"}},
+		"kubernetes": testhandler.Kubernetes(t, cluster, nil),
+		"sources":    []any{testhandler.OIDC(issuer, object{"token_header": []string{"X-Id-Token"}}), object{"source": "token_review"}},
 		"injectors": []any{
 			object{"injector": "token", "field": "X-Token", "sources": []string{"token_review"}},
 			object{"injector": "impersonation", "service_account": object{"namespace": "kiali", "name": "proxy"}, "sources": []string{"oidc"}},
@@ -141,12 +147,14 @@ func TestTokensAreNotWrittenDown(t *testing.T) {
 	good := issuer.Token(t, nil)
 	damaged := good[:len(good)-4] + "AAAA"
 	tokens := []string{
-		good, damaged, testhandler.NewIssuer(t).Token(t, nil), issuer.Token(t, object{"aud": "another"}), issuer.Token(t, object{"exp": 1}),
+		good, damaged, testissuer.New(t).Token(t, nil), issuer.Token(t, object{"aud": "another"}), issuer.Token(t, object{"exp": 1}),
 		issuer.Token(t, object{"sub": 7}), "the-token-of-bob", "the-token-of-nobody", "not even a token", strings.Repeat("x", 1<<15),
 	}
 	var written strings.Builder
 	for _, down := range []bool{false, true} {
-		cluster.Down.Store(down)
+		if down {
+			cluster.Answers(testreview.Down, testreview.Down)
+		}
 		for _, token := range tokens {
 			for _, line := range []string{"Authorization: Bearer " + token, "Authorization: " + token, "X-Id-Token: " + token} {
 				a := s.Get(t, line)
@@ -165,7 +173,10 @@ func TestTokensAreNotWrittenDown(t *testing.T) {
 		t.Fatalf("the log has no refusal: %v, %s", err, log)
 	}
 	written.Write(log)
-	secrets := []string{"the-proxys-own", "granted-for", strings.Repeat("x", 200)}
+	if len(cluster.Tokens()) == 0 {
+		t.Error("the proxy has no token of its own")
+	}
+	secrets := append(cluster.Tokens(), testreview.Credential, strings.Repeat("x", 200))
 	for _, token := range tokens[:len(tokens)-1] {
 		secrets = append(secrets, token)
 		if parts := strings.Split(token, "."); len(parts) == 3 {

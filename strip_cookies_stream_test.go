@@ -20,6 +20,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testhandler"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testissuer"
 )
 
 // What is flushed is with the client before more is written, as logs and watches need it.
@@ -199,10 +200,10 @@ func TestStripCookiesAddsNothing(t *testing.T) {
 // does not reach the browser, and what a browser sends under it does not reach the upstream.
 func TestStripCookiesOfAnInjector(t *testing.T) {
 	testhandler.Quiet(t)
-	issuer := testhandler.NewIssuer(t)
+	issuer := testissuer.New(t)
 	token := issuer.Token(t, nil)
 	h := testhandler.Load(t, object{
-		"sources":   []any{issuer.Source(nil)},
+		"sources":   []any{testhandler.OIDC(issuer, nil)},
 		"injectors": []any{object{"injector": "token", "cookie": "argocd.token"}},
 	})
 	r := testhandler.Request(

@@ -14,6 +14,8 @@ import (
 	"testing"
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testhandler"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testissuer"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testpki"
 )
 
 const (
@@ -33,12 +35,12 @@ type crossing struct {
 func newCrossings(t *testing.T, options object) []crossing {
 	t.Helper()
 	testhandler.Quiet(t)
-	ca := testhandler.NewCA(t, "clients")
-	cert := ca.Client(t, "alice")
-	issuer := testhandler.NewIssuer(t)
+	ca := testpki.NewCA(t, nil, "clients", nil)
+	cert := ca.Leaf(t, testpki.Named(testpki.CommonName, "alice"))
+	issuer := testissuer.New(t)
 	token := issuer.Token(t, nil)
-	oidc := issuer.Source(object{"token_header": []string{"X-Forwarded-Id-Token"}})
-	clientCert := object{"source": "client_cert", "tls": true, "trust_pool": testhandler.InlinePool(ca.Cert)}
+	oidc := testhandler.OIDC(issuer, object{"token_header": []string{"X-Forwarded-Id-Token"}})
+	clientCert := object{"source": "client_cert", "tls": true, "trust_pool": testhandler.InlinePool(ca)}
 	forwarded := object{"source": "forwarded", "user": []string{"X-Forwarded-User"}}
 	placeholder := object{"source": "placeholder", "user": "{http.auth.user.id}"}
 	anonymous := object{"source": "anonymous"}
@@ -52,7 +54,7 @@ func newCrossings(t *testing.T, options object) []crossing {
 	const direct, proxy = "198.51.100.9:1", "192.0.2.1:1"
 	crossings := []crossing{
 		{name: "client_cert tls", dress: func(r *http.Request) *http.Request {
-			r.TLS.PeerCertificates = []*x509.Certificate{cert}
+			r.TLS.PeerCertificates = []*x509.Certificate{cert.Cert}
 			return r
 		}},
 		{name: "forwarded", dress: has("X-Forwarded-User", "alice", proxy)},
@@ -70,7 +72,7 @@ func newCrossings(t *testing.T, options object) []crossing {
 		{name: "Authorization of a proxy", dress: has("Authorization", "Bearer "+token, proxy)},
 		{name: "anonymous", explicit: true, dress: has("Accept", "*/*", direct)},
 		{name: "a certificate before Authorization", dress: func(r *http.Request) *http.Request {
-			r.TLS.PeerCertificates = []*x509.Certificate{cert}
+			r.TLS.PeerCertificates = []*x509.Certificate{cert.Cert}
 			return has("Authorization", "Bearer "+token, direct)(r)
 		}},
 	}

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testhandler"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testissuer"
 )
 
 // The rule of the matrix, to the letter: what passes and what does not.
@@ -87,8 +88,8 @@ func TestCrossOriginToTheLetter(t *testing.T) {
 // clients do, is one that no other page has.
 func TestCrossOriginTokenInASubprotocol(t *testing.T) {
 	testhandler.Quiet(t)
-	issuer := testhandler.NewIssuer(t)
-	h := testhandler.Load(t, object{"sources": []any{issuer.Source(nil)}, "injectors": testhandler.UserInjector()})
+	issuer := testissuer.New(t)
+	h := testhandler.Load(t, object{"sources": []any{testhandler.OIDC(issuer, nil)}, "injectors": testhandler.UserInjector()})
 	r := crossingRequest("websocket", fetchMetadata("cross-site", "https://evil.example"))
 	r.Header.Set("Sec-WebSocket-Protocol",
 		"v4.channel.k8s.io, base64url.bearer.authorization.k8s.io."+base64.RawURLEncoding.EncodeToString([]byte(issuer.Token(t, nil))))

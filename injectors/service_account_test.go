@@ -5,34 +5,39 @@ package injectors_test
 
 import (
 	"maps"
+	"net/http"
 	"testing"
+	"time"
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testhandler"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testissuer"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testreview"
 )
 
 // Requests of the last configuration may still need its token. After a while it is no
 // longer renewed.
 func TestAServiceAccountEndsAWhileAfterItsConfiguration(t *testing.T) {
 	testhandler.Logging(t)
-	cluster := testhandler.NewCluster(t, map[string]string{"bobs": "bob"})
+	cluster := testreview.New(t)
+	cluster.Know("bobs", testreview.User{Username: "bob"})
 	impersonation := object{"injector": "impersonation", "service_account": object{"namespace": "kiali", "name": "proxy"}}
 	s := testhandler.Load(t, object{
-		"kubernetes": cluster.Kubernetes(t, nil),
+		"kubernetes": testhandler.Kubernetes(t, cluster, nil),
 		"sources":    []any{object{"source": "token_review"}}, "injectors": []any{impersonation},
 	})
 	s.End()
 	testhandler.WantNothingLeft(t)
-	testhandler.Eventually(t, "its goroutine ends", func() bool { return testhandler.Goroutines("impersonation.(*ServiceAccount)") == 0 })
+	testhandler.WaitUntil(t, "its goroutine ends", func() bool { return testhandler.Goroutines("impersonation.(*ServiceAccount)") == 0 })
 }
 
 // The expiry of the proxy's own token is that of the token that is in use, also after a
 // reload, which has a registry of its own.
 func TestTheExpiryOfTheOwnTokenIsAMetric(t *testing.T) {
 	testhandler.Logging(t)
-	cluster := testhandler.NewCluster(t, nil)
-	cluster.Down.Store(true)
+	cluster := testreview.New(t)
+	cluster.Answers(testreview.Down, testreview.Down)
 	config := object{
-		"kubernetes": cluster.Kubernetes(t, nil), "sources": []any{object{"source": "anonymous"}},
+		"kubernetes": testhandler.Kubernetes(t, cluster, nil), "sources": []any{object{"source": "anonymous"}},
 		"injectors": []any{
 			object{"injector": "impersonation", "service_account": object{"namespace": "kiali", "name": "proxy"}},
 		},
@@ -42,10 +47,13 @@ func TestTheExpiryOfTheOwnTokenIsAMetric(t *testing.T) {
 	if got := first.Metrics(t, metric); !maps.Equal(got, map[string]float64{"kiali/proxy": 0}) {
 		t.Errorf("while there is no token there is %v", got)
 	}
-	cluster.Down.Store(false)
-	testhandler.Eventually(t, "there is a token", func() bool { return first.Get(t).Status == 200 })
-	want := map[string]float64{"kiali/proxy": float64(cluster.Expires.Load())}
-	testhandler.Eventually(t, "its expiry is known", func() bool { return maps.Equal(first.Metrics(t, metric), want) })
+	expires := time.Now().Add(time.Hour)
+	cluster.Answers(nil, func(w http.ResponseWriter, _ *http.Request) {
+		cluster.Grant(w, "granted", expires.UTC().Format(time.RFC3339))
+	})
+	testhandler.WaitUntil(t, "there is a token", func() bool { return first.Get(t).Status == 200 })
+	want := map[string]float64{"kiali/proxy": float64(expires.Unix())}
+	testhandler.WaitUntil(t, "its expiry is known", func() bool { return maps.Equal(first.Metrics(t, metric), want) })
 	second := testhandler.Load(t, config)
 	first.End()
 	if got := second.Metrics(t, metric); !maps.Equal(got, want) {
@@ -59,7 +67,8 @@ func TestTheExpiryOfTheOwnTokenIsAMetric(t *testing.T) {
 // an alert must not depend on which was loaded last.
 func TestTheExpiryIsThatOfTheFirstToken(t *testing.T) {
 	testhandler.Logging(t)
-	cluster := testhandler.NewCluster(t, nil)
+	cluster := testreview.New(t)
+	cluster.RefuseAudience("nobody")
 	account := func(source, audience string) object {
 		serviceAccount := object{"namespace": "kiali", "name": "proxy", "audience": []string{audience}}
 		return object{"injector": "impersonation", "service_account": serviceAccount, "sources": []string{source}}
@@ -68,11 +77,11 @@ func TestTheExpiryIsThatOfTheFirstToken(t *testing.T) {
 		{account("anonymous", "somebody"), account("oidc", "nobody")},
 		{account("anonymous", "nobody"), account("oidc", "somebody")},
 	} {
-		already := cluster.Granted.Load()
+		already := len(cluster.Tokens())
 		s := testhandler.Load(t, object{
-			"kubernetes": cluster.Kubernetes(t, nil), "sources": []any{testhandler.NewIssuer(t).Source(nil), object{"source": "anonymous"}}, "injectors": injectors,
+			"kubernetes": testhandler.Kubernetes(t, cluster, nil), "sources": []any{testhandler.OIDC(testissuer.New(t), nil), object{"source": "anonymous"}}, "injectors": injectors,
 		})
-		testhandler.Eventually(t, "one of the tokens is there", func() bool { return cluster.Granted.Load() > already || s.Get(t).Status == 200 })
+		testhandler.WaitUntil(t, "one of the tokens is there", func() bool { return len(cluster.Tokens()) > already || s.Get(t).Status == 200 })
 		if got := s.Metrics(t, "caddy_kube_identity_credential_expiry_timestamp_seconds"); !maps.Equal(got, map[string]float64{"kiali/proxy": 0}) {
 			t.Errorf("there is %v", got)
 		}

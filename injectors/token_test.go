@@ -7,19 +7,28 @@ import (
 	"encoding/base64"
 	"net/http"
 	"reflect"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testhandler"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testissuer"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testreview"
 )
 
 // What goes upstream is the token that a source has verified, written as we write it, and
 // never what else the client sent.
 func TestInjectToken(t *testing.T) {
 	testhandler.Logging(t)
-	issuer := testhandler.NewIssuer(t)
+	issuer := testissuer.New(t)
 	alice := issuer.Token(t, object{"groups": []string{"dev"}})
-	cluster := testhandler.NewCluster(t, map[string]string{"bobs": "bob"})
-	oidc := issuer.Source(object{"token_header": []string{"X-Id-Token"}})
+	cluster := testreview.New(t)
+	cluster.Know("bobs", testreview.User{Username: "bob"})
+	cluster.Answers(nil, func(w http.ResponseWriter, r *http.Request) {
+		token := "granted-for" + strings.ReplaceAll(r.URL.Path, "/", ".")
+		cluster.Grant(w, token, time.Now().Add(time.Hour).UTC().Format(time.RFC3339))
+	})
+	oidc := testhandler.OIDC(issuer, object{"token_header": []string{"X-Id-Token"}})
 	encoded := base64.RawURLEncoding.EncodeToString([]byte(alice))
 	review, anonymous := object{"source": "token_review"}, object{"source": "anonymous"}
 	forwarded := object{"source": "forwarded", "user": []string{"X-Forwarded-User"}}
@@ -31,7 +40,7 @@ func TestInjectToken(t *testing.T) {
 		token("", "token_review"), object{"injector": "impersonation", "service_account": account, "sources": []string{"oidc"}},
 	}
 	headers := []any{object{"injector": "headers", "user": "X-User", "token": "X-Access-Token"}}
-	const granted = "Bearer granted-for.api.v1.namespaces.kiali.serviceaccounts.proxy.token-1"
+	const granted = "Bearer granted-for.api.v1.namespaces.kiali.serviceaccounts.proxy.token"
 
 	for name, test := range map[string]struct {
 		sources, injectors []any
@@ -101,9 +110,8 @@ func TestInjectToken(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			cluster.Granted.Store(0)
 			s := testhandler.Load(t, object{
-				"kubernetes":      cluster.Kubernetes(t, nil),
+				"kubernetes":      testhandler.Kubernetes(t, cluster, nil),
 				"trusted_proxies": object{"source": "static", "ranges": []string{"192.0.2.7"}},
 				"sources":         test.sources, "injectors": test.injectors,
 			})

@@ -12,12 +12,13 @@ import (
 	"time"
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testhandler"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testissuer"
 )
 
 // In a bubble a second passes at once; only the network takes time.
 func TestAuthenticationConfigFollowsItsFile(t *testing.T) {
 	_, logFile := testhandler.Logging(t)
-	one, two := testhandler.NewIssuer(t), testhandler.NewIssuer(t)
+	one, two := testissuer.New(t), testissuer.New(t)
 	path := authenticationFile(t, one)
 	synctest.Test(t, func(t *testing.T) {
 		s := testhandler.Load(t, object{"sources": []any{object{"source": "authentication_config", "file": path}}, "injectors": testhandler.UserInjector()})
@@ -27,14 +28,14 @@ func TestAuthenticationConfigFollowsItsFile(t *testing.T) {
 			s.WantUser(t, ofOne, "alice", 200)
 			s.WantUser(t, ofTwo, "", 401)
 		}
-		asked := one.Asked.Load()
+		asked := one.Fetches.Load()
 
 		testhandler.Write(t, path, authenticationConfig(t, two, one))
 		s.WantUser(t, ofTwo, "", 401) // within the second
 		time.Sleep(time.Second)
 		s.WantUser(t, ofTwo, "bob", 200)
 		s.WantUser(t, ofOne, "alice", 200)
-		if got := one.Asked.Load(); got != asked {
+		if got := one.Fetches.Load(); got != asked {
 			t.Errorf("the issuer that stayed was asked for its keys %d times more", got-asked)
 		}
 
@@ -49,7 +50,7 @@ func TestAuthenticationConfigFollowsItsFile(t *testing.T) {
 		testhandler.Write(t, path, changed)
 		time.Sleep(time.Second)
 		s.WantUser(t, ofTwo, "two:bob", 200)
-		testhandler.Write(t, path, strings.ReplaceAll(changed, `["dashboards"]`, `["another"]`))
+		testhandler.Write(t, path, strings.ReplaceAll(changed, `["dash"]`, `["another"]`))
 		time.Sleep(time.Second)
 		s.WantUser(t, ofTwo, "", 401)
 	})
@@ -61,7 +62,7 @@ func TestAuthenticationConfigFollowsItsFile(t *testing.T) {
 
 func TestAuthenticationConfigKeepsTheLastGoodFile(t *testing.T) {
 	_, logFile := testhandler.Logging(t)
-	one, two := testhandler.NewIssuer(t), testhandler.NewIssuer(t)
+	one, two := testissuer.New(t), testissuer.New(t)
 	path := authenticationFile(t, one)
 	good := authenticationConfig(t, one)
 	for name, content := range map[string]string{
@@ -70,7 +71,7 @@ func TestAuthenticationConfigKeepsTheLastGoodFile(t *testing.T) {
 		"half written":                     good[:len(good)/2],
 		"of another kind":                  `{"apiVersion": "v1", "kind": "Config"}`,
 		"a field that does not exist":      strings.Replace(good, `"kind"`, `"jwts": [], "kind"`, 1),
-		"an issuer without an audience":    strings.Replace(good, `["dashboards"]`, `[]`, 1),
+		"an issuer without an audience":    strings.Replace(good, `["dash"]`, `[]`, 1),
 		"an issuer without a user":         strings.Replace(good, `"prefix":""`, `"prefix":null`, 1),
 		"a good issuer beside a bad one":   strings.Replace(authenticationConfig(t, one, two), two.URL, "http://127.0.0.1", 1),
 		"no issuer":                        strings.Replace(good, `"jwt":[`, `"jwt":[],"x":[`, 1),

@@ -5,7 +5,6 @@ package sources_test
 
 import (
 	"crypto/x509"
-	"encoding/base64"
 	"maps"
 	"sync"
 	"sync/atomic"
@@ -14,6 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testhandler"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testpki"
 )
 
 // swapPool is a pool of CAs that a test changes, as one of another plugin may change. It
@@ -83,9 +83,9 @@ func clientCertConfig(trustPool object, options object) object {
 
 // wantServed sends a certificate, as Caddy in front would write it, and compares who the
 // upstream thinks it is, or the status.
-func wantServed(t *testing.T, h *testhandler.Handler, cert *x509.Certificate, user string, status int) {
+func wantServed(t *testing.T, h *testhandler.Handler, cert *testpki.Pair, user string, status int) {
 	t.Helper()
-	a := h.Get(t, "X-Client-Cert: "+base64.StdEncoding.EncodeToString(cert.Raw))
+	a := h.Get(t, "X-Client-Cert: "+testpki.Base64DER(cert))
 	if got := a.Upstream.Get("X-User"); got != user || a.Status != status {
 		t.Errorf("user %q, status %d, want %q, %d", got, a.Status, user, status)
 	}

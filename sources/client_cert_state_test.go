@@ -14,14 +14,15 @@ import (
 	"golang.org/x/crypto/ocsp"
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testhandler"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testpki"
 )
 
 // What is known of revocation is shared by all configurations with the same settings, the
 // old and the new one of a reload; the last one that goes takes it with it.
 func TestClientCertSharesItsStateUntilTheLastIsGone(t *testing.T) {
 	testhandler.Logging(t)
-	ca := testhandler.NewCA(t, "ca")
-	alice := ca.Client(t, "alice")
+	ca := testpki.NewCA(t, nil, "ca", nil)
+	alice := ca.Leaf(t, testpki.Named(testpki.CommonName, "alice"))
 	var asked atomic.Int64
 	responder := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		asked.Add(1)
@@ -37,7 +38,7 @@ func TestClientCertSharesItsStateUntilTheLastIsGone(t *testing.T) {
 	}))
 	t.Cleanup(responder.Close)
 	config := func(ttl string) object {
-		return clientCertConfig(testhandler.InlinePool(ca.Cert), object{
+		return clientCertConfig(testhandler.InlinePool(ca), object{
 			"cache_ttl": ttl, "revocation": object{"mode": "strict", "ocsp": object{"responder": responder.URL}},
 		})
 	}
@@ -81,13 +82,13 @@ func revocationGoroutines() int { return testhandler.Goroutines("certauth.(*runn
 
 func wantNoGoroutines(t *testing.T) {
 	t.Helper()
-	testhandler.Eventually(t, "no goroutine is left", func() bool { return revocationGoroutines() == 0 })
+	testhandler.WaitUntil(t, "no goroutine is left", func() bool { return revocationGoroutines() == 0 })
 }
 
 // A configuration that is refused after its state was made leaves none of it.
 func TestClientCertLeavesNothingWhenItDoesNotLoad(t *testing.T) {
 	testhandler.Logging(t)
-	ca := testhandler.NewCA(t, "ca")
+	ca := testpki.NewCA(t, nil, "ca", nil)
 	revocation := object{"mode": "strict", "ocsp": object{"responder": "http://127.0.0.1:1"}}
 	for name, options := range map[string]object{
 		"a bad attribute":  {"username": []string{"nickname"}},
@@ -98,7 +99,7 @@ func TestClientCertLeavesNothingWhenItDoesNotLoad(t *testing.T) {
 		if _, ok := options["revocation"]; !ok {
 			options["revocation"] = revocation
 		}
-		if _, err := testhandler.TryLoad(t, clientCertConfig(testhandler.InlinePool(ca.Cert), options)); err == nil {
+		if _, err := testhandler.TryLoad(t, clientCertConfig(testhandler.InlinePool(ca), options)); err == nil {
 			t.Errorf("%s loads", name)
 		}
 		wantNoGoroutines(t)

@@ -7,14 +7,15 @@ import (
 	"testing"
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testhandler"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testpki"
 )
 
 // A verdict rests on the CAs of its time. The cache keeps it for an hour, the CA is gone
 // now.
 func TestClientCertForgetsVerdictsOfOtherRoots(t *testing.T) {
 	testhandler.Logging(t)
-	one, two := testhandler.NewCA(t, "one"), testhandler.NewCA(t, "two")
-	alice, bob := one.Client(t, "alice"), two.Client(t, "bob")
+	one, two := testpki.NewCA(t, nil, "one", nil), testpki.NewCA(t, nil, "two", nil)
+	alice, bob := one.Leaf(t, testpki.Named(testpki.CommonName, "alice")), two.Leaf(t, testpki.Named(testpki.CommonName, "bob"))
 	pool, trustPool := swappable(t, one.Cert)
 	h := testhandler.Load(t, clientCertConfig(trustPool, object{"cache_ttl": "1h"}))
 	for range 2 {
@@ -35,12 +36,12 @@ func TestClientCertForgetsVerdictsOfOtherRoots(t *testing.T) {
 // The certificates that a pool shows are a part of it, or those of a moment ago.
 func TestClientCertDoesNotCountOnWhatAPoolShows(t *testing.T) {
 	testhandler.Logging(t)
-	one, two := testhandler.NewCA(t, "one"), testhandler.NewCA(t, "two")
+	one, two := testpki.NewCA(t, nil, "one", nil), testpki.NewCA(t, nil, "two", nil)
 	shownCert.Store(one.Cert)
 	pool, trustPool := swappable(t, one.Cert)
 	trustPool["provider"] = "test_show"
 	h := testhandler.Load(t, clientCertConfig(trustPool, nil))
-	alice := one.Client(t, "alice")
+	alice := one.Leaf(t, testpki.Named(testpki.CommonName, "alice"))
 	wantServed(t, h, alice, "alice", 200)
 	pool.Store(certPool(two.Cert))
 	wantServed(t, h, alice, "", 401)
@@ -53,18 +54,18 @@ func TestClientCertDoesNotCountOnWhatAPoolShows(t *testing.T) {
 // Settings that differ only in the CAs share a cache, not verdicts.
 func TestClientCertSharesNoVerdictBetweenRoots(t *testing.T) {
 	testhandler.Logging(t)
-	one, two := testhandler.NewCA(t, "the same name"), testhandler.NewCA(t, "the same name")
-	alice := one.Client(t, "alice")
-	believes := testhandler.Load(t, clientCertConfig(testhandler.InlinePool(one.Cert), nil))
-	doubts := testhandler.Load(t, clientCertConfig(testhandler.InlinePool(two.Cert), nil))
+	one, two := testpki.NewCA(t, nil, "the same name", nil), testpki.NewCA(t, nil, "the same name", nil)
+	alice := one.Leaf(t, testpki.Named(testpki.CommonName, "alice"))
+	believes := testhandler.Load(t, clientCertConfig(testhandler.InlinePool(one), nil))
+	doubts := testhandler.Load(t, clientCertConfig(testhandler.InlinePool(two), nil))
 	wantServed(t, believes, alice, "alice", 200)
 	wantServed(t, doubts, alice, "", 401)
 }
 
 func TestClientCertSharesNoVerdictBetweenSettings(t *testing.T) {
 	testhandler.Logging(t)
-	ca := testhandler.NewCA(t, "ca")
-	alice := ca.Client(t, "alice")
+	ca := testpki.NewCA(t, nil, "ca", nil)
+	alice := ca.Leaf(t, testpki.Named(testpki.CommonName, "alice"))
 	for _, options := range []object{
 		nil,
 		{"user_prefix": "cert:"},
@@ -72,7 +73,7 @@ func TestClientCertSharesNoVerdictBetweenSettings(t *testing.T) {
 		{"allowed_names": []string{"bob"}},
 		{"username": []string{"email"}},
 	} {
-		h := testhandler.Load(t, clientCertConfig(testhandler.InlinePool(ca.Cert), options))
+		h := testhandler.Load(t, clientCertConfig(testhandler.InlinePool(ca), options))
 		want, status := "alice", 200
 		switch {
 		case options["user_prefix"] != nil:

@@ -12,6 +12,9 @@ import (
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/guest"
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testhandler"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testissuer"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testpki"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testreview"
 )
 
 // statesBy runs a handler through a reload by the same configuration, and returns the
@@ -31,38 +34,40 @@ func statesBy(t *testing.T, config object, use func(*testhandler.Handler)) (befo
 
 func TestAReloadKeepsWhatIsKnownOfTokens(t *testing.T) {
 	testhandler.Logging(t)
-	issuer := testhandler.NewIssuer(t)
-	cluster := testhandler.NewCluster(t, map[string]string{"bobs": "bob"})
+	issuer := testissuer.New(t)
+	cluster := testreview.New(t)
+	cluster.Know("bobs", testreview.User{Username: "bob"})
 	file := filepath.Join(t.TempDir(), "authentication.yaml")
 	testhandler.Write(t, file, authenticationConfig(t, issuer))
 	alice := issuer.Token(t, nil)
+	fetches := func() int { return int(issuer.Fetches.Load()) }
 	impersonation := object{"injector": "impersonation", "service_account": object{"namespace": "kiali", "name": "proxy"}}
 	for name, test := range map[string]struct {
 		config object
 		use    func(*testhandler.Handler)
-		asked  func() int64
+		asked  func() int
 	}{
 		"the keys of an issuer, and the verdicts on its tokens": {
-			object{"sources": []any{issuer.Source(nil)}, "injectors": testhandler.UserInjector()},
+			object{"sources": []any{testhandler.OIDC(issuer, nil)}, "injectors": testhandler.UserInjector()},
 			func(s *testhandler.Handler) { s.WantUser(t, alice, "alice", 200) },
-			issuer.Asked.Load,
+			fetches,
 		},
 		"the same by a file of the API server's": {
 			object{"sources": []any{object{"source": "authentication_config", "file": file}}, "injectors": testhandler.UserInjector()},
 			func(s *testhandler.Handler) { s.WantUser(t, alice, "alice", 200) },
-			issuer.Asked.Load,
+			fetches,
 		},
 		"reviews": {
 			object{
-				"kubernetes": cluster.Kubernetes(t, nil),
+				"kubernetes": testhandler.Kubernetes(t, cluster, nil),
 				"sources":    []any{object{"source": "token_review", "cache_ttl": "1m"}}, "injectors": testhandler.UserInjector(),
 			},
 			func(s *testhandler.Handler) { s.WantUser(t, "bobs", "bob", 200) },
-			cluster.Reviewed.Load,
+			cluster.Asked,
 		},
 		"the proxy's own token": {
 			object{
-				"kubernetes": cluster.Kubernetes(t, nil),
+				"kubernetes": testhandler.Kubernetes(t, cluster, nil),
 				"sources":    []any{object{"source": "anonymous"}}, "injectors": []any{impersonation},
 			},
 			func(s *testhandler.Handler) {
@@ -70,7 +75,7 @@ func TestAReloadKeepsWhatIsKnownOfTokens(t *testing.T) {
 					t.Errorf("status %d, the upstream received %v", a.Status, a.Upstream)
 				}
 			},
-			cluster.Granted.Load,
+			func() int { return len(cluster.Tokens()) },
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -90,19 +95,20 @@ func TestAReloadKeepsWhatIsKnownOfTokens(t *testing.T) {
 // A verdict, a key or a token that rests on other settings is not found.
 func TestOtherSettingsShareNothing(t *testing.T) {
 	testhandler.Logging(t)
-	issuer := testhandler.NewIssuer(t)
+	issuer := testissuer.New(t)
 	keys := filepath.Join(t.TempDir(), "keys.json")
-	testhandler.Write(t, keys, string(issuer.KeySet()))
-	ca := testhandler.NewCA(t, "another")
-	cluster := testhandler.NewCluster(t, map[string]string{"bobs": "bob"})
-	own := cluster.Kubernetes(t, nil)
+	testhandler.Write(t, keys, string(testissuer.KeySet(issuer.Key(0))))
+	ca := testpki.NewCA(t, nil, "another", nil)
+	cluster := testreview.New(t)
+	cluster.Know("bobs", testreview.User{Username: "bob"})
+	own := testhandler.Kubernetes(t, cluster, nil)
 	review := func(options object) object {
 		source := object{"source": "token_review"}
 		maps.Copy(source, options)
 		return object{"kubernetes": own, "sources": []any{source}, "injectors": testhandler.UserInjector()}
 	}
 	oidc := func(options object) object {
-		return object{"sources": []any{issuer.Source(options)}, "injectors": testhandler.UserInjector()}
+		return object{"sources": []any{testhandler.OIDC(issuer, options)}, "injectors": testhandler.UserInjector()}
 	}
 	account := func(options object) object {
 		serviceAccount := object{"namespace": "kiali", "name": "proxy"}
@@ -116,8 +122,8 @@ func TestOtherSettingsShareNothing(t *testing.T) {
 		config["kubernetes"] = kubernetes
 		return config
 	}
-	slow := cluster.Kubernetes(t, object{"timeout": "3s", "kubeconfig": own["kubeconfig"]})
-	elsewhere := testhandler.NewCluster(t, nil).Kubernetes(t, nil)
+	slow := testhandler.Kubernetes(t, cluster, object{"timeout": "3s", "kubeconfig": own["kubeconfig"]})
+	elsewhere := testhandler.Kubernetes(t, testreview.New(t), nil)
 	for name, configs := range map[string][]object{
 		"oidc": {
 			oidc(nil),
@@ -135,8 +141,8 @@ func TestOtherSettingsShareNothing(t *testing.T) {
 			oidc(object{"required_claims": object{"hd": "example.com"}}),
 			oidc(object{"signing_algs": []string{"RS256"}}),
 			oidc(object{"clock_skew": "2m"}),
-			oidc(object{"trust_pool": testhandler.InlinePool(ca.Cert)}),
-			{"sources": []any{testhandler.NewIssuer(t).Source(nil)}, "injectors": testhandler.UserInjector()},
+			oidc(object{"trust_pool": testhandler.InlinePool(ca)}),
+			{"sources": []any{testhandler.OIDC(testissuer.New(t), nil)}, "injectors": testhandler.UserInjector()},
 		},
 		"token_review": {
 			review(nil),
@@ -186,9 +192,9 @@ func TestOtherSettingsShareNothing(t *testing.T) {
 // A default that is written out is the default.
 func TestTheSameSettingsShareEverything(t *testing.T) {
 	testhandler.Logging(t)
-	issuer := testhandler.NewIssuer(t)
-	one := testhandler.Load(t, object{"sources": []any{issuer.Source(nil)}, "injectors": testhandler.UserInjector()})
-	other := testhandler.Load(t, object{"sources": []any{issuer.Source(object{
+	issuer := testissuer.New(t)
+	one := testhandler.Load(t, object{"sources": []any{testhandler.OIDC(issuer, nil)}, "injectors": testhandler.UserInjector()})
+	other := testhandler.Load(t, object{"sources": []any{testhandler.OIDC(issuer, object{
 		"username_claim": "sub", "clock_skew": time.Minute,
 		"signing_algs": []string{"RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "PS256", "PS384", "PS512", "EdDSA"},
 	})}, "injectors": []any{object{"injector": "front_proxy"}}, "max_groups": 3})
@@ -203,15 +209,15 @@ func TestTheSameSettingsShareEverything(t *testing.T) {
 // A configuration that is refused after its state was made leaves none of it.
 func TestTokenSourcesLeaveNothingWhenTheyDoNotLoad(t *testing.T) {
 	testhandler.Logging(t)
-	issuer := testhandler.NewIssuer(t)
-	cluster := testhandler.NewCluster(t, nil)
+	issuer := testissuer.New(t)
+	cluster := testreview.New(t)
 	account := object{"namespace": "kiali", "name": "proxy"}
 	source := func(options object) object {
 		return object{"sources": []any{options}, "injectors": testhandler.UserInjector()}
 	}
 	for name, config := range map[string]object{
-		"oidc":                  source(issuer.Source(object{"clock_skew": -1})),
-		"oidc, no such file":    source(issuer.Source(object{"jwks_file": "../testdata/missing.json"})),
+		"oidc":                  source(testhandler.OIDC(issuer, object{"clock_skew": -1})),
+		"oidc, no such file":    source(testhandler.OIDC(issuer, object{"jwks_file": "../testdata/missing.json"})),
 		"authentication_config": source(object{"source": "authentication_config", "file": authenticationFile(t, issuer), "token_header": []string{"Cookie"}}),
 		"token_review":          source(object{"source": "token_review", "qps": -1}),
 		"service_account": {
@@ -219,12 +225,12 @@ func TestTokenSourcesLeaveNothingWhenTheyDoNotLoad(t *testing.T) {
 			"injectors": []any{object{"injector": "impersonation", "no_credential": true, "service_account": account}},
 		},
 		"the handler around them": {
-			"sources":    []any{issuer.Source(nil), object{"source": "token_review"}, object{"source": "authentication_config", "file": authenticationFile(t, issuer)}},
+			"sources":    []any{testhandler.OIDC(issuer, nil), object{"source": "token_review"}, object{"source": "authentication_config", "file": authenticationFile(t, issuer)}},
 			"injectors":  []any{object{"injector": "impersonation", "service_account": account}},
 			"max_groups": -1,
 		},
 	} {
-		config["kubernetes"] = cluster.Kubernetes(t, nil)
+		config["kubernetes"] = testhandler.Kubernetes(t, cluster, nil)
 		if _, err := testhandler.TryLoad(t, config); err == nil {
 			t.Errorf("%s loads", name)
 		}
@@ -236,17 +242,17 @@ func TestTokenSourcesLeaveNothingWhenTheyDoNotLoad(t *testing.T) {
 // force, and not of the one that made the state.
 func TestAStateFollowsThePoolOfTheLastConfiguration(t *testing.T) {
 	testhandler.Logging(t)
-	issuer := testhandler.NewIssuer(t)
-	other := testhandler.NewCA(t, "other").Cert
+	issuer := testissuer.New(t)
+	other := testpki.NewCA(t, nil, "other", nil).Cert
 	pool, trustPool := swappable(t, other)
-	config := object{"sources": []any{issuer.Source(object{"trust_pool": trustPool})}, "injectors": testhandler.UserInjector()}
+	config := object{"sources": []any{testhandler.OIDC(issuer, object{"trust_pool": trustPool})}, "injectors": testhandler.UserInjector()}
 	first := testhandler.Load(t, config)
 	first.WantUser(t, issuer.Token(t, nil), "", 503)
-	pool.Store(certPool(issuer.Certificate()))
+	pool.Store(certPool(issuer.CA.Cert))
 	second := testhandler.Load(t, config)
 	first.End()
 	token := issuer.Token(t, nil)
-	testhandler.Eventually(t, "the keys are fetched", func() bool { return second.Get(t, "Authorization: Bearer "+token).Status == 200 })
+	testhandler.WaitUntil(t, "the keys are fetched", func() bool { return second.Get(t, "Authorization: Bearer "+token).Status == 200 })
 	second.End()
 	testhandler.WantNothingLeft(t)
 }
@@ -254,12 +260,13 @@ func TestAStateFollowsThePoolOfTheLastConfiguration(t *testing.T) {
 // Reviews are timed, and what the caches knew is counted, by names of their own.
 func TestTokensAreCounted(t *testing.T) {
 	testhandler.Logging(t)
-	issuer := testhandler.NewIssuer(t)
-	cluster := testhandler.NewCluster(t, map[string]string{"bobs": "bob"})
+	issuer := testissuer.New(t)
+	cluster := testreview.New(t)
+	cluster.Know("bobs", testreview.User{Username: "bob"})
 	s := testhandler.Load(t, object{
-		"kubernetes": cluster.Kubernetes(t, nil),
+		"kubernetes": testhandler.Kubernetes(t, cluster, nil),
 		"sources": []any{
-			issuer.Source(nil), object{"source": "authentication_config", "file": authenticationFile(t, issuer)}, object{"source": "token_review"},
+			testhandler.OIDC(issuer, nil), object{"source": "authentication_config", "file": authenticationFile(t, issuer)}, object{"source": "token_review"},
 		},
 		"injectors": testhandler.UserInjector(),
 	})

@@ -10,18 +10,20 @@ import (
 	"time"
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testhandler"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testissuer"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testpki"
 )
 
 type object = testhandler.Object
 
 // authenticationConfig is the API server's file for these issuers.
-func authenticationConfig(t *testing.T, issuers ...*testhandler.Issuer) string {
+func authenticationConfig(t *testing.T, issuers ...*testissuer.Issuer) string {
 	t.Helper()
 	var jwt []any
 	for _, issuer := range issuers {
 		jwt = append(jwt, object{
 			"issuer": object{
-				"url": issuer.URL, "audiences": []string{"dashboards"}, "certificateAuthority": testhandler.PEM(issuer.Certificate()),
+				"url": issuer.URL, "audiences": []string{"dash"}, "certificateAuthority": testpki.PEM(issuer.CA),
 			},
 			"claimMappings": object{"username": object{"claim": "sub", "prefix": ""}},
 		})
@@ -35,7 +37,7 @@ func authenticationConfig(t *testing.T, issuers ...*testhandler.Issuer) string {
 	return string(text)
 }
 
-func authenticationFile(t *testing.T, issuers ...*testhandler.Issuer) string {
+func authenticationFile(t *testing.T, issuers ...*testissuer.Issuer) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "authentication.json")
 	testhandler.Write(t, path, authenticationConfig(t, issuers...))

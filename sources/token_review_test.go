@@ -11,13 +11,17 @@ import (
 	"time"
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testhandler"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testreview"
 )
 
 // In a bubble seconds pass at once; only the network takes time.
 func TestTokenReviewWhileTheAPIServerIsAway(t *testing.T) {
 	testhandler.Logging(t)
-	cluster := testhandler.NewCluster(t, map[string]string{"bobs": "bob", "carols": "carol"})
-	kubernetes := cluster.Kubernetes(t, nil)
+	cluster := testreview.New(t)
+	cluster.Know("bobs", testreview.User{Username: "bob"})
+	cluster.Know("carols", testreview.User{Username: "carol"})
+	cluster.CloseConnections()
+	kubernetes := testhandler.Kubernetes(t, cluster, nil)
 	synctest.Test(t, func(t *testing.T) {
 		s := testhandler.Load(t, object{
 			"kubernetes": kubernetes,
@@ -26,12 +30,12 @@ func TestTokenReviewWhileTheAPIServerIsAway(t *testing.T) {
 		})
 		defer s.End()
 		s.WantUser(t, "bobs", "bob", 200)
-		cluster.Down.Store(true)
+		cluster.Answers(testreview.Down, testreview.Down)
 		s.WantUser(t, "bobs", "bob", 200) // by the verdict of before
 		s.WantUser(t, "carols", "", 503)  // and not anonymous: it is not known to be bad
 		time.Sleep(10 * time.Second)
 		s.WantUser(t, "bobs", "", 503)
-		cluster.Down.Store(false)
+		cluster.Answers(nil, nil)
 		s.WantUser(t, "bobs", "bob", 200) // at once: that it could not be decided is not kept
 		s.WantUser(t, "carols", "carol", 200)
 	})
@@ -42,8 +46,10 @@ func TestTokenReviewWhileTheAPIServerIsAway(t *testing.T) {
 // negative_cache_ttl.
 func TestTokenReviewForgetsVerdicts(t *testing.T) {
 	testhandler.Logging(t)
-	cluster := testhandler.NewCluster(t, map[string]string{"bobs": "bob"})
-	kubernetes := cluster.Kubernetes(t, nil)
+	cluster := testreview.New(t)
+	cluster.Know("bobs", testreview.User{Username: "bob"})
+	cluster.CloseConnections()
+	kubernetes := testhandler.Kubernetes(t, cluster, nil)
 	synctest.Test(t, func(t *testing.T) {
 		s := testhandler.Load(t, object{
 			"kubernetes": kubernetes,
@@ -53,7 +59,8 @@ func TestTokenReviewForgetsVerdicts(t *testing.T) {
 		defer s.End()
 		s.WantUser(t, "bobs", "bob", 200)
 		s.WantUser(t, "carols", "", 401)
-		cluster.Users = map[string]string{"carols": "carol"}
+		cluster.Revoke("bobs")
+		cluster.Know("carols", testreview.User{Username: "carol"})
 		time.Sleep(5*time.Second - 1)
 		s.WantUser(t, "carols", "", 401)
 		time.Sleep(time.Nanosecond)
@@ -69,9 +76,10 @@ func TestTokenReviewForgetsVerdicts(t *testing.T) {
 // However many requests bring a token at once, it is reviewed once.
 func TestTokenReviewAsksOnce(t *testing.T) {
 	testhandler.Logging(t)
-	cluster := testhandler.NewCluster(t, map[string]string{"bobs": "bob"})
+	cluster := testreview.New(t)
+	cluster.Know("bobs", testreview.User{Username: "bob"})
 	s := testhandler.Load(t, object{
-		"kubernetes": cluster.Kubernetes(t, nil), "sources": []any{object{"source": "token_review"}}, "injectors": testhandler.UserInjector(),
+		"kubernetes": testhandler.Kubernetes(t, cluster, nil), "sources": []any{object{"source": "token_review"}}, "injectors": testhandler.UserInjector(),
 	})
 	var together sync.WaitGroup
 	for range 50 {
@@ -82,7 +90,7 @@ func TestTokenReviewAsksOnce(t *testing.T) {
 		})
 	}
 	together.Wait()
-	if got := cluster.Reviewed.Load(); got != 1 {
+	if got := cluster.Asked(); got != 1 {
 		t.Errorf("there were %d reviews", got)
 	}
 	s.End()
@@ -93,7 +101,10 @@ func TestTokenReviewAsksOnce(t *testing.T) {
 func TestTokenReviewAndReservedNames(t *testing.T) {
 	testhandler.Logging(t)
 	const account = "system:serviceaccount:ci:deployer"
-	cluster := testhandler.NewCluster(t, map[string]string{"accounts": account, "nodes": "system:node:a", "strange": "system:serviceaccount:ci:../a"})
+	cluster := testreview.New(t)
+	cluster.Know("accounts", testreview.User{Username: account})
+	cluster.Know("nodes", testreview.User{Username: "system:node:a"})
+	cluster.Know("strange", testreview.User{Username: "system:serviceaccount:ci:../a"})
 	for _, test := range []struct {
 		allowed, token, user string
 		status               int
@@ -105,7 +116,7 @@ func TestTokenReviewAndReservedNames(t *testing.T) {
 		{"system:node:b", "nodes", "", 403},
 	} {
 		s := testhandler.Load(t, object{
-			"kubernetes": cluster.Kubernetes(t, nil), "allow_reserved": []string{test.allowed},
+			"kubernetes": testhandler.Kubernetes(t, cluster, nil), "allow_reserved": []string{test.allowed},
 			"sources": []any{object{"source": "token_review"}}, "injectors": testhandler.UserInjector(),
 		})
 		s.WantUser(t, test.token, test.user, test.status)

@@ -15,12 +15,13 @@ import (
 	"time"
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testhandler"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testpki"
 	"github.com/caddy-kube-identity/caddy-kube-identity/trustpool"
 )
 
 // badBundles are what a trust bundle must not be: none of it may become a smaller pool.
-func badBundles(one, two *x509.Certificate) map[string]string {
-	good, next := testhandler.PEM(one), testhandler.PEM(two)
+func badBundles(one, two *testpki.Pair) map[string]string {
+	good, next := testpki.PEM(one), testpki.PEM(two)
 	key := string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: []byte("x")}))
 	return map[string]string{
 		"nothing":                          "",
@@ -41,11 +42,11 @@ func badBundles(one, two *x509.Certificate) map[string]string {
 }
 
 func TestWatchedFilePoolDoesNotLoad(t *testing.T) {
-	one, two := testhandler.NewCA(t, "one").Cert, testhandler.NewCA(t, "two").Cert
+	one, two := testpki.NewCA(t, nil, "one", nil), testpki.NewCA(t, nil, "two", nil)
 	ctx, _ := testhandler.Logging(t)
 	dir := t.TempDir()
 	good := filepath.Join(dir, "good.pem")
-	testhandler.Write(t, good, testhandler.PEM(one))
+	testhandler.Write(t, good, testpki.PEM(one))
 	for name, content := range badBundles(one, two) {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "bad.pem")
@@ -70,10 +71,10 @@ func TestWatchedFilePoolDoesNotLoad(t *testing.T) {
 }
 
 func TestWatchedFilePoolReadsRemarks(t *testing.T) {
-	one, two := testhandler.NewCA(t, "one").Cert, testhandler.NewCA(t, "two").Cert
+	one, two := testpki.NewCA(t, nil, "one", nil), testpki.NewCA(t, nil, "two", nil)
 	ctx, _ := testhandler.Logging(t)
 	path := filepath.Join(t.TempDir(), "cas.pem")
-	testhandler.Write(t, path, "# one\n"+testhandler.PEM(one)+"# two\r\n"+strings.ReplaceAll(testhandler.PEM(two), "\n", "\r\n")+"# the end\n")
+	testhandler.Write(t, path, "# one\n"+testpki.PEM(one)+"# two\r\n"+strings.ReplaceAll(testpki.PEM(two), "\n", "\r\n")+"# the end\n")
 	pool := &trustpool.WatchedFile{Files: []string{path}}
 	if err := pool.Provision(ctx); err != nil {
 		t.Fatal(err)
@@ -81,11 +82,11 @@ func TestWatchedFilePoolReadsRemarks(t *testing.T) {
 	wantPool(t, pool, one, two)
 }
 
-func wantPool(t *testing.T, pool *trustpool.WatchedFile, certs ...*x509.Certificate) *x509.CertPool {
+func wantPool(t *testing.T, pool *trustpool.WatchedFile, certs ...*testpki.Pair) *x509.CertPool {
 	t.Helper()
 	want, got := x509.NewCertPool(), pool.CertPool()
 	for _, cert := range certs {
-		want.AddCert(cert)
+		want.AddCert(cert.Cert)
 	}
 	shown := x509.NewCertPool()
 	for _, cert := range pool.Certificates() {
@@ -99,13 +100,13 @@ func wantPool(t *testing.T, pool *trustpool.WatchedFile, certs ...*x509.Certific
 
 // In a bubble, where a second passes at once.
 func TestWatchedFilePoolFollowsItsFiles(t *testing.T) {
-	one, two, three := testhandler.NewCA(t, "one").Cert, testhandler.NewCA(t, "two").Cert, testhandler.NewCA(t, "three").Cert
+	one, two, three := testpki.NewCA(t, nil, "one", nil), testpki.NewCA(t, nil, "two", nil), testpki.NewCA(t, nil, "three", nil)
 	ctx, _ := testhandler.Logging(t)
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		a, b := filepath.Join(dir, "a.pem"), filepath.Join(dir, "b.pem")
-		testhandler.Write(t, a, testhandler.PEM(one))
-		testhandler.Write(t, b, testhandler.PEM(two))
+		testhandler.Write(t, a, testpki.PEM(one))
+		testhandler.Write(t, b, testpki.PEM(two))
 		pool := &trustpool.WatchedFile{Files: []string{a, b}}
 		if err := pool.Provision(ctx); err != nil {
 			t.Fatal(err)
@@ -115,12 +116,12 @@ func TestWatchedFilePoolFollowsItsFiles(t *testing.T) {
 		if wantPool(t, pool, one, two) != first {
 			t.Error("another pool though nothing changed")
 		}
-		testhandler.Write(t, a, testhandler.PEM(one)) // written again
+		testhandler.Write(t, a, testpki.PEM(one)) // written again
 		time.Sleep(time.Second)
 		if wantPool(t, pool, one, two) != first {
 			t.Error("another pool for the same certificates")
 		}
-		testhandler.Write(t, b, testhandler.PEM(three))
+		testhandler.Write(t, b, testpki.PEM(three))
 		time.Sleep(time.Second - 1)
 		if pool.CertPool() != first {
 			t.Error("looked again before a second had passed")
@@ -130,14 +131,14 @@ func TestWatchedFilePoolFollowsItsFiles(t *testing.T) {
 		if second == first {
 			t.Error("the same pool with other certificates")
 		}
-		testhandler.Write(t, a, testhandler.PEM(one, two))
+		testhandler.Write(t, a, testpki.PEM(one, two))
 		time.Sleep(time.Second)
 		wantPool(t, pool, one, two, three)
 	})
 }
 
 func TestWatchedFilePoolKeepsTheLastGoodOne(t *testing.T) {
-	one, two := testhandler.NewCA(t, "one").Cert, testhandler.NewCA(t, "two").Cert
+	one, two := testpki.NewCA(t, nil, "one", nil), testpki.NewCA(t, nil, "two", nil)
 	ctx, logFile := testhandler.Logging(t)
 	bad := badBundles(one, two)
 	bad["missing"] = ""
@@ -146,7 +147,7 @@ func TestWatchedFilePoolKeepsTheLastGoodOne(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "cas.pem")
 			testhandler.Write(t, logFile, "")
 			synctest.Test(t, func(t *testing.T) {
-				testhandler.Write(t, path, testhandler.PEM(one, two))
+				testhandler.Write(t, path, testpki.PEM(one, two))
 				pool := &trustpool.WatchedFile{Files: []string{path}}
 				if err := pool.Provision(ctx); err != nil {
 					t.Fatal(err)
@@ -167,7 +168,7 @@ func TestWatchedFilePoolKeepsTheLastGoodOne(t *testing.T) {
 				if err != nil || !bytes.Contains(log, []byte(`"keeping the last good certificates"`)) {
 					t.Errorf("the log says nothing of it: %s, %v", log, err)
 				}
-				testhandler.Write(t, path, testhandler.PEM(two))
+				testhandler.Write(t, path, testpki.PEM(two))
 				time.Sleep(time.Second)
 				wantPool(t, pool, two)
 			})

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/guest"
 )
@@ -20,7 +19,7 @@ func WantNothingLeft(tb testing.TB) {
 	if left := guest.States(); len(left) > 0 {
 		tb.Errorf("there is still %v", left)
 	}
-	Eventually(tb, "no goroutine is left", func() bool {
+	WaitUntil(tb, "no goroutine is left", func() bool {
 		return Goroutines("oidc.(*RemoteKeys)", "tokencache.(*Cache)") == 0
 	})
 }
@@ -36,16 +35,6 @@ func Goroutines(functions ...string) int {
 		}
 	}
 	return count
-}
-
-// Eventually waits, for 25 seconds at most, until a condition holds.
-func Eventually(tb testing.TB, what string, is func() bool) {
-	tb.Helper()
-	for deadline := time.Now().Add(25 * time.Second); !is(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			tb.Fatalf("waited in vain until %s", what)
-		}
-	}
 }
 
 // Metrics returns the values of a metric, or how much it has counted, by its labels.

@@ -39,7 +39,7 @@ type Issuer struct {
 // New starts an issuer behind TLS, with an RSA key "rsa" and an EC key "ec".
 func New(tb testing.TB) *Issuer {
 	tb.Helper()
-	return NewBy(tb, testpki.NewCA(tb, nil, "issuer ca", nil))
+	return NewBy(tb, testpki.NewCA(tb, nil, "issuer ca", testpki.AnyTime))
 }
 
 // NewBy is New with a certificate by ca; nil: over plain http.

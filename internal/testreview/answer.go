@@ -45,13 +45,16 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request) {
 func (a *API) serveReview(w http.ResponseWriter, r *http.Request, call Call) {
 	a.mu.Lock()
 	a.reviews = append(a.reviews, call)
-	instead, user := a.review, a.users[call.Token]
+	instead, user, repeats := a.review, a.users[call.Token], a.repeats
 	a.mu.Unlock()
 	if instead != nil {
 		instead(w, r)
 		return
 	}
 	status := map[string]any{"user": map[string]any{}, "error": "[invalid bearer token, token lookup failed]"}
+	if repeats {
+		status["error"] = "no such token: " + call.Token
+	}
 	if user != nil {
 		audiences := []string{"https://kubernetes.default.svc"}
 		if len(call.Audiences) > 0 {
@@ -81,6 +84,9 @@ func (a *API) serveRequest(w http.ResponseWriter, r *http.Request, call Call) {
 	a.mu.Lock()
 	a.requests = append(a.requests, call)
 	instead, life := a.request, a.life
+	if a.refused != "" && slices.Contains(call.Audiences, a.refused) {
+		instead = Down
+	}
 	a.mu.Unlock()
 	if instead != nil {
 		instead(w, r)

@@ -56,12 +56,14 @@ type API struct {
 	life     time.Duration    // of an issued token
 	review   http.HandlerFunc // instead of the usual answers, if not nil
 	request  http.HandlerFunc
+	repeats  bool   // see RepeatTokens
+	refused  string // see RefuseAudience
 }
 
 // New starts an API server that does not know any token.
 func New(tb testing.TB) *API {
 	tb.Helper()
-	api := &API{tb: tb, ca: testpki.NewCA(tb, nil, "kubernetes ca", nil), users: make(map[string]*User), life: time.Hour}
+	api := &API{tb: tb, ca: testpki.NewCA(tb, nil, "kubernetes ca", testpki.AnyTime), users: make(map[string]*User), life: time.Hour}
 	api.Server = testserver.New(tb, api.ca, http.HandlerFunc(api.serve))
 	return api
 }
@@ -70,15 +72,20 @@ func New(tb testing.TB) *API {
 // kube_identity.
 func (a *API) Kubeconfig(tb testing.TB, options ...string) string {
 	tb.Helper()
-	config := map[string]any{
+	return "kubernetes {\n\t\t\tkubeconfig " + a.KubeconfigFile(tb) + "\n\t\t\t" + strings.Join(options, "\n\t\t\t") + "\n\t\t}"
+}
+
+// KubeconfigFile writes a kubeconfig for this API server.
+func (a *API) KubeconfigFile(tb testing.TB) string {
+	tb.Helper()
+	return JSONFile(tb, map[string]any{
 		"apiVersion": "v1", "kind": "Config", "current-context": "test",
 		"clusters": []any{map[string]any{"name": "test", "cluster": map[string]any{
 			"server": "https://" + a.Addr, "certificate-authority-data": []byte(testpki.PEM(a.ca)),
 		}}},
 		"users":    []any{map[string]any{"name": "caddy", "user": map[string]any{"token": Credential}}},
 		"contexts": []any{map[string]any{"name": "test", "context": map[string]any{"cluster": "test", "user": "caddy"}}},
-	}
-	return "kubernetes {\n\t\t\tkubeconfig " + JSONFile(tb, config) + "\n\t\t\t" + strings.Join(options, "\n\t\t\t") + "\n\t\t}"
+	})
 }
 
 // JSONFile writes a file, which is YAML too.

@@ -40,6 +40,7 @@ func New(tb testing.TB, ca *testpki.Pair, handler http.Handler) *Server {
 	s := &Server{Addr: ip + ":0", handler: handler}
 	if ca != nil {
 		leaf := testpki.Sign(tb, ca, testpki.LeafKey(tb), func(c *x509.Certificate) {
+			c.NotBefore, c.NotAfter = ca.Cert.NotBefore, ca.Cert.NotAfter
 			c.IPAddresses = []net.IP{net.ParseIP(ip)}
 			c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
 		})
@@ -72,6 +73,14 @@ func (s *Server) Stop() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	_ = s.server.Close()
+}
+
+// CloseConnections makes the running server close each connection after one answer. In a
+// bubble of testing/synctest no time passes while a client's connection is open.
+func (s *Server) CloseConnections() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.server.SetKeepAlivesEnabled(false)
 }
 
 // Scheme is http or https.
