@@ -4,17 +4,12 @@
 package kubeidentity_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/x509"
 	"encoding/json"
-	"encoding/pem"
 	"go/ast"
 	"go/parser"
 	"go/token"
 	"maps"
-	"math/big"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -24,13 +19,13 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testpki"
 )
 
 // docsBlock is a code block of the README.
@@ -176,29 +171,14 @@ func docsValidate(t *testing.T, config []byte) {
 // docsWithFiles replaces the paths of files by those of files that exist.
 func docsWithFiles(t *testing.T, text string) string {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), DNSNames: []string{"kiali.example.com"},
-	}
-	certDER, certErr := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	keyDER, keyErr := x509.MarshalPKCS8PrivateKey(key)
-	if certErr != nil || keyErr != nil {
-		t.Fatal(certErr, keyErr)
-	}
-	dir := t.TempDir()
+	pair := testpki.Sign(t, nil, testpki.LeafKey(t), func(c *x509.Certificate) { c.DNSNames = []string{"kiali.example.com"} })
+	certFile, keyFile := testpki.PEMFile(t, pair), testpki.KeyFile(t, pair)
 	text = regexp.MustCompile(`/etc/caddy/(kubeconfig|jwks\.json|authentication\.yaml)\b`).ReplaceAllString(text, "testdata/$1")
 	return regexp.MustCompile(`/[\w./-]+\.(pem|crt|key)\b`).ReplaceAllStringFunc(text, func(path string) string {
-		file, block := filepath.Join(dir, "cert.pem"), &pem.Block{Type: "CERTIFICATE", Bytes: certDER}
 		if strings.HasSuffix(path, ".key") || strings.HasSuffix(path, "-key.pem") {
-			file, block = filepath.Join(dir, "key.pem"), &pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}
+			return keyFile
 		}
-		if err := os.WriteFile(file, pem.EncodeToMemory(block), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return file
+		return certFile
 	})
 }
 

@@ -5,30 +5,23 @@ package command_test
 
 import (
 	"bytes"
-	"crypto/ecdsa"
 	"crypto/ed25519"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/json"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"maps"
-	"math/big"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testgolden"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testpki"
 )
 
 // go test ./command -update writes what is the case; read the difference. The
@@ -153,32 +146,9 @@ func commandTokens(t *testing.T) map[string]string {
 // commandCertificates makes files: $CERT is of the authority in $CA, $OTHER is of another.
 func commandCertificates(t *testing.T, variables map[string]string) {
 	t.Helper()
-	dir := t.TempDir()
 	for name, ca := range map[string]string{"CERT": "CA", "OTHER": "OTHERCA"} {
-		authority := &x509.Certificate{
-			SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "Authority"},
-			NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-			BasicConstraintsValid: true, IsCA: true, KeyUsage: x509.KeyUsageCertSign,
-		}
-		leaf := &x509.Certificate{
-			SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "alice", Organization: []string{"developers"}},
-			NotBefore: authority.NotBefore, NotAfter: authority.NotAfter,
-			KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
-		}
-		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for file, cert := range map[string]*x509.Certificate{name: leaf, ca: authority} {
-			der, err := x509.CreateCertificate(rand.Reader, cert, authority, key.Public(), key)
-			if err != nil {
-				t.Fatal(err)
-			}
-			variables[file] = filepath.Join(dir, file+".pem")
-			content := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
-			if err := os.WriteFile(variables[file], content, 0o600); err != nil {
-				t.Fatal(err)
-			}
-		}
+		authority := testpki.NewCA(t, nil, "Authority", nil)
+		variables[name] = testpki.PEMFile(t, authority.Leaf(t, nil))
+		variables[ca] = testpki.PEMFile(t, authority)
 	}
 }

@@ -4,61 +4,36 @@
 package identity_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
-	"math/big"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testpki"
 )
-
-// issuer is a certificate with its key.
-type issuer struct {
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-}
-
-// issue makes a certificate signed by i, or a self-signed one if i is nil.
-func (i *issuer) issue(tb testing.TB, template x509.Certificate) *issuer {
-	tb.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	template.SerialNumber = big.NewInt(1)
-	if template.NotAfter.IsZero() {
-		template.NotBefore, template.NotAfter = now().Add(-time.Hour), now().Add(time.Hour)
-	}
-	if i == nil {
-		i = &issuer{&template, key}
-	}
-	der, err := x509.CreateCertificate(rand.Reader, &template, i.cert, key.Public(), i.key)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return &issuer{cert, key}
-}
 
 func now() time.Time { return time.Date(2026, 8, 1, 12, 0, 0, 0, time.UTC) }
 
-func authority(name string) x509.Certificate {
-	return x509.Certificate{
-		Subject: pkix.Name{CommonName: name}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
-	}
+// authority makes an authority that is valid around now; by is nil for a root.
+func authority(tb testing.TB, by *testpki.Pair, name string) *testpki.Pair {
+	tb.Helper()
+	return testpki.NewCA(tb, by, name, aroundNow)
 }
 
-func leaf(subject pkix.Name, usages ...x509.ExtKeyUsage) x509.Certificate {
-	return x509.Certificate{Subject: subject, ExtKeyUsage: usages, KeyUsage: x509.KeyUsageDigitalSignature}
+// proxy makes the certificate of a proxy, which is valid around now.
+func proxy(tb testing.TB, by *testpki.Pair, subject pkix.Name, usages ...x509.ExtKeyUsage) *testpki.Pair {
+	tb.Helper()
+	return by.Leaf(tb, func(c *x509.Certificate) {
+		aroundNow(c)
+		c.Subject, c.ExtKeyUsage = subject, usages
+	})
+}
+
+func aroundNow(c *x509.Certificate) {
+	c.NotBefore, c.NotAfter = now().Add(-time.Hour), now().Add(time.Hour)
 }
 
 func pool(certs ...*x509.Certificate) *x509.CertPool {
@@ -78,19 +53,17 @@ func TestVerifyProxy(t *testing.T) {
 		}
 		return subject
 	}
-	var self *issuer
-	root := self.issue(t, authority("proxies"))
-	other := self.issue(t, authority("proxies")) // same name, other key
-	intermediate := root.issue(t, authority("intermediate"))
-	old := leaf(pkix.Name{CommonName: "front"}, client)
-	old.NotBefore, old.NotAfter = now().Add(-2*time.Hour), now().Add(-time.Second)
-	early := leaf(pkix.Name{CommonName: "front"}, client)
-	early.NotBefore, early.NotAfter = now().Add(time.Second), now().Add(time.Hour)
-	fromOther := other.issue(t, leaf(pkix.Name{CommonName: "front"}, client)).cert
-	fromIntermediate := intermediate.issue(t, leaf(pkix.Name{CommonName: "front"}, client)).cert
-	frontKey := root.issue(t, leaf(pkix.Name{CommonName: "front"}, client))
-	front := frontKey.cert
-	long := root.issue(t, leaf(pkix.Name{CommonName: strings.Repeat("x", 4000) + "\n"}, client)).cert
+	root := authority(t, nil, "proxies")
+	other := authority(t, nil, "proxies") // same name, other key
+	intermediate := authority(t, root, "intermediate")
+	valid := func(from, to time.Duration) *x509.Certificate {
+		return root.Leaf(t, func(c *x509.Certificate) { c.NotBefore, c.NotAfter = now().Add(from), now().Add(to) }).Cert
+	}
+	fromOther := proxy(t, other, pkix.Name{CommonName: "front"}, client).Cert
+	fromIntermediate := proxy(t, intermediate, pkix.Name{CommonName: "front"}, client).Cert
+	frontPair := proxy(t, root, pkix.Name{CommonName: "front"}, client)
+	front := frontPair.Cert
+	long := proxy(t, root, pkix.Name{CommonName: strings.Repeat("x", 4000) + "\n"}, client).Cert
 
 	tests := []struct {
 		name    string
@@ -99,74 +72,74 @@ func TestVerifyProxy(t *testing.T) {
 		allowed []string
 		err     string // part of it
 	}{
-		{"a certificate of the CA is good", []*x509.Certificate{front}, pool(root.cert), nil, ""},
-		{"an allowed name is good", []*x509.Certificate{front}, pool(root.cert), []string{"back", "front"}, ""},
-		{"both usages are good", []*x509.Certificate{root.issue(t, leaf(named("x"), server, client)).cert}, pool(root.cert), nil, ""},
-		{"any usage is good", []*x509.Certificate{root.issue(t, leaf(named("x"), x509.ExtKeyUsageAny)).cert}, pool(root.cert), nil, ""},
-		{"the peer may send an intermediate", []*x509.Certificate{fromIntermediate, intermediate.cert}, pool(root.cert), nil, ""},
-		{"the pool may have several CAs", []*x509.Certificate{fromOther}, pool(root.cert, other.cert), nil, ""},
+		{"a certificate of the CA is good", []*x509.Certificate{front}, pool(root.Cert), nil, ""},
+		{"an allowed name is good", []*x509.Certificate{front}, pool(root.Cert), []string{"back", "front"}, ""},
+		{"both usages are good", []*x509.Certificate{proxy(t, root, named("x"), server, client).Cert}, pool(root.Cert), nil, ""},
+		{"any usage is good", []*x509.Certificate{proxy(t, root, named("x"), x509.ExtKeyUsageAny).Cert}, pool(root.Cert), nil, ""},
+		{"the peer may send an intermediate", []*x509.Certificate{fromIntermediate, intermediate.Cert}, pool(root.Cert), nil, ""},
+		{"the pool may have several CAs", []*x509.Certificate{fromOther}, pool(root.Cert, other.Cert), nil, ""},
 
-		{"no certificate", nil, pool(root.cert), nil, "no TLS client certificate"},
-		{"an empty chain", []*x509.Certificate{}, pool(root.cert), nil, "no TLS client certificate"},
+		{"no certificate", nil, pool(root.Cert), nil, "no TLS client certificate"},
+		{"an empty chain", []*x509.Certificate{}, pool(root.Cert), nil, "no TLS client certificate"},
 		// x509 takes nil for the system's roots: every public CA could make a proxy (CVE-2026-27586)
 		{"no roots", []*x509.Certificate{front}, nil, nil, "no roots"},
 		{"an empty pool", []*x509.Certificate{front}, pool(), nil, "unknown authority"},
-		{"another CA of the same name", []*x509.Certificate{fromOther}, pool(root.cert), nil, "unknown authority"},
+		{"another CA of the same name", []*x509.Certificate{fromOther}, pool(root.Cert), nil, "unknown authority"},
 		{
 			"a root that the peer sends is not trusted",
-			[]*x509.Certificate{fromOther, other.cert},
-			pool(root.cert), nil, "unknown authority",
+			[]*x509.Certificate{fromOther, other.Cert},
+			pool(root.Cert), nil, "unknown authority",
 		},
-		{"an intermediate that is missing", []*x509.Certificate{fromIntermediate}, pool(root.cert), nil, "unknown authority"},
+		{"an intermediate that is missing", []*x509.Certificate{fromIntermediate}, pool(root.Cert), nil, "unknown authority"},
 		{
 			"a good certificate that is not the first",
 			[]*x509.Certificate{fromOther, front},
-			pool(root.cert), nil, "unknown authority",
+			pool(root.Cert), nil, "unknown authority",
 		},
 		{
 			"a leaf is not a CA",
-			[]*x509.Certificate{frontKey.issue(t, leaf(named("x"), client)).cert, front},
-			pool(root.cert), nil, "unknown authority",
+			[]*x509.Certificate{proxy(t, frontPair, named("x"), client).Cert, front},
+			pool(root.Cert), nil, "unknown authority",
 		},
 		{
 			"a server's certificate, which every pod may have",
-			[]*x509.Certificate{root.issue(t, leaf(pkix.Name{CommonName: "front"}, server)).cert},
-			pool(root.cert), nil, "incompatible key usage",
+			[]*x509.Certificate{proxy(t, root, pkix.Name{CommonName: "front"}, server).Cert},
+			pool(root.Cert), nil, "incompatible key usage",
 		},
-		{"expired", []*x509.Certificate{root.issue(t, old).cert}, pool(root.cert), nil, "expired"},
-		{"not valid yet", []*x509.Certificate{root.issue(t, early).cert}, pool(root.cert), nil, "not yet valid"},
+		{"expired", []*x509.Certificate{valid(-2*time.Hour, -time.Second)}, pool(root.Cert), nil, "expired"},
+		{"not valid yet", []*x509.Certificate{valid(time.Second, time.Hour)}, pool(root.Cert), nil, "not yet valid"},
 
-		{"another name", []*x509.Certificate{front}, pool(root.cert), []string{"back"}, `"front", which is not allowed`},
-		{"case matters", []*x509.Certificate{front}, pool(root.cert), []string{"Front"}, "not allowed"},
-		{"a longer name", []*x509.Certificate{front}, pool(root.cert), []string{"fron", "front2", "front*"}, "not allowed"},
+		{"another name", []*x509.Certificate{front}, pool(root.Cert), []string{"back"}, `"front", which is not allowed`},
+		{"case matters", []*x509.Certificate{front}, pool(root.Cert), []string{"Front"}, "not allowed"},
+		{"a longer name", []*x509.Certificate{front}, pool(root.Cert), []string{"fron", "front2", "front*"}, "not allowed"},
 		{
 			// Go takes the last one, other libraries the first (CVE-2026-47838)
 			"two common names, the last of which is allowed",
-			[]*x509.Certificate{root.issue(t, leaf(named("eve", "front"), client)).cert},
-			pool(root.cert),
+			[]*x509.Certificate{proxy(t, root, named("eve", "front"), client).Cert},
+			pool(root.Cert),
 			[]string{"front"},
 			"2 common names",
 		},
 		{
 			"the same twice",
-			[]*x509.Certificate{root.issue(t, leaf(named("front", "front"), client)).cert},
-			pool(root.cert),
+			[]*x509.Certificate{proxy(t, root, named("front", "front"), client).Cert},
+			pool(root.Cert),
 			[]string{"front"},
 			"2 common names",
 		},
 		{
 			"no common name",
-			[]*x509.Certificate{root.issue(t, leaf(pkix.Name{Organization: []string{"front"}}, client)).cert},
-			pool(root.cert),
+			[]*x509.Certificate{proxy(t, root, pkix.Name{Organization: []string{"front"}}, client).Cert},
+			pool(root.Cert),
 			[]string{"front"},
 			"0 common names",
 		},
 		{
 			"two names are good if none is asked for",
-			[]*x509.Certificate{root.issue(t, leaf(named("eve", "front"), client)).cert},
-			pool(root.cert), nil, "",
+			[]*x509.Certificate{proxy(t, root, named("eve", "front"), client).Cert},
+			pool(root.Cert), nil, "",
 		},
-		{"a name for the log is bounded", []*x509.Certificate{long}, pool(root.cert), []string{"front"}, "(4001 bytes)"},
+		{"a name for the log is bounded", []*x509.Certificate{long}, pool(root.Cert), []string{"front"}, "(4001 bytes)"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
