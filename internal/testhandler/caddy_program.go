@@ -37,7 +37,7 @@ func (p *Program) Path(tb testing.TB) string {
 	tb.Helper()
 	path := filepath.Join(p.dir, "caddy")
 	p.once.Do(func() {
-		p.output, p.err = exec.Command("go", "build", "-o", path, "../../cmd/caddy").CombinedOutput()
+		p.output, p.err = exec.CommandContext(tb.Context(), "go", "build", "-o", path, "../../cmd/caddy").CombinedOutput()
 	})
 	if p.err != nil {
 		tb.Fatalf("building ./cmd/caddy: %v\n%s", p.err, p.output)

@@ -26,8 +26,8 @@ func As(user string, groups ...string) http.Header {
 // And returns a header with more fields.
 func And(header http.Header, more ...string) http.Header {
 	header = header.Clone()
-	for i := 0; i < len(more); i += 2 {
-		header[more[i]] = append(header[more[i]], more[i+1])
+	for field := range slices.Chunk(more, 2) {
+		header[field[0]] = append(header[field[0]], field[1])
 	}
 	return header
 }
