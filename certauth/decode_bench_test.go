@@ -13,8 +13,8 @@ import (
 // BenchmarkDecode measures reading a field, and beside it the verification that follows,
 // which a request without a cached verdict pays anyway.
 func BenchmarkDecode(b *testing.B) {
-	for kind, newSent := range map[string]func() sentCerts{"ECDSA": sentECDSA, "RSA": sentRSA} {
-		sent := newSent()
+	for kind, newSent := range map[string]func(testing.TB) sentCerts{"ECDSA": sentECDSA, "RSA": sentRSA} {
+		sent := newSent(b)
 		leaf, mid := sent.leaf, sent.intermediate
 		for _, bm := range []struct {
 			encoding    certauth.Encoding

@@ -68,7 +68,7 @@ func runHostile(t *testing.T, cases []hostileCase) {
 }
 
 func TestDecodeRefusesBadBase64(t *testing.T) {
-	sent := sentECDSA()
+	sent := sentECDSA(t)
 	leaf, good := sent.leaf, asBase64(sent.leaf)
 	runHostile(t, []hostileCase{
 		{"15 KiB of garbage", certauth.Base64DER, []string{strings.Repeat("garbage!", 15<<7)}, nil, "member 1 is not base64"},
@@ -125,7 +125,7 @@ func TestDecodeRefusesBadBase64(t *testing.T) {
 }
 
 func TestDecodeRefusesBadByteSequences(t *testing.T) {
-	leaf := sentECDSA().leaf
+	leaf := sentECDSA(t).leaf
 	good, body := asItem(leaf), asBase64(leaf)
 	runHostile(t, []hostileCase{
 		{"15 KiB of garbage", certauth.RFC9440, []string{strings.Repeat("garbage!", 15<<7)}, nil, "not a byte sequence"},
@@ -150,7 +150,7 @@ func TestDecodeRefusesBadByteSequences(t *testing.T) {
 		{"too large a certificate", certauth.RFC9440, []string{asItem(bigDER(maxTestDER + 1))}, nil, "larger than"},
 		{"40 intermediates", certauth.RFC9440, []string{good}, []string{strings.Repeat(good+", ", 39) + good}, "more than 4 intermediates"},
 		{"40 lines of intermediates", certauth.RFC9440, []string{good}, slices.Repeat([]string{good}, 40), "more than 4 intermediates"},
-		{"a private key", certauth.RFC9440, []string{asItem(sentECDSA().key)}, nil, "a private key in the header"},
+		{"a private key", certauth.RFC9440, []string{asItem(sentECDSA(t).key)}, nil, "a private key in the header"},
 		{"percent-encoded", certauth.RFC9440, []string{url.PathEscape(good)}, nil, ""},
 	})
 }

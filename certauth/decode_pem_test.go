@@ -19,7 +19,7 @@ func block(label, body string) string {
 }
 
 func TestDecodeRefusesBadPEM(t *testing.T) {
-	sent := sentECDSA()
+	sent := sentECDSA(t)
 	leaf, good, body := sent.leaf, asPEM(sent.leaf), asBase64(sent.leaf)
 	var cases []hostileCase
 	for _, tt := range []struct{ name, text, reason string }{
@@ -92,7 +92,7 @@ func TestDecodeRefusesBadPEM(t *testing.T) {
 }
 
 func TestDecodeRefusesBadPercentEncoding(t *testing.T) {
-	sent := sentECDSA()
+	sent := sentECDSA(t)
 	good := asNginxEscaped(sent.leaf)
 	alb := asALB(sent.leaf)
 	runHostile(t, []hostileCase{

@@ -15,12 +15,11 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/pem"
-	"math/big"
 	"net/url"
 	"strings"
-	"sync"
 	"testing"
-	"time"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testpki"
 )
 
 // sentCerts are the certificates that a client sent in its handshake.
@@ -31,57 +30,48 @@ type sentCerts struct {
 
 // sentECDSA has a leaf whose base64 has all of "+", "/" and "=", since the encodings
 // differ in these, and a subject with many characters that RFC 2253 escapes.
-var sentECDSA = sync.OnceValue(func() sentCerts {
+func sentECDSA(tb testing.TB) sentCerts {
+	tb.Helper()
 	for {
-		sent := makeSent(func() (crypto.Signer, error) { return ecdsa.GenerateKey(elliptic.P256(), rand.Reader) })
+		sent := makeSent(tb, func() (crypto.Signer, error) { return ecdsa.GenerateKey(elliptic.P256(), rand.Reader) })
 		text := base64.StdEncoding.EncodeToString(sent.leaf)
 		if strings.Contains(text, "+") && strings.Contains(text, "/") && strings.HasSuffix(text, "=") {
 			return sent
 		}
 	}
-})
+}
 
-var sentRSA = sync.OnceValue(func() sentCerts {
-	return makeSent(func() (crypto.Signer, error) { return rsa.GenerateKey(rand.Reader, 2048) })
-})
+func sentRSA(tb testing.TB) sentCerts {
+	tb.Helper()
+	return makeSent(tb, func() (crypto.Signer, error) { return rsa.GenerateKey(rand.Reader, 2048) })
+}
 
-func makeSent(newKey func() (crypto.Signer, error)) sentCerts {
-	must := func(err error) {
-		if err != nil {
-			panic(err)
-		}
-	}
-	template := func(name string, ca bool) *x509.Certificate {
-		return &x509.Certificate{
-			SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name, Organization: []string{"dev"}},
-			NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-			KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, IsCA: ca, BasicConstraintsValid: true,
-		}
-	}
-	sign := func(cert, parent *x509.Certificate, parentKey crypto.Signer) ([]byte, crypto.Signer) {
+func makeSent(tb testing.TB, newKey func() (crypto.Signer, error)) sentCerts {
+	tb.Helper()
+	sign := func(by *testpki.Pair, name string, ca bool) *testpki.Pair {
 		key, err := newKey()
-		must(err)
-		if parentKey == nil {
-			parentKey = key
+		if err != nil {
+			tb.Fatal(err)
 		}
-		der, err := x509.CreateCertificate(rand.Reader, cert, parent, key.Public(), parentKey)
-		must(err)
-		return der, key
+		return testpki.Sign(tb, by, key, func(c *x509.Certificate) {
+			c.Subject = pkix.Name{CommonName: name, Organization: []string{"dev"}}
+			c.IsCA, c.BasicConstraintsValid = ca, true
+			c.KeyUsage |= x509.KeyUsageCertSign
+			if ca {
+				c.ExtKeyUsage = nil
+			} else {
+				c.EmailAddresses = []string{"alice@example.com"}
+			}
+		})
 	}
-	root, intermediate := template("root", true), template("intermediate", true)
-	leaf := template(`Alice "Al" Liddell, Ops; x=y\`, false)
-	leaf.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
-	leaf.EmailAddresses = []string{"alice@example.com"}
-
-	var sent sentCerts
-	var rootKey, intermediateKey, leafKey crypto.Signer
-	sent.root, rootKey = sign(root, root, nil)
-	sent.intermediate, intermediateKey = sign(intermediate, root, rootKey)
-	sent.leaf, leafKey = sign(leaf, intermediate, intermediateKey)
-	key, err := x509.MarshalPKCS8PrivateKey(leafKey)
-	must(err)
-	sent.key = key
-	return sent
+	root := sign(nil, "root", true)
+	intermediate := sign(root, "intermediate", true)
+	leaf := sign(intermediate, `Alice "Al" Liddell, Ops; x=y\`, false)
+	key, err := x509.MarshalPKCS8PrivateKey(leaf.Key)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return sentCerts{leaf.Cert.Raw, intermediate.Cert.Raw, root.Cert.Raw, key}
 }
 
 // The functions below write certificates as the producers do, byte for byte.
@@ -179,7 +169,7 @@ func asEnvoy(leaf []byte, chain ...[]byte) string {
 const envoyNames = `Subject="CN=Alice \"Al\" Liddell\, Ops\; x=y\\,O=dev";URI=https://example.com/alice;DNS=a.example.com;DNS=b.example.com`
 
 func TestTheSampleHasTheCharactersInWhichEncodingsDiffer(t *testing.T) {
-	text := asBase64(sentECDSA().leaf)
+	text := asBase64(sentECDSA(t).leaf)
 	for _, special := range []string{"+", "/", "="} {
 		if !strings.Contains(text, special) {
 			t.Errorf("no %s in the base64 of the leaf", special)

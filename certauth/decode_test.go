@@ -16,7 +16,7 @@ import (
 )
 
 func TestDecodeReadsWhatProxiesWrite(t *testing.T) {
-	sent := sentECDSA()
+	sent := sentECDSA(t)
 	leaf, mid, root := sent.leaf, sent.intermediate, sent.root
 	line := func(lines ...string) []string { return lines }
 	one, two, three := [][]byte{leaf}, [][]byte{leaf, mid}, [][]byte{leaf, mid, root}
@@ -106,7 +106,7 @@ func TestDecodeReadsWhatProxiesWrite(t *testing.T) {
 }
 
 func TestDecodeTellsNoCertificateFromABadOne(t *testing.T) {
-	leaf := sentECDSA().leaf
+	leaf := sentECDSA(t).leaf
 	all := []certauth.Encoding{certauth.URLPEM, certauth.PEM, certauth.Base64DER, certauth.RFC9440, certauth.XFCC}
 	for _, tt := range []struct {
 		name        string
@@ -171,7 +171,7 @@ func TestOnlyTheEncodingsAreValid(t *testing.T) {
 }
 
 func TestIntermediatesAreCountedOverAllFields(t *testing.T) {
-	sent := sentECDSA()
+	sent := sentECDSA(t)
 	leaf, mid := sent.leaf, sent.intermediate
 	for _, tt := range []struct {
 		name        string

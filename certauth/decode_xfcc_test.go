@@ -13,7 +13,7 @@ import (
 )
 
 func TestDecodeRefusesBadXFCC(t *testing.T) {
-	sent := sentECDSA()
+	sent := sentECDSA(t)
 	leaf, mid := sent.leaf, sent.intermediate
 	cert := `Cert="` + asEnvoyPEM(leaf) + `"`
 	good := "Hash=" + hashOf(leaf) + ";" + cert
@@ -69,7 +69,7 @@ func TestDecodeRefusesBadXFCC(t *testing.T) {
 // knows the victim's certificate: it is public. The attacker's text comes first, and
 // Envoy's element about the attacker follows it.
 func TestAClientCannotForgeTheTrustedEnvoysElement(t *testing.T) {
-	sent := sentECDSA()
+	sent := sentECDSA(t)
 	victim, eve := sent.leaf, sent.intermediate
 	claim := "Hash=" + hashOf(victim) + `;Cert="` + asEnvoyPEM(victim) + `"`
 	truth := envoyBy + "Hash=" + hashOf(eve) + `;Cert="` + asEnvoyPEM(eve) + `";Subject="CN=eve"`
