@@ -60,6 +60,15 @@ func NewKey(tb testing.TB) crypto.Signer {
 // edits it first.
 func Sign(tb testing.TB, by *Pair, key crypto.Signer, change func(*x509.Certificate)) *Pair {
 	tb.Helper()
+	made, err := Make(by, key, change)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return made
+}
+
+// Make is Sign for a party that outlives a test.
+func Make(by *Pair, key crypto.Signer, change func(*x509.Certificate)) (*Pair, error) {
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1000 + serials.Add(1)),
 		Subject:      pkix.Name{CommonName: "alice", Organization: []string{"developers"}},
@@ -76,13 +85,13 @@ func Sign(tb testing.TB, by *Pair, key crypto.Signer, change func(*x509.Certific
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, parent, key.Public(), signer)
 	if err != nil {
-		tb.Fatal(err)
+		return nil, err
 	}
 	cert, err := x509.ParseCertificate(der)
 	if err != nil {
-		tb.Fatal(err)
+		return nil, err
 	}
-	return &Pair{cert, key}
+	return &Pair{cert, key}, nil
 }
 
 // Leaf signs a certificate like [Sign], by this authority and with the key of every leaf.
