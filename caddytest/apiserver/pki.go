@@ -74,8 +74,7 @@ func (a *authority) issue(name string, change func(*x509.Certificate)) (certFile
 	return certFile, keyFile, err
 }
 
-// newCertificate makes a certificate with a key of its own. It signs with by, or with the
-// new key itself if by is nil.
+// newCertificate makes a certificate with a new key. It signs itself if by is nil.
 func newCertificate(by *testpki.Pair, change func(*x509.Certificate)) (*testpki.Pair, *ecdsa.PrivateKey, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

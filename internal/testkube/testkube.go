@@ -52,7 +52,7 @@ func Server(tb testing.TB) *apiserver.Server {
 func File(tb testing.TB, content string) string {
 	tb.Helper()
 	file := filepath.Join(tb.TempDir(), "file")
-	if err := os.WriteFile(file, []byte(content), 0o600); err != nil { //nolint:gosec // in a temporary folder of the test
+	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
 		tb.Fatal(err)
 	}
 	return file

@@ -113,12 +113,6 @@ func NewCA(tb testing.TB, by *Pair, name string, change func(*x509.Certificate))
 	})
 }
 
-// AnyTime makes a certificate valid at any time, also in a bubble of testing/synctest,
-// where it is the year 2000.
-func AnyTime(c *x509.Certificate) {
-	c.NotBefore, c.NotAfter = time.Unix(0, 0), time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC)
-}
-
 // PEMFile writes certificates to a file for a trust_pool.
 func PEMFile(tb testing.TB, pairs ...*Pair) string {
 	tb.Helper()

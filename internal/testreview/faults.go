@@ -8,8 +8,8 @@ import "net/http"
 // Down is an answer in place of the usual one, for Answers: 500.
 func Down(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) }
 
-// RepeatTokens makes reviews repeat a token that is not known in their error. It must not
-// be shown.
+// RepeatTokens makes the error about an unknown token repeat the token, which must not be
+// logged.
 func (a *API) RepeatTokens() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
