@@ -134,13 +134,24 @@ func docsCompare(t *testing.T, first, word string, want []string, cells func(pre
 	slices.Sort(got)
 	for _, name := range want {
 		if !slices.Contains(got, name) {
-			t.Errorf("README.md: the table of each %s has no row for %s, which expands to\n| %s |", first, name,
-				strings.Join(append([]string{name}, cells(name)...), " | "))
+			t.Errorf("README.md: the table of each %s has no row for %s, which expands to\n%s", first, name, docsRow(name, cells(name)))
 		}
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("README.md has the rows %v for each %s, and the code has %v", got, first, want)
 	}
+}
+
+// docsRow is a row for the README, ready to be copied.
+func docsRow(name string, cells []string) string {
+	row := "| `" + name + "` |"
+	for _, cell := range cells {
+		if cell != "" {
+			cell = "`" + strings.ReplaceAll(cell, "|", `\|`) + "`"
+		}
+		row += " " + cell + " |"
+	}
+	return row
 }
 
 // docsGoldens returns all golden Caddyfiles.

@@ -245,7 +245,7 @@ func TestDocsGrammar(t *testing.T) {
 	}
 }
 
-// TestDocsBuiltinFields: the README lists what is always taken off.
+// TestDocsBuiltinFields: the README lists the fields that are always stripped.
 func TestDocsBuiltinFields(t *testing.T) {
 	got := strings.Fields(docsBelow(t, "built-in fields"))
 	if want := identity.BuiltinFields(); !slices.Equal(got, want) {
@@ -253,8 +253,8 @@ func TestDocsBuiltinFields(t *testing.T) {
 	}
 }
 
-// TestDocsRefusals: the README's table has every sentinel with the status that refuse.go
-// gives it.
+// TestDocsRefusals: the table in refuse.go has every sentinel of package identity, and the
+// README's table has it with the status and label of refuse.go.
 func TestDocsRefusals(t *testing.T) {
 	source, err := os.ReadFile("refuse.go")
 	if err != nil {
@@ -267,6 +267,15 @@ func TestDocsRefusals(t *testing.T) {
 			if strings.ReplaceAll(http.StatusText(status), " ", "") == match[3] {
 				want[match[1]] = strconv.Itoa(status) + " " + match[2]
 			}
+		}
+	}
+	declared, err := os.ReadFile("identity/refusal.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, match := range regexp.MustCompile(`(?m)^\t(Err\w+) +=`).FindAllStringSubmatch(string(declared), -1) {
+		if want[match[1]] == "" {
+			t.Errorf("the table in refuse.go has no row for %s of identity/refusal.go", match[1])
 		}
 	}
 	got := make(map[string]string)

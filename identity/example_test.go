@@ -93,11 +93,9 @@ func ExampleSentinels() {
 			fmt.Println("refuse:", err)
 		}
 	}
-	fmt.Println(len(identity.Sentinels()), "sentinels")
 	// Output:
 	// ask the next source: no credential
 	// refuse: malformed: the value after Bearer is not a token
-	// 8 sentinels
 }
 
 // apiKeys is a source of one's own: it knows users by a key in the field X-Api-Key.

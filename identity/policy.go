@@ -4,7 +4,6 @@
 package identity
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -48,10 +47,10 @@ func (p *Policy) Check(id *Identity) error {
 		return fmt.Errorf("%w: the identity has no user", ErrForbidden)
 	}
 	if err := checkStrings(id); err != nil {
-		return fmt.Errorf("%w: %w", ErrForbidden, err)
+		return err
 	}
 	if err := p.checkNames(id); err != nil {
-		return fmt.Errorf("%w: %w", ErrForbidden, err)
+		return err
 	}
 	if len(p.AllowGroups) > 0 {
 		id.Groups = p.allowed(id.Groups)
@@ -72,17 +71,17 @@ func (p *Policy) Check(id *Identity) error {
 // checkNames refuses reserved and denied names.
 func (p *Policy) checkNames(id *Identity) error {
 	if p.reserved(id, id.Username) {
-		return fmt.Errorf("user %s is reserved", Quote(id.Username))
+		return fmt.Errorf("%w: user %s is reserved", ErrForbidden, Quote(id.Username))
 	}
 	if p.DenyUsers.Match(id.Username) {
-		return fmt.Errorf("user %s is denied", Quote(id.Username))
+		return fmt.Errorf("%w: user %s is denied", ErrForbidden, Quote(id.Username))
 	}
 	for _, group := range id.Groups {
 		if p.reserved(id, group) {
-			return fmt.Errorf("group %s is reserved", Quote(group))
+			return fmt.Errorf("%w: group %s is reserved", ErrForbidden, Quote(group))
 		}
 		if p.DenyGroups.Match(group) {
-			return fmt.Errorf("group %s is denied", Quote(group))
+			return fmt.Errorf("%w: group %s is denied", ErrForbidden, Quote(group))
 		}
 	}
 	return nil
@@ -127,7 +126,7 @@ func checkStrings(id *Identity) error {
 	}
 	for _, group := range id.Groups {
 		if group == "" {
-			return errors.New("a group is empty")
+			return fmt.Errorf("%w: a group is empty", ErrForbidden)
 		}
 		if err := checkString("group", group); err != nil {
 			return err
@@ -144,7 +143,7 @@ func checkExtra(extra map[string][]string) error {
 			return err
 		}
 		if key == "" || key != strings.ToLower(key) {
-			return errors.New("the key of an extra is empty or not in lower case")
+			return fmt.Errorf("%w: the key of an extra is empty or not in lower case", ErrForbidden)
 		}
 		for _, value := range values {
 			if err := checkString("extra", value); err != nil {
@@ -163,14 +162,14 @@ func checkString(what, s string) error {
 		return nil
 	}
 	if !utf8.ValidString(s) {
-		return fmt.Errorf("the %s is not UTF-8", what)
+		return fmt.Errorf("%w: the %s is not UTF-8", ErrForbidden, what)
 	}
 	if strings.TrimSpace(s) != s {
-		return fmt.Errorf("the %s begins or ends with a blank", what)
+		return fmt.Errorf("%w: the %s begins or ends with a blank", ErrForbidden, what)
 	}
 	for _, r := range s {
 		if unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) {
-			return fmt.Errorf("the %s has a control or format character", what)
+			return fmt.Errorf("%w: the %s has a control or format character", ErrForbidden, what)
 		}
 	}
 	return nil

@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/freeport"
 	"github.com/caddy-kube-identity/caddy-kube-identity/kubernetes"
 )
 
@@ -275,13 +276,8 @@ func TestServerThatIsNotTheConfiguredOne(t *testing.T) {
 	t.Cleanup(plain.Close)
 	notTLS := clusterOf(another)
 	notTLS["server"] = strings.Replace(plain.URL, "http:", "https:", 1)
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	listener.Close()
 	gone := clusterOf(server)
-	gone["server"] = "https://" + listener.Addr().String()
+	gone["server"] = "https://" + freeport.For(t)
 	for name, test := range map[string]struct {
 		cluster map[string]any
 		want    string

@@ -12,7 +12,7 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testpki"
 )
 
-// Every preset gets the fields that its proxy writes, by its documentation or as
+// A preset gets the fields that its proxy writes, by its documentation or as
 // observed, and those that the proxy writes without a certificate or after a failed
 // check.
 func TestClientCertFormats(t *testing.T) {

@@ -6,7 +6,6 @@ package certs_test
 import (
 	"crypto/x509"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -17,6 +16,7 @@ import (
 
 	"golang.org/x/crypto/ocsp"
 
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/freeport"
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testhandler"
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testpki"
 )
@@ -63,17 +63,6 @@ func newResponder(t *testing.T, ca *testpki.Pair, status map[*testpki.Pair]int) 
 	return r
 }
 
-// closedPort is an address without a listener.
-func closedPort(t *testing.T) string {
-	t.Helper()
-	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	return listener.Addr().String()
-}
-
 func TestClientCertRevocation(t *testing.T) {
 	const (
 		ok       = 200
@@ -87,7 +76,7 @@ func TestClientCertRevocation(t *testing.T) {
 	listed := root.Leaf(t, nil) // only on another CA's list
 	deep, badDeep := mid.Leaf(t, nil), badMid.Leaf(t, nil)
 	server := newResponder(t, root, map[*testpki.Pair]int{bad: ocsp.Revoked, unknown: ocsp.Unknown})
-	dead := closedPort(t)
+	dead := freeport.For(t)
 	pointing := func(url string) *testpki.Pair {
 		return root.Leaf(t, func(c *x509.Certificate) { c.OCSPServer = []string{url} })
 	}

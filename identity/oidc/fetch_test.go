@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/freeport"
 )
 
 // tlsIssuer is an issuer on this machine. Its certificate is for 127.0.0.1 and example.com.
@@ -267,13 +268,7 @@ func TestBodiesAreLimited(t *testing.T) {
 }
 
 func TestUnreachableIssuers(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	closed := "https://" + listener.Addr().String()
-	_ = listener.Close()
-	wantUnavailable(t, tlsKeys(t, closed, nil), "connection refused")
+	wantUnavailable(t, tlsKeys(t, "https://"+freeport.For(t), nil), "connection refused")
 	// Close ends a request that hangs, and waits for its end
 	issuer := newTLSIssuer(t, func(_ http.ResponseWriter, r *http.Request) {
 		<-r.Context().Done()
