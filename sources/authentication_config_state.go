@@ -21,6 +21,7 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity/oidc"
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity/oidc/authenticationconfig"
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/guest"
+	"github.com/caddy-kube-identity/caddy-kube-identity/outage"
 	"github.com/caddy-kube-identity/caddy-kube-identity/tokencache"
 )
 
@@ -35,8 +36,9 @@ var authenticationStates = guest.NewPool() //nolint:gochecknoglobals // a UsageP
 type authenticationState struct {
 	file string
 
-	now  atomic.Pointer[authenticationFile]
-	pace filewatch.Pace
+	now    atomic.Pointer[authenticationFile]
+	pace   filewatch.Pace
+	outage outage.Outage // of the file; for the one caller that looks
 }
 
 // authenticationFile is what the file held.
@@ -87,6 +89,7 @@ func (a *AuthenticationConfig) acquireState() error {
 	}
 	value, _, err := authenticationStates.LoadOrNew(path, func() (caddy.Destructor, error) {
 		state := &authenticationState{file: path}
+		state.outage = outage.Outage{OnProblem: state.log, Over: "the file can be read again"}
 		state.now.Store(&authenticationFile{})
 		return state, nil
 	})
@@ -117,9 +120,9 @@ func (s *authenticationState) current() *oidc.Authenticator {
 
 // refresh reads the file again. It keeps the last good one.
 func (s *authenticationState) refresh() {
-	logger := caddy.Log().Named(guest.Sources + ".authentication_config").With(zap.String("file", s.file))
 	content, err := os.ReadFile(s.file)
 	if err == nil && bytes.Equal(content, s.now.Load().content) {
+		s.outage.End()
 		return
 	}
 	var config *authenticationconfig.Config
@@ -130,10 +133,24 @@ func (s *authenticationState) refresh() {
 		err = s.use(content, config)
 	}
 	if err != nil {
-		logger.Error("keeping the last good file", zap.Error(err))
+		s.outage.Failed("keeping the last good file", err)
 		return
 	}
-	logger.Info("the file has changed", zap.Int("issuers", len(config.Authenticators)))
+	s.outage.End()
+	s.logger().Info("the file has changed", zap.Int("issuers", len(config.Authenticators)))
+}
+
+func (s *authenticationState) log(message string, err error) {
+	if err == nil {
+		s.logger().Info(message)
+		return
+	}
+	s.logger().Error(message, zap.Error(err))
+}
+
+// logger is that of the configuration in force: the state outlives the one that made it.
+func (s *authenticationState) logger() *zap.Logger {
+	return caddy.Log().Named(guest.Sources + ".authentication_config").With(zap.String("file", s.file))
 }
 
 // use puts a file in force. It keeps the keys of issuers that stay, and no verdict that was

@@ -21,6 +21,7 @@ import (
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/filewatch"
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/option"
+	"github.com/caddy-kube-identity/caddy-kube-identity/outage"
 )
 
 func init() {
@@ -39,6 +40,7 @@ type WatchedFile struct {
 	logger  *zap.Logger
 	current atomic.Pointer[fileCAs]
 	pace    filewatch.Pace
+	outage  outage.Outage // of the files; for the one caller that looks
 }
 
 // fileCAs is what the files held.
@@ -68,6 +70,7 @@ func (p *WatchedFile) Provision(ctx caddy.Context) error {
 	}
 	p.current.Store(cas)
 	p.pace.Looked(time.Now())
+	p.outage = outage.Outage{OnProblem: p.log, Over: "the certificates can be read again"}
 	return nil
 }
 
@@ -86,13 +89,22 @@ func (p *WatchedFile) Certificates() []*x509.Certificate { return p.current.Load
 func (p *WatchedFile) refresh() {
 	cas, err := readCAs(p.Files)
 	if err != nil {
-		p.logger.Error("keeping the last good certificates", zap.Error(err))
+		p.outage.Failed("keeping the last good certificates", err)
 		return
 	}
+	p.outage.End()
 	if cas.sum != p.current.Load().sum {
 		p.current.Store(cas)
 		p.logger.Info("certificates have changed", zap.Strings("files", p.Files), zap.Int("count", len(cas.certs)))
 	}
+}
+
+func (p *WatchedFile) log(message string, err error) {
+	if err == nil {
+		p.logger.Info(message)
+		return
+	}
+	p.logger.Error(message, zap.Error(err))
 }
 
 // readCAs reads all the files, or fails as a whole.

@@ -175,3 +175,40 @@ func TestWatchedFilePoolKeepsTheLastGoodOne(t *testing.T) {
 		})
 	}
 }
+
+// A bundle that is broken for hours must be in the log, and must not fill it.
+func TestWatchedFilePoolLogsAnOutageOnceAMinute(t *testing.T) {
+	one := testpki.NewCA(t, nil, "one", nil)
+	ctx, logFile := testhandler.Logging(t)
+	path := filepath.Join(t.TempDir(), "cas.pem")
+	testhandler.Write(t, path, testpki.PEM(one))
+	lines := func(message string) int {
+		log, err := os.ReadFile(logFile)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return bytes.Count(log, []byte(`"`+message+`"`))
+	}
+	synctest.Test(t, func(t *testing.T) {
+		pool := &trustpool.WatchedFile{Files: []string{path}}
+		if err := pool.Provision(ctx); err != nil {
+			t.Fatal(err)
+		}
+		testhandler.Write(t, path, "broken")
+		for range 150 {
+			time.Sleep(time.Second)
+			wantPool(t, pool, one)
+		}
+		if n := lines("keeping the last good certificates"); n != 3 {
+			t.Errorf("%d lines in two and a half minutes, want 3", n)
+		}
+		testhandler.Write(t, path, testpki.PEM(one))
+		for range 3 {
+			time.Sleep(time.Second)
+			wantPool(t, pool, one)
+		}
+		if n := lines("the certificates can be read again"); n != 1 {
+			t.Errorf("%d lines about the end, want 1", n)
+		}
+	})
+}
