@@ -14,15 +14,15 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 )
 
-// FuzzUnmarshalCaddyfile puts any text into the block. Either it adapts to JSON that
-// has no unknown field, or it is an error that tells where.
+// FuzzUnmarshalCaddyfile puts any text into the block. The text must adapt to JSON without
+// unknown fields, or give an error that tells where.
 func FuzzUnmarshalCaddyfile(f *testing.F) {
 	paths, err := filepath.Glob("testdata/caddyfile/*/*.caddyfiletest")
 	if err != nil {
 		f.Fatal(err)
 	}
 	if len(paths) == 0 {
-		f.Error("there are no golden files to begin with")
+		f.Error("no golden files are found to begin with")
 	}
 	for _, path := range paths {
 		content, err := os.ReadFile(path)
@@ -59,8 +59,9 @@ func FuzzUnmarshalCaddyfile(f *testing.F) {
 	})
 }
 
-// staysInside says whether the text is the block of one directive, and neither ends it
-// nor makes Caddy's parser read files or refuse it before the plugin sees it.
+// staysInside says whether the text stays within the block of one directive: it does not end
+// the block, and does not make Caddy's parser read files or refuse the text before the plugin
+// sees it.
 func staysInside(config []byte, text string) bool {
 	if strings.Contains(text, "import") {
 		return false

@@ -17,17 +17,17 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testgolden"
 )
 
-// The goldens are what a configuration means, to the letter, in Caddy's form: a Caddyfile,
-// a line of ten dashes, and the JSON that it adapts to or the error that it gives. The JSON
-// must load, unless a third part, after another such line, has the error of loading it.
-// They are in folders of the directive or option that they are about, or in block.
+// A golden says exactly what a configuration means, in Caddy's form: a Caddyfile, a line of
+// ten dashes, and the JSON that it adapts to or the error that it gives. The JSON must load,
+// unless a third part, after another such line, has the error of loading it. Each folder of
+// goldens is named for a directive or option, and block has the rest.
 //
-// go test . -run 'TestCaddyfile|TestValidate' -update writes what is the case; read the
+// go test . -run 'TestCaddyfile|TestValidate' -update writes the goldens again; read the
 // difference before you commit it.
 const goldenLine = "\n----------\n"
 
 func TestCaddyfile(t *testing.T) {
-	t.Setenv("KUBE_IDENTITY_TEST_DIR", "/run/secrets") // of a golden, as another that is not set
+	t.Setenv("KUBE_IDENTITY_TEST_DIR", "/run/secrets") // a golden uses it, and another variable that is not set
 	for _, path := range testgolden.List(t, "testdata/caddyfile/*/*.caddyfiletest", 400) {
 		t.Run(strings.TrimSuffix(strings.TrimPrefix(path, "testdata/caddyfile/"), ".caddyfiletest"), func(t *testing.T) {
 			parts := strings.Split(testgolden.Read(t, path), goldenLine)
@@ -92,7 +92,7 @@ func strictly(tb testing.TB, config string) {
 		tb.Fatal(err)
 	}
 	if strictlyIn(tb, all) == 0 {
-		tb.Errorf("there is no kube_identity in %s", config)
+		tb.Errorf("no kube_identity is in %s", config)
 	}
 }
 

@@ -109,8 +109,8 @@ func docsTags(of reflect.Type) []string {
 	return tags
 }
 
-// docsWords returns the words that a grammar begins its lines with; of inject, which is
-// injectors in JSON, the name.
+// docsWords returns the first word of each line of a grammar. In JSON inject is injectors, so
+// for inject it returns the injector's name instead.
 func docsWords(grammar string) []string {
 	var words []string
 	for line := range strings.Lines(grammar) {

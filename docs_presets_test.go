@@ -172,7 +172,7 @@ func docsGoldens(t *testing.T) string {
 	return goldens.String()
 }
 
-// docsBuiltin fails unless the built-in list strips each field, or the preset itself does.
+// docsBuiltin fails unless each field is stripped by the built-in list or by the preset itself.
 func docsBuiltin(t *testing.T, preset string, besides []string, fields ...string) {
 	t.Helper()
 	builtin, err := identity.NewNames(append(identity.BuiltinFields(), besides...)...)
@@ -281,7 +281,7 @@ func TestDocsUpstreamPresets(t *testing.T) {
 	})
 }
 
-// docsOption returns an option with its values, or nothing without a value.
+// docsOption returns an option with its values, or the empty text if it has no values.
 func docsOption(name string, values ...string) string {
 	if text := strings.TrimSpace(strings.Join(values, " ")); text != "" {
 		return name + " " + text

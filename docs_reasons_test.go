@@ -24,8 +24,8 @@ type docsReason struct {
 	text     string // behind the sentinel, with … for each verb
 }
 
-// docsReasons returns the refusals of all packages that have a text of their own. A text
-// that a cause brings along ("%w: %w") is the cause's, and not looked for.
+// docsReasons returns those refusals of all packages that have a text of their own. The text of
+// a cause ("%w: %w") is not looked for here.
 func docsReasons(t *testing.T) []docsReason {
 	t.Helper()
 	var reasons []docsReason
@@ -96,7 +96,7 @@ func docsRefusal(call *ast.CallExpr) (sentinel, text string, ok bool) {
 	return sentinel, text, ok && strings.HasPrefix(sentinel, "Err") && strings.Trim(text, "…: ") != ""
 }
 
-// docsString returns a string literal, or what several with + between them make.
+// docsString returns the text of a string literal, or of several with + between them.
 func docsString(expr ast.Expr) string {
 	switch expr := expr.(type) {
 	case *ast.BinaryExpr:
@@ -115,9 +115,9 @@ type docsReasonRow struct {
 	pattern        *regexp.Regexp
 }
 
-// docsReasonRows reads the tables of reasons. In a reason … is whatever varies, and one
-// that ends with it is a family. The place in a file of authentication_config, which the
-// code puts before a reason, is not in the tables.
+// docsReasonRows reads the tables of reasons. In a reason … marks a part that varies, and a
+// reason that ends with … is a family. The code puts the place in a file of
+// authentication_config before a reason; the tables do not have it.
 func docsReasonRows(t *testing.T) []docsReasonRow {
 	t.Helper()
 	var rows []docsReasonRow
@@ -132,7 +132,7 @@ func docsReasonRows(t *testing.T) []docsReasonRow {
 
 // TestDocsReasons: each reason that the code can give is in one of the README's tables of
 // reasons, with its status, and each row of these tables is a reason that the code gives.
-// Not in a table are the reasons of ErrInternal: these are for who wrote the module.
+// The tables leave out the reasons of ErrInternal, which are for the authors of modules.
 func TestDocsReasons(t *testing.T) {
 	status := make(map[string]string)
 	for _, row := range docsTable(t, "sentinel") {
@@ -164,7 +164,7 @@ func TestDocsReasons(t *testing.T) {
 	}
 }
 
-// docsCode returns the code of all packages, to find in it the reasons of causes.
+// docsCode returns the code of all packages, so that the texts of causes can be found in it.
 func docsCode(t *testing.T) string {
 	t.Helper()
 	var code strings.Builder

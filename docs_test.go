@@ -75,7 +75,7 @@ func docsTable(t *testing.T, first string) [][]string {
 	t.Helper()
 	_, rest, found := strings.Cut(docsReadme(t), "\n| "+first+" |")
 	if !found {
-		t.Fatalf("README.md has no table of %q", first)
+		t.Fatalf("README.md does not have a table of %q", first)
 	}
 	var rows [][]string
 	for i, line := range strings.Split(rest, "\n") {
@@ -127,7 +127,7 @@ func TestDocsCaddyfiles(t *testing.T) {
 	}
 }
 
-// docsAdapt turns a Caddyfile into JSON, whatever this test's environment has.
+// docsAdapt turns a Caddyfile into JSON. The environment of the test does not matter.
 func docsAdapt(t *testing.T, text string) []byte {
 	t.Helper()
 	for _, match := range regexp.MustCompile(`\{\$(\w+)`).FindAllStringSubmatch(text, -1) {
@@ -224,7 +224,7 @@ func docsGrammars(t *testing.T) []string {
 	return grammars
 }
 
-// TestDocsGrammar: the README has the grammar that stands beside the parser, and no other.
+// TestDocsGrammar: the README has the grammar in the comment of each parser, and no other.
 func TestDocsGrammar(t *testing.T) {
 	want := docsGrammars(t)
 	var got []string

@@ -73,7 +73,7 @@ func (i *Tenant) Provision(caddy.Context) error {
 // Validate refuses a field that cannot carry an identity, such as Connection.
 func (i *Tenant) Validate() error { return identity.CheckIdentityField(i.Field) }
 
-// Writes names the fields that are stripped from every request, whatever is injected.
+// Writes names the fields that are stripped from every request, even if nothing is injected.
 func (i *Tenant) Writes() []string { return []string{i.Field} }
 
 // Inject writes the field, or refuses the request.
@@ -118,7 +118,7 @@ func Example_injector() {
 		r.RemoteAddr = "192.0.2.1:4711" // the trusted proxy
 		r.Header.Set("X-Forwarded-User", "alice")
 		r.Header.Set("X-Forwarded-Email", email)
-		r.Header.Set("X-Tenant", "umbrella.example") // which does not help
+		r.Header.Set("X-Tenant", "umbrella.example") // this does not help the client
 		r = caddyhttp.PrepareRequest(r, caddy.NewReplacer(), nil, nil)
 		err := module.(caddyhttp.MiddlewareHandler).ServeHTTP(httptest.NewRecorder(), r, upstream)
 		if refused, ok := errors.AsType[caddyhttp.HandlerError](err); ok {

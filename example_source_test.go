@@ -85,7 +85,7 @@ func (b *Badge) Authenticate(_ context.Context, r *identity.Request) (*identity.
 	}
 	return &identity.Identity{
 		User:     identity.User{Username: user, Groups: []string{"devices"}},
-		Explicit: true, // a browser does not send it by itself
+		Explicit: true, // a browser never attaches it on its own
 	}, nil
 }
 
@@ -119,7 +119,7 @@ func Example_source() {
 	})
 	for _, number := range []string{"4711", "0815", ""} {
 		r := httptest.NewRequest(http.MethodGet, "https://dashboard.example/", http.NoBody)
-		r.Header.Set("X-User", "admin") // which does not help
+		r.Header.Set("X-User", "admin") // this does not help the client
 		if number != "" {
 			r.Header.Set("X-Badge", number)
 		}

@@ -16,7 +16,7 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testhandler"
 )
 
-// maxAllocs is how many allocations a request may cost in the handler.
+// maxAllocs is the number of allocations that a request may cost in the handler.
 const maxAllocs = 25
 
 // forwardedToImpersonation is the configuration of the usual case, with a token file.
@@ -81,7 +81,7 @@ func TestAForwardedIdentityCostsFewAllocations(t *testing.T) {
 
 // BenchmarkServeHTTP measures the handler alone, with a stub behind it. The figure
 // x-clone is the ratio to http.Header.Clone of the same request, measured in the same
-// run; at most 5 is wanted of forwarded.
+// run; forwarded should have at most 5.
 func BenchmarkServeHTTP(b *testing.B) {
 	anonymous := object{
 		"sources":   []any{object{"source": "anonymous"}},

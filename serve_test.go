@@ -15,7 +15,7 @@ import (
 
 // A credential that no source accepts is a bad one: a client that is refused as alice must
 // not get in as anonymous by damaging alice's token.
-func TestACredentialThatNobodyAcceptsIsNotAnonymous(t *testing.T) {
+func TestACredentialThatNoSourceAcceptsIsNotAnonymous(t *testing.T) {
 	testhandler.Logging(t)
 	issuer, other := testissuer.New(t), testissuer.New(t)
 	alice := issuer.Token(t, nil)
@@ -33,22 +33,22 @@ func TestACredentialThatNobodyAcceptsIsNotAnonymous(t *testing.T) {
 		lines   []string
 		status  int
 		user    string
-		reason  []string // of which the reason is made
+		reason  []string // parts of the reason
 	}{
-		"no token at all": {[]any{oidc, anonymous}, nil, 200, "guest", nil},
-		"an empty line of a token's own field, as proxies send it": {
+		"without a token": {[]any{oidc, anonymous}, nil, 200, "guest", nil},
+		"an empty line of a token field, as proxies send it": {
 			[]any{oidc, anonymous}, []string{"X-Id-Token: "}, 200, "guest", nil,
 		},
-		"empty lines of two of them": {
+		"empty lines of two token fields": {
 			[]any{oidc, anonymous}, []string{"X-Id-Token: ", "X-Other-Token: "}, 200, "guest", nil,
 		},
-		"two empty lines of one": {
+		"two empty lines of one token field": {
 			[]any{oidc, anonymous}, []string{"X-Id-Token: ", "X-Id-Token: "}, 400, "", []string{"malformed: 2 lines of X-Id-Token"},
 		},
-		"an empty field, and the token in the next": {
+		"an empty token field, and the token in the next field": {
 			[]any{oidc, anonymous}, []string{"X-Id-Token: ", "X-Other-Token: " + alice}, 200, "alice", nil,
 		},
-		"an empty field, and the token in Authorization": {
+		"an empty token field, and the token in Authorization": {
 			[]any{oidc, anonymous}, []string{"X-Id-Token: ", "Authorization: Bearer " + alice}, 200, "alice", nil,
 		},
 		"an empty Authorization": {
@@ -66,49 +66,49 @@ func TestACredentialThatNobodyAcceptsIsNotAnonymous(t *testing.T) {
 			401, "",
 			[]string{"rejected: no source accepts what is in Authorization (oidc: " + unknownIssuer, " is not known here)"},
 		},
-		"a token that is no JWT": {
+		"a token that is not a JWT": {
 			[]any{oidc, anonymous},
 			[]string{"Authorization: Bearer opaque"},
 			401, "",
 			[]string{"rejected: no source accepts what is in Authorization (oidc: no credential: the token is not a JWT)"},
 		},
-		"one in a token's own field": {
+		"a bad token in a token field": {
 			[]any{oidc, anonymous},
 			[]string{"X-Id-Token: opaque"},
 			401, "",
 			[]string{"rejected: no source accepts what is in X-Id-Token (oidc: no credential: the token is not a JWT)"},
 		},
-		"one in a token's own field, beside a good one": {
+		"a bad token in a token field, beside a good one in Authorization": {
 			[]any{oidc, anonymous},
 			[]string{"X-Id-Token: opaque", "Authorization: Bearer " + alice},
 			401, "",
 			[]string{"rejected: no source accepts what is in Authorization, X-Id-Token (oidc: no credential: the token is not a JWT)"},
 		},
-		"one among the protocols of a WebSocket": {
+		"a bad token among the protocols of a WebSocket": {
 			[]any{oidc, anonymous},
 			[]string{"Sec-WebSocket-Protocol: base64url.bearer.authorization.k8s.io.b3BhcXVl, v4.channel.k8s.io"},
 			401, "",
 			[]string{"rejected: no source accepts what is in Authorization (oidc: no credential: the token is not a JWT)"},
 		},
-		"a token that two issuers do not know": {
+		"a token whose issuer two sources do not know": {
 			[]any{oidc, testhandler.OIDC(testissuer.New(t), nil), anonymous},
 			[]string{"Authorization: Bearer " + other.Token(t, nil)},
 			401, "",
 			[]string{"(oidc: " + unknownIssuer, "; oidc: " + unknownIssuer},
 		},
-		"what the first source does not know and the second does": {
+		"a token that only the second source knows": {
 			[]any{oidc, review, anonymous}, []string{"Authorization: Bearer opaque"}, 200, "bob", nil,
 		},
-		"what the second source knows to be bad": {
+		"a token that the second source rejects": {
 			[]any{oidc, review, anonymous},
 			[]string{"Authorization: Bearer invented"},
 			401, "",
 			[]string{"rejected: reviewing a token: the API server does not know it"},
 		},
-		"what nobody knows, where a bad one is as good as none": {
+		"a token that no source knows, where a bad credential becomes anonymous": {
 			[]any{oidc, lenient}, []string{"Authorization: Bearer opaque"}, 200, "guest", nil,
 		},
-		"what nobody reads": {[]any{anonymous}, []string{"Authorization: Bearer opaque"}, 200, "guest", nil},
+		"a token that no source reads": {[]any{anonymous}, []string{"Authorization: Bearer opaque"}, 200, "guest", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := testhandler.Load(t, object{"kubernetes": testhandler.Kubernetes(t, cluster, nil), "sources": test.sources, "injectors": testhandler.UserInjector()})
@@ -128,8 +128,8 @@ func TestACredentialThatNobodyAcceptsIsNotAnonymous(t *testing.T) {
 	}
 }
 
-// No part of a token is written down, whether it is good or bad, and whichever source
-// refuses it.
+// No part of a token is written down, whether the token is good or bad, and no matter which
+// source refuses it.
 func TestTokensAreNotWrittenDown(t *testing.T) {
 	_, logFile := testhandler.Logging(t)
 	issuer := testissuer.New(t)
@@ -148,7 +148,7 @@ func TestTokensAreNotWrittenDown(t *testing.T) {
 	damaged := good[:len(good)-4] + "AAAA"
 	tokens := []string{
 		good, damaged, testissuer.New(t).Token(t, nil), issuer.Token(t, object{"aud": "another"}), issuer.Token(t, object{"exp": 1}),
-		issuer.Token(t, object{"sub": 7}), "the-token-of-bob", "the-token-of-nobody", "not even a token", strings.Repeat("x", 1<<15),
+		issuer.Token(t, object{"sub": 7}), "the-token-of-bob", "the-token-of-no-user", "not even a token", strings.Repeat("x", 1<<15),
 	}
 	var written strings.Builder
 	for _, down := range []bool{false, true} {

@@ -22,7 +22,7 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testhandler"
 )
 
-// cookieHandler takes the cookies session and kiali-token*.
+// cookieHandler strips the cookies session and kiali-token*.
 func cookieHandler(tb testing.TB) *testhandler.Handler {
 	tb.Helper()
 	testhandler.Quiet(tb)
@@ -56,10 +56,10 @@ func serveCookies(t *testing.T, h *testhandler.Handler, http2 bool, serve func(h
 	return server
 }
 
-// protocols are those that a test runs over, by whether it is HTTP/2.
+// protocols are the protocols that a test runs over; the key says whether it is HTTP/2.
 var protocols = map[bool]string{false: "HTTP1", true: "HTTP2"}
 
-// response is what a client gets.
+// response is a response as the client receives it.
 type response struct {
 	status          int
 	header, trailer http.Header
@@ -103,8 +103,8 @@ func (b neverEnding) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// outline is what stands in a stream of HTTP/1.1: statuses, cookies, and the words of the
-// content.
+// outline returns the statuses, the cookies and the words of the content in a stream of
+// HTTP/1.1.
 func outline(text string) string {
 	var parts []string
 	for line := range strings.SplitSeq(text, "\n") {

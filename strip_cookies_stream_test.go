@@ -23,7 +23,8 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testissuer"
 )
 
-// What is flushed is with the client before more is written, as logs and watches need it.
+// The client receives flushed content before the upstream writes more, as logs and watches
+// need it.
 func TestStripCookiesBuffersNothing(t *testing.T) {
 	for http2, name := range protocols {
 		t.Run(name, func(t *testing.T) {
@@ -65,7 +66,8 @@ func TestStripCookiesBuffersNothing(t *testing.T) {
 	}
 }
 
-// An upgrade's cookies go too, and the connection is the handler's as it would be without.
+// Cookies are stripped from the response to an upgrade too. The handler gets the connection
+// as it would without strip_cookies.
 func TestStripCookiesOfAnUpgrade(t *testing.T) {
 	server := serveCookies(t, cookieHandler(t), false, func(w http.ResponseWriter, _ *http.Request) error {
 		w.Header()["Set-Cookie"] = []string{"session=1", "a=b"}
@@ -109,7 +111,8 @@ func TestStripCookiesOfAnUpgrade(t *testing.T) {
 	}
 }
 
-// Hijacked without a status the response is the handler's own, which no filter sees.
+// A handler that hijacks the connection before it has sent a status writes its own response,
+// which no filter sees.
 func TestStripCookiesLeavesAHijackedConnectionAlone(t *testing.T) {
 	server := serveCookies(t, cookieHandler(t), false, func(w http.ResponseWriter, _ *http.Request) error {
 		conn, _, err := http.NewResponseController(w).Hijack()
@@ -125,7 +128,7 @@ func TestStripCookiesLeavesAHijackedConnectionAlone(t *testing.T) {
 	}
 }
 
-// All that http.ResponseController can do works as on the server's own writer.
+// Every method of http.ResponseController works as on the server's own writer.
 func TestStripCookiesKeepsTheResponseController(t *testing.T) {
 	for http2, name := range protocols {
 		t.Run(name, func(t *testing.T) {
@@ -133,7 +136,7 @@ func TestStripCookiesKeepsTheResponseController(t *testing.T) {
 				controller := http.NewResponseController(w)
 				full := controller.EnableFullDuplex()
 				if http2 && errors.Is(full, http.ErrNotSupported) {
-					full = nil // it always is
+					full = nil // HTTP/2 is always full duplex
 				}
 				deadline := time.Now().Add(time.Minute)
 				if err := errors.Join(full, controller.SetReadDeadline(deadline), controller.SetWriteDeadline(deadline)); err != nil {
@@ -172,12 +175,12 @@ func TestStripCookiesKeepsTheResponseController(t *testing.T) {
 	}
 }
 
-// A writer that cannot flush says so, and none is wrapped where there is nothing to take.
+// A writer that cannot flush says so, and a writer is not wrapped if no cookies are stripped.
 func TestStripCookiesAddsNothing(t *testing.T) {
 	err := cookieHandler(t).ServeHTTP(&discard{http.Header{}}, testhandler.Request(), caddyhttp.HandlerFunc(
 		func(w http.ResponseWriter, _ *http.Request) error { return http.NewResponseController(w).Flush() }))
 	if !errors.Is(err, http.ErrNotSupported) {
-		t.Errorf("flushing what cannot: %v", err)
+		t.Errorf("flushing a writer that cannot flush: %v", err)
 	}
 	h := testhandler.Load(t, object{
 		"sources":   []any{object{"source": "anonymous"}},
@@ -196,8 +199,8 @@ func TestStripCookiesAddsNothing(t *testing.T) {
 	}
 }
 
-// The cookie that an injector writes is the proxy's: what an upstream sets under that name
-// does not reach the browser, and what a browser sends under it does not reach the upstream.
+// The cookie that an injector writes belongs to the proxy: a cookie of that name does not reach
+// the browser from the upstream, nor the upstream from the browser.
 func TestStripCookiesOfAnInjector(t *testing.T) {
 	testhandler.Quiet(t)
 	issuer := testissuer.New(t)
@@ -229,7 +232,7 @@ func TestStripCookiesOfAnInjector(t *testing.T) {
 	}
 }
 
-// The same with Caddy's own reverse_proxy and an upstream of any kind.
+// Cookies are stripped in the same way with Caddy's reverse_proxy in front of an upstream.
 func TestStripCookiesBehindReverseProxy(t *testing.T) {
 	var served atomic.Int32
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -293,7 +296,7 @@ func TestStripCookiesBehindReverseProxy(t *testing.T) {
 				t.Errorf("got %q, want %q of %q", got, test.want, text)
 			}
 			if strings.Contains(string(text), "session") || strings.Contains(string(text), "kiali") {
-				t.Errorf("there is a cookie in %q", text)
+				t.Errorf("a stripped cookie is in %q", text)
 			}
 		})
 	}

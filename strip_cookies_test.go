@@ -15,21 +15,21 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-// Which lines go and which stay, byte for byte and in order.
+// Lines are stripped by the name of their cookie. The others stay, byte for byte and in order.
 func TestStripCookiesByName(t *testing.T) {
 	h := cookieHandler(t)
 	for _, test := range []struct {
 		name       string
 		sent, want []string
 	}{
-		{"the only one, and the field with it", []string{"session=1"}, nil},
+		{"the only cookie, and the field with it", []string{"session=1"}, nil},
 		{"the first", []string{"session=1", "a=2", "b=3"}, []string{"a=2", "b=3"}},
 		{"one in the middle", []string{"a=2", "session=1", "b=3"}, []string{"a=2", "b=3"}},
 		{"the last", []string{"a=2", "b=3", "session=1"}, []string{"a=2", "b=3"}},
 		{"all of the name", []string{"session=1; Path=/a", "a=2", "session=3; Path=/b"}, []string{"a=2"}},
 		{"with attributes", []string{"session=1; Path=/; HttpOnly; SameSite=Strict"}, nil},
 		{"by prefix", []string{"kiali-token=x", "kiali-token-home-1=y", "kiali-tokens=z", "kiali-toke=n"}, []string{"kiali-toke=n"}},
-		{"one that deletes it", []string{"session=; Max-Age=0"}, nil},
+		{"a line that deletes the cookie", []string{"session=; Max-Age=0"}, nil},
 		{"names have case", []string{"Session=1", "SESSION=2", "Kiali-Token=3"}, []string{"Session=1", "SESSION=2", "Kiali-Token=3"}},
 		{"longer and shorter names", []string{"session2=1", "xsession=2", "sessio=3", "__Host-session=4"}, []string{"session2=1", "xsession=2", "sessio=3", "__Host-session=4"}},
 		{"blanks around the name", []string{"session =1", "  session=2", "\tsession\t =3", "a =4"}, []string{"a =4"}},
@@ -38,9 +38,9 @@ func TestStripCookiesByName(t *testing.T) {
 		{"the name as an attribute", []string{"a=b; session=1", "c=d;kiali-token=x"}, []string{"a=b; session=1", "c=d;kiali-token=x"}},
 		// a browser keeps these without a name, and sends back "session=1"
 		{"nameless with the name in its value", []string{"=session=1", " = session =1", "=kiali-token-x", "=a=b"}, []string{"=a=b"}},
-		{"twice nameless", []string{"==session=1"}, []string{"==session=1"}},
+		{"nameless with two equals signs", []string{"==session=1"}, []string{"==session=1"}},
 		{"nothing but attributes", []string{";session=1", ";", "="}, []string{";session=1", ";", "="}},
-		{"odd ones stay as they are", []string{`a="x, y"; b`, "é=ü", "a=b=c==; Expires=Thu, 01 Jan 1970 00:00:00 GMT", "a=1", "a=1"}, []string{`a="x, y"; b`, "é=ü", "a=b=c==; Expires=Thu, 01 Jan 1970 00:00:00 GMT", "a=1", "a=1"}},
+		{"odd lines stay as they are", []string{`a="x, y"; b`, "é=ü", "a=b=c==; Expires=Thu, 01 Jan 1970 00:00:00 GMT", "a=1", "a=1"}, []string{`a="x, y"; b`, "é=ü", "a=b=c==; Expires=Thu, 01 Jan 1970 00:00:00 GMT", "a=1", "a=1"}},
 		{"none", nil, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -68,7 +68,7 @@ func TestStripCookiesByName(t *testing.T) {
 	}
 }
 
-// Whichever way a response begins, its cookies are looked at before.
+// Cookies are stripped before the response begins, no matter how it begins.
 func TestStripCookiesHoweverTheResponseBegins(t *testing.T) {
 	h := cookieHandler(t)
 	both := func(w http.ResponseWriter) {
@@ -104,7 +104,7 @@ func TestStripCookiesHoweverTheResponseBegins(t *testing.T) {
 			_, err := w.Write([]byte("content"))
 			return err
 		}, 200, "content", nil, nil},
-		{"no content at all", func(w http.ResponseWriter, _ *http.Request) error {
+		{"empty content", func(w http.ResponseWriter, _ *http.Request) error {
 			both(w)
 			_, err := w.Write(nil)
 			return err
@@ -145,7 +145,7 @@ func TestStripCookiesHoweverTheResponseBegins(t *testing.T) {
 			both(w)
 			return caddyhttp.Error(http.StatusBadGateway, errors.New("no upstream"))
 		}, 502, "error route", nil, nil},
-		{"no content by definition", func(w http.ResponseWriter, _ *http.Request) error {
+		{"a status without content", func(w http.ResponseWriter, _ *http.Request) error {
 			both(w)
 			w.WriteHeader(http.StatusNoContent)
 			return nil
@@ -159,7 +159,7 @@ func TestStripCookiesHoweverTheResponseBegins(t *testing.T) {
 			_, err := io.WriteString(w, "content")
 			return err
 		}, 200, "content", []string{"103 theme=dark", "103 theme=dark"}, nil},
-		{"early hints and no more", func(w http.ResponseWriter, _ *http.Request) error {
+		{"early hints without a final status", func(w http.ResponseWriter, _ *http.Request) error {
 			w.WriteHeader(http.StatusEarlyHints)
 			both(w)
 			return nil
@@ -178,7 +178,7 @@ func TestStripCookiesHoweverTheResponseBegins(t *testing.T) {
 			_, err := io.WriteString(w, "content")
 			return err
 		}, 200, "content", nil, nil},
-		{"as trailers", func(w http.ResponseWriter, _ *http.Request) error {
+		{"as trailers that the upstream announced", func(w http.ResponseWriter, _ *http.Request) error {
 			both(w)
 			w.Header().Set("Trailer", "Set-Cookie, X-Sum")
 			_, err := io.WriteString(w, "content")
@@ -186,7 +186,7 @@ func TestStripCookiesHoweverTheResponseBegins(t *testing.T) {
 			w.Header().Set("X-Sum", "1")
 			return err
 		}, 200, "content", nil, http.Header{"Set-Cookie": {"late=1"}, "X-Sum": {"1"}}},
-		{"as trailers that nobody announced", func(w http.ResponseWriter, _ *http.Request) error {
+		{"as trailers that the upstream did not announce", func(w http.ResponseWriter, _ *http.Request) error {
 			both(w)
 			if err := http.NewResponseController(w).Flush(); err != nil {
 				return err

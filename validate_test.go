@@ -12,8 +12,8 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testgolden"
 )
 
-// What an API client posts is the handler's JSON, in testdata/validate. Each has a .txt with
-// the error of loading it.
+// An operator may also post the handler's JSON to Caddy's API. Each file of JSON in
+// testdata/validate has a .txt with the error of loading it.
 func TestValidate(t *testing.T) {
 	for _, path := range testgolden.List(t, "testdata/validate/*.json", 120) {
 		t.Run(strings.TrimSuffix(filepath.Base(path), ".json"), func(t *testing.T) {
