@@ -11,8 +11,8 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testhandler"
 )
 
-// FuzzCrossOrigin opens websockets from any Origin to any Host. What passes is from a page
-// whose host is the one that the browser was told.
+// FuzzCrossOrigin opens websockets from any Origin to any Host. A request that passes is from a
+// page whose host is the one that the browser was told.
 func FuzzCrossOrigin(f *testing.F) {
 	for _, pair := range [][2]string{
 		{thisOrigin, "dash.example.com"},
@@ -45,7 +45,7 @@ func FuzzCrossOrigin(f *testing.F) {
 		scheme, rest, found := strings.Cut(origin, "://")
 		port := map[string]string{"http": ":80", "https": ":443"}[scheme]
 		if !found || port == "" || rest == "" {
-			t.Fatalf("%q is no origin, and passes to %q", origin, host)
+			t.Fatalf("%q is not an origin, and passes to %q", origin, host)
 		}
 		if strings.ContainsAny(rest, "@/?#\\ ,%") {
 			t.Errorf("%q is more than an origin, and passes to %q", origin, host)

@@ -31,7 +31,7 @@ type crossing struct {
 	dress    func(*http.Request) *http.Request
 }
 
-// newCrossings makes one client for each kind of credential; options are of the handlers.
+// newCrossings makes one client for each kind of credential. The options are for the handlers.
 func newCrossings(t *testing.T, options object) []crossing {
 	t.Helper()
 	testhandler.Quiet(t)
@@ -63,7 +63,7 @@ func newCrossings(t *testing.T, options object) []crossing {
 			return r
 		}},
 		{name: "token_header of a proxy", dress: has("X-Forwarded-Id-Token", token, proxy)},
-		{name: "token_header of anybody", dress: has("X-Forwarded-Id-Token", token, direct)},
+		{name: "token_header of any peer", dress: has("X-Forwarded-Id-Token", token, direct)},
 		{name: "both places of a token", dress: func(r *http.Request) *http.Request {
 			r.Header.Set("Authorization", "Bearer "+token)
 			return has("X-Forwarded-Id-Token", token, direct)(r)
@@ -122,7 +122,7 @@ func crossingRequest(method string, header http.Header) *http.Request {
 	return testhandler.Prepared(r)
 }
 
-// wantCrossing sends a request, and tells what is wrong with what becomes of it.
+// wantCrossing sends a request, and wants it to pass or to be refused.
 func wantCrossing(t *testing.T, c crossing, r *http.Request, passes bool) {
 	t.Helper()
 	before := [][]string{r.Header["Origin"], r.Header["Sec-Fetch-Site"]}
@@ -140,7 +140,7 @@ func wantCrossing(t *testing.T, c crossing, r *http.Request, passes bool) {
 	}
 }
 
-// fetchMetadata are the fields with which a browser tells where a request comes from.
+// fetchMetadata returns the fields in which a browser says where a request comes from.
 func fetchMetadata(site string, origins ...string) http.Header {
 	header := make(http.Header)
 	if site != "" {

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// origin is whose page a request says it is from.
+// origin says which site's page a request claims to come from.
 type origin int
 
 const (
@@ -17,21 +17,21 @@ const (
 	here                       // this site
 	trusted                    // one that cross_origin names
 	hereInPlain                // this site, over plain HTTP
-	foreign                    // any other, and "null"
+	foreign                    // any other site, and "null"
 	contradicted               // two Origin lines
 )
 
-// fetchSite is how a browser says that the page is related to this site.
+// fetchSite is the relation of the page to this site, as a browser states it.
 type fetchSite int
 
 const (
-	silent      fetchSite = iota // no Sec-Fetch-Site: no browser, or an old one, or plain HTTP
+	silent      fetchSite = iota // no Sec-Fetch-Site: an old browser, plain HTTP, or not a browser
 	own                          // same-origin, or none: the user's own doing
-	elsewhere                    // same-site, cross-site, and what no browser says
+	elsewhere                    // same-site, cross-site, and values that no browser sends
 	selfDenying                  // two lines
 )
 
-// crossingAllowed is the rule. It knows what a request means, not how it is written.
+// crossingAllowed is the rule. It reads the meaning of a request, not its fields.
 func crossingAllowed(explicit bool, method string, from origin, site fetchSite) bool {
 	upgrade := method == "websocket" || method == "SPDY" || method == "websocket h2"
 	switch {
@@ -68,7 +68,7 @@ func TestCrossOriginMatrix(t *testing.T) {
 		{"the same site without Origin", unsaid, elsewhere, fetchMetadata("same-site")},
 		{"the user", unsaid, own, fetchMetadata("none")},
 		{"the same origin without Origin", unsaid, own, fetchMetadata("same-origin")},
-		{"no browser", unsaid, silent, nil},
+		{"a client that is not a browser", unsaid, silent, nil},
 		{"a sandboxed frame", foreign, elsewhere, fetchMetadata("cross-site", "null")},
 		{"a sandboxed frame in an old browser", foreign, silent, fetchMetadata("", "null")},
 		{"a trusted origin", trusted, elsewhere, fetchMetadata("cross-site", trustedOrigin)},
@@ -90,15 +90,15 @@ func TestCrossOriginMatrix(t *testing.T) {
 		{"two Origin lines, the bad one first", contradicted, silent, fetchMetadata("", "https://evil.example", thisOrigin)},
 		{"two Origin lines of the same", contradicted, own, fetchMetadata("same-origin", thisOrigin, thisOrigin)},
 		{"two Origin lines, one trusted", contradicted, elsewhere, fetchMetadata("cross-site", trustedOrigin, "https://evil.example")},
-		{"what no browser says of itself", here, elsewhere, fetchMetadata("yes", thisOrigin)},
-		{"in another case", here, elsewhere, fetchMetadata("Same-Origin", thisOrigin)},
-		{"a list", here, elsewhere, fetchMetadata("same-origin, cross-site", thisOrigin)},
+		{"a value that no browser sends", here, elsewhere, fetchMetadata("yes", thisOrigin)},
+		{"a value in another case", here, elsewhere, fetchMetadata("Same-Origin", thisOrigin)},
+		{"a list of values", here, elsewhere, fetchMetadata("same-origin, cross-site", thisOrigin)},
 		{
-			"two lines of it", here, selfDenying,
+			"two Sec-Fetch-Site lines", here, selfDenying,
 			http.Header{"Sec-Fetch-Site": {"same-origin", "cross-site"}, "Origin": {thisOrigin}},
 		},
 		{
-			"two lines of it of a trusted origin", trusted, selfDenying,
+			"two Sec-Fetch-Site lines from a trusted origin", trusted, selfDenying,
 			http.Header{"Sec-Fetch-Site": {"none", "none"}, "Origin": {trustedOrigin}},
 		},
 	}

@@ -13,14 +13,14 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testissuer"
 )
 
-// The rule of the matrix, to the letter: what passes and what does not.
+// The rows write the rule of the matrix out: they say which requests pass.
 func TestCrossOriginToTheLetter(t *testing.T) {
 	crossings := make(map[string]crossing)
 	for _, c := range newCrossings(t, object{"cross_origin": []string{trustedOrigin}}) {
 		crossings[c.name] = c
 	}
 	for _, row := range []string{
-		// credential | method | Sec-Fetch-Site | Origin | what becomes of it
+		// credential | method | Sec-Fetch-Site | Origin | status
 		"client_cert tls | POST | cross-site | https://evil.example | 403",
 		"client_cert tls | POST | cross-site | null | 403",
 		"client_cert tls | POST | same-site | https://wiki.example.com | 403",
@@ -59,7 +59,7 @@ func TestCrossOriginToTheLetter(t *testing.T) {
 		"placeholder | DELETE | same-site | https://wiki.example.com | 403",
 		"placeholder | websocket | - | https://evil.example | 403",
 		"token_header of a proxy | POST | cross-site | https://evil.example | 403",
-		"token_header of anybody | POST | cross-site | https://evil.example | 403",
+		"token_header of any peer | POST | cross-site | https://evil.example | 403",
 		"Authorization of a proxy | POST | cross-site | https://evil.example | 403",
 		"Authorization of a proxy | websocket | - | https://evil.example | 403",
 		"Authorization of a proxy | POST | - | - | 200",
@@ -84,8 +84,8 @@ func TestCrossOriginToTheLetter(t *testing.T) {
 	}
 }
 
-// A token that a page puts into the subprotocol of a websocket, as the API server's own
-// clients do, is one that no other page has.
+// A page can put a token into the subprotocol of a websocket, as the API server's own clients
+// do. Pages of other sites do not have the token.
 func TestCrossOriginTokenInASubprotocol(t *testing.T) {
 	testhandler.Quiet(t)
 	issuer := testissuer.New(t)
@@ -110,7 +110,7 @@ func TestCrossOriginOffLetsEverythingPass(t *testing.T) {
 	}
 }
 
-func TestCrossOriginsAreJudgedAtLoad(t *testing.T) {
+func TestCrossOriginsAreCheckedAtLoad(t *testing.T) {
 	testhandler.Quiet(t)
 	for _, test := range []struct {
 		words []string

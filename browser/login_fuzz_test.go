@@ -13,8 +13,8 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testhandler"
 )
 
-// FuzzLogin lets the operator write any template and the client any request. Whatever is
-// redirected goes where the template says, and leads back to this site.
+// FuzzLogin lets the operator write any template and the client any request. Every redirect
+// goes where the template says, and leads back to this site.
 func FuzzLogin(f *testing.F) {
 	f.Add(loginTemplate, "/a?b=c", "dash.example.com", "https", "dash.example.com")
 	f.Add("/login?rd=${server-relative-url}&${query}", "//evil.example/..", "evil.example/", "", "")
@@ -59,7 +59,7 @@ func FuzzLogin(f *testing.F) {
 	})
 }
 
-// leadsTo judges a Location by its template, which loaded.
+// leadsTo checks a Location against the template that it was made from.
 func leadsTo(t *testing.T, template, location string) {
 	t.Helper()
 	place, _, _ := strings.Cut(template, "?")
@@ -88,7 +88,7 @@ func leadsTo(t *testing.T, template, location string) {
 	}
 }
 
-// leadsBack judges what the login is told: one URL and one path of this site.
+// leadsBack checks the query that the login receives: one URL and one path of this site.
 func leadsBack(t *testing.T, location string) {
 	t.Helper()
 	parsed, err := url.Parse(location)

@@ -48,7 +48,7 @@ const (
 	garbage  = "\nAuthorization: Bearer eyJhbGciOiJFUzI1NiIsImtpZCI6ImsifQ.e30.c2ln"
 )
 
-// redirected, unauthorized and refusedWith are whole answers.
+// redirected, unauthorized and refusedWith return whole answers.
 func redirected(to string) testhandler.Answer {
 	return testhandler.Answer{Status: http.StatusFound, Location: to, CacheControl: "no-store"}
 }
@@ -63,11 +63,11 @@ func refusedWith(status int) testhandler.Answer {
 
 type loginTest struct {
 	name             string
-	login, challenge string // default loginTemplate and none; "-" is none
+	login, challenge string // default: loginTemplate, and no challenge; "-" means no login
 	tls              bool
-	peer             string // default: one that is not trusted
+	peer             string // default: a peer that is not trusted
 	request          string
-	rewrite          string // what a handler before this one made of the target
+	rewrite          string // the target that an earlier handler wrote; default: not rewritten
 	want             testhandler.Answer
 }
 

@@ -12,12 +12,12 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testhandler"
 )
 
-// Who is sent away, and who gets the 401 itself.
+// A browser that navigates to a page is sent to the login. Other clients get the 401 itself.
 func TestLoginIsForBrowsersThatGoToAPage(t *testing.T) {
 	bearer := unauthorized("Bearer")
 	runLogin(t, []loginTest{
 		{name: "a browser goes to a page", request: page + navigate, want: redirected(toLogin)},
-		{name: "over plain HTTP it is told by what it accepts", request: page + html, want: redirected(toLogin)},
+		{name: "over plain HTTP a browser is recognized by Accept", request: page + html, want: redirected(toLogin)},
 		{name: "HEAD is the same without the content", request: "HEAD / HTTP/1.1" + hostLine + navigate, want: redirected(toLogin)},
 		{name: "a frame", request: page + "\nSec-Fetch-Mode: navigate\nSec-Fetch-Dest: iframe", want: redirected(toLogin)},
 		{name: "a page of another site links here", request: page + "\nSec-Fetch-Mode: navigate\nSec-Fetch-Site: cross-site", want: redirected(toLogin)},
@@ -46,32 +46,32 @@ func TestLoginIsForBrowsersThatGoToAPage(t *testing.T) {
 		{name: "kubectl exec", request: page + "\nConnection: Upgrade\nUpgrade: SPDY/3.1" + html, want: bearer},
 
 		{name: "PUT", request: "PUT / HTTP/1.1" + hostLine + navigate, want: bearer},
-		{name: "none is configured", login: "-", request: page + navigate, want: bearer},
+		{name: "no login is configured", login: "-", request: page + navigate, want: bearer},
 	})
 }
 
-// A bad credential of a command-line client is a 401: it would take the login page for an
-// testhandler.Answer, and its user would not learn that the token is bad.
+// A command-line client with a bad credential gets a 401. It would take the login page for the
+// answer, and its user would not learn that the token is bad.
 func TestLoginAndABadCredential(t *testing.T) {
 	bearer := unauthorized("Bearer")
 	csrf := "\nX-CSRF-Token: 1"
 	runLogin(t, []loginTest{
 		{name: "a browser whose session ended", request: page + navigate + garbage, want: redirected(toLogin)},
-		{name: "what may be a browser and may not", request: page + html + garbage, want: bearer},
+		{name: "a client that may be a browser", request: page + html + garbage, want: bearer},
 		{name: "curl", request: page + "\nAccept: */*" + garbage, want: bearer},
 		{name: "oc", challenge: challengeTemplate, request: page + csrf + garbage, want: bearer},
 		{name: "fetch", request: page + "\nSec-Fetch-Mode: cors" + garbage, want: bearer},
 		{name: "a scheme that no source reads", request: page + html + "\nAuthorization: Basic YTpi", want: bearer},
-		{name: "the same of a browser", request: page + navigate + "\nAuthorization: Basic YTpi", want: redirected(toLogin)},
+		{name: "a scheme that no source reads, from a browser", request: page + navigate + "\nAuthorization: Basic YTpi", want: redirected(toLogin)},
 		{name: "a token in the subprotocol of a websocket", request: page + navigate + "\nConnection: Upgrade\nUpgrade: websocket" +
 			"\nSec-WebSocket-Protocol: base64url.bearer.authorization.k8s.io.YQ", want: bearer},
 		{name: "two credentials", request: page + navigate + garbage + garbage, want: refusedWith(http.StatusBadRequest)},
-		{name: "a malformed one", request: page + navigate + "\nAuthorization: Bearer  x", want: refusedWith(http.StatusBadRequest)},
+		{name: "a malformed token", request: page + navigate + "\nAuthorization: Bearer  x", want: refusedWith(http.StatusBadRequest)},
 		{
-			name: "who is known but may not, is not asked to log in again", peer: "192.0.2.1:1",
+			name: "a user who is known and denied is not sent to the login", peer: "192.0.2.1:1",
 			request: page + navigate + "\nX-Forwarded-User: system:admin", want: refusedWith(http.StatusForbidden),
 		},
-		{name: "what nobody believes is no credential", request: page + html + "\nX-Forwarded-User: alice", want: redirected(toLogin)},
+		{name: "a field that is dropped is not a credential", request: page + html + "\nX-Forwarded-User: alice", want: redirected(toLogin)},
 		{name: "TRACE", request: "TRACE / HTTP/1.1" + hostLine + navigate, want: refusedWith(http.StatusMethodNotAllowed)},
 		{name: "CONNECT", request: "CONNECT dash.example.com:443 HTTP/1.1" + hostLine + navigate, want: refusedWith(http.StatusMethodNotAllowed)},
 	})
@@ -85,21 +85,21 @@ func TestChallengeIsForOtherClients(t *testing.T) {
 	runLogin(t, []loginTest{
 		{name: "oc", challenge: challengeTemplate, request: oc + csrf, want: sent},
 		{name: "HEAD", challenge: challengeTemplate, request: strings.Replace(oc, "GET", "HEAD", 1) + csrf, want: sent},
-		{name: "a client that would be a browser but for the token", challenge: challengeTemplate, request: oc + csrf + html, want: sent},
-		{name: "in any case of the field", challenge: challengeTemplate, request: oc + "\nx-csrf-token: 1", want: sent},
+		{name: "a client that accepts HTML and sends the token", challenge: challengeTemplate, request: oc + csrf + html, want: sent},
+		{name: "the field in another case", challenge: challengeTemplate, request: oc + "\nx-csrf-token: 1", want: sent},
 		{name: "without a login", login: "-", challenge: challengeTemplate, request: oc + csrf, want: sent},
 		{name: "without the token", challenge: challengeTemplate, request: oc, want: bearer},
-		{name: "an empty one", challenge: challengeTemplate, request: oc + "\nX-CSRF-Token:", want: bearer},
-		{name: "of blanks", challenge: challengeTemplate, request: oc + "\nX-CSRF-Token: \t ", want: bearer},
-		{name: "two", challenge: challengeTemplate, request: oc + csrf + csrf, want: bearer},
-		{name: "a list", challenge: challengeTemplate, request: oc + "\nX-CSRF-Token: 1,2", want: bearer},
+		{name: "an empty token", challenge: challengeTemplate, request: oc + "\nX-CSRF-Token:", want: bearer},
+		{name: "a token of blanks", challenge: challengeTemplate, request: oc + "\nX-CSRF-Token: \t ", want: bearer},
+		{name: "two tokens", challenge: challengeTemplate, request: oc + csrf + csrf, want: bearer},
+		{name: "a list of tokens", challenge: challengeTemplate, request: oc + "\nX-CSRF-Token: 1,2", want: bearer},
 		// Kubernetes Dashboard's page sends this field, and dies of a redirect
 		{name: "a page's own request", challenge: challengeTemplate, request: oc + csrf + "\nSec-Fetch-Mode: cors", want: bearer},
 		{name: "POST", challenge: challengeTemplate, request: "POST / HTTP/1.1" + hostLine + csrf, want: bearer},
 		{name: "a websocket", challenge: challengeTemplate, request: oc + csrf + "\nConnection: Upgrade\nUpgrade: websocket", want: bearer},
 		{name: "kubectl exec", challenge: challengeTemplate, request: oc + csrf + "\nConnection: Upgrade\nUpgrade: SPDY/3.1", want: bearer},
 		{name: "a browser goes to the login", challenge: challengeTemplate, request: page + navigate, want: redirected(toLogin)},
-		{name: "a browser where there is none", login: "-", challenge: challengeTemplate, request: page + navigate, want: bearer},
+		{name: "a browser where no login is configured", login: "-", challenge: challengeTemplate, request: page + navigate, want: bearer},
 		{name: "only a login is configured", request: oc + csrf, want: bearer},
 
 		{name: "a scheme", challenge: "Negotiate", request: oc + csrf, want: unauthorized("Negotiate")},
@@ -111,7 +111,7 @@ func TestChallengeIsForOtherClients(t *testing.T) {
 	})
 }
 
-func TestLoginLetsWhoIsKnownGoOn(t *testing.T) {
+func TestLoginForwardsAKnownUser(t *testing.T) {
 	testhandler.Quiet(t)
 	h := testhandler.Load(t, loginConfig(t, loginTemplate, challengeTemplate))
 	r := testhandler.WireRequest(t, page+navigate+"\nX-Forwarded-User: alice")
@@ -122,7 +122,7 @@ func TestLoginLetsWhoIsKnownGoOn(t *testing.T) {
 	}
 }
 
-// A websocket over HTTP/2 is a CONNECT, and no navigation either.
+// A websocket over HTTP/2 is a CONNECT, which is not a navigation.
 func TestLoginIsNotForAWebsocketOverHTTP2(t *testing.T) {
 	testhandler.Quiet(t)
 	h := testhandler.Load(t, loginConfig(t, loginTemplate, challengeTemplate))
@@ -136,7 +136,7 @@ func TestLoginIsNotForAWebsocketOverHTTP2(t *testing.T) {
 	}
 }
 
-func TestChallengeSchemesAreJudgedAtLoad(t *testing.T) {
+func TestChallengeSchemesAreCheckedAtLoad(t *testing.T) {
 	testhandler.Quiet(t)
 	for _, test := range []struct {
 		challenge string

@@ -11,8 +11,8 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testhandler"
 )
 
-// Whatever the client writes, the redirect goes where the operator said, and what is
-// filled in is one value.
+// The redirect goes where the operator said, and each token is replaced by one value, even if
+// the client writes a hostile request.
 func TestLoginFillsIn(t *testing.T) {
 	const (
 		all      = "/login?u=${url}&r=${server-relative-url}&${query}"
@@ -22,7 +22,7 @@ func TestLoginFillsIn(t *testing.T) {
 	escaped := url.QueryEscape
 	runLogin(t, []loginTest{
 		{
-			name: "all of it", login: all, request: "GET /a/b?c=d&e=f%20g HTTP/1.1" + hostLine + navigate,
+			name: "all tokens", login: all, request: "GET /a/b?c=d&e=f%20g HTTP/1.1" + hostLine + navigate,
 			want: redirected("/login?u=" + escaped("http://dash.example.com/a/b?c=d&e=f%20g") + "&r=" + escaped("/a/b?c=d&e=f%20g") + "&c=d&e=f%20g"),
 		},
 		{
@@ -63,16 +63,16 @@ func TestLoginFillsIn(t *testing.T) {
 			want: redirected("/login?rd=" + escaped("/%0d%0aLocation:x")),
 		},
 		{
-			// the login that is told a path sends the user there afterwards
+			// the login receives a path, and sends the user there afterwards
 			name: "a path that browsers read as a host", login: relative, request: "GET //evil.example/..;/ HTTP/1.1" + hostLine + navigate,
 			want: redirected("/login?rd=" + escaped("/evil.example/..;/")),
 		},
 		{
-			name: "with more of them", login: relative, request: "GET ////evil.example HTTP/1.1" + hostLine + navigate,
+			name: "a path that begins with four slashes", login: relative, request: "GET ////evil.example HTTP/1.1" + hostLine + navigate,
 			want: redirected("/login?rd=" + escaped("/evil.example")),
 		},
 		{
-			name: "in a URL it is the path that it is", request: "GET //evil.example/ HTTP/1.1" + hostLine + navigate,
+			name: "two slashes stay a path in a URL", request: "GET //evil.example/ HTTP/1.1" + hostLine + navigate,
 			want: redirected("https://sso.example.com/login?then=" + escaped("http://dash.example.com//evil.example/")),
 		},
 		{
@@ -84,7 +84,7 @@ func TestLoginFillsIn(t *testing.T) {
 			want: redirected("/login?rd=" + escaped("/%2f%2fevil.example/%5c")),
 		},
 		{
-			// it would make dash.example.com.evil.example of the host
+			// appended to the host it would make dash.example.com.evil.example
 			name: "a target that is neither path nor URL", request: "GET http:.evil.example HTTP/1.1" + hostLine + navigate,
 			want: redirected("https://sso.example.com/login?then=" + escaped("http://dash.example.com/.evil.example")),
 		},
@@ -101,18 +101,18 @@ func TestLoginFillsIn(t *testing.T) {
 			want: redirected("https://sso.example.com/login?then=" + escaped("http://dash.example.com/a")),
 		},
 		{
-			name: "a rewritten request leads back to what was asked for", rewrite: "/backend?secret=1", login: all,
+			name: "a rewritten request leads back to the target that the client asked for", rewrite: "/backend?secret=1", login: all,
 			request: "GET /dash/x?y HTTP/1.1" + hostLine + navigate,
 			want:    redirected("/login?u=" + escaped("http://dash.example.com/dash/x?y") + "&r=" + escaped("/dash/x?y") + "&y"),
 		},
 	})
 }
 
-func TestLoginTemplatesAreJudgedAtLoad(t *testing.T) {
+func TestLoginTemplatesAreCheckedAtLoad(t *testing.T) {
 	testhandler.Quiet(t)
 	for _, test := range []struct {
 		template string
-		err      string // "" for one that loads
+		err      string // "" for a template that loads
 	}{
 		{"https://sso.example.com/?${url}", ""},
 		{"https://sso.example.com?${url}", ""},
@@ -189,7 +189,7 @@ func TestLoginTemplatesAreJudgedAtLoad(t *testing.T) {
 	} {
 		for _, option := range []string{"login", "challenge"} {
 			if option == "challenge" && !strings.Contains(test.template, "://") && !strings.HasPrefix(test.template, "/") {
-				continue // it is judged as a scheme
+				continue // it is parsed as a scheme
 			}
 			config := loginConfig(t, "", "")
 			config[option] = test.template

@@ -11,8 +11,8 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testhandler"
 )
 
-// The URL of the site is what the client sees: its own connection, or what a trusted proxy
-// says of it, in one word.
+// The URL of the site is the one that the browser uses. It comes from the client's connection,
+// or from a trusted proxy that states exactly one host and one scheme.
 func TestLoginKnowsTheSite(t *testing.T) {
 	const trusted = "192.0.2.1:4711"
 	login := func(site string) testhandler.Answer {
@@ -32,8 +32,8 @@ func TestLoginKnowsTheSite(t *testing.T) {
 			name: "the proxy changed Host", peer: trusted,
 			request: "GET / HTTP/1.1\nHost: backend:8080" + navigate + "\nX-Forwarded-Host: dash.example.com", want: here,
 		},
-		{name: "anybody says TLS", request: page + navigate + "\nX-Forwarded-Proto: https", want: here},
-		{name: "anybody says another host", request: page + navigate + "\nX-Forwarded-Host: evil.example", want: here},
+		{name: "an untrusted peer says TLS", request: page + navigate + "\nX-Forwarded-Proto: https", want: here},
+		{name: "an untrusted peer says another host", request: page + navigate + "\nX-Forwarded-Host: evil.example", want: here},
 		{name: "two hosts", peer: trusted, request: page + navigate + "\nX-Forwarded-Host: evil.example\nX-Forwarded-Host: dash.example.com", want: here},
 		{name: "two schemes", peer: trusted, request: page + navigate + "\nX-Forwarded-Proto: https\nX-Forwarded-Proto: http", want: here},
 		{name: "the standard's field is not read", peer: trusted, request: page + navigate + "\nForwarded: host=evil.example;proto=https", want: here},
@@ -44,23 +44,23 @@ func TestLoginKnowsTheSite(t *testing.T) {
 		":443", "[::1", "evil.example:x", "//evil.example", "évil.example", "evil.example&x=", "${url}",
 	} {
 		tests = append(tests, loginTest{
-			name: "the proxy says a host that is none: " + host, peer: trusted,
+			name: "the proxy says a host that is not valid: " + host, peer: trusted,
 			request: page + navigate + "\nX-Forwarded-Host: " + host, want: here,
 		})
 	}
 	for _, scheme := range []string{"", "javascript", "https,http", "https://evil.example/?", "ftp", "HTTPS:"} {
 		tests = append(tests, loginTest{
-			name: "the proxy says a scheme that is none: " + scheme, peer: trusted,
+			name: "the proxy says a scheme that is not valid: " + scheme, peer: trusted,
 			request: page + navigate + "\nX-Forwarded-Proto: " + scheme, want: here,
 		})
 	}
-	// net/http lets all of these pass for Host; no browser sends them
+	// net/http accepts all of these as Host; no browser sends them
 	for _, host := range []string{
 		"", "dash.example.com@evil.example", "evil.example/", "evil.example/..", "a,b", ":80", "evil.example%2f", "evil.example:x",
 		"evil.example&a=b", "(evil)", "[::1", "evil.example;x",
 	} {
 		tests = append(tests, loginTest{
-			name: "a Host that is none: " + host, request: "GET / HTTP/1.1\nHost: " + host + navigate, want: unauthorized("Bearer"),
+			name: "a Host that is not valid: " + host, request: "GET / HTTP/1.1\nHost: " + host + navigate, want: unauthorized("Bearer"),
 		})
 	}
 	tests = append(tests, loginTest{
@@ -69,8 +69,8 @@ func TestLoginKnowsTheSite(t *testing.T) {
 	runLogin(t, tests)
 }
 
-// What this site is called is what the browser calls it: Host, or what a trusted proxy
-// says in X-Forwarded-Host and X-Forwarded-Proto.
+// The name of this site is the one that the browser uses: Host, or X-Forwarded-Host and
+// X-Forwarded-Proto of a trusted proxy.
 func TestCrossOriginBehindAProxy(t *testing.T) {
 	var proxied, direct crossing
 	for _, c := range newCrossings(t, nil) {
@@ -92,8 +92,8 @@ func TestCrossOriginBehindAProxy(t *testing.T) {
 		header        http.Header
 		passes        bool
 	}{
-		{"Host is the backend's, and nothing tells", proxied, "websocket", true, "backend:8080", nil, nil, fetchMetadata("", thisOrigin), false},
-		{"Host is the backend's, and the proxy tells", proxied, "websocket", true, "backend:8080", []string{"dash.example.com"}, nil, fetchMetadata("", thisOrigin), true},
+		{"Host is the backend's, and no field says so", proxied, "websocket", true, "backend:8080", nil, nil, fetchMetadata("", thisOrigin), false},
+		{"Host is the backend's, and the proxy says so", proxied, "websocket", true, "backend:8080", []string{"dash.example.com"}, nil, fetchMetadata("", thisOrigin), true},
 		{"the same for a method", proxied, "POST", true, "backend:8080", []string{"dash.example.com"}, nil, fetchMetadata("", thisOrigin), true},
 		{"with fetch metadata", proxied, "websocket", true, "backend:8080", []string{"dash.example.com"}, nil, fetchMetadata("same-origin", thisOrigin), true},
 		{"a page of the backend's name", proxied, "POST", true, "backend:8080", []string{"dash.example.com"}, nil, fetchMetadata("", "http://backend:8080"), false},
@@ -101,24 +101,24 @@ func TestCrossOriginBehindAProxy(t *testing.T) {
 		{"the browser vouches for a method", proxied, "POST", true, "backend:8080", nil, nil, fetchMetadata("same-origin", thisOrigin), true},
 		{"the proxy says two hosts", proxied, "POST", true, "dash.example.com", []string{"evil.example", "dash.example.com"}, nil, fetchMetadata("", "https://evil.example"), false},
 		{"the proxy says a list", proxied, "POST", true, "dash.example.com", []string{"evil.example, dash.example.com"}, nil, fetchMetadata("", "https://evil.example"), false},
-		{"the proxy says what is no host", proxied, "POST", true, "dash.example.com", []string{"u@evil.example"}, nil, fetchMetadata("", "https://u@evil.example"), false},
+		{"the proxy says a host with a user", proxied, "POST", true, "dash.example.com", []string{"u@evil.example"}, nil, fetchMetadata("", "https://u@evil.example"), false},
 		{"an untrusted peer says the attacker's host", direct, "POST", true, "dash.example.com", []string{"evil.example"}, nil, fetchMetadata("", "https://evil.example"), false},
 		{"an untrusted peer, and a websocket", direct, "websocket", true, "dash.example.com", []string{"evil.example"}, nil, fetchMetadata("", "https://evil.example"), false},
 		{"an untrusted peer does not hide this site", direct, "websocket", true, "dash.example.com", []string{"evil.example"}, nil, fetchMetadata("", thisOrigin), true},
 
 		{"the proxy's own port, the browser's default", proxied, "POST", false, "dash.example.com:443", nil, nil, fetchMetadata("", thisOrigin), true},
 		{"the same for a websocket", proxied, "websocket", false, "dash.example.com:443", nil, nil, fetchMetadata("", thisOrigin), true},
-		{"plain HTTP's", proxied, "POST", false, "dash.example.com:80", nil, nil, fetchMetadata("", "http://dash.example.com"), true},
-		{"of the other scheme", proxied, "POST", false, "dash.example.com:80", nil, nil, fetchMetadata("", thisOrigin), false},
-		{"a port that is no default", proxied, "POST", false, "dash.example.com:8080", nil, nil, fetchMetadata("", "http://dash.example.com"), false},
-		{"in another case", proxied, "POST", false, "Dash.Example.COM", nil, nil, fetchMetadata("", thisOrigin), true},
-		{"Unicode's long s is none", proxied, "websocket", false, "daſh.example.com", nil, nil, fetchMetadata("", thisOrigin), false},
+		{"the default port of plain HTTP", proxied, "POST", false, "dash.example.com:80", nil, nil, fetchMetadata("", "http://dash.example.com"), true},
+		{"the default port of the other scheme", proxied, "POST", false, "dash.example.com:80", nil, nil, fetchMetadata("", thisOrigin), false},
+		{"a port that is not a default", proxied, "POST", false, "dash.example.com:8080", nil, nil, fetchMetadata("", "http://dash.example.com"), false},
+		{"Host in another case", proxied, "POST", false, "Dash.Example.COM", nil, nil, fetchMetadata("", thisOrigin), true},
+		{"Unicode's long s is not an s", proxied, "websocket", false, "daſh.example.com", nil, nil, fetchMetadata("", thisOrigin), false},
 		{"an address", proxied, "websocket", false, "[2001:db8::1]:80", nil, nil, fetchMetadata("", "http://[2001:db8::1]"), true},
 
 		{"TLS ended at a proxy that does not say so", proxied, "websocket", false, "dash.example.com", nil, nil, fetchMetadata("", thisOrigin), true},
 		{"TLS ended at a proxy that says so", proxied, "websocket", false, "dash.example.com", nil, []string{"https"}, fetchMetadata("", thisOrigin), true},
-		{"a page that was written on the way", proxied, "websocket", false, "dash.example.com", nil, []string{"https"}, fetchMetadata("", "http://dash.example.com"), false},
-		{"a page that was written on the way, and nobody knows", proxied, "websocket", false, "dash.example.com", nil, nil, fetchMetadata("", "http://dash.example.com"), true},
+		{"a page over plain HTTP, and the proxy says https", proxied, "websocket", false, "dash.example.com", nil, []string{"https"}, fetchMetadata("", "http://dash.example.com"), false},
+		{"a page over plain HTTP, and the proxy says nothing", proxied, "websocket", false, "dash.example.com", nil, nil, fetchMetadata("", "http://dash.example.com"), true},
 		{"plain HTTP as it should be", proxied, "websocket", true, "dash.example.com", nil, []string{"http"}, fetchMetadata("", "http://dash.example.com"), true},
 		{"an untrusted peer says plain HTTP", direct, "websocket", true, "dash.example.com", nil, []string{"http"}, fetchMetadata("", "http://dash.example.com"), false},
 		{"two schemes", proxied, "websocket", true, "dash.example.com", nil, []string{"http", "https"}, fetchMetadata("", "http://dash.example.com"), false},
@@ -126,11 +126,11 @@ func TestCrossOriginBehindAProxy(t *testing.T) {
 		{"no Host, and a page without an origin", proxied, "POST", true, "", nil, nil, fetchMetadata("", "null"), false},
 		{"no Host, and a websocket without an origin", proxied, "websocket", true, "", nil, nil, fetchMetadata("", "null"), false},
 		{"no Host, and an Origin without one", proxied, "websocket", false, "", nil, nil, fetchMetadata("", "http://"), false},
-		{"no Host, and no browser", proxied, "POST", true, "", nil, nil, nil, true},
+		{"no Host, and a client that is not a browser", proxied, "POST", true, "", nil, nil, nil, true},
 		{"more than an origin", proxied, "websocket", true, "dash.example.com", nil, nil, fetchMetadata("", thisOrigin+"/"), false},
-		{"a user in it", proxied, "websocket", true, "dash.example.com", nil, nil, fetchMetadata("", "https://u@dash.example.com"), false},
+		{"an Origin with a user", proxied, "websocket", true, "dash.example.com", nil, nil, fetchMetadata("", "https://u@dash.example.com"), false},
 		{"a list of origins", proxied, "websocket", true, "dash.example.com", nil, nil, fetchMetadata("", thisOrigin+" https://evil.example"), false},
-		{"no scheme", proxied, "websocket", true, "dash.example.com", nil, nil, fetchMetadata("", "dash.example.com"), false},
+		{"an Origin without a scheme", proxied, "websocket", true, "dash.example.com", nil, nil, fetchMetadata("", "dash.example.com"), false},
 		{"a scheme of websockets", proxied, "websocket", true, "dash.example.com", nil, nil, fetchMetadata("", "wss://dash.example.com"), false},
 		{"an empty Origin", proxied, "websocket", true, "dash.example.com", nil, nil, http.Header{"Origin": {""}}, false},
 	} {
