@@ -69,7 +69,7 @@ func TestAuthenticationConfigKeepsTheLastGoodFile(t *testing.T) {
 		"missing":                          "",
 		"empty":                            "\n",
 		"half written":                     good[:len(good)/2],
-		"of another kind":                  `{"apiVersion": "v1", "kind": "Config"}`,
+		"another kind":                     `{"apiVersion": "v1", "kind": "Config"}`,
 		"a field that does not exist":      strings.Replace(good, `"kind"`, `"jwts": [], "kind"`, 1),
 		"an issuer without an audience":    strings.Replace(good, `["dash"]`, `[]`, 1),
 		"an issuer without a user":         strings.Replace(good, `"prefix":""`, `"prefix":null`, 1),
@@ -99,12 +99,12 @@ func TestAuthenticationConfigKeepsTheLastGoodFile(t *testing.T) {
 				s.WantUser(t, bob, "", 401)
 				log, err := os.ReadFile(logFile)
 				if err != nil || !bytes.Contains(log, []byte(`"keeping the last good file"`)) {
-					t.Errorf("the log says nothing of it: %s, %v", log, err)
+					t.Errorf("the log does not mention the file: %s, %v", log, err)
 				}
 				if _, err := testhandler.TryLoad(t, object{
 					"sources": []any{object{"source": "authentication_config", "file": path}}, "injectors": testhandler.UserInjector(),
 				}); err == nil {
-					t.Error("it is no error at load")
+					t.Error("the file loads")
 				}
 				s.WantUser(t, alice, "alice", 200)
 				testhandler.Write(t, path, authenticationConfig(t, two))

@@ -16,7 +16,7 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testpki"
 )
 
-// swapPool is a pool of CAs that a test changes, as one of another plugin may change. It
+// swapPool is a pool of CAs that a test changes, as a pool of another plugin may change. It
 // does not show its certificates.
 type swapPool struct {
 	Name string `json:"name,omitempty"`
@@ -38,7 +38,7 @@ func (p *swapPool) CertPool() *x509.CertPool {
 	return value.(*atomic.Pointer[x509.CertPool]).Load()
 }
 
-// showingPool also shows certificates, which are not those that it trusts by now.
+// showingPool also shows certificates, which differ from the ones that it trusts now.
 type showingPool struct{ swapPool }
 
 var shownCert atomic.Pointer[x509.Certificate]
@@ -81,8 +81,8 @@ func clientCertConfig(trustPool object, options object) object {
 	}
 }
 
-// wantServed sends a certificate, as Caddy in front would write it, and compares who the
-// upstream thinks it is, or the status.
+// wantServed sends a certificate as a Caddy in front would write it, and compares the status
+// and the user that the upstream receives.
 func wantServed(t *testing.T, h *testhandler.Handler, cert *testpki.Pair, user string, status int) {
 	t.Helper()
 	a := h.Get(t, "X-Client-Cert: "+testpki.Base64DER(cert))

@@ -17,8 +17,8 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testpki"
 )
 
-// What is known of revocation is shared by all configurations with the same settings, the
-// old and the new one of a reload; the last one that goes takes it with it.
+// All configurations with the same settings share the state of revocation, such as the old and
+// the new one of a reload. The state ends with the last of them.
 func TestClientCertSharesItsStateUntilTheLastIsGone(t *testing.T) {
 	testhandler.Logging(t)
 	ca := testpki.NewCA(t, nil, "ca", nil)
@@ -77,7 +77,7 @@ func TestClientCertSharesItsStateUntilTheLastIsGone(t *testing.T) {
 	wantNoGoroutines(t)
 }
 
-// revocationGoroutines is how many goroutines of the package certauth run.
+// revocationGoroutines returns the number of goroutines of package certauth.
 func revocationGoroutines() int { return testhandler.Goroutines("certauth.(*running).spawn") }
 
 func wantNoGoroutines(t *testing.T) {
@@ -85,7 +85,7 @@ func wantNoGoroutines(t *testing.T) {
 	testhandler.WaitUntil(t, "no goroutine is left", func() bool { return revocationGoroutines() == 0 })
 }
 
-// A configuration that is refused after its state was made leaves none of it.
+// A configuration that is refused after its state was made leaves no state behind.
 func TestClientCertLeavesNothingWhenItDoesNotLoad(t *testing.T) {
 	testhandler.Logging(t)
 	ca := testpki.NewCA(t, nil, "ca", nil)

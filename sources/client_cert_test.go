@@ -10,9 +10,9 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testpki"
 )
 
-// A verdict rests on the CAs of its time. The cache keeps it for an hour, the CA is gone
-// now.
-func TestClientCertForgetsVerdictsOfOtherRoots(t *testing.T) {
+// A verdict depends on the CAs of its time. The cache keeps verdicts for an hour, but not
+// beyond the removal of the CA.
+func TestClientCertDropsVerdictsOfOtherRoots(t *testing.T) {
 	testhandler.Logging(t)
 	one, two := testpki.NewCA(t, nil, "one", nil), testpki.NewCA(t, nil, "two", nil)
 	alice, bob := one.Leaf(t, testpki.Named(testpki.CommonName, "alice")), two.Leaf(t, testpki.Named(testpki.CommonName, "bob"))
@@ -33,8 +33,8 @@ func TestClientCertForgetsVerdictsOfOtherRoots(t *testing.T) {
 	wantServed(t, h, alice, "alice", 200)
 }
 
-// The certificates that a pool shows are a part of it, or those of a moment ago.
-func TestClientCertDoesNotCountOnWhatAPoolShows(t *testing.T) {
+// The certificates that a pool shows may be a part of its CAs, or out of date.
+func TestClientCertDoesNotRelyOnTheCertificatesThatAPoolShows(t *testing.T) {
 	testhandler.Logging(t)
 	one, two := testpki.NewCA(t, nil, "one", nil), testpki.NewCA(t, nil, "two", nil)
 	shownCert.Store(one.Cert)

@@ -32,7 +32,7 @@ func statesBy(t *testing.T, config object, use func(*testhandler.Handler)) (befo
 	return before, after
 }
 
-func TestAReloadKeepsWhatIsKnownOfTokens(t *testing.T) {
+func TestAReloadKeepsKeysVerdictsAndTokens(t *testing.T) {
 	testhandler.Logging(t)
 	issuer := testissuer.New(t)
 	cluster := testreview.New(t)
@@ -52,7 +52,7 @@ func TestAReloadKeepsWhatIsKnownOfTokens(t *testing.T) {
 			func(s *testhandler.Handler) { s.WantUser(t, alice, "alice", 200) },
 			fetches,
 		},
-		"the same by a file of the API server's": {
+		"the keys and the verdicts of a file of the API server": {
 			object{"sources": []any{object{"source": "authentication_config", "file": file}}, "injectors": testhandler.UserInjector()},
 			func(s *testhandler.Handler) { s.WantUser(t, alice, "alice", 200) },
 			fetches,
@@ -92,7 +92,7 @@ func TestAReloadKeepsWhatIsKnownOfTokens(t *testing.T) {
 	}
 }
 
-// A verdict, a key or a token that rests on other settings is not found.
+// A verdict, a key or a token that depends on other settings is not found.
 func TestOtherSettingsShareNothing(t *testing.T) {
 	testhandler.Logging(t)
 	issuer := testissuer.New(t)
@@ -178,7 +178,7 @@ func TestOtherSettingsShareNothing(t *testing.T) {
 				sites = append(sites, testhandler.Load(t, config))
 				if got := len(guest.States()); got != before+1 {
 					encoded, _ := json.Marshal(config)
-					t.Errorf("it takes the place of another: %s", encoded)
+					t.Errorf("it has the state of other settings: %s", encoded)
 				}
 			}
 			for _, s := range sites {
@@ -206,7 +206,7 @@ func TestTheSameSettingsShareEverything(t *testing.T) {
 	testhandler.WantNothingLeft(t)
 }
 
-// A configuration that is refused after its state was made leaves none of it.
+// A configuration that is refused after its state was made leaves no state behind.
 func TestTokenSourcesLeaveNothingWhenTheyDoNotLoad(t *testing.T) {
 	testhandler.Logging(t)
 	issuer := testissuer.New(t)
@@ -238,8 +238,8 @@ func TestTokenSourcesLeaveNothingWhenTheyDoNotLoad(t *testing.T) {
 	}
 }
 
-// What an issuer's certificate is verified by is the pool of the configuration that is in
-// force, and not of the one that made the state.
+// An issuer's certificate is verified by the pool of the configuration that is in force, not of
+// the configuration that made the state.
 func TestAStateFollowsThePoolOfTheLastConfiguration(t *testing.T) {
 	testhandler.Logging(t)
 	issuer := testissuer.New(t)
@@ -257,7 +257,7 @@ func TestAStateFollowsThePoolOfTheLastConfiguration(t *testing.T) {
 	testhandler.WantNothingLeft(t)
 }
 
-// Reviews are timed, and what the caches knew is counted, by names of their own.
+// The metrics time the reviews and count the hits of each cache.
 func TestTokensAreCounted(t *testing.T) {
 	testhandler.Logging(t)
 	issuer := testissuer.New(t)
@@ -276,7 +276,7 @@ func TestTokensAreCounted(t *testing.T) {
 		s.WantUser(t, "bobs", "bob", 200)
 	}
 	both()
-	both() // by now the keys are those that the verdict rests on
+	both() // by now the verdict depends on the current keys
 	before := s.Metrics(t, "caddy_kube_identity_cache_total")
 	both()
 	got := s.Metrics(t, "caddy_kube_identity_cache_total")
@@ -284,7 +284,7 @@ func TestTokensAreCounted(t *testing.T) {
 		got[labels] -= before[labels]
 	}
 	want := map[string]float64{
-		"oidc hit": 1, "oidc miss": 1, // of bob's token it knows nothing
+		"oidc hit": 1, "oidc miss": 1, // oidc does not know bob's token
 		"authentication_config hit": 0, "authentication_config miss": 1,
 		"token_review hit": 1, "token_review miss": 0,
 	}

@@ -12,9 +12,9 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testhandler"
 )
 
-// What another handler established is in the replacer; nothing else of the request
-// has a say.
-func TestPlaceholderTakesWhatAnotherHandlerEstablished(t *testing.T) {
+// The identity that another handler established is in the replacer. No other part of the
+// request counts.
+func TestPlaceholderTakesTheIdentityOfAnotherHandler(t *testing.T) {
 	answer := object{
 		"source": "placeholder", "user": "{http.reverse_proxy.header.x-auth-request-user}",
 		"groups": "{http.reverse_proxy.header.X-Auth-Request-Groups}", "groups_separator": ",",
@@ -30,7 +30,7 @@ func TestPlaceholderTakesWhatAnotherHandlerEstablished(t *testing.T) {
 		"a login before this handler": {
 			login, object{"http.auth.user.id": "alice"}, "alice", nil, nil,
 		},
-		"a list of groups is taken as it is, commas and all": {
+		"a list of groups is taken as it is, with its commas": {
 			login, object{
 				"http.auth.user.id":     "alice",
 				"http.auth.user.groups": identity.Groups{"a,b", "c"},
@@ -52,9 +52,9 @@ func TestPlaceholderTakesWhatAnotherHandlerEstablished(t *testing.T) {
 		"an answer without a status": {
 			answer, object{"http.reverse_proxy.header.X-Auth-Request-User": "alice"}, "", nil, identity.ErrRejected,
 		},
-		"no answer":                          {answer, object{}, "", nil, identity.ErrAbsent},
-		"an empty name":                      {login, object{"http.auth.user.id": ""}, "", nil, identity.ErrAbsent},
-		"a value that is itself placeholder": {login, object{"http.auth.user.id": "{env.HOME}"}, "{env.HOME}", nil, nil},
+		"no answer":                            {answer, object{}, "", nil, identity.ErrAbsent},
+		"an empty name":                        {login, object{"http.auth.user.id": ""}, "", nil, identity.ErrAbsent},
+		"a value that is itself a placeholder": {login, object{"http.auth.user.id": "{env.HOME}"}, "{env.HOME}", nil, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			testhandler.Quiet(t)

@@ -16,7 +16,7 @@ import (
 
 type object = testhandler.Object
 
-// authenticationConfig is the API server's file for these issuers.
+// authenticationConfig returns the API server's file for these issuers.
 func authenticationConfig(t *testing.T, issuers ...*testissuer.Issuer) string {
 	t.Helper()
 	var jwt []any
@@ -44,5 +44,5 @@ func authenticationFile(t *testing.T, issuers ...*testissuer.Issuer) string {
 	return path
 }
 
-// ago is a time so many seconds ago, as a claim.
+// ago returns the time that many seconds ago, as a claim.
 func ago(seconds int64) int64 { return time.Now().Unix() - seconds }

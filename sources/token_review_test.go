@@ -31,20 +31,20 @@ func TestTokenReviewWhileTheAPIServerIsAway(t *testing.T) {
 		defer s.End()
 		s.WantUser(t, "bobs", "bob", 200)
 		cluster.Answers(testreview.Down, testreview.Down)
-		s.WantUser(t, "bobs", "bob", 200) // by the verdict of before
-		s.WantUser(t, "carols", "", 503)  // and not anonymous: it is not known to be bad
+		s.WantUser(t, "bobs", "bob", 200) // by the earlier verdict
+		s.WantUser(t, "carols", "", 503)  // not anonymous: the token is not known to be bad
 		time.Sleep(10 * time.Second)
 		s.WantUser(t, "bobs", "", 503)
 		cluster.Answers(nil, nil)
-		s.WantUser(t, "bobs", "bob", 200) // at once: that it could not be decided is not kept
+		s.WantUser(t, "bobs", "bob", 200) // at once: an undecided result is not kept
 		s.WantUser(t, "carols", "carol", 200)
 	})
 	testhandler.WantNothingLeft(t)
 }
 
-// A token that is revoked counts for cache_ttl, and one that becomes good is refused for
+// A revoked token is accepted for cache_ttl, and a token that becomes good is refused for
 // negative_cache_ttl.
-func TestTokenReviewForgetsVerdicts(t *testing.T) {
+func TestTokenReviewDropsVerdictsInTime(t *testing.T) {
 	testhandler.Logging(t)
 	cluster := testreview.New(t)
 	cluster.Know("bobs", testreview.User{Username: "bob"})
@@ -73,7 +73,7 @@ func TestTokenReviewForgetsVerdicts(t *testing.T) {
 	testhandler.WantNothingLeft(t)
 }
 
-// However many requests bring a token at once, it is reviewed once.
+// A token that many requests bring at once is reviewed once.
 func TestTokenReviewAsksOnce(t *testing.T) {
 	testhandler.Logging(t)
 	cluster := testreview.New(t)
@@ -97,7 +97,7 @@ func TestTokenReviewAsksOnce(t *testing.T) {
 	testhandler.WantNothingLeft(t)
 }
 
-// Reserved names are for service accounts, and for whom the operator names.
+// Reserved names are for service accounts, and for users that the operator names.
 func TestTokenReviewAndReservedNames(t *testing.T) {
 	testhandler.Logging(t)
 	const account = "system:serviceaccount:ci:deployer"
