@@ -12,7 +12,7 @@ const headlampStrips = `
 	"strip_headers": ["KUBECONFIG", "X-HEADLAMP-USER-ID", "Proxy-To", "Forward-To"],
 	"strip_cookies": ["headlamp-auth-*"]`
 
-// A preset is nothing but these options: what is adapted shows all that it does.
+// A preset consists of these options only: the adapted JSON shows all its effects.
 func TestPresetsExpand(t *testing.T) {
 	for _, test := range []struct{ block, want string }{
 		{
@@ -92,7 +92,7 @@ func TestPresetsExpand(t *testing.T) {
 	}
 }
 
-// What a block says replaces what the preset has for it, and nothing else.
+// An option in the block replaces the same option of the preset, and no other.
 func TestPresetsWithOptionsOfTheirOwn(t *testing.T) {
 	for _, test := range []struct{ name, block, want string }{
 		{
@@ -108,7 +108,7 @@ func TestPresetsWithOptionsOfTheirOwn(t *testing.T) {
 		},
 		{
 			// as with the presets of forwarded: without a separator it is one line a group
-			"no separator any more", "inject jenkins {\ngroups X-Forwarded-Groups\n}",
+			"no separator, unlike the preset", "inject jenkins {\ngroups X-Forwarded-Groups\n}",
 			`{"injectors": [{
 				"injector": "headers", "user": "X-Forwarded-User", "email": "X-Forwarded-Mail", "name": "X-Forwarded-DisplayName",
 				"groups": "X-Forwarded-Groups"
@@ -129,13 +129,13 @@ func TestPresetsWithOptionsOfTheirOwn(t *testing.T) {
 			`{"injectors": [{"injector": "impersonation", "sort_groups": true, "token_file": "/run/token", "extra": ["scopes", "tenant_id"]}], "strip_cookies": ["kiali-token*"]}`,
 		},
 		{
-			"all that the API server takes", "inject kube_apiserver {\nno_credential\nuid\nextra example.com/tenant a%b\nsources anonymous\n}",
+			"all options of the API server's preset", "inject kube_apiserver {\nno_credential\nuid\nextra example.com/tenant a%b\nsources anonymous\n}",
 			`{"injectors": [{
 				"injector": "impersonation", "no_credential": true, "uid": true, "extra": ["example.com/tenant", "a%b"], "sources": ["anonymous"]
 			}], "client_impersonation": "reject"}`,
 		},
 		{
-			"what goes through untouched goes", "inject tekton_dashboard {\nno_credential\nuid\nextra example.com/tenant\n}",
+			"a uid and an extra for an upstream that forwards them", "inject tekton_dashboard {\nno_credential\nuid\nextra example.com/tenant\n}",
 			`{"injectors": [{"injector": "impersonation", "no_credential": true, "uid": true, "extra": ["example.com/tenant"]}]}`,
 		},
 		{
@@ -158,11 +158,11 @@ func TestPresetsWithOptionsOfTheirOwn(t *testing.T) {
 			`{"injectors": [{"injector": "impersonation", "no_credential": true}], "client_impersonation": "drop"}`,
 		},
 		{
-			"also behind it", "inject kube_apiserver {\nno_credential\n}\nclient_impersonation drop",
+			"the same behind the preset", "inject kube_apiserver {\nno_credential\n}\nclient_impersonation drop",
 			`{"injectors": [{"injector": "impersonation", "no_credential": true}], "client_impersonation": "drop"}`,
 		},
 		{
-			"what is stripped before", "strip_headers X-Mine Proxy-To\nstrip_cookies mine headlamp-auth-*\ninject headlamp_impersonation {\nno_credential\n}",
+			"strip options before the preset", "strip_headers X-Mine Proxy-To\nstrip_cookies mine headlamp-auth-*\ninject headlamp_impersonation {\nno_credential\n}",
 			`{"injectors": [
 				{"injector": "impersonation", "no_credential": true},
 				{
@@ -174,11 +174,11 @@ func TestPresetsWithOptionsOfTheirOwn(t *testing.T) {
 			"strip_cookies": ["mine", "headlamp-auth-*"]}`,
 		},
 		{
-			"what is stripped behind", "inject kiali {\nno_credential\n}\nstrip_cookies mine\nstrip_headers X-Mine",
+			"strip options behind the preset", "inject kiali {\nno_credential\n}\nstrip_cookies mine\nstrip_headers X-Mine",
 			`{"injectors": [{"injector": "impersonation", "sort_groups": true, "no_credential": true}], "strip_headers": ["X-Mine"], "strip_cookies": ["mine", "kiali-token*"]}`,
 		},
 		{
-			"two of them", "inject kube_apiserver {\nno_credential\n}\ninject grafana {\nsources anonymous\n}",
+			"two presets", "inject kube_apiserver {\nno_credential\n}\ninject grafana {\nsources anonymous\n}",
 			`{"injectors": [
 				{"injector": "impersonation", "no_credential": true},
 				{
@@ -201,7 +201,7 @@ func TestPresetsWithOptionsOfTheirOwn(t *testing.T) {
 			}], "login": "https://sso.example.com/login-proxy/oauth/authorize?${http.request.uri.query}"}`,
 		},
 		{
-			// only the login's path is looked at by OpenShift
+			// OpenShift looks at the login's path only
 			"OpenShift with a challenge elsewhere", "challenge https://sso.example.com/challenge?${query}\nlogin /authorize?${url}\ninject openshift_oauth",
 			`{"injectors": [{
 				"injector": "headers", "user": "X-Remote-User", "email": "X-Remote-User-Email", "name": "X-Remote-User-Display-Name",
@@ -213,7 +213,7 @@ func TestPresetsWithOptionsOfTheirOwn(t *testing.T) {
 	}
 }
 
-// The same preset for two sources has one list of what is stripped.
+// A preset that is used for two sources adds its strip options once.
 func TestPresetsTwice(t *testing.T) {
 	got, err := adaptBlock(`
 		forwarded oauth2_proxy

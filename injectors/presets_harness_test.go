@@ -25,7 +25,7 @@ import (
 
 type object = testhandler.Object
 
-// givenSource is a source of the tests, whose identity comes with the request's context.
+// givenSource is a source for tests: its identity is in the request's context.
 type givenSource struct{}
 
 type givenIdentity struct{}
@@ -98,10 +98,10 @@ func wantBlock(t *testing.T, block, want string) {
 	}
 }
 
-// presetTest is all that an upstream receives of an identity.
+// presetTest is the header that an upstream receives for each identity.
 type presetTest struct {
 	block   string
-	strips  []string // of the client's fields and cookies that name no identity
+	strips  []string // fields and cookies of the client that do not name an identity
 	rich    http.Header
 	poor    http.Header
 	comma   int // status for a group with ","
@@ -109,7 +109,7 @@ type presetTest struct {
 	rejects bool
 }
 
-// servesOwnToken is what the proxy's own credential looks like.
+// servesOwnToken is the proxy's own credential.
 const servesOwnToken = "Bearer cHJveHk="
 
 func presetTests() map[string]presetTest {
@@ -247,9 +247,9 @@ func richUser() identity.User {
 	}
 }
 
-// hostile is what a client sends to be another user; impersonation says whether it also
-// asks for that openly. The second result are fields that name no identity but steer an
-// upstream, which pass unless a preset knows of them.
+// hostile returns the fields that a client sends to be another user; impersonation says whether
+// the client also asks for that openly. The second result has fields that steer an upstream
+// without naming an identity: they pass unless a preset strips them.
 func hostile(impersonation bool) (header, steering http.Header) {
 	header = http.Header{"Accept": {"*/*"}, "Connection": {"keep-alive, Impersonate-User, X-Remote-User, X-WEBAUTH-USER"}}
 	fields := []string{
@@ -277,7 +277,7 @@ func hostile(impersonation bool) (header, steering http.Header) {
 	return header, steering
 }
 
-// hostileCookies are those that some upstream believes.
+// hostileCookies returns the cookies that some upstream believes.
 func hostileCookies() []string {
 	return []string{"kiali-token-home", "headlamp-auth-main.0", "argocd.token", "argocd.token-1", "authorization"}
 }

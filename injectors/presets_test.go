@@ -15,20 +15,20 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testhandler"
 )
 
-// What only the whole configuration shows is refused when it loads.
+// A mistake that only the whole configuration shows is refused when it loads.
 func TestPresetsRefuseWhatDoesNotGoTogether(t *testing.T) {
 	forwarded := "trusted_proxies static 192.0.2.0/24\nforwarded oauth2_proxy\n"
 	for _, test := range []struct{ name, block, want string }{
-		{"no token to send", forwarded + "inject argo_cd", "the source forwarded proves no token"},
-		{"nor to this one", forwarded + "inject argo_workflows", "the source forwarded proves no token"},
+		{"argo_cd for a source without tokens", forwarded + "inject argo_cd", "the source forwarded proves no token"},
+		{"argo_workflows for a source without tokens", forwarded + "inject argo_workflows", "the source forwarded proves no token"},
 		{"no credential", forwarded + "inject kiali", "exactly one of token_file, service_account and no_credential"},
 		{"two credentials", forwarded + "inject kiali {\nno_credential\ntoken_file /run/token\n}", "exactly one of"},
 		{"both of headlamp", "test_given\ninject headlamp\ninject headlamp_impersonation {\nno_credential\n}", "two injectors write X-Forwarded-User"},
 		{"a token beside impersonation", "test_given\ninject argo_cd\ninject kiali {\nno_credential\n}", "as another user"},
 		{"twice", forwarded + "inject grafana\ninject grafana", "two injectors write X-Webauth-User"},
-		{"two that write one field", forwarded + "inject openshift_oauth\ninject kube_rbac_proxy", "two injectors write X-Remote-User"},
+		{"two presets that write one field", forwarded + "inject openshift_oauth\ninject kube_rbac_proxy", "two injectors write X-Remote-User"},
 		{"a field that is written twice", forwarded + "inject grafana {\nuid X-Webauth-User\n}", "is written twice"},
-		{"for a source that is not there", forwarded + "inject grafana {\nsources oidc\n}", `there is no source "oidc"`},
+		{"a source that is not configured", forwarded + "inject grafana {\nsources oidc\n}", `there is no source "oidc"`},
 		{"pass_authorization and a token", "anonymous\npass_authorization\ninject argo_cd", "an injector writes Authorization"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -44,7 +44,7 @@ func TestPresetsRefuseWhatDoesNotGoTogether(t *testing.T) {
 	}
 }
 
-// The upstream receives exactly the identity, whatever the client sends besides.
+// The upstream receives exactly the identity, even if the client sends hostile fields.
 func TestPresetsWriteExactlyThis(t *testing.T) {
 	for name, test := range presetTests() {
 		t.Run(name, func(t *testing.T) {
@@ -98,7 +98,7 @@ func TestPresetsWriteExactlyThis(t *testing.T) {
 	}
 }
 
-// Without a user nothing goes upstream, not even groups.
+// Without a user the upstream receives nothing, not even groups.
 func TestPresetsNeedAUser(t *testing.T) {
 	for name, test := range presetTests() {
 		serve := presetHandler(t, test.block)
@@ -120,7 +120,7 @@ func TestPresetsNeedAUser(t *testing.T) {
 }
 
 // A malformed token of a source could end the line that it is written into.
-func TestPresetsRefuseATokenThatIsNone(t *testing.T) {
+func TestPresetsRefuseAMalformedToken(t *testing.T) {
 	for _, name := range []string{"headlamp", "argo_cd", "argo_workflows"} {
 		serve := presetHandler(t, presetTests()[name].block)
 		for _, token := range []string{"a b", "a;b", "a\r\nX: y", "é", "="} {
@@ -131,7 +131,7 @@ func TestPresetsRefuseATokenThatIsNone(t *testing.T) {
 	}
 }
 
-// OpenShift makes a user's name of what it is told: the preferred name, else the user.
+// OpenShift takes the preferred name for the user's name, or else the user.
 func TestPresetOfOpenShiftRefusesNamesThatNoUserHas(t *testing.T) {
 	serve := presetHandler(t, "inject openshift_oauth")
 	elsewhere := presetHandler(t, "inject headers {\nuser X-Remote-User\nuser_syntax openshift\n}")
@@ -155,12 +155,12 @@ func TestPresetOfOpenShiftRefusesNamesThatNoUserHas(t *testing.T) {
 				t.Errorf("%s %q: the upstream received %q", what, name, got.Upstream)
 			}
 		}
-		// a preferred name that is not sent is not judged
+		// a preferred name that is not sent is not checked
 		if got := elsewhere(identity.User{Username: "alice", PreferredUsername: name}, "", http.Header{}); got.Status != http.StatusOK {
 			t.Errorf("preferred username %q, which is not sent: %+v", name, got)
 		}
 	}
-	// reserved ones are refused before, whatever the syntax
+	// reserved names are refused earlier, with any syntax
 	for _, name := range []string{"system:admin", "SYSTEM:admin"} {
 		if got := serve(identity.User{Username: "alice", PreferredUsername: name}, "", http.Header{}); got.Upstream != nil {
 			t.Errorf("preferred username %q: %+v", name, got)

@@ -14,8 +14,8 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testreview"
 )
 
-// Requests of the last configuration may still need its token. After a while it is no
-// longer renewed.
+// Requests of the last configuration may still need its token. After a while the token is not
+// renewed any more.
 func TestAServiceAccountEndsAWhileAfterItsConfiguration(t *testing.T) {
 	testhandler.Logging(t)
 	cluster := testreview.New(t)
@@ -30,8 +30,8 @@ func TestAServiceAccountEndsAWhileAfterItsConfiguration(t *testing.T) {
 	testhandler.WaitUntil(t, "its goroutine ends", func() bool { return testhandler.Goroutines("impersonation.(*ServiceAccount)") == 0 })
 }
 
-// The expiry of the proxy's own token is that of the token that is in use, also after a
-// reload, which has a registry of its own.
+// The metric shows the expiry of the token that is in use, also after a reload, which makes a
+// new registry.
 func TestTheExpiryOfTheOwnTokenIsAMetric(t *testing.T) {
 	testhandler.Logging(t)
 	cluster := testreview.New(t)
@@ -45,7 +45,7 @@ func TestTheExpiryOfTheOwnTokenIsAMetric(t *testing.T) {
 	const metric = "caddy_kube_identity_credential_expiry_timestamp_seconds"
 	first := testhandler.Load(t, config)
 	if got := first.Metrics(t, metric); !maps.Equal(got, map[string]float64{"kiali/proxy": 0}) {
-		t.Errorf("while there is no token there is %v", got)
+		t.Errorf("without a token the metric is %v", got)
 	}
 	expires := time.Now().Add(time.Hour)
 	cluster.Answers(nil, func(w http.ResponseWriter, _ *http.Request) {
@@ -57,7 +57,7 @@ func TestTheExpiryOfTheOwnTokenIsAMetric(t *testing.T) {
 	second := testhandler.Load(t, config)
 	first.End()
 	if got := second.Metrics(t, metric); !maps.Equal(got, want) {
-		t.Errorf("after the reload there is %v, want %v", got, want)
+		t.Errorf("after the reload the metric is %v, want %v", got, want)
 	}
 	second.End()
 	testhandler.WantNothingLeft(t)
@@ -68,14 +68,14 @@ func TestTheExpiryOfTheOwnTokenIsAMetric(t *testing.T) {
 func TestTheExpiryIsThatOfTheFirstToken(t *testing.T) {
 	testhandler.Logging(t)
 	cluster := testreview.New(t)
-	cluster.RefuseAudience("nobody")
+	cluster.RefuseAudience("refused")
 	account := func(source, audience string) object {
 		serviceAccount := object{"namespace": "kiali", "name": "proxy", "audience": []string{audience}}
 		return object{"injector": "impersonation", "service_account": serviceAccount, "sources": []string{source}}
 	}
 	for _, injectors := range [][]any{
-		{account("anonymous", "somebody"), account("oidc", "nobody")},
-		{account("anonymous", "nobody"), account("oidc", "somebody")},
+		{account("anonymous", "granted"), account("oidc", "refused")},
+		{account("anonymous", "refused"), account("oidc", "granted")},
 	} {
 		already := len(cluster.Tokens())
 		s := testhandler.Load(t, object{
@@ -83,7 +83,7 @@ func TestTheExpiryIsThatOfTheFirstToken(t *testing.T) {
 		})
 		testhandler.WaitUntil(t, "one of the tokens is there", func() bool { return len(cluster.Tokens()) > already || s.Get(t).Status == 200 })
 		if got := s.Metrics(t, "caddy_kube_identity_credential_expiry_timestamp_seconds"); !maps.Equal(got, map[string]float64{"kiali/proxy": 0}) {
-			t.Errorf("there is %v", got)
+			t.Errorf("the metric is %v", got)
 		}
 		s.End()
 	}

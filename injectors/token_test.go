@@ -16,8 +16,8 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testreview"
 )
 
-// What goes upstream is the token that a source has verified, written as we write it, and
-// never what else the client sent.
+// The upstream receives the token that a source has verified, in this project's spelling, and
+// never another token that the client sent.
 func TestInjectToken(t *testing.T) {
 	testhandler.Logging(t)
 	issuer := testissuer.New(t)
@@ -89,20 +89,20 @@ func TestInjectToken(t *testing.T) {
 			[]string{"Authorization: Bearer " + alice, "X-Access-Token: stolen"},
 			http.Header{"X-User": {"alice"}, "X-Access-Token": {alice}},
 		},
-		"none of somebody without one": {
+		"no token of a user without one": {
 			[]any{forwarded, oidc},
 			headers,
 			[]string{"X-Forwarded-User: carol", "X-Access-Token: stolen"},
 			http.Header{"X-User": {"carol"}},
 		},
-		"none of anonymous": {[]any{oidc, anonymous}, []any{token("")}, []string{"X-Id-Token: "}, http.Header{}},
+		"no token of an anonymous client": {[]any{oidc, anonymous}, []any{token("")}, []string{"X-Id-Token: "}, http.Header{}},
 		"the cluster's own users by their token": {
 			[]any{oidc, review},
 			mixed,
 			[]string{"Authorization: Bearer bobs", "Impersonate-User: admin"},
 			http.Header{"Authorization": {"Bearer bobs"}},
 		},
-		"others by the proxy's": {
+		"other users by the proxy's token": {
 			[]any{oidc, review},
 			mixed,
 			[]string{"Authorization: Bearer " + alice},
