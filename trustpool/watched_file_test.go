@@ -19,25 +19,26 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/trustpool"
 )
 
-// badBundles are what a trust bundle must not be: none of it may become a smaller pool.
+// badBundles returns bundles that must not load. Reading only a part of one would make a
+// smaller pool.
 func badBundles(one, two *testpki.Pair) map[string]string {
 	good, next := testpki.PEM(one), testpki.PEM(two)
 	key := string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: []byte("x")}))
 	return map[string]string{
-		"nothing":                          "",
-		"blanks":                           "\n\n",
-		"remarks only":                     "there are no certificates here\n",
-		"garbage":                          "\x00\x01\x02\xff",
-		"a private key":                    key,
-		"a private key after it":           good + key,
-		"a private key before it":          key + good,
-		"a block that is no certificate":   string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte("x")})),
-		"such a block after a good one":    good + string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte("x")})),
-		"a trusted certificate, OpenSSL's": strings.ReplaceAll(good, "CERTIFICATE", "TRUSTED CERTIFICATE"),
-		"the second half written":          good + next[:len(next)/2],
-		"the second without its end":       good + strings.TrimSuffix(next, "-----END CERTIFICATE-----\n"),
-		"the first broken":                 strings.Replace(good, "\nMII", "\n!!!", 1) + next,
-		"base64 without markers":           strings.ReplaceAll(strings.ReplaceAll(good, "-----BEGIN CERTIFICATE-----", ""), "-----END CERTIFICATE-----", ""),
+		"nothing":                           "",
+		"blanks":                            "\n\n",
+		"remarks only":                      "this file has remarks only\n",
+		"garbage":                           "\x00\x01\x02\xff",
+		"a private key":                     key,
+		"a private key after it":            good + key,
+		"a private key before it":           key + good,
+		"a block that is not a certificate": string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte("x")})),
+		"such a block after a good one":     good + string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte("x")})),
+		"a trusted certificate, OpenSSL's":  strings.ReplaceAll(good, "CERTIFICATE", "TRUSTED CERTIFICATE"),
+		"the second half written":           good + next[:len(next)/2],
+		"the second without its end":        good + strings.TrimSuffix(next, "-----END CERTIFICATE-----\n"),
+		"the first broken":                  strings.Replace(good, "\nMII", "\n!!!", 1) + next,
+		"base64 without markers":            strings.ReplaceAll(strings.ReplaceAll(good, "-----BEGIN CERTIFICATE-----", ""), "-----END CERTIFICATE-----", ""),
 	}
 }
 
@@ -166,7 +167,7 @@ func TestWatchedFilePoolKeepsTheLastGoodOne(t *testing.T) {
 				}
 				log, err := os.ReadFile(logFile)
 				if err != nil || !bytes.Contains(log, []byte(`"keeping the last good certificates"`)) {
-					t.Errorf("the log says nothing of it: %s, %v", log, err)
+					t.Errorf("the log does not mention the file: %s, %v", log, err)
 				}
 				testhandler.Write(t, path, testpki.PEM(two))
 				time.Sleep(time.Second)
