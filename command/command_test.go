@@ -24,11 +24,11 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testpki"
 )
 
-// go test ./command -update writes what is the case; read the difference. The
-// first line of a golden is what comes after "caddy kube-identity".
+// go test ./command -update writes the goldens again; read the difference. The first line of a
+// golden has the arguments of "caddy kube-identity".
 //
-// This is the program as a user has it, and not a function that prints: exit codes and what
-// goes to which of stdout and stderr are the program's.
+// The test runs the whole program, as an operator does, since the program decides about the exit
+// code and about what goes to stdout and to stderr.
 func TestCommand(t *testing.T) {
 	program := filepath.Join(t.TempDir(), "caddy")
 	if output, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, "../cmd/caddy").CombinedOutput(); err != nil {
@@ -57,14 +57,14 @@ func TestCommand(t *testing.T) {
 	}
 }
 
-// runCommand returns the exit code and what the program wrote. What is on stderr has a
+// runCommand returns the exit code and the output of the program. Lines from stderr have a
 // mark: stdout is the report, and stderr is empty without an error.
 func runCommand(t *testing.T, program, dir, line string, variables map[string]string) string {
 	t.Helper()
 	command := exec.CommandContext(t.Context(), program, append([]string{"kube-identity"}, commandArgs(line, variables)...)...)
 	var stdout, stderr bytes.Buffer
 	command.Dir, command.Stdout, command.Stderr = dir, &stdout, &stderr
-	home := t.TempDir() // nothing of it goes into the user's folders
+	home := t.TempDir() // the program writes nothing into the user's folders
 	command.Env = append(os.Environ(), "HOME="+home, "XDG_CONFIG_HOME="+home, "XDG_DATA_HOME="+home, "CA="+variables["CA"])
 	exit := new(exec.ExitError)
 	if err := command.Run(); err != nil && !errors.As(err, &exit) {
@@ -77,7 +77,7 @@ func runCommand(t *testing.T, program, dir, line string, variables map[string]st
 	return strings.TrimSpace(commandChanging.ReplaceAllString(output, "$1…"))
 }
 
-// commandChanging is what is different in each run.
+// commandChanging matches the parts of the output that differ in each run.
 var commandChanging = regexp.MustCompile(`(has expired, |X509SHA256=)[0-9a-z]+`)
 
 // commandArgs splits a line as a shell does that knows single quotes and variables.
@@ -101,7 +101,8 @@ func commandArgs(line string, variables map[string]string) []string {
 	return args
 }
 
-// commandTokens are the same in each run: the key is fixed, and they expire in 2100.
+// commandTokens returns tokens that are the same in each run: the key is fixed, and they expire
+// in 2100.
 // The key set of the configuration is testdata/check/jwks.json.
 func commandTokens(t *testing.T) map[string]string {
 	t.Helper()
@@ -143,7 +144,8 @@ func commandTokens(t *testing.T) map[string]string {
 	return tokens
 }
 
-// commandCertificates makes files: $CERT is of the authority in $CA, $OTHER is of another.
+// commandCertificates writes certificates: the authority in $CA has signed $CERT, and another
+// authority has signed $OTHER.
 func commandCertificates(t *testing.T, variables map[string]string) {
 	t.Helper()
 	for name, ca := range map[string]string{"CERT": "CA", "OTHER": "OTHERCA"} {
