@@ -15,7 +15,7 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/kubernetes"
 )
 
-// kubeconfig writes one for an API server.
+// kubeconfig writes a kubeconfig for an API server.
 func kubeconfig(t *testing.T, server string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "kubeconfig")
@@ -29,8 +29,8 @@ func kubeconfig(t *testing.T, server string) string {
 	return path
 }
 
-// Clients with equal keys are interchangeable, so what makes them differ is in the key.
-func TestTheKeyOfAClientSaysWhatItDependsOn(t *testing.T) {
+// Clients with equal keys are interchangeable, so the key has everything in which they differ.
+func TestTheKeyOfAClientHasItsSettings(t *testing.T) {
 	ctx, cancel := caddy.NewContext(caddy.Context{Context: t.Context()})
 	t.Cleanup(cancel)
 	file := kubeconfig(t, "https://one.example")
@@ -44,7 +44,7 @@ func TestTheKeyOfAClientSaysWhatItDependsOn(t *testing.T) {
 	}
 	usual := key(kubernetes.Config{Kubeconfig: file})
 	if again := key(kubernetes.Config{Kubeconfig: file}); again != usual {
-		t.Errorf("the same has the keys %q and %q", usual, again)
+		t.Errorf("equal settings have the keys %q and %q", usual, again)
 	}
 	if written := key(kubernetes.Config{Kubeconfig: file, Timeout: kubernetes.DefaultTimeout}); written != usual {
 		t.Errorf("a default that is written out has the key %q, not %q", written, usual)

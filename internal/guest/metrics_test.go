@@ -23,8 +23,8 @@ func newMetrics(t *testing.T, registry *prometheus.Registry) *guest.Metrics {
 	return metrics
 }
 
-// gathered returns the values of a metric by its labels: of a histogram, how often
-// something was observed.
+// gathered returns the values of a metric by its labels; the value of a histogram is the number
+// of its observations.
 func gathered(t *testing.T, registry *prometheus.Registry, name string) map[string]float64 {
 	t.Helper()
 	families, err := registry.Gather()
@@ -104,12 +104,12 @@ func TestTheEarliestExpiryIsShown(t *testing.T) {
 		dates []time.Time
 		want  map[string]float64
 	}{
-		"no credential":                  {nil, map[string]float64{}},
-		"one":                            {[]time.Time{late}, map[string]float64{"kiali/proxy": 2000}},
-		"one that is not there":          {[]time.Time{none}, map[string]float64{"kiali/proxy": 0}},
-		"the earliest first":             {[]time.Time{soon, late}, map[string]float64{"kiali/proxy": 1000}},
-		"the earliest last":              {[]time.Time{late, soon}, map[string]float64{"kiali/proxy": 1000}},
-		"one that is not there is first": {[]time.Time{late, none, soon}, map[string]float64{"kiali/proxy": 0}},
+		"no credential":                    {nil, map[string]float64{}},
+		"one":                              {[]time.Time{late}, map[string]float64{"kiali/proxy": 2000}},
+		"a credential that is missing":     {[]time.Time{none}, map[string]float64{"kiali/proxy": 0}},
+		"the earliest first":               {[]time.Time{soon, late}, map[string]float64{"kiali/proxy": 1000}},
+		"the earliest last":                {[]time.Time{late, soon}, map[string]float64{"kiali/proxy": 1000}},
+		"a missing credential comes first": {[]time.Time{late, none, soon}, map[string]float64{"kiali/proxy": 0}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			registry := prometheus.NewRegistry()

@@ -27,11 +27,11 @@ func TestStateKeyIsTheSameForTheSame(t *testing.T) {
 		t.Errorf("%q does not begin with its kind", one)
 	}
 	if strings.Contains(one, "part") {
-		t.Errorf("%q shows what it is made of", one)
+		t.Errorf("%q shows its parts", one)
 	}
 }
 
-// What the key forgets is shared by settings that differ.
+// Settings that differ only in something that is not in the key would share a state.
 func TestStateKeyDistinguishes(t *testing.T) {
 	type settings struct {
 		A    string
@@ -92,7 +92,7 @@ func loadState(t *testing.T, pool *caddy.UsagePool, key string) *state {
 	return value.(*state)
 }
 
-// A module whose Cleanup is called twice must not give back what another one holds.
+// A module whose Cleanup is called twice must not give back the state of another module.
 func TestReleaseGivesBackOnce(t *testing.T) {
 	pool, key := guest.NewPool(), "key of the first"
 	s := loadState(t, pool, key)
@@ -118,7 +118,7 @@ func TestReleaseGivesBackOnce(t *testing.T) {
 		t.Errorf("the state ended %d times", s.ended)
 	}
 	if _, there := guest.States()[key]; there {
-		t.Error("it is still there")
+		t.Error("the state is still there")
 	}
 }
 
@@ -136,7 +136,7 @@ func TestStatesAreThoseOfAllPools(t *testing.T) {
 	loadState(t, one, "a")
 	loadState(t, other, "b")
 	if got := len(guest.States()); got != before+2 {
-		t.Errorf("there are %d states, and there were %d", got, before)
+		t.Errorf("%d states now, %d before", got, before)
 	}
 	for pool, key := range map[*caddy.UsagePool]string{one: "a", other: "b"} {
 		if err := guest.Release(pool, &key); err != nil {
@@ -144,7 +144,7 @@ func TestStatesAreThoseOfAllPools(t *testing.T) {
 		}
 	}
 	if got := len(guest.States()); got != before {
-		t.Errorf("there are %d states, and there were %d", got, before)
+		t.Errorf("%d states now, %d before", got, before)
 	}
 }
 

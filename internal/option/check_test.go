@@ -12,14 +12,14 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/option"
 )
 
-// check is how a value is judged: want is in the error, and empty for a value that passes.
+// check is a value and a part of the error that it gives; want is empty for a value that passes.
 type check struct{ value, want string }
 
-func runChecks(t *testing.T, judge func(string) error, checks map[string]check) {
+func runChecks(t *testing.T, validate func(string) error, checks map[string]check) {
 	t.Helper()
 	for name, test := range checks {
 		t.Run(name, func(t *testing.T) {
-			err := judge(test.value)
+			err := validate(test.value)
 			if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
 				t.Errorf("%q: %v, want %q", test.value, err, test.want)
 			}
@@ -53,11 +53,11 @@ func TestCheckExtraPrefix(t *testing.T) {
 
 func TestCheckPrefix(t *testing.T) {
 	runChecks(t, option.CheckPrefix, map[string]check{
-		"none":                          {"", ""},
-		"a prefix":                      {"oidc:", ""},
-		"the beginning of the reserved": {"system", ""},
-		"the reserved one":              {"system:", "makes every name a reserved one"},
-		"below it, in another case":     {"SYSTEM:node:", "makes every name a reserved one"},
+		"none":                                 {"", ""},
+		"a prefix":                             {"oidc:", ""},
+		"the beginning of the reserved prefix": {"system", ""},
+		"the reserved prefix":                  {"system:", "makes every name a reserved one"},
+		"a longer reserved prefix, in another case": {"SYSTEM:node:", "makes every name a reserved one"},
 	})
 }
 
@@ -111,11 +111,11 @@ func TestEachStopsAtTheFirst(t *testing.T) {
 
 func TestUnion(t *testing.T) {
 	for name, test := range map[string]struct{ names, others, want []string }{
-		"nothing":                   {nil, nil, nil},
-		"of nothing":                {nil, []string{"a", "b"}, []string{"a", "b"}},
-		"with nothing":              {[]string{"b", "a"}, nil, []string{"b", "a"}},
-		"what is there stays first": {[]string{"b", "a"}, []string{"a", "c", "b"}, []string{"b", "a", "c"}},
-		"each once":                 {nil, []string{"a", "a"}, []string{"a"}},
+		"nothing":                     {nil, nil, nil},
+		"without a first list":        {nil, []string{"a", "b"}, []string{"a", "b"}},
+		"without a second list":       {[]string{"b", "a"}, nil, []string{"b", "a"}},
+		"the first list stays first":  {[]string{"b", "a"}, []string{"a", "c", "b"}, []string{"b", "a", "c"}},
+		"a value that is there twice": {nil, []string{"a", "a"}, []string{"a"}},
 	} {
 		if got := option.Union(test.names, test.others); !reflect.DeepEqual(got, test.want) {
 			t.Errorf("%s: %v, want %v", name, got, test.want)

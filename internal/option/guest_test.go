@@ -36,14 +36,14 @@ func (g *oneArgument) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-// jsonOnly is a guest that no Caddyfile configures.
+// jsonOnly is a guest that a Caddyfile cannot configure.
 type jsonOnly struct{}
 
 func (*jsonOnly) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "test.option.json_only", New: func() caddy.Module { return new(jsonOnly) }}
 }
 
-// parseGuest parses the guest that is in a block of this line, and returns what is left of
+// parseGuest parses the guest in a block that has this line, and returns the next option of
 // the block.
 func parseGuest(line string) (guest, next string, err error) {
 	d := caddyfile.NewTestDispenser("kind {\n" + line + "\nnext\n}\n")
@@ -66,8 +66,8 @@ func TestAGuestIsReadIntoJSONWithItsName(t *testing.T) {
 
 func TestAGuestIsRefused(t *testing.T) {
 	for name, test := range map[string]struct{ line, want string }{
-		"that is not there":                     {"two_arguments a", "unrecognized kind of guest 'two_arguments'"},
-		"that no Caddyfile configures":          {"json_only", "kind of guest 'json_only' cannot be configured by a Caddyfile"},
+		"that does not exist":                   {"two_arguments a", "unrecognized kind of guest 'two_arguments'"},
+		"that a Caddyfile cannot configure":     {"json_only", "kind of guest 'json_only' cannot be configured by a Caddyfile"},
 		"with an error of its own":              {"one_argument", "rong argument count"},
 		"with an argument that it did not read": {"one_argument a b", "unexpected 'b'"},
 		"with a block that it did not read":     {"one_argument a {\nflag\n}", "unexpected '{'"},

@@ -16,7 +16,7 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/option"
 )
 
-// settings are what the parsers of the tests fill in.
+// settings are the values that the parsers of the tests fill in.
 type settings struct {
 	Flag      bool
 	Word      string
@@ -84,7 +84,7 @@ func TestOptionsAreRead(t *testing.T) {
 		"a separator alone is a field":        {"fields ,", settings{Fields: []string{","}}},
 		"only the last may be a separator":    {"fields ; ,", settings{Fields: []string{";"}, Separator: ","}},
 		"a blank as separator":                {`fields X-A " "`, settings{Fields: []string{"X-A"}, Separator: " "}},
-		"a letter is no separator":            {"fields X-A x", settings{Fields: []string{"X-A", "x"}}},
+		"a letter is not a separator":         {"fields X-A x", settings{Fields: []string{"X-A", "x"}}},
 		"one field":                           {"one X-A", settings{Word: "X-A"}},
 		"one field and a separator":           {"one X-A |", settings{Word: "X-A", Separator: "|"}},
 		"one field that could be a separator": {"one | ,", settings{Word: "|", Separator: ","}},
