@@ -98,7 +98,7 @@ func ExampleSentinels() {
 	// refuse: malformed: the value after Bearer is not a token
 }
 
-// apiKeys is a source of one's own: it knows users by a key in the field X-Api-Key.
+// apiKeys is an example of another source: it knows users by a key in the field X-Api-Key.
 type apiKeys map[string]string
 
 // Reads makes the handler strip the field off every request. A key that no source accepts
@@ -116,7 +116,7 @@ func (keys apiKeys) Authenticate(_ context.Context, r *identity.Request) (*ident
 	if !found {
 		return nil, fmt.Errorf("%w: the API key is not known", identity.ErrRejected)
 	}
-	// A browser never attaches the key by itself.
+	// A browser never attaches the key on its own.
 	return &identity.Identity{User: identity.User{Username: user}, Explicit: true}, nil
 }
 

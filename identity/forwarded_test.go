@@ -124,7 +124,7 @@ func TestForwardedExtra(t *testing.T) {
 		want   map[string][]string
 		err    error
 	}{
-		{"there may be none", nil, nil, nil},
+		{"extra may be missing", nil, nil, nil},
 		{"a key is in lower case", []string{"X-Extra-Scopes", "1"}, map[string][]string{"scopes": {"1"}}, nil},
 		{"an escape may be in any case", []string{"X-Extra-A%2fb%2Fc", "1"}, map[string][]string{"a/b/c": {"1"}}, nil},
 		{"an escaped percent is decoded", []string{"X-Extra-A%25b", "1"}, map[string][]string{"a%b": {"1"}}, nil},

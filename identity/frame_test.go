@@ -42,7 +42,7 @@ func TestFramesAreAppended(t *testing.T) {
 	}
 }
 
-// FuzzFrame cuts a text into parts. What AppendFramed makes of them can be read back.
+// FuzzFrame cuts a text into parts, and reads the parts back from the output of AppendFramed.
 func FuzzFrame(f *testing.F) {
 	f.Add("abc", uint16(2), uint16(2))
 	f.Add("abc", uint16(0), uint16(3))

@@ -95,7 +95,7 @@ func TestInRanges(t *testing.T) {
 		{"the other family is still outside", "[2001:db8::1]:1", prefixes("0.0.0.0/0"), true, false},
 		{"IPv4 is not in ::/0", "192.0.2.1:1", prefixes("::/0"), true, false},
 		{"an invalid range", "192.0.2.1:1", []netip.Prefix{{}}, true, false},
-		{"loopback is not trusted by itself", "127.0.0.1:1", prefixes("10.0.0.0/8"), false, false},
+		{"loopback is not trusted unless a range has it", "127.0.0.1:1", prefixes("10.0.0.0/8"), false, false},
 	} {
 		if got := identity.InRanges(identity.ParseAddr(test.remote), test.ranges, test.all); got != test.want {
 			t.Errorf("%s: %v", test.name, got)
@@ -115,7 +115,7 @@ func TestCheckRanges(t *testing.T) {
 		{"the usual private ranges", prefixes("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fd00::/8", "::1/128"), ""},
 		{"everything", prefixes("0.0.0.0/0"), "all of 0.0.0.0/0"},
 		{"everything of IPv6", prefixes("10.0.0.0/8", "::/0"), "all of ::/0"},
-		{"everything, with host bits", prefixes("192.0.2.1/0"), "all of 0.0.0.0/0"},
+		{"everything, written with host bits", prefixes("192.0.2.1/0"), "all of 0.0.0.0/0"},
 		{"both halves", prefixes("0.0.0.0/1", "128.0.0.0/1"), "all of 0.0.0.0/0"},
 		{"both halves of IPv6", prefixes("::/1", "8000::/1"), "all of ::/0"},
 		{"both halves with host bits", prefixes("1.2.3.4/1", "200.0.0.1/1"), "all of 0.0.0.0/0"},

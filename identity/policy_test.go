@@ -230,7 +230,8 @@ func TestPolicyFiltersGroupsAndLeavesTheSourcesSlice(t *testing.T) {
 	}
 }
 
-// Nothing is cut off: the group that is cut could be the one that an upstream denies.
+// An identity beyond a limit is refused, not cut: an upstream might deny access by a group that
+// was cut.
 func TestPolicyRefusesTooMuch(t *testing.T) {
 	sized := func(total int) *identity.Identity {
 		id := user("alice", "dev")

@@ -22,14 +22,14 @@ func TestPanicIsAnErrorWithoutItsText(t *testing.T) {
 		act      func()
 		want     string
 	}{
-		"a text":   {identity.ErrInternal, "judging a token", func() { panic(secret) }, `internal error: judging a token: panic: "string"`},
+		"a text":   {identity.ErrInternal, "verifying a token", func() { panic(secret) }, `internal error: verifying a token: panic: "string"`},
 		"an error": {identity.ErrRejected, "reading a token", func() { panic(errors.New(secret)) }, `rejected: reading a token: panic: "*errors.errorString"`},
-		"what the runtime found": {
+		"an error of the runtime": {
 			identity.ErrMalformed, "reading a certificate", func() { _ = none[len(secret)] },
 			`malformed: reading a certificate: panic: "runtime error: index out of range [27] with length 0"`,
 		},
-		"a caller that wraps a sentinel itself": {nil, "reading keys", func() { panic(secret) }, `reading keys: panic: "string"`},
-		"a caller that says nothing":            {identity.ErrInternal, "", func() { panic(secret) }, `internal error: panic: "string"`},
+		"a caller that wraps a sentinel itself":   {nil, "reading keys", func() { panic(secret) }, `reading keys: panic: "string"`},
+		"a caller that does not say what it does": {identity.ErrInternal, "", func() { panic(secret) }, `internal error: panic: "string"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := failing(test.sentinel, test.doing, test.act)

@@ -53,7 +53,7 @@ func wantOnly(tb testing.TB, err, want error) {
 	}
 }
 
-// An error that wraps a sentinel which the list forgot would count as no refusal.
+// An error that wraps a sentinel outside of the list would not count as a refusal.
 func TestSentinelsAreComplete(t *testing.T) {
 	source, err := os.ReadFile("refusal.go")
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 )
 
-// browserHeader is the request of a dashboard's page behind oauth2-proxy: 15 fields, three
+// browserHeader returns the header of a dashboard's page behind oauth2-proxy: 15 fields, three
 // of them identity fields.
 func browserHeader() http.Header {
 	return http.Header{
