@@ -121,7 +121,7 @@ func TestImpersonationInject(t *testing.T) {
 			},
 		},
 		{
-			// an empty Impersonate-User counts as none: the request would run as the
+			// the API server ignores an empty Impersonate-User: the request would run as the
 			// proxy
 			name:     "an identity without a user is refused, and nothing written",
 			injector: impersonation.Impersonation{Credential: proxyToken()},

@@ -183,7 +183,7 @@ func TestNewSaysWhatIsMissing(t *testing.T) {
 	}
 }
 
-func TestNewAsksNobody(t *testing.T) {
+func TestNewDoesNotCallTheServer(t *testing.T) {
 	cluster := map[string]any{"server": "https://192.0.2.1:6443"}
 	if _, err := kubernetes.New(kubernetes.Config{Kubeconfig: kubeconfig(t, cluster, map[string]any{"token": "own"})}); err != nil {
 		t.Error(err)

@@ -44,7 +44,7 @@ func (s *apiServer) ReviewToken(context.Context, string, []string) (*authenticat
 	return &status, nil
 }
 
-// within is how many reviews began in the given span.
+// within returns the number of reviews that began in the given span.
 func (s *apiServer) within(from, to time.Duration) int {
 	n := 0
 	for _, at := range s.begun {

@@ -31,8 +31,8 @@ const (
 	clientID  = "dashboard"
 )
 
-// mint makes tokens, both those that an issuer makes and those that no issuer would: header
-// and payload are signed exactly as given.
+// mint makes tokens, also tokens that no issuer would make: header and payload are signed
+// exactly as given.
 type mint struct {
 	key *ecdsa.PrivateKey
 }
@@ -46,7 +46,7 @@ func newMint(tb testing.TB) *mint {
 	return &mint{key}
 }
 
-// keys are those that the issuer publishes.
+// keys returns the keys that the issuer publishes.
 func (m *mint) keys() *fakeKeys { return &fakeKeys{public: []crypto.PublicKey{m.key.Public()}} }
 
 // token makes a token with an ordinary header.
@@ -87,7 +87,7 @@ func joseToken(tb testing.TB, algorithm jose.SignatureAlgorithm, key any, payloa
 	return token
 }
 
-// members are those of a JSON object.
+// members are the members of a JSON object.
 type members map[string]any
 
 // gone is the value that leaves a claim out.

@@ -107,7 +107,7 @@ func TestLastGoodKeysAreKept(t *testing.T) {
 	}
 }
 
-// Which keys cannot be used is logged once, not with each fetch.
+// Keys that cannot be used are logged once, not with each fetch.
 func TestSkippedKeysAreLoggedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		logged := &logLines{}

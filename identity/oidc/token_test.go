@@ -151,8 +151,8 @@ func TestTokenHasAHeaderOfOneMeaning(t *testing.T) {
 		{"a URL of its keys", `{"alg":"ES256","jku":"https://eve.example/jwks"}`, eve, identity.ErrRejected, "bad signature"},
 		{"its own certificate", `{"alg":"ES256","x5c":["AAAA"]}`, eve, identity.ErrRejected, "not signed"},
 		{"a URL of its certificate", `{"alg":"ES256","x5u":"https://eve.example/cert"}`, eve, identity.ErrRejected, "bad signature"},
-		{"the issuer's own key is ignored", `{"alg":"ES256","jwk":` + own + `}`, m, nil, ""},
-		{"so is another one", `{"alg":"ES256","jwk":` + other + `,"jku":"https://eve.example/jwks"}`, m, nil, ""},
+		{"the issuer's own key in the header is ignored", `{"alg":"ES256","jwk":` + own + `}`, m, nil, ""},
+		{"another key in the header is ignored", `{"alg":"ES256","jwk":` + other + `,"jku":"https://eve.example/jwks"}`, m, nil, ""},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -220,8 +220,8 @@ func TestTokenIsSignedWithAnAlgorithmOfTheIssuer(t *testing.T) {
 	}
 }
 
-// jose decodes loosely, so to jose each of these is the same token: another spelling of a
-// good token would pass a list of revoked ones, and a cache.
+// jose decodes loosely, so it reads each of these as the same token. Another spelling of a good
+// token would get past a list of revoked tokens, and past a cache.
 func TestTokenIsWrittenInOneWay(t *testing.T) {
 	m := newMint(t)
 	payload := claims(nil)

@@ -38,8 +38,9 @@ func benchClaims() string {
 }
 
 // BenchmarkCold measures a token that is not in the cache, beside go-oidc's verifier with
-// the same key: x-remote is the ratio to it with its RemoteKeySet, which reads a token
-// once, and x-static with its StaticKeySet, which does so twice. At most 1.2 is wanted.
+// the same key. x-remote is the ratio to go-oidc with its RemoteKeySet, which reads a token
+// once, and x-static the ratio to it with its StaticKeySet, which reads a token twice. Both
+// should be at most 1.2.
 func BenchmarkCold(b *testing.B) {
 	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
@@ -88,7 +89,7 @@ func BenchmarkCold(b *testing.B) {
 	}
 }
 
-// verifiers are this package's and go-oidc's two, all with one key.
+// verifiers returns this package's verifier and go-oidc's two, all with one key.
 func verifiers(b *testing.B, algorithm jose.SignatureAlgorithm, key crypto.PublicKey) (own *Authenticator, remote, static *goidc.IDTokenVerifier) {
 	b.Helper()
 	set, err := json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{
@@ -148,7 +149,7 @@ func sideBySide(b *testing.B, steps ...func() error) []float64 {
 }
 
 // BenchmarkHit measures a token whose verdict is cached: x-hmac is the ratio to the bare
-// hash of the same token. At most 3 is wanted.
+// hash of the same token, and should be at most 3.
 func BenchmarkHit(b *testing.B) {
 	m := newMint(b)
 	a := newAuthenticator(b, newIssuer(m.keys()))

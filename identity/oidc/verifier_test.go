@@ -175,7 +175,7 @@ func TestTokenIsValidNow(t *testing.T) {
 		{name: "nbf is a text", changes: members{"nbf": "0"}, want: identity.ErrRejected, reason: `"nbf" is not a time`},
 		{name: "nbf is before 1970", changes: members{"nbf": -1}, want: identity.ErrRejected, reason: `"nbf" is not a time`},
 		{name: "nbf is beyond all time", changes: members{"nbf": raw("1e300")}, want: identity.ErrRejected, reason: `"nbf" is not a time`},
-		// OpenID Connect sets no rule for these, and the API server has none
+		// neither OpenID Connect nor the API server has a rule for these
 		{name: "issued tomorrow", changes: members{"iat": in(24 * time.Hour)}},
 		{name: "never issued", changes: members{"iat": gone{}}},
 	})
