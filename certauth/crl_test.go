@@ -258,7 +258,7 @@ func TestForgedListOverHTTP(t *testing.T) {
 }
 
 // TestURLRefresh counts the fetches of a list: at once, at 80 % of the time until it
-// ends, hourly at least, and every half minute while there is none.
+// ends, hourly at least, and every half minute while no list is available.
 func TestURLRefresh(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ca := revCA(t, nil, "ca")

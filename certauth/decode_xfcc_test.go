@@ -64,10 +64,9 @@ func TestDecodeRefusesBadXFCC(t *testing.T) {
 	})
 }
 
-// The attacker wants the element that the trusted Envoy appends to be read as a part of
-// the attacker's own, or the attacker's own to be read as the last one. The attacker
-// knows the victim's certificate: it is public. The attacker's text comes first, and
-// Envoy's element about the attacker follows it.
+// The client's text comes first, and the trusted Envoy appends its element about the client. A
+// hostile client wants Envoy's element to be read as a part of its own text, or its own text to
+// be read as the last element. It knows the victim's certificate, which is public.
 func TestAClientCannotForgeTheTrustedEnvoysElement(t *testing.T) {
 	sent := sentECDSA(t)
 	victim, eve := sent.leaf, sent.intermediate

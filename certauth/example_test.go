@@ -51,7 +51,7 @@ func ExampleAuthenticator_Header() {
 	// 2027  [] true
 }
 
-// The operator chooses the user that a certificate's holder is.
+// The operator chooses the user that a certificate is mapped to.
 func ExampleMapping_User() {
 	der, err := base64.StdEncoding.DecodeString(exampleLeaf)
 	if err != nil {

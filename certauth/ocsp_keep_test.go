@@ -47,8 +47,8 @@ func TestRefresh(t *testing.T) {
 	})
 }
 
-// TestRefreshFails keeps an answer until its end while the responder is down, logs that,
-// and keeps it no moment longer.
+// TestRefreshFails keeps an answer while the responder is down, logs the failure, and drops
+// the answer at its end.
 func TestRefreshFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ca := revCA(t, nil, "ca")

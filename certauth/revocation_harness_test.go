@@ -34,7 +34,7 @@ type revHost struct {
 	key  crypto.Signer
 }
 
-// revNew makes a certificate, signed by parent or by itself.
+// revNew makes a certificate that is signed by parent, or self-signed if parent is nil.
 func revNew(tb testing.TB, parent *revHost, serial int64, change func(*x509.Certificate)) *revHost {
 	tb.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

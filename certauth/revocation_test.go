@@ -113,13 +113,13 @@ func TestAuthorities(t *testing.T) {
 		lists []byte
 		want  error
 	}{
-		"no list for them":                    {revPEM(lower.list(t, nil)), nil},
-		"good":                                {revPEM(lower.list(t, long), upper.list(t, nil), root.list(t, long)), nil},
-		"lower revoked":                       {revPEM(lower.list(t, nil), upper.list(t, nil, 22)), identity.ErrRejected},
-		"upper revoked":                       {revPEM(lower.list(t, nil), root.list(t, nil, 21)), identity.ErrRejected},
-		"the serials are another authority's": {revPEM(lower.list(t, nil, 21, 22), upper.list(t, nil, 21, 7), root.list(t, nil, 22, 7)), nil},
-		"the root is not checked":             {revPEM(lower.list(t, nil), root.list(t, nil, 1)), nil},
-		"only theirs":                         {revPEM(upper.list(t, nil), root.list(t, nil)), identity.ErrUnavailable},
+		"no list for them":                     {revPEM(lower.list(t, nil)), nil},
+		"good":                                 {revPEM(lower.list(t, long), upper.list(t, nil), root.list(t, long)), nil},
+		"lower revoked":                        {revPEM(lower.list(t, nil), upper.list(t, nil, 22)), identity.ErrRejected},
+		"upper revoked":                        {revPEM(lower.list(t, nil), root.list(t, nil, 21)), identity.ErrRejected},
+		"the serials are of another authority": {revPEM(lower.list(t, nil, 21, 22), upper.list(t, nil, 21, 7), root.list(t, nil, 22, 7)), nil},
+		"the root is not checked":              {revPEM(lower.list(t, nil), root.list(t, nil, 1)), nil},
+		"a list for them only":                 {revPEM(upper.list(t, nil), root.list(t, nil)), identity.ErrUnavailable},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := revStart(t, &Revocation{Mode: ModeStrict, CRLs: []string{revWrite(t, "", test.lists)}})
@@ -182,8 +182,7 @@ func TestOCSPThenLists(t *testing.T) {
 
 // The tests below are named for the bugs that Kong published about its two certificate
 // plugins. "OCSP failed when the downstream connection was not TLS" has no test of its
-// own, since Check knows of no connection: each test here is without TLS.
-// knows of no connection: each test here is one without TLS.
+// own, since Check does not know of connections: each test here is without TLS.
 
 // TestKongEmptyDN: "empty DN caused a runtime exception" (3.12).
 func TestKongEmptyDN(t *testing.T) {

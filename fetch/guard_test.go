@@ -11,7 +11,7 @@ import (
 
 var errRefused = errors.New("refused by the test")
 
-// The table has one address of each kind that must not be asked because a certificate
+// The table has one address of each kind that the proxy must not ask, even if a certificate
 // names it.
 func TestPublicAddresses(t *testing.T) {
 	public := PublicOnly(errRefused)

@@ -14,7 +14,7 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/filewatch"
 )
 
-// Each step waits, perhaps sets the clock back, and has whether a caller then looks.
+// Each step waits, perhaps sets the clock back, and says whether a caller then looks.
 func TestPaceLooksOnceASecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var pace filewatch.Pace

@@ -115,8 +115,8 @@ func TestServiceAccountLogsEachOutage(t *testing.T) {
 	})
 }
 
-// A token ran out while the next is on its way: there was no failure to name as the
-// reason.
+// A token can expire while the request for the next one is under way. The reason is the expiry
+// then, since no request has failed.
 func TestServiceAccountSaysThatTheTokenHasExpired(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := &tokenServer{answers: []tokenAnswer{{life: 2 * time.Second}, {after: time.Hour}}}

@@ -46,7 +46,7 @@ func keyPair(tb testing.TB, name string) crypto.Signer {
 		case "ed25519":
 			_, key, err = ed25519.GenerateKey(rand.Reader)
 		default:
-			err = fmt.Errorf("no kind of key: %s", kind)
+			err = fmt.Errorf("unknown kind of key: %s", kind)
 		}
 		return key, err
 	}))

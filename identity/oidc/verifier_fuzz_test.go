@@ -116,7 +116,7 @@ func FuzzRead(f *testing.F) {
 		for i, segment := range segments {
 			decoded[i], err = base64.RawURLEncoding.DecodeString(segment)
 			if err != nil || base64.RawURLEncoding.EncodeToString(decoded[i]) != segment {
-				t.Errorf("segment %d is not written in the one way there is: %v", i, err)
+				t.Errorf("segment %d is not in canonical base64url: %v", i, err)
 			}
 		}
 		var header, payload map[string]any

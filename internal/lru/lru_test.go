@@ -10,8 +10,8 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/lru"
 )
 
-// Each row is what a cache of three values has afterwards, by key: one, two, three, four. A
-// zero says that there is no value.
+// Each row changes a full cache of three values, and has its values afterwards by key: one, two,
+// three, four. Zero means no value.
 func TestLatestUsedValuesAreKept(t *testing.T) {
 	for name, test := range map[string]struct {
 		act  func(c *lru.Cache[string, int])
@@ -19,19 +19,19 @@ func TestLatestUsedValuesAreKept(t *testing.T) {
 	}{
 		"as many as there is room for":  {func(*lru.Cache[string, int]) {}, [4]int{1, 2, 3}},
 		"a fourth pushes the first out": {func(c *lru.Cache[string, int]) { c.Put("four", 4) }, [4]int{0, 2, 3, 4}},
-		"one that was read stays": {func(c *lru.Cache[string, int]) {
+		"a value that was read stays": {func(c *lru.Cache[string, int]) {
 			c.Get("one")
 			c.Put("four", 4)
 		}, [4]int{1, 0, 3, 4}},
-		"one that was written again stays": {func(c *lru.Cache[string, int]) {
+		"a value that was written again stays": {func(c *lru.Cache[string, int]) {
 			c.Put("one", 10)
 			c.Put("four", 4)
 		}, [4]int{10, 0, 3, 4}},
-		"a value is changed in place":      {func(c *lru.Cache[string, int]) { *c.Get("two") = 20 }, [4]int{1, 20, 3}},
-		"a removed one makes room":         {func(c *lru.Cache[string, int]) { c.Remove("three"); c.Put("four", 4) }, [4]int{1, 2, 0, 4}},
-		"one that is not there is removed": {func(c *lru.Cache[string, int]) { c.Remove("nothing") }, [4]int{1, 2, 3}},
-		"all are removed":                  {func(c *lru.Cache[string, int]) { c.Clear() }, [4]int{}},
-		"it is used after all are removed": {func(c *lru.Cache[string, int]) { c.Clear(); c.Put("four", 4) }, [4]int{0, 0, 0, 4}},
+		"a value is changed in place":          {func(c *lru.Cache[string, int]) { *c.Get("two") = 20 }, [4]int{1, 20, 3}},
+		"a removed value makes room":           {func(c *lru.Cache[string, int]) { c.Remove("three"); c.Put("four", 4) }, [4]int{1, 2, 0, 4}},
+		"a value that is not there is removed": {func(c *lru.Cache[string, int]) { c.Remove("nothing") }, [4]int{1, 2, 3}},
+		"all are removed":                      {func(c *lru.Cache[string, int]) { c.Clear() }, [4]int{}},
+		"it is used after all are removed":     {func(c *lru.Cache[string, int]) { c.Clear(); c.Put("four", 4) }, [4]int{0, 0, 0, 4}},
 	} {
 		c := lru.New[string, int](3)
 		c.Put("one", 1)
