@@ -31,11 +31,11 @@ func ParseURL(raw string) (*url.URL, error) {
 	u, err := url.Parse(raw)
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("%s is not a url", identity.Quote(raw))
-	case u.Scheme != "http" && u.Scheme != "https":
-		return nil, fmt.Errorf("%s is not an http or https url", identity.Quote(raw))
+		return nil, errNotURL
 	case u.User != nil:
 		return nil, errUserName
+	case u.Scheme != "http" && u.Scheme != "https":
+		return nil, fmt.Errorf("%s is not an http or https url", identity.Quote(raw))
 	}
 	if err := checkHost(u, raw); err != nil {
 		return nil, err
@@ -50,10 +50,9 @@ func ParseSecureURL(raw string) (*url.URL, error) {
 		return nil, err
 	}
 	u, err := url.Parse(raw)
-	if err != nil { // its text has the whole value, with a password
-		return nil, errors.New("it is not a url")
-	}
 	switch {
+	case err != nil:
+		return nil, errNotURL
 	case u.User != nil:
 		return nil, errUserName
 	case u.Scheme != "http" && u.Scheme != "https":
@@ -71,7 +70,11 @@ func ParseSecureURL(raw string) (*url.URL, error) {
 	return u, nil
 }
 
-var errUserName = errors.New("url holds a user name")
+// These do not show the value, which may hold a password.
+var (
+	errNotURL   = errors.New("it is not a url")
+	errUserName = errors.New("url holds a user name")
+)
 
 func checkLength(raw string) error {
 	if len(raw) > maxURL {
