@@ -132,7 +132,7 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-// options maps each option of the block to what parses it.
+// options maps each option of the block to its parser.
 func (h *Handler) options() option.Options {
 	field := option.Each(identity.CheckFieldPattern)
 	pattern := option.Each(identity.CheckPattern)
@@ -179,8 +179,9 @@ func (h *Handler) parseTrustedProxyCert(d *caddyfile.Dispenser) error {
 	})
 }
 
-// parseInject parses one inject directive. It returns the preset, where it names one: what
-// that strips joins the handler's options when the whole block has been read.
+// parseInject parses one inject directive. If the directive names a preset, parseInject
+// returns it: its fields and cookies are added to the options after the whole block was
+// read.
 func (h *Handler) parseInject(d *caddyfile.Dispenser) (*injectors.Preset, error) {
 	if !d.NextArg() {
 		return nil, d.ArgErr()
@@ -204,8 +205,8 @@ func (h *Handler) parseInject(d *caddyfile.Dispenser) (*injectors.Preset, error)
 	return nil, nil
 }
 
-// addPreset adds what a preset strips, once, and checks what it says together with the
-// rest of the block.
+// addPreset adds the fields and cookies that a preset strips, and checks login against the
+// preset.
 func (h *Handler) addPreset(d *caddyfile.Dispenser, preset *injectors.Preset) error {
 	h.StripHeaders = option.Union(h.StripHeaders, preset.StripHeaders)
 	h.StripCookies = option.Union(h.StripCookies, preset.StripCookies)

@@ -21,11 +21,11 @@ func (h *Handler) Explain(w http.ResponseWriter, r *http.Request, next caddyhttp
 		Before:      r.Header.Clone(),
 		NoneTrusted: !h.trust.configured(),
 		ProxyOnly:   h.proxyOnly,
-		Sources:     make([]command.Source, len(h.sources)),
+		Sources:     make([]command.SourceReport, len(h.sources)),
 	}
 	report.Peer, report.PeerErr = h.trust.peer(r)
 	for n, src := range h.sources {
-		report.Sources[n] = command.Source{Name: src.name, Reads: src.Reads().Names}
+		report.Sources[n] = command.SourceReport{Name: src.name, Reads: src.Reads().Names}
 		src.Source = &explained{Source: src.Source, answer: &report.Sources[n], report: report}
 	}
 	err := h.ServeHTTP(w, r, caddyhttp.HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
@@ -39,7 +39,7 @@ func (h *Handler) Explain(w http.ResponseWriter, r *http.Request, next caddyhttp
 type explained struct {
 	identity.Source
 
-	answer *command.Source
+	answer *command.SourceReport
 	report *command.Report
 }
 

@@ -42,7 +42,7 @@ func check(out io.Writer, config, adapter, certFile string, described *descripti
 	if err != nil {
 		return exitFailed, err
 	}
-	r, err := described.request(certFile)
+	r, err := described.build(certFile)
 	if err != nil {
 		return exitFailed, err
 	}
@@ -62,13 +62,13 @@ func check(out io.Writer, config, adapter, certFile string, described *descripti
 }
 
 // provisionHTTP sets a configuration up as for service, but does not begin to serve. Its
-// logs are discarded: what they would say is printed.
+// logs are discarded, because the report has the same information.
 func provisionHTTP(content []byte) (*caddyhttp.App, error) {
 	config := new(caddy.Config)
 	if err := json.Unmarshal(content, config); err != nil {
 		return nil, fmt.Errorf("reading the configuration as JSON (for another format name its --adapter): %w", err)
 	}
-	// not "discard": Caddy's log tells that it goes elsewhere from now on
+	// not "discard": Caddy would print that its log goes elsewhere
 	silent := &caddy.CustomLog{BaseLog: caddy.BaseLog{Level: "FATAL"}}
 	config.Logging = &caddy.Logging{Logs: map[string]*caddy.CustomLog{caddy.DefaultLoggerName: silent}}
 	ctx, err := caddy.ProvisionContext(config)
@@ -109,11 +109,11 @@ func pickServer(app *caddyhttp.App, r *http.Request) (string, *caddyhttp.Server,
 	if len(sockets) == 1 { // it has no port
 		return sockets[0], app.Servers[sockets[0]], nil
 	}
-	return "", nil, fmt.Errorf("no server listens on port %s: there are %s", port, strings.Join(listening, ", "))
+	return "", nil, fmt.Errorf("no server listens on port %s: the servers listen on %s", port, strings.Join(listening, ", "))
 }
 
-// request makes the request as net/http would have read it.
-func (d *description) request(certFile string) (*http.Request, error) {
+// build makes the request as net/http would have read it.
+func (d *description) build(certFile string) (*http.Request, error) {
 	target, err := url.Parse(d.url)
 	if err != nil || target.Scheme != "http" && target.Scheme != "https" || target.Host == "" {
 		return nil, fmt.Errorf("%q is not an http or https URL", d.url)
@@ -128,7 +128,7 @@ func (d *description) request(certFile string) (*http.Request, error) {
 		return nil, fmt.Errorf("--peer %q is neither an IP address nor 'unix'", d.peer)
 	}
 	r := httptest.NewRequestWithContext(context.Background(), d.method, target.RequestURI(), http.NoBody)
-	r.URL.Scheme, r.URL.Host = target.Scheme, target.Host // for pickServer alone
+	r.URL.Scheme, r.URL.Host = target.Scheme, target.Host // only for pickServer
 	r.Host, r.RemoteAddr = target.Host, peer
 	r.Header = make(http.Header)
 	for _, line := range d.headers {

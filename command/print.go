@@ -128,7 +128,7 @@ func (p *printer) sources(report *Report) {
 	}
 }
 
-func reads(src *Source) string {
+func reads(src *SourceReport) string {
 	if len(src.Reads) > 0 {
 		return strings.Join(src.Reads, ", ")
 	}
@@ -136,7 +136,7 @@ func reads(src *Source) string {
 }
 
 // identity prints what a source returned, and what policy left out of it.
-func (p *printer) identity(src *Source) {
+func (p *printer) identity(src *SourceReport) {
 	p.line("  %s: user %q", src.Name, src.Said.Username)
 	if len(src.Said.Groups) > 0 {
 		p.line("    groups %q", src.Said.Groups)

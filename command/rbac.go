@@ -31,18 +31,18 @@ type rbacOptions struct {
 // needs is what the handlers of one configuration do in the cluster.
 type needs struct {
 	reviews  bool
-	accounts []string                  // of which tokens are asked for, <namespace>/<name>
-	acting   map[string]*impersonating // by the account whose credential it is
+	accounts []string                  // accounts whose tokens are requested, <namespace>/<name>
+	acting   map[string]*impersonating // by the account that impersonates
 }
 
-// impersonating is what a credential impersonates.
+// impersonating is what one account impersonates.
 type impersonating struct {
 	groups    []string // exact names
-	allGroups bool     // any, since some allow_groups does not say which
-	accounts  bool     // service accounts, out of TokenReviews
+	allGroups bool     // all groups: an allow_groups is missing or has a pattern
+	accounts  bool     // service accounts, which token_review can return
 	uid       bool
 	extra     []string
-	byCert    bool // a client certificate, and not a token, of the account
+	byCert    bool // the account authenticates with a client certificate
 }
 
 // rbac prints the manifest that a configuration needs.
@@ -123,8 +123,8 @@ func eachHandler(value any, visit func(*handler) error) error {
 	return nil
 }
 
-// settings is a guest module's configuration: its name, whom it is for if it is an
-// injector, and what it needs of the cluster.
+// settings is a guest module's configuration: its name, for an injector the sources that
+// it writes, and its needs in the cluster.
 type settings struct {
 	Source   string   `json:"source"`
 	Injector string   `json:"injector"`
@@ -133,8 +133,8 @@ type settings struct {
 	needs identity.ClusterNeeds
 }
 
-// readGuest asks a guest module what it needs. It is decoded, and not provisioned, since
-// that would already use the cluster.
+// readGuest asks a guest module what it needs. The module is only decoded: provisioning it
+// would already ask the cluster.
 func readGuest(namespace string, raw json.RawMessage) (*settings, error) {
 	s := new(settings)
 	if err := json.Unmarshal(raw, s); err != nil {

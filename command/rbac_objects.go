@@ -73,7 +73,7 @@ func (n *needs) objects(options rbacOptions) []object {
 	return objects
 }
 
-// rules are for the verb "impersonate", which all versions of Kubernetes know.
+// rules are the rules for the verb "impersonate", which all versions of Kubernetes know.
 func (i *impersonating) rules() []rule {
 	verbs := []string{"impersonate"}
 	rules := []rule{{APIGroups: []string{""}, Resources: []string{"users"}, Verbs: verbs}}
@@ -83,7 +83,7 @@ func (i *impersonating) rules() []rule {
 	return append(rules, i.attributes("", verbs)...)
 }
 
-// attributes are the rules for what goes beside the user's name.
+// attributes are the rules for groups, uid and extra.
 func (i *impersonating) attributes(groupsIn string, verbs []string) []rule {
 	var rules []rule
 	switch {
@@ -103,7 +103,7 @@ func (i *impersonating) attributes(groupsIn string, verbs []string) []rule {
 	return rules
 }
 
-// constrained are for the verbs of KEP-5284: whom, and for what kinds of requests.
+// constrained are the rules for KEP-5284: which users, and for which requests.
 func (i *impersonating) constrained() []rule {
 	const users, accounts = "user-info", "serviceaccount"
 	rules := []rule{{APIGroups: []string{authenticationGroup}, Resources: []string{"users"}, Verbs: []string{"impersonate:" + users}}}

@@ -30,12 +30,12 @@ type Report struct {
 	PeerErr     error
 	NoneTrusted bool
 
-	// ProxyOnly are the fields that are dropped unless the peer is trusted; nil where
+	// ProxyOnly are the fields that are dropped unless the peer is trusted; nil if
 	// there are none.
 	ProxyOnly *identity.Names
 
 	// Sources are all sources, in order, with their answers.
-	Sources []Source
+	Sources []SourceReport
 
 	// Passed says that the request was forwarded to the next handler.
 	Passed bool
@@ -44,14 +44,14 @@ type Report struct {
 	Token string
 }
 
-// Source is one source of the handler, and what it answered.
-type Source struct {
+// SourceReport is one source of the handler, and what it answered.
+type SourceReport struct {
 	Name  string
 	Reads []string
 	Asked bool
 	Err   error
 
-	// Said is the identity as the source returned it, ID the same after policy.
+	// Said is the identity from the source. ID is the identity after the policy.
 	Said identity.Identity
 	ID   *identity.Identity
 }

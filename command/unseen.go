@@ -40,8 +40,8 @@ func dropUnseen(server *caddyhttp.Server, header http.Header) []string {
 	return dropped
 }
 
-// expects says whether one of expected is for name, with "-" in place of separator where
-// there is one.
+// expects says whether the list expected has name. A separator in a listed name counts as
+// "-".
 func expects(expected []string, name, separator string) bool {
 	name = strings.ToLower(name)
 	return slices.ContainsFunc(expected, func(pattern string) bool {

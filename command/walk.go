@@ -15,7 +15,7 @@ import (
 // walk follows a request through a server's routes as Caddy would, up to the handler that
 // would answer it. Handlers that send something elsewhere are not run.
 type walk struct {
-	report  *Report // of the kube_identity that was met last
+	report  *Report // of the innermost kube_identity
 	sent    http.Header
 	answers string   // the handler that would answer
 	notes   []string // what was not run
@@ -65,7 +65,7 @@ func (k *walk) handler(handler caddyhttp.MiddlewareHandler, next caddyhttp.Handl
 			return k.compile(h.Routes, next).ServeHTTP(w, r)
 		case Explainer:
 			report, err := h.Explain(w, r, next)
-			if k.report == nil { // of several kube_identity the innermost explains
+			if k.report == nil { // if there are several, the innermost one's report counts
 				k.report = report
 			}
 			return err

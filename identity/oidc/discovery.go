@@ -85,7 +85,7 @@ func (d *discovery) find(ctx context.Context, f *fetcher) (keys *url.URL, fresh 
 	return keys, true, nil
 }
 
-// forget has find ask again, because the keys are no longer where they were.
+// forget makes find ask again. It is called when the keys are no longer at the known URL.
 func (d *discovery) forget() {
 	if d.document != nil {
 		d.keys = nil

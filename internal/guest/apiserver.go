@@ -13,12 +13,12 @@ import (
 // provisioned with.
 type kubernetesKey struct{}
 
-// WithKubernetes returns a context for guests that reach the API server as config says.
+// WithKubernetes returns a context whose guests reach the API server as config says.
 func WithKubernetes(ctx caddy.Context, config kubernetes.Config) caddy.Context {
 	return ctx.WithValue(kubernetesKey{}, config)
 }
 
-// NewKubernetesClient makes a client as the handler around a guest says. Clients with
+// NewKubernetesClient makes a client from the config in ctx ([WithKubernetes]). Clients with
 // equal keys are interchangeable.
 func NewKubernetesClient(ctx caddy.Context) (client *kubernetes.Client, key string, err error) {
 	config, _ := ctx.Value(kubernetesKey{}).(kubernetes.Config)

@@ -3,8 +3,10 @@
 
 // Package guest is what the handler and its guest modules share while they are
 // provisioned: the metrics of a configuration (metrics.go), state that outlives a reload
-// (reload.go), the client for the API server (apiserver.go), the names under which guests
-// register (namespace.go), and what a server's listeners prove of its peers (listen.go).
+// (reload.go), the client for the API server (apiserver.go), and the names under which
+// guests register (namespace.go). What a server's listeners prove about its peers
+// (listen.go) is shared by the handler and package command.
+//
 // A file is here for one of these reasons only: what one source or injector needs is in
 // its own package.
 package guest

@@ -6,7 +6,7 @@ package guest
 import "github.com/caddyserver/caddy/v2"
 
 // ListensOnUnixOnly says whether every address is a unix socket. Then a connection that
-// reached the server came by one, whatever a PROXY header says of it.
+// reached the server came by one, whatever a PROXY header says about it.
 func ListensOnUnixOnly(addresses []string) bool {
 	for _, address := range addresses {
 		parsed, err := caddy.ParseNetworkAddress(address)

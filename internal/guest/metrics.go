@@ -67,7 +67,8 @@ func NewMetrics(registry *prometheus.Registry) (*Metrics, error) {
 	return m, nil
 }
 
-// register puts a collector into the registry, or replaces it by the one that is there.
+// register registers a collector. If the registry already has the collector, *collector
+// becomes that one.
 func register[C prometheus.Collector](registry *prometheus.Registry, collector *C) error {
 	err := registry.Register(*collector)
 	there, ok := errors.AsType[prometheus.AlreadyRegisteredError](err)
@@ -82,7 +83,7 @@ func register[C prometheus.Collector](registry *prometheus.Registry, collector *
 	return nil
 }
 
-// ForCache returns what counts the hits and misses of one kind of cache.
+// ForCache returns a function that counts the hits and misses of one kind of cache.
 func (m *Metrics) ForCache(name string) func(hit bool) {
 	hits, misses := m.cache.WithLabelValues(name, "hit"), m.cache.WithLabelValues(name, "miss")
 	return func(hit bool) {

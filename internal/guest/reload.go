@@ -17,7 +17,7 @@ import (
 )
 
 // pools are all that [NewPool] made, for [States].
-var pools struct { //nolint:gochecknoglobals // what looks into every UsagePool must know them
+var pools struct { //nolint:gochecknoglobals // States looks into every pool
 	sync.Mutex
 
 	all []*caddy.UsagePool
@@ -32,7 +32,7 @@ func NewPool() *caddy.UsagePool {
 	return pool
 }
 
-// States returns what the pools hold, by key.
+// States returns what the pools hold, by key. It is for tests.
 func States() map[any]any {
 	pools.Lock()
 	defer pools.Unlock()
@@ -46,8 +46,8 @@ func States() map[any]any {
 	return states
 }
 
-// StateKey names what outlives a configuration by all that it depends on: the settings
-// of the module, and what they alone do not show, such as the content of files.
+// StateKey returns a key for state that outlives a configuration: a hash of the settings,
+// and of parts that the settings do not show, such as a file's content.
 func StateKey(kind string, settings any, parts ...string) (string, error) {
 	encoded, err := json.Marshal(settings)
 	if err != nil {
@@ -57,7 +57,7 @@ func StateKey(kind string, settings any, parts ...string) (string, error) {
 	return kind + " " + hex.EncodeToString(sum[:]), nil
 }
 
-// Release gives back what a module holds of a pool, once.
+// Release releases a module's state and clears key, so a second call does nothing.
 func Release(pool *caddy.UsagePool, key *string) error {
 	if *key == "" {
 		return nil
@@ -67,10 +67,10 @@ func Release(pool *caddy.UsagePool, key *string) error {
 	return err
 }
 
-// retirement is for how long what a configuration gave up still serves. Caddy does not
-// wait for the requests of the last configuration when it takes up the next one, and
-// those may be waiting for a review, for keys or for a token.
+// retirement is how long state is kept after its last configuration has released it. Caddy
+// does not wait for the requests of the old configuration when it starts the next one, and
+// those may still be waiting for a review, for keys or for a token.
 const retirement = 15 * time.Second
 
-// Retire ends, after a while, what no configuration holds any more.
+// Retire calls end after the retirement.
 func Retire(end func()) { time.AfterFunc(retirement, end) }
