@@ -102,23 +102,10 @@ func isAllowedHost(host string) bool {
 // longer than limit. An error that wraps [fetch.ErrUnreachable] means that the answer did
 // not arrive, or not whole.
 func (f *fetcher) get(ctx context.Context, to target, limit int64) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, f.timeout)
-	defer cancel()
-	content, _, err := fetch.Get(ctx, to.via, to.url, limit)
-	return content, to.asking(err)
+	content, _, err := fetch.Get(ctx, to.via, to.url, fetch.Limit{Bytes: limit, Time: f.timeout})
+	return content, err
 }
 
 func (f *fetcher) post(ctx context.Context, to target, mediaType string, body []byte, limit int64) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, f.timeout)
-	defer cancel()
-	content, err := fetch.Post(ctx, to.via, to.url, mediaType, body, limit)
-	return content, to.asking(err)
-}
-
-// asking adds the host that an error is about.
-func (t target) asking(err error) error {
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("asking %s: %w", identity.Quote(t.url.Host), err)
+	return fetch.Post(ctx, to.via, to.url, mediaType, body, fetch.Limit{Bytes: limit, Time: f.timeout})
 }

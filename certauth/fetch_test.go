@@ -6,6 +6,7 @@ package certauth
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -100,6 +101,40 @@ func TestNoProxyOutOfTheEnvironment(t *testing.T) {
 	}
 	if asked.Load() != 0 {
 		t.Error("the proxy was asked")
+	}
+}
+
+// TestErrorsShowNothingOfTheAnswer: the text goes to the log, and the certificate that names
+// the server, or the server, may be an attacker's.
+func TestErrorsShowNothingOfTheAnswer(t *testing.T) {
+	for name, test := range map[string]struct {
+		answer, want string
+	}{
+		"bytes that are not HTTP": {"secret\r\n\r\n", "the answer is not valid HTTP"},
+		"a cut answer":            {"HTTP/1.1 200 secret\r\nContent-Length: 5\r\n\r\n123", "the connection ended before the answer did"},
+		"another status":          {"HTTP/1.1 418 secret\r\nContent-Length: 0\r\n\r\n", "status 418"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				connection, _, err := http.NewResponseController(w).Hijack()
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				_, _ = io.WriteString(connection, test.answer)
+				_ = connection.Close()
+			}))
+			defer server.Close()
+			f := newFetcher(5*time.Second, nil, nil)
+			defer f.close()
+			to, err := f.configured(server.URL)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := f.get(t.Context(), to, 5); err == nil || err.Error() != fmt.Sprintf("asking %q: %s", to.url.Host, test.want) {
+				t.Error(err)
+			}
+		})
 	}
 }
 

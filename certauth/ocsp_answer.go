@@ -135,9 +135,9 @@ type ocspCertID struct {
 	Serial   *big.Int
 }
 
-// checkSubject compares the serial, and the issuer's name and key, which the parser does
-// not. A responder may serve several authorities, whose serials repeat. The parser takes
-// the first verdict with the serial, so that one has to be about the issuer.
+// checkSubject checks that the answer is about this serial and issuer; the parser checks the
+// serial only. It uses the first verdict with that serial, so the first must be this
+// issuer's: a responder may serve several authorities, whose serials repeat.
 func checkSubject(body []byte, response *ocsp.Response, leaf, issuer *x509.Certificate) error {
 	var envelope struct {
 		Status   asn1.Enumerated

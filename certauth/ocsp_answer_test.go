@@ -170,17 +170,17 @@ func TestHostileResponders(t *testing.T) {
 		"status 500":       {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500); _, _ = w.Write(good) }, "status 500"},
 		"status 204":       {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) }, "status 204"},
 		"huge body":        {func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(append(good, make([]byte, maxOCSP)...)) }, "larger than"},
-		"connection reset": {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, "unreachable"},
-		"slow header":      {func(http.ResponseWriter, *http.Request) { <-stop }, "unreachable"},
+		"connection reset": {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, "the connection ended before the answer did"},
+		"slow header":      {func(http.ResponseWriter, *http.Request) { <-stop }, "no whole answer within 300ms"},
 		"slow body": {func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = w.Write(good[:10])
 			_ = http.NewResponseController(w).Flush()
 			<-stop
-		}, "unreachable"},
+		}, "no whole answer within 300ms"},
 		"huge header": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("X-Large", strings.Repeat("x", 1<<20))
 			_, _ = w.Write(good)
-		}, "unreachable"},
+		}, "the answer is not valid HTTP"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

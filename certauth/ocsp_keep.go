@@ -47,8 +47,9 @@ func (c *ocspClient) keepLocked(key ocspKey, entry *ocspEntry, now time.Time) oc
 	return entry.answer
 }
 
-// evictLocked makes room: it removes the answers that ended, or else the one unused for
-// longest.
+// evictLocked makes room. It first removes the answers that ended, since they are of no
+// use: only if all still count, the one unused for longest. A cache of internal/lru would
+// keep an ended answer that was used a moment ago, and remove one that counts.
 func (c *ocspClient) evictLocked(now time.Time) {
 	var oldest ocspKey
 	var last time.Time

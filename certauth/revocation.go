@@ -106,7 +106,7 @@ func (r *Revocation) Validate() error {
 	case r.Timeout < 0:
 		return errors.New("timeout is negative")
 	case r.Responder != "" && !r.OCSP:
-		return errors.New("an ocsp responder without ocsp")
+		return errors.New("responder is set, but ocsp is off")
 	case slices.Contains(r.CRLs, ""):
 		return errors.New("crl is empty")
 	}

@@ -141,8 +141,8 @@ func (run *running) took(source *crlSource, news bool, err error) {
 // responder is down, and not be filled with it.
 func (run *running) ignored(reason error, now time.Time) {
 	last := run.last.Load()
-	if since := now.UnixNano() - last; 0 <= since && since < int64(time.Second) || !run.last.CompareAndSwap(last, now.UnixNano()) {
+	if filewatch.Recent(last, now, time.Second) || !run.last.CompareAndSwap(last, now.UnixNano()) {
 		return
 	}
-	run.log("no answer on revocation, let pass by soft_fail", reason)
+	run.log("soft_fail accepted a certificate without an answer about its revocation", reason)
 }

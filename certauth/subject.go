@@ -31,7 +31,7 @@ const (
 	OrganizationalUnit Attribute = "organizational_unit"
 )
 
-// UsernameAttributes are those that can name a user; GroupAttributes, groups.
+// UsernameAttributes are the attributes that can name a user.
 func UsernameAttributes() []Attribute {
 	return []Attribute{CommonName, Subject, DNS, Email, URI, Serial, Fingerprint}
 }

@@ -9,10 +9,10 @@
 //   - [ParseURL] or [ParseSecureURL] reads the URL, which may come from a certificate or from
 //     a document of an issuer, and refuses all but plain http and https URLs;
 //   - [NewTransport] connects, and its [Guard] refuses addresses after the name was resolved;
-//   - [Get] or [Post] sends one request and reads one answer, with status 200 and no longer
-//     than a limit. A redirect is not followed: it would let the server choose the address that
-//     the proxy asks (CVE-2022-3172);
-//   - [Explain] says why there was no answer, without names and without bytes of the answer.
+//   - [Get] or [Post] sends one request and reads one answer, with status 200 and within a
+//     [Limit]. A redirect is not followed: it would let the server choose the address that the
+//     proxy asks (CVE-2022-3172). If there is no answer, the error says why, without names from
+//     certificates and without bytes of the answer.
 //
 // This package never sends a credential, keeps a cookie or repeats a request.
 package fetch

@@ -14,10 +14,10 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 )
 
-// Explain says why there was no whole answer within a time. The errors of crypto/x509
+// explain says why there was no whole answer within a time. The errors of crypto/x509
 // contain names from certificates, and some of net/http contain bytes of the answer: the
 // text has none of these.
-func Explain(err error, within time.Duration) error {
+func explain(err error, within time.Duration) error {
 	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
 		return fmt.Errorf("no whole answer within %s", within)
 	}

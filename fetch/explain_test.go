@@ -29,10 +29,11 @@ func TestExplanations(t *testing.T) {
 		"the proxy answers with status 407":                          fmt.Errorf("secret: %w", proxyError(407)),
 		"the answer is not TLS, but perhaps plain http":              tls.RecordHeaderError{Msg: "secret"},
 		"dial: connection refused":                                   fmt.Errorf("secret: %w", &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}),
+		"dial: not a loopback address":                               &net.OpError{Op: "dial", Err: errors.New("not a loopback address")},
 		"the connection ended before the answer did":                 fmt.Errorf("secret: %w", io.ErrUnexpectedEOF),
 		"the answer is not valid HTTP":                               fmt.Errorf("%w: %w", ErrUnreachable, errors.New("secret")),
 	} {
-		if got := Explain(err, 10*time.Second).Error(); got != want {
+		if got := explain(err, 10*time.Second).Error(); got != want {
 			t.Errorf("%q, want %q", got, want)
 		}
 	}

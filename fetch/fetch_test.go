@@ -33,6 +33,8 @@ func serve(t *testing.T, handler http.HandlerFunc) (*url.URL, *http.Transport) {
 	return u, transport
 }
 
+func limit(bytes int64) fetch.Limit { return fetch.Limit{Bytes: bytes, Time: 5 * time.Second} }
+
 func TestRequestSaysNothingOfTheProxy(t *testing.T) {
 	u, transport := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
@@ -44,11 +46,11 @@ func TestRequestSaysNothingOfTheProxy(t *testing.T) {
 			}
 		}
 	})
-	content, header, err := fetch.Get(t.Context(), transport, u, 100)
+	content, header, err := fetch.Get(t.Context(), transport, u, limit(100))
 	if want := `GET /path?query "" "" "caddy-kube-identity"`; err != nil || string(content) != want || header.Get("Age") != "60" {
 		t.Errorf("%q, %v, %v, want %q", content, header, err, want)
 	}
-	content, err = fetch.Post(t.Context(), transport, u, "text/plain", []byte("body"), 100)
+	content, err = fetch.Post(t.Context(), transport, u, "text/plain", []byte("body"), limit(100))
 	if want := `POST /path?query "body" "text/plain" "caddy-kube-identity"`; err != nil || string(content) != want {
 		t.Errorf("%q, %v, want %q", content, err, want)
 	}
@@ -71,22 +73,22 @@ func TestAnswersThatAreRefused(t *testing.T) {
 		}, "the answer is larger than 5 bytes", false},
 		"another status":   {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "secret", http.StatusTeapot) }, "status 418", false},
 		"a part":           {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusPartialContent) }, "status 206", false},
-		"a cut connection": {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, "unreachable: EOF", true},
+		"a cut connection": {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, "the connection ended before the answer did", true},
 		"a cut body": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "5")
 			_, _ = io.WriteString(w, "123")
-		}, "unreachable: unexpected EOF", true},
+		}, "the connection ended before the answer did", true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			u, transport := serve(t, test.handler)
-			content, _, err := fetch.Get(t.Context(), transport, u, 5)
+			content, _, err := fetch.Get(t.Context(), transport, u, limit(5))
 			if test.want == "" {
 				if err != nil || string(content) != "12345" {
 					t.Errorf("%q, %v", content, err)
 				}
 				return
 			}
-			if err == nil || err.Error() != test.want || content != nil || errors.Is(err, fetch.ErrUnreachable) != test.unreachable {
+			if err == nil || err.Error() != fmt.Sprintf("asking %q: %s", u.Host, test.want) || content != nil || errors.Is(err, fetch.ErrUnreachable) != test.unreachable {
 				t.Errorf("%q, %v, want %s", content, err, test.want)
 			}
 		})
@@ -102,23 +104,25 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 			w.Header().Set("Location", "/followed")
 			w.WriteHeader(status)
 		})
-		_, _, err := fetch.Get(t.Context(), transport, u, 5)
+		_, _, err := fetch.Get(t.Context(), transport, u, limit(5))
 		if got, ok := errors.AsType[fetch.StatusError](err); !ok || int(got) != status || asked.Load() != 1 {
 			t.Errorf("%d: %v after %d requests", status, err, asked.Load())
 		}
 	}
 }
 
-func TestRequestEndsWithItsContext(t *testing.T) {
+func TestRequestEndsWithItsTimeAndItsContext(t *testing.T) {
 	u, transport := serve(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
-	_, err := fetch.Post(ctx, transport, u, "", nil, 5)
-	if !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, fetch.ErrUnreachable) {
+	_, err := fetch.Post(t.Context(), transport, u, "", nil, fetch.Limit{Bytes: 5, Time: 50 * time.Millisecond})
+	if !errors.Is(err, fetch.ErrUnreachable) || !strings.HasSuffix(err.Error(), ": no whole answer within 50ms") {
 		t.Error(err)
 	}
-	if got := fetch.Explain(err, time.Second).Error(); got != "no whole answer within 1s" {
-		t.Error(got)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	closed := errors.New("closed")
+	time.AfterFunc(50*time.Millisecond, func() { cancel(closed) })
+	_, err = fetch.Post(ctx, transport, u, "", nil, limit(5))
+	if !errors.Is(err, fetch.ErrUnreachable) || !errors.Is(err, closed) || !strings.HasSuffix(err.Error(), ": closed") {
+		t.Error(err)
 	}
 }
 
@@ -131,7 +135,7 @@ func TestGuardedTransportDoesNotConnect(t *testing.T) {
 	for _, host := range []string{u.Hostname(), "localhost"} {
 		to := *u
 		to.Host = strings.Replace(u.Host, u.Hostname(), host, 1)
-		if _, _, err := fetch.Get(t.Context(), guarded, &to, 5); !errors.Is(err, refusal) || !errors.Is(err, fetch.ErrUnreachable) {
+		if _, _, err := fetch.Get(t.Context(), guarded, &to, limit(5)); !errors.Is(err, refusal) || !errors.Is(err, fetch.ErrUnreachable) {
 			t.Errorf("%s: %v", host, err)
 		}
 	}

@@ -7,13 +7,11 @@ import (
 	"context"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
 	"time"
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/fetch"
-	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 )
 
 // fetchTimeout is for one whole fetch of keys: discovery (if it is due), resolving the name,
@@ -40,7 +38,7 @@ type fetcher struct {
 }
 
 // get returns the body of the answer with status 200, and its header. It is an error if
-// the body is longer than limit. Errors show the host and nothing of the answer.
+// the body is longer than limit.
 func (f *fetcher) get(ctx context.Context, from *url.URL, limit int64) ([]byte, http.Header, error) {
 	via := f.transport
 	if via == nil {
@@ -48,14 +46,7 @@ func (f *fetcher) get(ctx context.Context, from *url.URL, limit int64) ([]byte, 
 		defer transport.CloseIdleConnections()
 		via = transport
 	}
-	content, header, err := fetch.Get(ctx, via, from, limit)
-	if errors.Is(err, fetch.ErrUnreachable) {
-		err = explain(err)
-	}
-	if err != nil {
-		return nil, nil, fmt.Errorf("asking %s: %w", identity.Quote(from.Host), err)
-	}
-	return content, header, nil
+	return fetch.Get(ctx, via, from, fetch.Limit{Bytes: limit, Time: fetchTimeout})
 }
 
 // newTransport returns a transport for one request: keys are fetched once an hour, and the
@@ -69,15 +60,4 @@ func (f *fetcher) newTransport(to *url.URL) *http.Transport {
 		options.Roots = f.roots()
 	}
 	return fetch.NewTransport(options)
-}
-
-// explain says why there was no answer.
-func explain(err error) error {
-	switch {
-	case errors.Is(err, context.Canceled):
-		return errClosed
-	case errors.Is(err, errNotLoopback):
-		return errNotLoopback
-	}
-	return fetch.Explain(err, fetchTimeout)
 }

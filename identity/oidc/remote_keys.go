@@ -53,8 +53,8 @@ type RemoteConfig struct {
 // long as the answer's Cache-Control says (max-age less Age), but for 1 min at least and 24
 // h at most; for 1 h if the answer does not say. After that the next use starts a fetch in
 // the background. While that fails, the last good keys are used for 24 h more; then there
-// are none. A failed fetch is tried again at the next use, after 1 s at the earliest and
-// then more and more, up to 60 s. The location from the discovery document is believed for
+// are none. A failed fetch is tried again at the next use, after at least 1 s, and then at
+// growing intervals of up to 60 s. The location from the discovery document is believed for
 // 12 h, or until the keys are no longer there (404, 410).
 //
 // A token with an unknown kid or a wrong signature starts a fetch, as the issuer may have
@@ -83,7 +83,7 @@ type RemoteKeys struct {
 	log       keyLog
 
 	ctx    context.Context
-	cancel context.CancelFunc
+	cancel context.CancelCauseFunc
 	wait   sync.WaitGroup
 }
 
@@ -99,7 +99,7 @@ func NewRemoteKeys(config RemoteConfig) (*RemoteKeys, error) {
 		log:       newKeyLog(config.OnProblem),
 	}
 	k.state.Store(&keyState{err: errNotFetched})
-	k.ctx, k.cancel = context.WithCancel(context.Background())
+	k.ctx, k.cancel = context.WithCancelCause(context.Background())
 	return k, nil
 }
 
@@ -110,7 +110,7 @@ func (k *RemoteKeys) Warm() { k.join((*keyState).isDue) }
 // Close ends the fetch in the background and waits for its end. Keys that are there stay
 // usable until they expire.
 func (k *RemoteKeys) Close() {
-	k.cancel()
+	k.cancel(errClosed)
 	k.mu.Lock()
 	k.closed = true
 	k.mu.Unlock()
