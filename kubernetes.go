@@ -39,14 +39,14 @@ func (k *Kubernetes) config() kubernetes.Config {
 	return kubernetes.Config{Kubeconfig: k.Kubeconfig, Context: k.Context, Timeout: time.Duration(k.Timeout)}
 }
 
-// validateKubernetes checks the block even when no source or injector uses it; one that
-// does has already refused the same mistakes while it was provisioned.
+// validateKubernetes checks the block even when no source or injector uses it. A source or
+// an injector that uses the block has already refused the same mistakes.
 func (h *Handler) validateKubernetes() error {
 	switch k := h.Kubernetes; {
 	case k == nil:
 		return nil
 	case k.Context != "" && k.Kubeconfig == "":
-		return fmt.Errorf("kubernetes: context %q is given, and no kubeconfig that has it", k.Context)
+		return fmt.Errorf("kubernetes: context %q needs a kubeconfig", k.Context)
 	case k.Timeout < 0:
 		return errors.New("kubernetes: timeout is less than zero")
 	}

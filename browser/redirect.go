@@ -55,7 +55,7 @@ func newRedirect(template string) (*redirect, error) {
 		*text += query[:at]
 		n := slices.IndexFunc(redirectTokens(), func(token string) bool { return strings.HasPrefix(query[at:], token) })
 		if n < 0 {
-			return nil, fmt.Errorf("%q: there are %s", query[at:], strings.Join(redirectTokens(), ", "))
+			return nil, fmt.Errorf("%q is not a token; the tokens are %s", query[at:], strings.Join(redirectTokens(), ", "))
 		}
 		token := redirectTokens()[n]
 		r.parts = append(r.parts, token, "")
@@ -111,12 +111,12 @@ func (r *redirect) checkText() error {
 
 func redirectTokens() []string { return []string{urlToken, queryToken, relativeToken} }
 
-// to fills in what was asked for.
+// to returns the redirect for the requested URL.
 func (r *redirect) to(asked *url.URL, site site) string {
 	target := asked.RequestURI()
-	if !strings.HasPrefix(target, "/") { // "GET http:evil.example": it would join the host
+	if !strings.HasPrefix(target, "/") { // "GET http:evil.example": without the slash "http:" would extend the site's host
 		target = "/" + target
-		if _, err := url.Parse(target); err != nil { // "GET http:%": net/http does not unescape it
+		if _, err := url.Parse(target); err != nil { // "GET http:%": net/http does not decode it
 			target = "/"
 		}
 	}

@@ -78,7 +78,7 @@ func runCommand(t *testing.T, program, dir, line string, variables map[string]st
 }
 
 // commandChanging matches the parts of the output that differ in each run.
-var commandChanging = regexp.MustCompile(`(has expired, |X509SHA256=)[0-9a-z]+`)
+var commandChanging = regexp.MustCompile(`(token expired |X509SHA256=)[0-9a-z]+`)
 
 // commandArgs splits a line as a shell does that knows single quotes and variables.
 func commandArgs(line string, variables map[string]string) []string {

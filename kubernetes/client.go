@@ -67,7 +67,7 @@ func New(config Config) (*Client, error) {
 	case config.Kubeconfig != "":
 		from, err = fromKubeconfig(config.Kubeconfig, config.Context)
 	case config.Context != "":
-		return nil, fmt.Errorf("context %q is given, and no kubeconfig that has it", config.Context)
+		return nil, fmt.Errorf("context %q needs a kubeconfig", config.Context)
 	default:
 		from, err = inCluster(serviceAccountDir)
 	}

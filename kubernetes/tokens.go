@@ -92,7 +92,7 @@ func (c *Client) RequestToken(
 	case expires.IsZero():
 		return "", time.Time{}, unavailable(resource, errors.New("the answer has no expirationTimestamp"))
 	case !expires.After(time.Now()):
-		err := fmt.Errorf("the token in the answer has expired at %s", expires.UTC().Format(time.RFC3339))
+		err := fmt.Errorf("the token in the answer expired at %s", expires.UTC().Format(time.RFC3339))
 		return "", time.Time{}, unavailable(resource, err)
 	}
 	return token, expires, nil

@@ -81,7 +81,7 @@ func TestRequestTokenRefusesBadAnswers(t *testing.T) {
 		"no time":                   {201, open + `"status":{"token":"SECRET"}}`, "has no expirationTimestamp"},
 		"a time that is null":       {201, open + `"status":{"token":"SECRET","expirationTimestamp":null}}`, "has no expirationTimestamp"},
 		"a time that is a number":   {201, open + `"status":{"token":"SECRET","expirationTimestamp":1}}`, "not an object of the Kubernetes API"},
-		"a time that is past":       {201, granted("SECRET", time.Now().Add(-time.Second)), "has expired at 20"},
+		"a time that is past":       {201, granted("SECRET", time.Now().Add(-time.Second)), "expired at 20"},
 		"a TokenReview":             {201, goodReview, "of another kind"},
 		"a page of HTML":            {200, "<html>SECRET", "not an object of the Kubernetes API"},
 		"a missing service account": {404, failure(`serviceaccounts \"x\" not found`), `status 404): "serviceaccounts \"x\" not found"`},

@@ -33,11 +33,11 @@ func (c *ClientCert) validateFields() error {
 	case c.MaxIntermediates < 0:
 		return fmt.Errorf("max_intermediates: %d is less than 1", c.MaxIntermediates)
 	case c.TLS && (c.Header != "" || c.ChainHeader != "" || c.VerifyHeader != "" || c.Encoding != "" || c.LeafOnly):
-		return errors.New("with tls there is no header")
+		return errors.New("header cannot be combined with tls")
 	case c.TLS:
 		return nil
 	case c.Header == "":
-		return errors.New("there is no header, no preset and no tls to take a certificate from")
+		return errors.New("one of header, a preset and tls is required")
 	case (c.VerifyHeader == "") != (c.VerifyValue == ""):
 		return errors.New("verify_header needs a field and a value")
 	case c.ChainHeader != "" && (c.Encoding == string(certauth.XFCC)):

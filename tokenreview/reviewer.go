@@ -83,7 +83,7 @@ func (r *Reviewer) decide(token string, status *authenticationv1.TokenReviewStat
 		return tokencache.Verdict{}, fmt.Errorf("%w: reviewing a token: %w", identity.ErrRejected, err)
 	}
 	if !expires.IsZero() && !now.Before(expires) {
-		return tokencache.Verdict{}, fmt.Errorf("%w: reviewing a token: it has expired at %s",
+		return tokencache.Verdict{}, fmt.Errorf("%w: reviewing a token: it expired at %s",
 			identity.ErrRejected, expires.UTC().Format(time.RFC3339))
 	}
 	return tokencache.Verdict{User: userOf(&status.User), Expires: expires, AllowReserved: reserved(status.User.Username)}, nil

@@ -168,7 +168,7 @@ func TestTokenOfTheServiceAccountIsMissing(t *testing.T) {
 		{"an empty token", grants("", later), "the answer has no token"},
 		{"two words", grants("a b", later), "the answer has no token"},
 		{"a line break", grants("a\r\nImpersonate-User: admin", later), "the answer has no token"},
-		{"one that has expired", grants(secret(t, "account-that-has-expired"), "2020-01-01T00:00:00Z"), "the token in the answer has expired at 2020-01-01T00:00:00Z"},
+		{"one that has expired", grants(secret(t, "account-that-has-expired"), "2020-01-01T00:00:00Z"), "the token in the answer expired at 2020-01-01T00:00:00Z"},
 		{"one without an end", text(201, "application/json", `{"kind":"TokenRequest","apiVersion":"authentication.k8s.io/v1","status":{"token":"account-without-an-end"}}`), "the answer has no expirationTimestamp"},
 		{"no status", text(201, "application/json", `{"kind":"TokenRequest","apiVersion":"authentication.k8s.io/v1"}`), "the answer has no token"},
 		{"a page", text(200, "text/html", "<html>account-on-a-page</html>"), "the answer is not an object of the Kubernetes API"},

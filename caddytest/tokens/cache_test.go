@@ -285,13 +285,13 @@ func TestTokenVerdictsEnd(t *testing.T) {
 	g.goesOn(t, "short", late, asBearer(late))
 	g.goesOn(t, "long", revoked, asBearer(revoked))
 	wantAsked(t, api, 8, "after cache_ttl")
-	g.isRefused(t, "long", ending, 401, "rejected: reviewing a token: it has expired at…")
-	g.isRefused(t, "config", ending, 401, "rejected: the token has expired, …")
+	g.isRefused(t, "long", ending, 401, "rejected: reviewing a token: it expired at…")
+	g.isRefused(t, "config", ending, 401, "rejected: the token expired …")
 	if time.Until(exp.Add(2*time.Second)) > 300*time.Millisecond {
 		g.goesOn(t, "oidc", ending, asBearer(ending))
 	}
 	time.Sleep(time.Until(exp.Add(2*time.Second + 50*time.Millisecond)))
-	g.isRefused(t, "oidc", ending, 401, "rejected: the token has expired, …")
+	g.isRefused(t, "oidc", ending, 401, "rejected: the token expired …")
 }
 
 // The file of authentication_config is read again when it changes, and the verdicts under

@@ -44,9 +44,9 @@ func presented(t *testing.T, i *testissuer.Issuer) []testhandler.Exchange {
 		{Name: "nothing", Status: 401, Reason: "no credential"},
 		{Name: "an empty field of the proxy's", Fields: []string{in}, Status: 401, Reason: "no credential"},
 
-		{Name: "a bad token", Fields: []string{testhandler.Bearer(expired)}, Status: 401, Reason: "rejected: the token has expired…"},
-		{Name: "a bad token in the proxy's field", Fields: []string{in + expired}, Status: 401, Reason: "rejected: the token has expired…"},
-		{Name: "a bad token there beside a good one", Fields: []string{in + expired, testhandler.Bearer(good)}, Status: 401, Reason: "rejected: the token has expired…"},
+		{Name: "a bad token", Fields: []string{testhandler.Bearer(expired)}, Status: 401, Reason: "rejected: the token expired…"},
+		{Name: "a bad token in the proxy's field", Fields: []string{in + expired}, Status: 401, Reason: "rejected: the token expired…"},
+		{Name: "a bad token there beside a good one", Fields: []string{in + expired, testhandler.Bearer(good)}, Status: 401, Reason: "rejected: the token expired…"},
 		{Name: "no JWT there beside a good token", Fields: []string{in + opaque, testhandler.Bearer(good)}, Status: 401, Reason: noBoth("the token is not a JWT")},
 		{
 			Name: "one of an unknown issuer there beside a good token", Fields: []string{in + elsewhere, testhandler.Bearer(good)},
@@ -76,7 +76,7 @@ func presented(t *testing.T, i *testissuer.Issuer) []testhandler.Exchange {
 		{Name: "a good token and a password", Fields: []string{testhandler.Bearer(good), "Authorization: Basic YTpi"}, Status: 400, Reason: "malformed: 2 lines of Authorization"},
 		{Name: "a token as field and as subprotocol", Fields: websocketBy(good, testhandler.Bearer(good)), Status: 400, Reason: "malformed: 2 lines of Authorization"},
 		{Name: "a token as subprotocol and in the proxy's field", Fields: websocketBy(good, in+good), Status: 101, Want: websocketOf(alice)},
-		{Name: "a good token as subprotocol, a bad one in the proxy's field", Fields: websocketBy(good, in+expired), Status: 401, Reason: "rejected: the token has expired…"},
+		{Name: "a good token as subprotocol, a bad one in the proxy's field", Fields: websocketBy(good, in+expired), Status: 401, Reason: "rejected: the token expired…"},
 		{Name: "a token that is too long", Fields: []string{"Authorization: Bearer " + strings.Repeat("a", 16<<10+1)}, Status: 400, Reason: "malformed: the bearer token has 16385 bytes, more than 16384"},
 	}
 	return exchanges
@@ -177,7 +177,7 @@ func TestTokenIsDecidedByOneSource(t *testing.T) {
 		},
 		{
 			Name: "bad, and good by the API server", Line: "GET /first HTTP/1.1", Fields: []string{testhandler.Bearer(expired)},
-			Status: 401, Reason: "rejected: the token has expired…",
+			Status: 401, Reason: "rejected: the token expired…",
 		},
 	})
 	if n := api.Asked(); n != 0 {

@@ -51,7 +51,7 @@ func TestTokenReachesTheUpstreamOnlyWhenVerified(t *testing.T) {
 			Name: "into the field that had none", Fields: []string{"X-Forwarded-Id-Token: ", testhandler.Bearer(good)},
 			Want: http.Header{"X-Forwarded-Id-Token": {good}},
 		}),
-		at("field", testhandler.Exchange{Name: "a bad one in the field is refused", Fields: []string{"X-Forwarded-Id-Token: " + bad}, Status: 401, Reason: "rejected: the token has expired…"}),
+		at("field", testhandler.Exchange{Name: "a bad one in the field is refused", Fields: []string{"X-Forwarded-Id-Token: " + bad}, Status: 401, Reason: "rejected: the token expired…"}),
 		at("field", testhandler.Exchange{Name: "an empty field is not sent for an anonymous user", Fields: []string{"X-Forwarded-Id-Token:"}, Want: nothing}),
 		at("review", testhandler.Exchange{Name: "a reviewed one", Fields: []string{testhandler.Bearer(opaque)}, Want: http.Header{"Authorization": {"Bearer " + opaque}}}),
 		at("review", testhandler.Exchange{
@@ -86,10 +86,10 @@ func TestTokenAndImpersonationSideBySide(t *testing.T) {
 		{Name: "a token and a user of the proxy's", Fields: testhandler.AliceAnd(testhandler.Bearer(good), "X-Forwarded-Groups: dev"), Want: own},
 		{Name: "a token and the client's own impersonation", Fields: []string{testhandler.Bearer(good), "Impersonate-User: admin"}, Want: own},
 		{Name: "a user of the proxy's", Fields: testhandler.AliceAnd("X-Forwarded-Groups: dev"), Want: testhandler.And(testhandler.As("alice", "dev"), "X-App-User", "alice")},
-		{Name: "a bad token and a user of the proxy's", Fields: testhandler.AliceAnd(testhandler.Bearer(bad)), Status: 401, Reason: "rejected: the token has expired…"},
+		{Name: "a bad token and a user of the proxy's", Fields: testhandler.AliceAnd(testhandler.Bearer(bad)), Status: 401, Reason: "rejected: the token expired…"},
 		{Name: "a user of a stranger's", From: testhandler.StrangerPeer, Fields: testhandler.AliceAnd(), Want: testhandler.As("system:anonymous", "system:unauthenticated")},
 		{Name: "no credential", From: testhandler.StrangerPeer, Want: testhandler.As("system:anonymous", "system:unauthenticated")},
-		{Name: "a bad token", From: testhandler.StrangerPeer, Fields: []string{testhandler.Bearer(bad)}, Status: 401, Reason: "rejected: the token has expired…"},
+		{Name: "a bad token", From: testhandler.StrangerPeer, Fields: []string{testhandler.Bearer(bad)}, Status: 401, Reason: "rejected: the token expired…"},
 	})
 }
 

@@ -143,7 +143,7 @@ func TestTokenIsNotInErrorRoutes(t *testing.T) {
 	token := issuer.Token(t, map[string]any{"exp": 1})
 	for _, fields := range [][]string{{testhandler.Bearer(token)}, {"X-Forwarded-Id-Token: " + token}, websocketBy(token)} {
 		got := g.Send(t, testhandler.TrustedPeer, "GET / HTTP/1.1", fields, "")
-		if got.Status != http.StatusUnauthorized || !strings.HasPrefix(got.Text, "rejected: the token has expired") {
+		if got.Status != http.StatusUnauthorized || !strings.HasPrefix(got.Text, "rejected: the token expired") {
 			t.Errorf("status %d, %q", got.Status, got.Text)
 		}
 		if piece := pieceIn(piecesOf(t), got.Text); piece != "" {

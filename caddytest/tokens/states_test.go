@@ -244,6 +244,6 @@ func TestTokenThatNoSourceKnowsBesideAnotherCredential(t *testing.T) {
 			g.Exchange(t, &testhandler.Exchange{From: testhandler.StrangerPeer, Fields: testhandler.AliceAnd(line), Status: 401, Reason: "rejected: no source accepts what is in Authorization…"})
 		})
 	}
-	g.Exchange(t, &testhandler.Exchange{Fields: testhandler.AliceAnd(testhandler.Bearer(issuer.Token(t, map[string]any{"exp": 1}))), Status: 401, Reason: "rejected: the token has expired…"})
+	g.Exchange(t, &testhandler.Exchange{Fields: testhandler.AliceAnd(testhandler.Bearer(issuer.Token(t, map[string]any{"exp": 1}))), Status: 401, Reason: "rejected: the token expired…"})
 	g.Exchange(t, &testhandler.Exchange{Fields: slices.Concat(testhandler.AliceAnd("Authorization: Bearer a b")), Status: 400, Reason: "malformed: the value after Bearer is not a token"})
 }

@@ -177,7 +177,7 @@ func (k *RemoteKeys) verifyAgain(ctx context.Context, token string, header Heade
 		}
 	}
 	if state.err != nil && errors.Is(cause, errUnknownKey) {
-		return nil, fmt.Errorf("%w: %w, as far as is known: %w", identity.ErrUnavailable, errUnknownKey, state.err)
+		return nil, fmt.Errorf("%w: %w, and newer keys could not be fetched: %w", identity.ErrUnavailable, errUnknownKey, state.err)
 	}
 	return nil, cause
 }

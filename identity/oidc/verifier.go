@@ -130,7 +130,7 @@ func (i *Issuer) checkTimes(claims Claims, now time.Time) (expires time.Time, er
 		return expires, wrongType("exp", "a time")
 	}
 	if now.After(exp.Add(i.Skew)) {
-		return expires, fmt.Errorf("%w: the token has expired, %s ago", identity.ErrRejected, now.Sub(exp).Round(time.Second))
+		return expires, fmt.Errorf("%w: the token expired %s ago", identity.ErrRejected, now.Sub(exp).Round(time.Second))
 	}
 	if value, there := claims["nbf"]; there {
 		nbf, ok := numericDate(value)
@@ -138,7 +138,7 @@ func (i *Issuer) checkTimes(claims Claims, now time.Time) (expires time.Time, er
 			return expires, wrongType("nbf", "a time")
 		}
 		if now.Add(i.Early).Before(nbf) {
-			return expires, fmt.Errorf("%w: the token is not valid yet, for %s",
+			return expires, fmt.Errorf("%w: the token becomes valid in %s",
 				identity.ErrRejected, nbf.Sub(now).Round(time.Second))
 		}
 	}

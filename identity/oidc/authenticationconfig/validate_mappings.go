@@ -12,7 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// compile returns nil on an error; nothing uses the nil, since there is no Config then.
+// compile records an error and returns nil. Parse then returns no Config.
 func (v *validator) compile(env *cel.Env, path *field.Path, text string, want *cel.Type) *expression {
 	e, err := compile(env, path.String(), text, want)
 	if err != nil {
