@@ -14,8 +14,8 @@ import (
 )
 
 // Explain serves a request as ServeHTTP does and reports what became of it, for the
-// command check. The sources are replaced by ones that remember what they answered, so a
-// handler that has explained a request is not for service.
+// command check. The sources are replaced by ones that remember what they answered;
+// afterwards the handler must not serve requests.
 func (h *Handler) Explain(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) (*command.Report, error) {
 	report := &command.Report{
 		Before:      r.Header.Clone(),

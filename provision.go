@@ -114,7 +114,7 @@ func (h *Handler) compileFields() error {
 			proxyOnly = append(proxyOnly, reads.Names...)
 		}
 		if _, found := identity.Overlap([]string{"Authorization"}, reads.Names); found {
-			h.addCredentials([]string{"Authorization"}) // whatever else a guest says of it
+			h.addCredentials([]string{"Authorization"}) // even if the guest does not call it a credential
 		}
 		if reads.Credential {
 			h.addCredentials(reads.Names)
@@ -126,12 +126,12 @@ func (h *Handler) compileFields() error {
 			cookies = option.Union(cookies, writer.Cookies())
 		}
 	}
-	taken, err := identity.NewNames(names...)
+	stripped, err := identity.NewNames(names...)
 	if err != nil {
 		return fmt.Errorf("collecting header fields: %w", err)
 	}
 	h.stripRules = identity.StripRules{
-		Fields:            taken,
+		Fields:            stripped,
 		Cookies:           cookies,
 		PassAuthorization: h.PassAuthorization,
 	}

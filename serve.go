@@ -24,11 +24,11 @@ type exchange struct {
 	identity.Request
 
 	upgrade string // the protocol that the request switches to; empty for most
-	dropped int    // fields that an untrusted peer may not set, and did
+	dropped int    // how many fields were dropped because the peer is not trusted
 	peerErr error  // why the peer's certificate did not make it trusted
 }
 
-// browser is what package browser needs to know of the request.
+// browser returns the parts of the request that package browser needs.
 func (ex *exchange) browser(r *http.Request) browser.Request {
 	return browser.Request{
 		Method:  r.Method,
@@ -81,8 +81,8 @@ func dropTrailers(body io.Closer, trailer http.Header, err *error) {
 	clear(trailer)
 }
 
-// recognize finds out who the direct peer is, and drops the fields that only a trusted
-// proxy may set when it is not one.
+// recognize finds out who the direct peer is. If the peer is not a trusted proxy, recognize
+// drops the fields that only such a proxy may set.
 func (h *Handler) recognize(r *http.Request, ex *exchange) {
 	if r.TLS != nil {
 		ex.Certificates = r.TLS.PeerCertificates
@@ -230,8 +230,8 @@ func write(ctx context.Context, injector Injector, id *identity.Identity, header
 }
 
 // classified turns an error that does not wrap exactly one sentinel into an internal one:
-// the guest broke its contract, and the error says nothing about the client. What it wraps
-// is cut off.
+// the guest broke its contract, and the error says nothing about the client. The new error
+// does not wrap the old one.
 func classified(err error) error {
 	if err == nil || identity.IsRefusal(err) {
 		return err

@@ -26,12 +26,12 @@ type CookieWriter interface {
 	Cookies() []string
 }
 
-// TokenSender is implemented by an injector that sends the user's own token, in whichever
-// field. For one source it cannot be combined with impersonation: the upstream would act
+// TokenSender is implemented by an injector that sends the user's own token, in any field.
+// For one source it cannot be combined with impersonation: the upstream would act
 // as another user with the user's token.
 type TokenSender interface {
-	// SendsToken says whether it sends the token, and whether it writes nothing else, so
-	// that it writes nothing for a source without tokens.
+	// SendsToken returns two answers. sends: it sends the token. alone: it writes nothing
+	// else, so for a source without tokens it writes nothing.
 	SendsToken() (sends, alone bool)
 }
 
@@ -40,13 +40,13 @@ type configuredSource struct {
 	identity.Source
 
 	name      string
-	nameValue any        // name, as a placeholder's value: boxed once
+	nameValue any        // name as an any, so that announcing it does not allocate
 	onFailure bool       // it is a fallback that is also asked after a bad credential
 	injectors []Injector // those that write its identities
 	metrics   guest.SourceMetrics
 }
 
-// label is the name for a log or a metric, also where no source decided.
+// label is the name for a log or a metric. It is "none" if no source decided.
 func (s *configuredSource) label() string {
 	if s == nil {
 		return "none"

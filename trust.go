@@ -29,7 +29,7 @@ type TrustedProxyCert struct {
 	// TrustPoolRaw is the CAs of proxies. Required; an empty pool is refused.
 	TrustPoolRaw json.RawMessage `json:"trust_pool,omitempty" caddy:"namespace=tls.ca_pool.source inline_key=provider"`
 
-	// AllowedNames are common names, of which the certificate must have one. A
+	// AllowedNames are the allowed common names; the certificate must have one of them. A
 	// certificate with several common names is refused. Default: any name.
 	AllowedNames []string `json:"allowed_names,omitempty"`
 }
@@ -39,7 +39,7 @@ type trust struct {
 	ranges    caddyhttp.IPRangeSource
 	all       bool // the ranges may cover a whole address family
 	unix      bool // peers by unix socket are trusted
-	unixOnly  bool // the server listens on nothing else, which proves what they are
+	unixOnly  bool // the server listens on unix sockets only, so every peer is by unix socket
 	ca        caddytls.CA
 	certNames []string
 }

@@ -13,8 +13,7 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 )
 
-// Validate checks what needs the whole configuration. It also checks again what the
-// Caddyfile parser has checked in its place, so that JSON which is posted to the admin API
+// Validate checks the whole configuration. It repeats the parser's checks, so that JSON
 // meets the same conditions.
 func (h *Handler) Validate() error {
 	return errors.Join(
@@ -109,8 +108,8 @@ func (h *Handler) validateSources() error {
 	return errors.Join(errs...)
 }
 
-// validateInjectors refuses two injectors that write the same field for one source: it
-// would be chance which of them the upstream sees.
+// validateInjectors refuses two injectors that write the same field for one source: which
+// of the two the upstream sees would be undefined.
 func (h *Handler) validateInjectors() error {
 	var errs []error
 	for _, injector := range h.injectors {
@@ -147,15 +146,15 @@ func (h *Handler) validatePassAuthorization() error {
 	return nil
 }
 
-// validateTokens refuses to send tokens where there are none, and where another
-// injector makes the upstream act as another user.
+// validateTokens refuses a token's injector alone for a source without tokens, and one
+// beside an injector that makes the upstream act as another user.
 func (h *Handler) validateTokens() error {
 	var errs []error
 	for _, src := range h.sources {
 		if _, fallback := src.Source.(identity.Fallback); fallback {
 			continue
 		}
-		silent := len(src.injectors) > 0 && !src.Reads().Credential // unless one writes without a token
+		silent := len(src.injectors) > 0 && !src.Reads().Credential // an injector that does more than send the token sets it to false
 		var sendsToken bool
 		for _, injector := range src.injectors {
 			sends, alone := tokenSent(injector)

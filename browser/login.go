@@ -13,7 +13,7 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 )
 
-// Login says what a request without an identity gets: where to log in, or how.
+// Login decides the answer to a request without an identity: a redirect or a challenge.
 type Login struct {
 	login     *redirect
 	challenge *redirect
@@ -28,7 +28,7 @@ func NewLogin(login, challenge string) (l Login, err error) {
 			return l, fmt.Errorf("login: %w", err)
 		}
 	}
-	first, _, _ := strings.Cut(challenge, " ") // a scheme's parameters may have a URL
+	first, _, _ := strings.Cut(challenge, " ") // a challenge may contain a URL in its parameters
 	switch {
 	case challenge == "":
 	case strings.Contains(first, "?"), strings.Contains(first, "://"), strings.HasPrefix(first, "/"):
@@ -44,8 +44,8 @@ func NewLogin(login, challenge string) (l Login, err error) {
 	return l, nil
 }
 
-// checkScheme refuses what cannot be a challenge (RFC 9110, section 11.6.1): a scheme,
-// and parameters behind a blank.
+// checkScheme refuses a text that is not a challenge (RFC 9110, section 11.6.1): a scheme,
+// then a blank and parameters.
 func checkScheme(challenge string) error {
 	scheme, _, _ := strings.Cut(challenge, " ")
 	if identity.CheckField(scheme) != nil {

@@ -50,8 +50,8 @@ func TestLoginIsForBrowsersThatGoToAPage(t *testing.T) {
 	})
 }
 
-// A command-line client with a bad credential gets a 401. It would take the login page for the
-// answer, and its user would not learn that the token is bad.
+// A command-line client with a bad credential gets a 401: it would take the login page for
+// its answer, and its user would not learn that the token is bad.
 func TestLoginAndABadCredential(t *testing.T) {
 	bearer := unauthorized("Bearer")
 	csrf := "\nX-CSRF-Token: 1"

@@ -11,7 +11,7 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 )
 
-// Request is what this package needs to know of a request whose sender was stripped.
+// Request has the parts of a stripped request that this package needs.
 type Request struct {
 	Method, Host string
 	TLS          bool // Caddy itself ended TLS

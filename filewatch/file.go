@@ -54,7 +54,7 @@ func (s Stamp) Is(info os.FileInfo) bool {
 		s.info.Size() == info.Size() && s.info.ModTime().Equal(info.ModTime())
 }
 
-// IsZero says whether no file was read, or one that changed too recently.
+// IsZero says that no file was read, or that it changed too recently.
 func (s Stamp) IsZero() bool { return s.info == nil }
 
 // ReadRegular reads a regular file, and one byte more than limit at most. The stamp is zero

@@ -10,12 +10,12 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 )
 
-// Preset is what one upstream wants, as sugar of the Caddyfile: it expands into the
-// explicit options, so that an adapted configuration shows everything. Its block takes
-// the options of the injector that it specialises, each of which replaces what the preset
-// has for it.
+// Preset is what one upstream wants. A preset exists only in the Caddyfile: it expands into
+// the explicit options, so that an adapted configuration shows everything. Its block takes
+// the options of the injector that it specialises. Each of them replaces the preset's own.
 type Preset struct {
-	// StripHeaders and StripCookies are what else the upstream reads about the client.
+	// StripHeaders and StripCookies are the other fields and cookies that the upstream reads
+	// about the client.
 	// ClientImpersonation is the value of that option if the block does not have it.
 	StripHeaders, StripCookies []string
 	ClientImpersonation        string

@@ -73,9 +73,8 @@ func (i *Token) Validate() error {
 	return nil
 }
 
-// checkCookie refuses what cannot be the name of a cookie: like a field's it is a token
-// (RFC 6265, section 4.1.1). With "*" the name would be a pattern, and strip cookies that
-// it does not mean.
+// checkCookie refuses a text that cannot be the name of a cookie: like a field's name it is
+// a token (RFC 6265, section 4.1.1). A name with "*" would strip other cookies too.
 func checkCookie(name string) error {
 	if strings.Contains(name, "*") {
 		return fmt.Errorf("cookie %q: this must be a name, not a pattern", name)

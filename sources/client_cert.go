@@ -94,7 +94,7 @@ type ClientCert struct {
 	// MapOnly refuses a trusted certificate that is not in Map, with 403.
 	MapOnly bool `json:"map_only,omitempty"`
 
-	// DefaultUser is who a trusted certificate without a usable name is.
+	// DefaultUser is the user for a trusted certificate without a usable name.
 	DefaultUser *CertUser `json:"default_user,omitempty"`
 
 	// Revocation says how to check that a trusted certificate was not revoked. Default: it is

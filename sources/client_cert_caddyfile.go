@@ -17,7 +17,7 @@ import (
 
 // clientCertPresets are the fields in which well-known proxies and load balancers pass on
 // a certificate, as their documentation has them. If it leaves the name to the operator,
-// the name is that of their examples. A preset is sugar of the Caddyfile: it expands into
+// the name is that of their examples. A preset exists only in the Caddyfile: it expands into
 // the explicit options.
 func clientCertPresets() map[string]ClientCert {
 	nginx := ClientCert{

@@ -59,7 +59,7 @@ type Forwarded struct {
 }
 
 // forwardedPresets are the fields that well-known proxies send, as their documentation
-// has them. A preset is sugar of the Caddyfile: it expands into the explicit options.
+// has them. A preset exists only in the Caddyfile: it expands into the explicit options.
 func forwardedPresets() map[string]Forwarded {
 	return map[string]Forwarded{
 		"oauth2_proxy": {

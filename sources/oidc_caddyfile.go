@@ -18,8 +18,8 @@ import (
 )
 
 // oidcPresets are the identity-aware proxies that put a token of their own into a field,
-// as their documentation has it. A preset is sugar of the Caddyfile: it expands into the
-// explicit options. "<issuer>" is replaced by the issuer.
+// as their documentation has it. A preset exists only in the Caddyfile: it expands into
+// the explicit options. "<issuer>" is replaced by the issuer.
 func oidcPresets() map[string]OIDC {
 	return map[string]OIDC{
 		// https://docs.cloud.google.com/iap/docs/signed-headers-howto

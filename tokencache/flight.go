@@ -79,7 +79,7 @@ func (c *Cache) join(key Key, judge judgement) (*flight, Verdict, error) {
 	if under := c.flights[key]; under != nil {
 		return under, Verdict{}, nil
 	}
-	known := c.good.Get(key) != nil // lookLocked has removed keys that no longer are
+	known := c.good.Get(key) != nil // lookLocked removes keys whose time as known is over
 	if !known {
 		if c.unknown >= c.config.MaxUnknown {
 			return nil, Verdict{}, fmt.Errorf("%w: judging a token: %d are being judged already",

@@ -37,8 +37,8 @@ type Verdict struct {
 	AllowReserved []string
 }
 
-// accepted is a good verdict that is kept. When its time is over, only the mark stays that
-// its key is known.
+// accepted is a good verdict that is kept. When its time is over, only a mark remains: the
+// key is known.
 type accepted struct {
 	verdict Verdict
 	until   time.Time // zero when the verdict is gone

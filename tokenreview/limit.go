@@ -55,8 +55,8 @@ func NewLimit(qps, maxInFlight int) *Limit {
 	}
 }
 
-// wait returns when a review may begin, and its end must be reported to [Limit.done]. It
-// returns an error when ctx ends before, or would.
+// wait returns when a review may begin, whose end must be reported to [Limit.done]. It
+// returns an error if ctx ends, or would end, before the turn comes.
 func (l *Limit) wait(ctx context.Context, known bool) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -116,7 +116,8 @@ func (l *Limit) free(known bool) {
 	}
 }
 
-// atLeast is how long the last in a queue will wait even if every review ends at once.
+// atLeast is the shortest time that the last in a queue must wait: every review before it
+// ends at once.
 func (l *Limit) atLeast(known bool) time.Duration {
 	from := &l.total
 	if !known {
@@ -173,7 +174,7 @@ func begin(queue *list.List) {
 type share struct {
 	interval time.Duration // from one beginning to the next
 	burst    time.Duration // how far next may be ahead of now
-	next     time.Time     // when the beginnings so far are paid for
+	next     time.Time     // when the bucket is full again
 	slots    int           // free ones
 }
 

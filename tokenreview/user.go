@@ -63,8 +63,8 @@ func expiry(token string) time.Time {
 	if err != nil {
 		return time.Time{}
 	}
-	// go-jose's decoder tells "exp" from "EXP" and refuses a repeated name: the API server may
-	// have believed the other one.
+	// go-jose's decoder does not take "EXP" for "exp", and refuses a repeated name: the API
+	// server may have believed the other one.
 	var claims struct {
 		Expires *float64 `json:"exp"`
 	}

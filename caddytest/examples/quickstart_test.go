@@ -137,7 +137,7 @@ func TestQuickstart(t *testing.T) {
 		if strings.Contains(page.body, "<script>") {
 			t.Error("the page has markup of the client's")
 		}
-		if page := quickstartAsk(t, upstream, "Accept: text/html"); !strings.Contains(page.body, "Nobody vouches for you") {
+		if page := quickstartAsk(t, upstream, "Accept: text/html"); !strings.Contains(page.body, "No proxy vouches for you") {
 			t.Errorf("past kube_identity the page is\n%s", page.body)
 		}
 	})
