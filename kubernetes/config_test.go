@@ -139,7 +139,7 @@ func TestNewSaysWhatIsMissing(t *testing.T) {
 		want   string
 	}{
 		"nothing at all":                   {kubernetes.Config{}, "not in a cluster, and no kubeconfig is given"},
-		"a context alone":                  {kubernetes.Config{Context: "here"}, `context "here" is given, and no kubeconfig`},
+		"a context alone":                  {kubernetes.Config{Context: "here"}, `context "here" needs a kubeconfig`},
 		"a negative timeout":               {kubernetes.Config{Timeout: -1}, "negative"},
 		"no such file":                     {kubernetes.Config{Kubeconfig: filepath.Join(dir, "absent")}, "absent: no such file"},
 		"a folder":                         {kubernetes.Config{Kubeconfig: dir}, "is a directory"},
