@@ -31,7 +31,7 @@ type Kubernetes struct {
 	Timeout caddy.Duration `json:"timeout,omitempty"`
 }
 
-// config is what the block says, for the guests; without the block the defaults.
+// config returns the block for the guests; without a block, the defaults.
 func (k *Kubernetes) config() kubernetes.Config {
 	if k == nil {
 		return kubernetes.Config{}

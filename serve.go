@@ -163,8 +163,8 @@ func reasons(why []string) string {
 	return " (" + strings.Join(why, "; ") + ")"
 }
 
-// check applies the policy to the identity and to what else the client asked for,
-// whichever source proved it.
+// check applies the policy to the identity, whichever source proved it, and to the client's
+// other wishes: to impersonate, and to change something from another origin.
 func (h *Handler) check(r *http.Request, ex *exchange, id *identity.Identity) error {
 	if !id.Expires.IsZero() && time.Now().After(id.Expires.Add(id.Skew)) {
 		return fmt.Errorf("%w: the credential has expired", identity.ErrRejected)

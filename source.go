@@ -35,7 +35,8 @@ type TokenSender interface {
 	SendsToken() (sends, alone bool)
 }
 
-// configuredSource is one source of the configuration, with what the handler needs when it has decided.
+// configuredSource is one source of the configuration, with the parts that the handler uses
+// after the source has decided.
 type configuredSource struct {
 	identity.Source
 

@@ -157,7 +157,7 @@ func (c *ocspClient) query(ctx context.Context, leaf, issuer *x509.Certificate, 
 	for _, to := range targets {
 		var body []byte
 		if c.isDown(to.url.Host) {
-			err = fmt.Errorf("fetching ocsp answer: %w a moment ago", fetch.ErrUnreachable)
+			err = fmt.Errorf("fetching ocsp answer: %s was %w a moment ago", identity.Quote(to.url.Host), fetch.ErrUnreachable)
 			continue
 		}
 		body, err = c.fetch.post(ctx, to, "application/ocsp-request", request, maxOCSP)

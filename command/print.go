@@ -135,7 +135,7 @@ func reads(src *SourceReport) string {
 	return "nothing of the header, but the TLS handshake or nothing at all"
 }
 
-// identity prints what a source returned, and what policy left out of it.
+// identity prints the identity from a source, and the groups that the policy left out.
 func (p *printer) identity(src *SourceReport) {
 	p.line("  %s: user %q", src.Name, src.Said.Username)
 	if len(src.Said.Groups) > 0 {

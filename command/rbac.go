@@ -22,13 +22,13 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/option"
 )
 
-// rbacOptions are what the manifest needs besides the configuration.
+// rbacOptions are the command's own options for the manifest.
 type rbacOptions struct {
 	subject     string // <namespace>/<name> of the service account that Caddy runs as
 	constrained bool   // the verbs of KEP-5284
 }
 
-// needs is what the handlers of one configuration do in the cluster.
+// needs are the rights that the handlers of one configuration need in the cluster.
 type needs struct {
 	reviews  bool
 	accounts []string                  // accounts whose tokens are requested, <namespace>/<name>
@@ -86,7 +86,7 @@ func rbac(out io.Writer, config []byte, options rbacOptions) error {
 	return nil
 }
 
-// handler is what rbac reads of a kube_identity.
+// handler has the options of a kube_identity that rbac reads.
 type handler struct {
 	Sources     []json.RawMessage `json:"sources"`
 	Injectors   []json.RawMessage `json:"injectors"`
@@ -219,7 +219,7 @@ func allowed(patterns, groups []string) []string {
 	return slices.DeleteFunc(slices.Clone(groups), func(group string) bool { return !identity.Patterns(patterns).Match(group) })
 }
 
-// remarks are what the operator must know and the manifest cannot express.
+// remarks are the comments for the operator that the manifest cannot express as rules.
 func (n *needs) remarks(options rbacOptions) []string {
 	var lines []string
 	for _, account := range slices.Sorted(maps.Keys(n.acting)) {

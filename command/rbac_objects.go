@@ -44,8 +44,8 @@ type subject struct {
 	Namespace string `json:"namespace"`
 }
 
-// authenticationGroup is the API group of TokenReview, and of what is impersonated, except
-// users, groups and service accounts under the verb "impersonate".
+// authenticationGroup is the API group of TokenReview, and of everything that can be
+// impersonated, except users, groups and service accounts under the verb "impersonate".
 const authenticationGroup = "authentication.k8s.io"
 
 // objects are the roles and their bindings, in the order in which the proxy uses them.

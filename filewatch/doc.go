@@ -12,8 +12,8 @@
 //   - [File.Read] reads the file if it is not the one that was read last;
 //   - the caller parses the content, and keeps the last good one if it cannot.
 //
-// A caller that reads in its own way (trustpool, the AuthenticationConfiguration) uses [Pace]
-// alone. [File.Read] refuses everything except
-// regular files, since opening a pipe would wait for a writer, and reads no more than a
-// limit; Pace does neither. This package keeps no content.
+// [File.Read] refuses everything except regular files, since opening a pipe would wait for a
+// writer, and reads no more than a limit. A caller that reads in its own way (trustpool,
+// authentication_config) uses only [Pace], which has neither check. This package keeps no
+// content.
 package filewatch

@@ -153,7 +153,7 @@ func (c *ClientCert) Provision(ctx caddy.Context) error {
 // Cleanup gives the state back; the last one to do so ends it.
 func (c *ClientCert) Cleanup() error { return guest.Release(certStates, &c.stateKey) }
 
-// setDefaults fills in what is not said.
+// setDefaults sets the options that the configuration does not have.
 func (c *ClientCert) setDefaults() {
 	if len(c.Username) == 0 {
 		c.Username = []string{string(certauth.CommonName)}
@@ -169,7 +169,7 @@ func (c *ClientCert) setDefaults() {
 	}
 }
 
-// mapping is what the options say of names.
+// mapping returns the options about names.
 func (c *ClientCert) mapping() certauth.Mapping {
 	m := certauth.Mapping{
 		UserPrefix:   c.UserPrefix,

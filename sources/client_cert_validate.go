@@ -11,8 +11,8 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/option"
 )
 
-// Validate checks again what the Caddyfile parser has checked, and what needs the whole
-// configuration.
+// Validate checks the whole configuration of the source. It repeats the parser's checks, so
+// that JSON meets the same conditions.
 func (c *ClientCert) Validate() error {
 	err := errors.Join(
 		c.validateFields(),

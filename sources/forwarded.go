@@ -51,7 +51,7 @@ type Forwarded struct {
 	Extra []string `json:"extra,omitempty"`
 
 	// UserPrefix and GroupPrefix are put before every user and group of this source, so that
-	// those of another source cannot have the same name.
+	// users and groups of another source cannot have the same names.
 	UserPrefix  string `json:"user_prefix,omitempty"`
 	GroupPrefix string `json:"group_prefix,omitempty"`
 
@@ -123,7 +123,7 @@ func canonical(fields []string) []string {
 	return names
 }
 
-// Validate refuses names that cannot be those of a field, and fields that cannot hold an
+// Validate refuses names that no field can have, and a set of fields that cannot be an
 // identity.
 func (f *Forwarded) Validate() error {
 	if len(f.User) == 0 {

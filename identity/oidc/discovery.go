@@ -25,7 +25,7 @@ const (
 	// maxDiscovery is how long the document may be, in bytes.
 	maxDiscovery = 256 << 10
 
-	// discoveryLife is for how long the document is believed about where the keys are.
+	// discoveryLife is how long the URL of the keys in the document is believed.
 	discoveryLife = 12 * time.Hour
 )
 

@@ -50,8 +50,8 @@ type RemoteConfig struct {
 // RemoteKeys are the keys that an issuer publishes.
 //
 // They are fetched when the first token needs them, or by Warm. They count as fresh for as
-// long as the answer's Cache-Control says (max-age less Age), but for 1 min at least and 24
-// h at most; for 1 h if the answer does not say. After that the next use starts a fetch in
+// long as the answer's Cache-Control says (max-age less Age), within 1 min and 24 h; for
+// 1 h if the answer does not say. After that the next use starts a fetch in
 // the background. While that fails, the last good keys are used for 24 h more; then there
 // are none. A failed fetch is tried again at the next use, after at least 1 s, and then at
 // growing intervals of up to 60 s. The location from the discovery document is believed for
