@@ -73,16 +73,10 @@ func (s *keySet) verify(token string, header Header) (payload []byte, err error)
 	case header.KeyID != "" && len(candidates) == 0:
 		return nil, fmt.Errorf("%w: %w: %s", identity.ErrRejected, errUnknownKey, identity.Quote(header.KeyID))
 	case header.KeyID == "" && tried == 0:
-		return nil, fmt.Errorf("%w: %w", identity.ErrRejected, noKeyFor(header.Algorithm))
+		return nil, fmt.Errorf("%w: %w: a key for %s", identity.ErrRejected, errUnknownKey, header.Algorithm)
 	}
 	return nil, fmt.Errorf("%w: %w", identity.ErrRejected, errSignature)
 }
-
-// noKeyFor is an errUnknownKey about a token without a kid: it names the algorithm.
-type noKeyFor string
-
-func (e noKeyFor) Error() string        { return "the issuer has no key for " + string(e) }
-func (e noKeyFor) Is(target error) bool { return target == errUnknownKey } //nolint:errorlint // this is what errors.Is calls
 
 // parseSigned reads the token once more, for its signature, and refuses a token that another
 // reader could understand differently. Unlike jose's errors, these contain no part of the
