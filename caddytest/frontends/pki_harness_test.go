@@ -35,7 +35,7 @@ type frontSubject struct {
 	groups   []string
 	by       string // the folder name of the issuer; "" is root
 	rsa      bool
-	usage    string    // the extension of the OpenSSL configuration; "" is client
+	usage    string    // server or client; "" is client
 	notAfter time.Time // zero: in an hour
 }
 

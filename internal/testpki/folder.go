@@ -4,6 +4,8 @@
 package testpki
 
 import (
+	"crypto/x509"
+	"encoding/pem"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -30,6 +32,20 @@ func (f *Folder) Read(tb testing.TB, name string) []byte {
 		tb.Fatal(err)
 	}
 	return content
+}
+
+// Cert reads the certificate in the file name.pem of the folder.
+func (f *Folder) Cert(tb testing.TB, name string) *x509.Certificate {
+	tb.Helper()
+	block, _ := pem.Decode(f.Read(tb, name+".pem"))
+	if block == nil {
+		tb.Fatalf("%s.pem has no PEM block", name)
+	}
+	cert, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return cert
 }
 
 // Write writes a file of the folder.
