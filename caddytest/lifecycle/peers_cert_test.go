@@ -79,7 +79,7 @@ func secured(t *testing.T, ca *authority, trust string) string {
 
 // certSite is a guarded site whose peers show certificates.
 type certSite struct {
-	*guarded
+	*testhandler.Guarded
 
 	ca *authority
 }
@@ -104,7 +104,7 @@ func (s *certSite) as(t *testing.T, from string, chain []*authority, reason stri
 	if reason == "" {
 		want = testhandler.And(testhandler.As("alice"), "X-Forwarded-Proto", "https", "X-Forwarded-Host", "localhost", "Host", "localhost")
 	}
-	s.checkOn(t, conn, "localhost", want, []string{from}, reason)
+	checkOn(t, s.Guarded, conn, "localhost", want, []string{from}, reason)
 }
 
 // TestTrustedProxyCert: OpenShift's RequestHeader identity provider and kube-apiserver's
@@ -161,13 +161,13 @@ func TestTrustedProxyCert(t *testing.T) {
 		{"for servers only", []*authority{ca.client(t, x509.ExtKeyUsageServerAuth, later, proxyName)}, verifying + `"x509: certificate specifies an incompatible key usage"`},
 	}
 	t.Run("alone", func(t *testing.T) {
-		site := &certSite{guard(t, "", secured(t, ca, cert)), ca}
+		site := &certSite{testhandler.Guard(t, "", secured(t, ca, cert)), ca}
 		for _, c := range cases {
 			t.Run(c.name, func(t *testing.T) { site.as(t, testhandler.StrangerPeer, c.chain, c.reason) })
 		}
 	})
 	t.Run("with ranges both must hold", func(t *testing.T) {
-		site := &certSite{guard(t, "", secured(t, ca, "trusted_proxies static "+testhandler.TrustedPeer+"\n"+cert)), ca}
+		site := &certSite{testhandler.Guard(t, "", secured(t, ca, "trusted_proxies static "+testhandler.TrustedPeer+"\n"+cert)), ca}
 		site.as(t, testhandler.TrustedPeer, []*authority{good}, "")
 		site.as(t, testhandler.StrangerPeer, []*authority{good}, testhandler.FromUntrusted)
 		site.as(t, testhandler.TrustedPeer, nil, dropped+"the peer has no TLS client certificate")
@@ -175,7 +175,7 @@ func TestTrustedProxyCert(t *testing.T) {
 		site.as(t, testhandler.StrangerPeer, nil, testhandler.FromUntrusted)
 	})
 	t.Run("any name of the authority", func(t *testing.T) {
-		site := &certSite{guard(t, "", secured(t, ca, "trusted_proxy_cert {\ntrust_pool file "+caFile+"\n}")), ca}
+		site := &certSite{testhandler.Guard(t, "", secured(t, ca, "trusted_proxy_cert {\ntrust_pool file "+caFile+"\n}")), ca}
 		site.as(t, testhandler.StrangerPeer, []*authority{ca.client(t, clientAuth, later, "a", "b")}, "")
 		site.as(t, testhandler.StrangerPeer, []*authority{self}, unknown)
 	})

@@ -51,10 +51,10 @@ func TestNoHeaderMakesAPeerTrusted(t *testing.T) {
 		"with Caddy's defaults":                        "",
 		"where Caddy trusts every peer with client_ip": "servers {\ntrusted_proxies static 0.0.0.0/0\nclient_ip_headers X-Forwarded-For X-Real-IP Client-IP\n}",
 	} {
-		t.Run(name, func(t *testing.T) { guard(t, global, testhandler.Impersonating(t, "")).Run(t, cases) })
+		t.Run(name, func(t *testing.T) { testhandler.Guard(t, global, testhandler.Impersonating(t, "")).Run(t, cases) })
 	}
 	t.Run("where variables name the peer", func(t *testing.T) {
-		guard(t, "", trusting(t, "trusted_proxies static "+testhandler.TrustedPeer, `vars {
+		testhandler.Guard(t, "", trusting(t, "trusted_proxies static "+testhandler.TrustedPeer, `vars {
 		trusted_proxy true
 		client_ip `+testhandler.TrustedPeer+`
 	}`)).Run(t, cases)
@@ -63,7 +63,7 @@ func TestNoHeaderMakesAPeerTrusted(t *testing.T) {
 
 // The ranges are compared with the peer's address, in any of its spellings.
 func TestRanges(t *testing.T) {
-	guard(t, "", trusting(t, "trusted_proxies static 127.0.0.8/30", "")).Run(t, []testhandler.Exchange{
+	testhandler.Guard(t, "", trusting(t, "trusted_proxies static 127.0.0.8/30", "")).Run(t, []testhandler.Exchange{
 		{Name: "the first of a range", From: "127.0.0.8", Fields: testhandler.AliceAnd(), Want: testhandler.As("alice")},
 		{Name: "the last of a range", From: "127.0.0.11", Fields: testhandler.AliceAnd(), Want: testhandler.As("alice")},
 		{Name: "one before", From: "127.0.0.7", Fields: testhandler.AliceAnd(), Status: http.StatusUnauthorized, Reason: testhandler.FromUntrusted},
@@ -84,7 +84,7 @@ func TestListenerForBothFamilies(t *testing.T) {
 		t.Fatalf("listening for both families, which needs IPv6: %v", err)
 	}
 	probe.Close()
-	g := guard(t, "", trusting(t, "trusted_proxies static "+testhandler.TrustedPeer, "bind ::"))
+	g := testhandler.Guard(t, "", trusting(t, "trusted_proxies static "+testhandler.TrustedPeer, "bind ::"))
 	g.Addr = strings.Replace(g.Addr, "[::]", "127.0.0.1", 1)
 	g.Run(t, []testhandler.Exchange{
 		{Name: "the trusted proxy", Fields: testhandler.AliceAnd(), Want: testhandler.As("alice")},
@@ -108,7 +108,7 @@ func TestUnixSocket(t *testing.T) {
 		{"not trusted by ranges", "trusted_proxies static 127.0.0.0/8 ::1", nil, testhandler.FromUntrusted},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			g := guard(t, "", trusting(t, c.trust, "bind unix/"+socket))
+			g := testhandler.Guard(t, "", trusting(t, c.trust, "bind unix/"+socket))
 			g.Addr = socket
 			if c.want != nil {
 				c.want = c.want.Clone()
@@ -177,26 +177,26 @@ func TestPROXYHeaders(t *testing.T) {
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			g := guard(t, believing, trusting(t, unix, ""))
+			g := testhandler.Guard(t, believing, trusting(t, unix, ""))
 			conn := g.Dial(t, testhandler.StrangerPeer)
 			if _, err := conn.Write([]byte(c.header)); err != nil {
 				t.Fatal(err)
 			}
-			g.checkOn(t, conn, testhandler.SiteHost, c.want, c.forwardedFor, c.reason)
+			checkOn(t, g, conn, testhandler.SiteHost, c.want, c.forwardedFor, c.reason)
 		})
 	}
 	t.Run("of a peer that is not allowed to send one", func(t *testing.T) {
-		g := guard(t, strings.Replace(believing, "127.0.0.0/8", "10.0.0.0/8", 1), trusting(t, unix, ""))
+		g := testhandler.Guard(t, strings.Replace(believing, "127.0.0.0/8", "10.0.0.0/8", 1), trusting(t, unix, ""))
 		conn := g.Dial(t, testhandler.StrangerPeer)
 		if _, err := fmt.Fprintf(conn, "PROXY TCP4 %s 127.0.0.1 1 2\r\n", testhandler.TrustedPeer); err != nil {
 			t.Fatal(err)
 		}
-		g.checkOn(t, conn, testhandler.SiteHost, nil, nil, testhandler.FromUntrusted)
+		checkOn(t, g, conn, testhandler.SiteHost, nil, nil, testhandler.FromUntrusted)
 	})
 }
 
 // checkOn sends alice's request on a connection, and compares the result.
-func (g *guarded) checkOn(t *testing.T, conn net.Conn, host string, want http.Header, forwardedFor []string, reason string) {
+func checkOn(t *testing.T, g *testhandler.Guarded, conn net.Conn, host string, want http.Header, forwardedFor []string, reason string) {
 	t.Helper()
 	if _, err := fmt.Fprintf(conn, "GET / HTTP/1.1\r\nHost: %s\r\nX-Forwarded-User: alice\r\n\r\n", host); err != nil {
 		t.Fatalf("sending the request: %v", err)

@@ -6,7 +6,6 @@ package lifecycle_test
 import (
 	"bufio"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -52,7 +51,7 @@ func TestBrokenGuests(t *testing.T) {
 		{"an injector with an error of its own", "test_expiring", "inject test_broken error", "internal error: something of its own"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			g := guard(t, "", guests(t, c.sources, c.more))
+			g := testhandler.Guard(t, "", guests(t, c.sources, c.more))
 			g.Run(t, []testhandler.Exchange{{
 				Name: "a request", Fields: testhandler.Claims(), Status: http.StatusInternalServerError, Reason: c.reason,
 			}})
@@ -61,7 +60,7 @@ func TestBrokenGuests(t *testing.T) {
 			}
 		})
 	}
-	guard(t, "", guests(t, "test_expiring", "inject test_broken")).Run(t, []testhandler.Exchange{{
+	testhandler.Guard(t, "", guests(t, "test_expiring", "inject test_broken")).Run(t, []testhandler.Exchange{{
 		Name: "an injector that works", From: testhandler.StrangerPeer, Fields: testhandler.Claims(),
 		Want: testhandler.And(testhandler.As("alice"), "X-Half", "written", "Sec-Websocket-Protocol", "a"),
 	}})
@@ -117,13 +116,13 @@ func TestPresentedCredentials(t *testing.T) {
 			if guest != nil {
 				none = testhandler.Exchange{Name: "none", From: testhandler.StrangerPeer, Want: guest}
 			}
-			guard(t, "", guests(t, "test_bearer\n"+fallback, "")).Run(t, append(exchanges, none))
+			testhandler.Guard(t, "", guests(t, "test_bearer\n"+fallback, "")).Run(t, append(exchanges, none))
 		})
 	}
 }
 
 func TestAnswersOfRefusals(t *testing.T) {
-	g := guard(t, "", guests(t, "test_bearer", ""))
+	g := testhandler.Guard(t, "", guests(t, "test_bearer", ""))
 	for token, want := range map[string]http.Header{
 		"unavailable": {"Retry-After": {"5"}, "Cache-Control": {"no-store"}},
 		"bad":         {"Www-Authenticate": {"Bearer"}, "Cache-Control": {"no-store"}},
@@ -161,8 +160,7 @@ func TestStreamsEndWithTheCredential(t *testing.T) {
 		for _, flush := range []string{"", "flush_interval -1"} {
 			t.Run(c.name+" "+flush, func(t *testing.T) {
 				site := strings.Replace(guests(t, c.source, c.options), "reverse_proxy %[1]s", "reverse_proxy %[1]s {\n"+flush+"\n}", 1)
-				upstream := testhandler.NewUpstreamWith(t, testhandler.Drip)
-				g := &guarded{&testhandler.Guarded{Caddy: testhandler.Start(t, "", fmt.Sprintf(site, upstream.Addr)), Upstream: upstream}}
+				g := testhandler.GuardUpstream(t, testhandler.NewUpstreamWith(t, testhandler.Drip), "", site)
 				for kind, fields := range map[string][]string{
 					"a response":  nil,
 					"a websocket": {"Connection: Upgrade", "Upgrade: websocket"},
@@ -174,7 +172,7 @@ func TestStreamsEndWithTheCredential(t *testing.T) {
 						if c.ends {
 							most = 15 * time.Second // for a busy machine
 						}
-						lived, ended := g.live(t, fields, most)
+						lived, ended := live(t, g, fields, most)
 						if ended != c.ends || lived < c.atLeast {
 							t.Errorf("lived %v, ended: %v; want at least %v, ended: %v", lived, ended, c.atLeast, c.ends)
 						}
@@ -186,7 +184,7 @@ func TestStreamsEndWithTheCredential(t *testing.T) {
 }
 
 // live opens a stream and keeps it open for at most so long.
-func (g *guarded) live(t *testing.T, fields []string, most time.Duration) (lived time.Duration, ended bool) {
+func live(t *testing.T, g *testhandler.Guarded, fields []string, most time.Duration) (lived time.Duration, ended bool) {
 	t.Helper()
 	conn := g.Dial(t, testhandler.StrangerPeer)
 	defer conn.Close()
@@ -219,7 +217,7 @@ func (g *guarded) live(t *testing.T, fields []string, most time.Duration) (lived
 
 // The two upgrades that dashboards and kubectl use work end to end.
 func TestUpgradesEchoEndToEnd(t *testing.T) {
-	g := guard(t, "", testhandler.Impersonating(t, ""))
+	g := testhandler.Guard(t, "", testhandler.Impersonating(t, ""))
 	for _, protocol := range []string{"websocket", "SPDY/3.1"} {
 		conn := g.Dial(t, testhandler.TrustedPeer)
 		testhandler.WriteRequest(t, conn, "GET /exec HTTP/1.1", testhandler.AliceAnd("Connection: upgrade, Impersonate-User", "Upgrade: "+protocol), "early ")

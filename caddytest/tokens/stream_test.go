@@ -33,7 +33,6 @@ func TestTokenStreamsEndWithTheToken(t *testing.T) {
 	issuer, api := newIssuer(t), newAPI(t)
 	kubernetes, inject := api.Kubeconfig(t), "inject front_proxy"
 	oidc := oidcBlock(t, issuer, "clock_skew 1s")
-	upstream := testhandler.NewUpstreamWith(t, testhandler.Drip)
 	site := tokenSite(
 		tokenBlock("oidc", oidc, inject),
 		tokenBlock("config", "authentication_config "+testreview.JSONFile(t, configOf(issuer)), inject),
@@ -41,7 +40,7 @@ func TestTokenStreamsEndWithTheToken(t *testing.T) {
 		tokenBlock("keep-oidc", oidc, inject, "keep_streams"),
 		tokenBlock("keep-review", kubernetes, "token_review", inject, "keep_streams"),
 	)
-	g := &guarded{&testhandler.Guarded{Caddy: testhandler.Start(t, "", fmt.Sprintf(site, upstream.Addr)), Upstream: upstream}}
+	g := &guarded{testhandler.GuardUpstream(t, testhandler.NewUpstreamWith(t, testhandler.Drip), "", site)}
 	t.Cleanup(func() { checkLog(t, g.Caddy) })
 	jwt := func(exp time.Time) string { return issuer.Token(t, map[string]any{"exp": exp.Unix()}) }
 	known := func(exp time.Time) string { return api.Know(jwt(exp), carol()) }

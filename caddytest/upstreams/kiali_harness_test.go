@@ -45,9 +45,9 @@ subjects:
 }
 
 // kialiGuard starts Caddy in front of a Kiali, with block inside kube_identity.
-func kialiGuard(t *testing.T, k *kiali.Server, block string) *guarded {
+func kialiGuard(t *testing.T, k *kiali.Server, block string) *testhandler.Caddy {
 	t.Helper()
-	return guard(t, "", kialiSite(k, block))
+	return testhandler.Start(t, "", kialiSite(k, block))
 }
 
 func kialiSite(k *kiali.Server, block string) string {
@@ -67,10 +67,10 @@ func kialiUser(user string, more ...string) []string {
 }
 
 // kialiGets gets the list of namespaces, and returns the request's mark in the audit log.
-func (g *guarded) kialiGets(t *testing.T, fields ...string) (testhandler.Reply, testkube.Answer) {
+func kialiGets(t *testing.T, c *testhandler.Caddy, fields ...string) (testhandler.Reply, testkube.Answer) {
 	t.Helper()
 	mark := rand.Text()
-	return g.Send(t, testhandler.TrustedPeer, "GET /kiali/api/namespaces?mark="+mark+" HTTP/1.1", fields, ""), testkube.Answer{Mark: mark}
+	return c.Send(t, testhandler.TrustedPeer, "GET /kiali/api/namespaces?mark="+mark+" HTTP/1.1", fields, ""), testkube.Answer{Mark: mark}
 }
 
 // kialiDirect asks Kiali without Caddy.

@@ -75,7 +75,7 @@ func TestUpstreamKialiTokenCookiesNeverReachKiali(t *testing.T) {
 				"a=b; theme=d": {"Cookie: a=b; " + cookie + "; theme=d"},
 				"a=b; c=d":     {"Cookie: a=b", "Cookie: " + cookie, "Cookie: c=d"},
 			} {
-				got, audit := g.kialiGets(t, kialiUser(user, fields...)...)
+				got, audit := kialiGets(t, g, kialiUser(user, fields...)...)
 				if got.Status != http.StatusOK {
 					t.Errorf("status %d, %s", got.Status, got.Text)
 				}

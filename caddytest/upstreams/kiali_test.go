@@ -33,12 +33,12 @@ func TestUpstreamKialiActsAsTheUser(t *testing.T) {
 			k := kiali.New(t)
 			g := kialiGuard(t, k, testkube.Forwarded+block)
 			testkube.WaitFor(t, "the user's permission", func() bool {
-				got, _ := g.kialiGets(t, kialiUser(user)...)
+				got, _ := kialiGets(t, g, kialiUser(user)...)
 				return strings.Contains(got.Text, `"default"`)
 			})
 			k.Take()
 
-			got, audit := g.kialiGets(t, kialiUser(user, "Cookie: theme=dark", "Kiali-UI: true", "X-CSRFToken: abc")...)
+			got, audit := kialiGets(t, g, kialiUser(user, "Cookie: theme=dark", "Kiali-UI: true", "X-CSRFToken: abc")...)
 			if got.Status != http.StatusOK || !strings.Contains(got.Text, `"default"`) {
 				t.Errorf("status %d, %s", got.Status, got.Text)
 			}
@@ -82,11 +82,11 @@ func TestUpstreamKialiExtraWithAPlainKeyArrives(t *testing.T) {
 	g := kialiGuard(t, k, "forwarded kube_front_proxy\n"+kialiByFile(t, token, "extra tenant"))
 	fields := []string{"X-Remote-User: " + user, "X-Remote-Group: developers", "X-Remote-Uid: 1", "X-Remote-Extra-Tenant: acme", "X-Remote-Extra-Other: x"}
 	testkube.WaitFor(t, "the user's permission", func() bool {
-		got, _ := g.kialiGets(t, fields...)
+		got, _ := kialiGets(t, g, fields...)
 		return strings.Contains(got.Text, `"default"`)
 	})
 	k.Take()
-	_, audit := g.kialiGets(t, fields...)
+	_, audit := kialiGets(t, g, fields...)
 	k.WantOnly(t, "GET /kiali/api/namespaces?mark="+audit.Mark, testhandler.Proxied(testhandler.TrustedPeer, http.Header{
 		"Authorization": {"Bearer " + token}, "Impersonate-User": {user}, "Impersonate-Group": {"developers"},
 		"Impersonate-Extra-Tenant": {"acme"},
@@ -104,11 +104,11 @@ func TestUpstreamKialiMakesOneClientForAUser(t *testing.T) {
 	k := kiali.New(t)
 	block := testkube.Forwarded + kubernetes + "inject kiali {\n service_account " + name + "/" + name + "\n }\n"
 	g := kialiGuard(t, k, block)
-	testkube.WaitFor(t, "the first answer", func() bool { got, _ := g.kialiGets(t, kialiUser("kiali-one")...); return got.Status == http.StatusOK })
+	testkube.WaitFor(t, "the first answer", func() bool { got, _ := kialiGets(t, g, kialiUser("kiali-one")...); return got.Status == http.StatusOK })
 	many := func() {
 		t.Helper()
 		for range 30 {
-			if got, _ := g.kialiGets(t, kialiUser("kiali-one")...); got.Status != http.StatusOK {
+			if got, _ := kialiGets(t, g, kialiUser("kiali-one")...); got.Status != http.StatusOK {
 				t.Fatalf("status %d", got.Status)
 			}
 		}
@@ -119,7 +119,7 @@ func TestUpstreamKialiMakesOneClientForAUser(t *testing.T) {
 	if n := k.Made(); n != 1 {
 		t.Errorf("Kiali has made %d clients for one user, want 1", n)
 	}
-	_, _ = g.kialiGets(t, kialiUser("kiali-two")...)
+	_, _ = kialiGets(t, g, kialiUser("kiali-two")...)
 	if n := k.Made(); n != 2 {
 		t.Errorf("Kiali has made %d clients for two users, want 2", n)
 	}
@@ -140,7 +140,7 @@ func TestUpstreamKialiAClientsOwnFieldsHaveNoEffect(t *testing.T) {
 		"X-Forwarded-Proto: https", "X-Forwarded-Proto: http",
 	}
 	want := http.Header{"Authorization": {"Bearer " + token}, "Impersonate-User": {user}, "Impersonate-Group": {"developers", "ops"}}
-	got, audit := g.kialiGets(t, kialiUser(user, hostile...)...)
+	got, audit := kialiGets(t, g, kialiUser(user, hostile...)...)
 	if got.Status != http.StatusOK {
 		t.Errorf("status %d, %s", got.Status, got.Text)
 	}
@@ -153,7 +153,7 @@ func TestUpstreamKialiAClientsOwnFieldsHaveNoEffect(t *testing.T) {
 		"groups alone": append([]string{"X-Forwarded-Groups: developers"}, hostile...),
 	} {
 		t.Run(what, func(t *testing.T) {
-			got, audit := g.kialiGets(t, fields...)
+			got, audit := kialiGets(t, g, fields...)
 			if got.Status != http.StatusUnauthorized || len(audit.Events(t)) > 0 {
 				t.Errorf("status %d, %+v", got.Status, audit.Events(t))
 			}

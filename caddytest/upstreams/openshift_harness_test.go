@@ -58,9 +58,9 @@ const (
 )
 
 // guard starts Caddy with the sites, and gives the OAuth server its address.
-func (p *oauthPKI) guard(t *testing.T, sites ...string) *guarded {
+func (p *oauthPKI) guard(t *testing.T, sites ...string) *testhandler.Caddy {
 	t.Helper()
-	g := guard(t, "servers {\nmax_header_size 64KB\n}", "http://:0 {\n"+strings.Join(sites, "")+"}\n")
+	g := testhandler.Start(t, "servers {\nmax_header_size 64KB\n}", "http://:0 {\n"+strings.Join(sites, "")+"}\n")
 	p.Wants("http://"+testhandler.SiteHost+"/login-proxy/oauth/authorize?${query}", "http://"+testhandler.SiteHost+"/challenging-proxy/oauth/authorize?${query}")
 	return g
 }
@@ -90,14 +90,14 @@ func (p *oauthPKI) asks(t *testing.T, client string, certificate *testpki.Pair, 
 	return response.StatusCode, response.Header.Get("Location")
 }
 
-// follow sends Caddy the request of a redirect.
-func (g *guarded) follow(t *testing.T, location string, fields ...string) testhandler.Reply {
+// oauthFollow sends Caddy the request of a redirect.
+func oauthFollow(t *testing.T, c *testhandler.Caddy, location string, fields ...string) testhandler.Reply {
 	t.Helper()
 	path, found := strings.CutPrefix(location, "http://"+testhandler.SiteHost)
 	if !found {
 		t.Fatalf("Location = %q, want Caddy", location)
 	}
-	return g.Send(t, testhandler.TrustedPeer, "GET "+path+" HTTP/1.1", fields, "")
+	return c.Send(t, testhandler.TrustedPeer, "GET "+path+" HTTP/1.1", fields, "")
 }
 
 // received is the whole header that arrives at the OAuth server.

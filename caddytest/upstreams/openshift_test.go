@@ -25,11 +25,11 @@ func TestUpstreamOpenShiftABrowserLogsIn(t *testing.T) {
 	}
 	p.Take()
 
-	if asked := g.follow(t, location, "Sec-Fetch-Mode: navigate"); asked.Status != http.StatusUnauthorized || !strings.HasPrefix(asked.Header.Get("WWW-Authenticate"), "Basic ") {
+	if asked := oauthFollow(t, g, location, "Sec-Fetch-Mode: navigate"); asked.Status != http.StatusUnauthorized || !strings.HasPrefix(asked.Header.Get("WWW-Authenticate"), "Basic ") {
 		t.Errorf("status %d, %v", asked.Status, asked.Header)
 	}
 	p.WantNothing(t)
-	got := g.follow(t, location, "Sec-Fetch-Mode: navigate", oauthBasic)
+	got := oauthFollow(t, g, location, "Sec-Fetch-Mode: navigate", oauthBasic)
 	if got.Status != http.StatusFound {
 		t.Fatalf("status %d, %s", got.Status, got.Text)
 	}
@@ -57,14 +57,14 @@ func TestUpstreamOpenShiftOcFollowsTheChallenge(t *testing.T) {
 		t.Fatalf("status %d, Location = %q", status, location)
 	}
 	p.Take()
-	if asked := g.follow(t, location, "X-CSRF-Token: 1"); asked.Status != http.StatusUnauthorized || !strings.HasPrefix(asked.Header.Get("WWW-Authenticate"), "Basic ") {
+	if asked := oauthFollow(t, g, location, "X-CSRF-Token: 1"); asked.Status != http.StatusUnauthorized || !strings.HasPrefix(asked.Header.Get("WWW-Authenticate"), "Basic ") {
 		t.Errorf("status %d, %v", asked.Status, asked.Header)
 	}
-	if forged := g.follow(t, location, oauthBasic); forged.Status != http.StatusForbidden { // a page elsewhere cannot send it
+	if forged := oauthFollow(t, g, location, oauthBasic); forged.Status != http.StatusForbidden { // a page elsewhere cannot send it
 		t.Errorf("without X-CSRF-Token: status %d", forged.Status)
 	}
 	p.WantNothing(t)
-	got := g.follow(t, location, "X-CSRF-Token: 1", oauthBasic)
+	got := oauthFollow(t, g, location, "X-CSRF-Token: 1", oauthBasic)
 	if user := p.User(t, got.Header.Get("Location")); user != (openshift.User{Name: "alice"}) {
 		t.Errorf("the code is for %+v", user)
 	}
@@ -101,7 +101,7 @@ func TestUpstreamOpenShiftAClientWithoutAUserIsRedirected(t *testing.T) {
 		},
 	} {
 		t.Run(what, func(t *testing.T) {
-			got := g.follow(t, location, test.fields...)
+			got := oauthFollow(t, g, location, test.fields...)
 			wantStatus := http.StatusFound
 			if test.want == "" {
 				wantStatus = http.StatusUnauthorized

@@ -75,9 +75,9 @@ type Reply struct {
 }
 
 // Send writes a request byte for byte as given, and reads the answer.
-func (g *Guarded) Send(tb testing.TB, from, line string, fields []string, body string) Reply {
+func (c *Caddy) Send(tb testing.TB, from, line string, fields []string, body string) Reply {
 	tb.Helper()
-	conn := g.Dial(tb, from)
+	conn := c.Dial(tb, from)
 	defer conn.Close()
 	WriteRequest(tb, conn, line, fields, body)
 	return ReadReply(tb, bufio.NewReader(conn), line)

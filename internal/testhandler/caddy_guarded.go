@@ -29,7 +29,12 @@ type Guarded struct {
 // Guard starts Caddy with one site. Its text has %[1]s for the upstream.
 func Guard(tb testing.TB, global, site string) *Guarded {
 	tb.Helper()
-	upstream := NewUpstream(tb)
+	return GuardUpstream(tb, NewUpstream(tb), global, site)
+}
+
+// GuardUpstream is Guard with an upstream of the test's own.
+func GuardUpstream(tb testing.TB, upstream *Upstream, global, site string) *Guarded {
+	tb.Helper()
 	return &Guarded{Caddy: Start(tb, global, fmt.Sprintf(site, upstream.Addr)), Upstream: upstream}
 }
 
