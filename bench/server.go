@@ -49,6 +49,22 @@ func site(directive, upstream string, idle int) string {
 	}`, directive, upstream, idle)
 }
 
+// siteTemplate is the configuration: admin, storage, log, port and site.
+const siteTemplate = `{
+	admin %s
+	persist_config off
+	auto_https off
+	storage file_system %q
+	log {
+		%s
+	}
+}
+http://:%s {
+	bind 127.0.0.1
+	%s
+}
+`
+
 // startCaddy runs caddy with one site, for any Host.
 func startCaddy(ctx context.Context, dir, binary string, c config) (*server, error) {
 	addr, err := freeport.Address(ctx)
@@ -66,20 +82,7 @@ func startCaddy(ctx context.Context, dir, binary string, c config) (*server, err
 		}
 	}
 	path := filepath.Join(dir, c.name+".caddyfile")
-	text := fmt.Sprintf(`{
-	admin %s
-	persist_config off
-	auto_https off
-	storage file_system %q
-	log {
-		%s
-	}
-}
-http://:%s {
-	bind 127.0.0.1
-	%s
-}
-`, s.admin, dir, cmp.Or(c.log, "level ERROR"), port, c.site)
+	text := fmt.Sprintf(siteTemplate, s.admin, dir, cmp.Or(c.log, "level ERROR"), port, c.site)
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		return nil, err
 	}
