@@ -24,30 +24,27 @@ const (
 
 // ParseURL accepts absolute http and https URLs with a plain host, so that errors of the
 // network, which show the host, cannot carry anything else.
-func ParseURL(raw string) (*url.URL, error) {
-	if err := checkLength(raw); err != nil {
-		return nil, err
-	}
-	u, err := url.Parse(raw)
-	switch {
-	case err != nil:
-		return nil, errNotURL
-	case u.User != nil:
-		return nil, errUserName
-	case u.Scheme != "http" && u.Scheme != "https":
-		return nil, fmt.Errorf("%s is not an http or https url", identity.Quote(raw))
-	}
-	if err := checkHost(u, raw); err != nil {
-		return nil, err
-	}
-	return u, nil
-}
+func ParseURL(raw string) (*url.URL, error) { return parse(raw, "an http or https url") }
 
 // ParseSecureURL accepts absolute https URLs, and http ones to a loopback address,
 // without a fragment: any machine on the way can change an answer over plain http.
 func ParseSecureURL(raw string) (*url.URL, error) {
-	if err := checkLength(raw); err != nil {
+	u, err := parse(raw, "an https url")
+	switch {
+	case err != nil:
 		return nil, err
+	case u.Scheme == "http" && !IsLoopback(u.Hostname()):
+		return nil, fmt.Errorf("%s is not an https url, and its host is not a loopback address", identity.Quote(raw))
+	case strings.Contains(raw, "#"):
+		return nil, fmt.Errorf("%s has a fragment", identity.Quote(raw))
+	}
+	return u, nil
+}
+
+// parse reads a URL. want is for the error about another scheme.
+func parse(raw, want string) (*url.URL, error) {
+	if len(raw) > maxURL {
+		return nil, fmt.Errorf("url is longer than %d bytes", maxURL)
 	}
 	u, err := url.Parse(raw)
 	switch {
@@ -56,16 +53,9 @@ func ParseSecureURL(raw string) (*url.URL, error) {
 	case u.User != nil:
 		return nil, errUserName
 	case u.Scheme != "http" && u.Scheme != "https":
-		return nil, fmt.Errorf("%s is not an https url", identity.Quote(raw))
-	}
-	if err := checkHost(u, raw); err != nil {
-		return nil, err
-	}
-	switch {
-	case u.Scheme == "http" && !IsLoopback(u.Hostname()):
-		return nil, fmt.Errorf("%s is not an https url, and its host is not a loopback address", identity.Quote(raw))
-	case strings.Contains(raw, "#"):
-		return nil, fmt.Errorf("%s has a fragment", identity.Quote(raw))
+		return nil, fmt.Errorf("%s is not %s", identity.Quote(raw), want)
+	case !IsHost(u.Hostname()) || !IsPort(u.Port()):
+		return nil, fmt.Errorf("%s has no usable host", identity.Quote(raw))
 	}
 	return u, nil
 }
@@ -75,20 +65,6 @@ var (
 	errNotURL   = errors.New("it is not a url")
 	errUserName = errors.New("url holds a user name")
 )
-
-func checkLength(raw string) error {
-	if len(raw) > maxURL {
-		return fmt.Errorf("url is longer than %d bytes", maxURL)
-	}
-	return nil
-}
-
-func checkHost(u *url.URL, raw string) error {
-	if !IsHost(u.Hostname()) || !IsPort(u.Port()) {
-		return fmt.Errorf("%s has no usable host", identity.Quote(raw))
-	}
-	return nil
-}
 
 // IsHost says whether host has only characters of host names and addresses.
 func IsHost(host string) bool {
