@@ -33,7 +33,7 @@ func (c *ClientCert) validateFields() error {
 	case c.MaxIntermediates < 0:
 		return fmt.Errorf("max_intermediates: %d is less than 1", c.MaxIntermediates)
 	case c.TLS && (c.Header != "" || c.ChainHeader != "" || c.VerifyHeader != "" || c.Encoding != "" || c.LeafOnly):
-		return errors.New("header cannot be combined with tls")
+		return errors.New("options for a header cannot be combined with tls")
 	case c.TLS:
 		return nil
 	case c.Header == "":
