@@ -22,10 +22,7 @@ func wantSentinel(tb testing.TB, err, want error) {
 	if want == nil && err != nil {
 		tb.Fatal(err)
 	}
-	for _, sentinel := range []error{
-		identity.ErrAbsent, identity.ErrMalformed, identity.ErrRejected, identity.ErrForbidden,
-		identity.ErrUnavailable, identity.ErrInternal, identity.ErrMethod, identity.ErrTooEarly,
-	} {
+	for _, sentinel := range identity.Sentinels() {
 		if errors.Is(err, sentinel) != errors.Is(want, sentinel) {
 			tb.Fatalf("got %v, want %v", err, want)
 		}

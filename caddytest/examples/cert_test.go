@@ -4,7 +4,6 @@
 package examples_test
 
 import (
-	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
 	"io"
@@ -243,25 +242,19 @@ func TestExampleNginx(t *testing.T) {
 		"server.pem": testpki.PEM(server), "client-ca.pem": testpki.PEM(root, mid),
 		"server-key.pem": string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})),
 	})
-	roots := x509.NewCertPool()
-	roots.AddCert(root.Cert)
 	cases := []struct {
 		name   string
-		client *testpki.Pair
+		chain  []*testpki.Pair
 		status int
 		want   http.Header
 	}{
-		{"alice", alice, http.StatusOK, impersonated("cert:alice", "cert:developers")},
+		{"alice", []*testpki.Pair{alice}, http.StatusOK, impersonated("cert:alice", "cert:developers")},
 		{"no certificate", nil, http.StatusUnauthorized, nil},
-		{"a certificate by another CA", testpki.NewCA(t, nil, "root", nil).Leaf(t, nil), http.StatusBadRequest, nil},
+		{"a certificate by another CA", []*testpki.Pair{testpki.NewCA(t, nil, "root", nil).Leaf(t, nil)}, http.StatusBadRequest, nil},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			config := &tls.Config{RootCAs: roots, ServerName: "dashboard.example.com"}
-			if c.client != nil {
-				pair := &tls.Certificate{Certificate: [][]byte{c.client.Cert.Raw}, PrivateKey: c.client.Key}
-				config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return pair, nil }
-			}
+			config := testpki.ClientTLS(root, "dashboard.example.com", c.chain...)
 			r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+address+"/", nil)
 			if err != nil {
 				t.Fatal(err)

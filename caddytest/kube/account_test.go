@@ -6,7 +6,6 @@ package kube_test
 import (
 	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"net"
 	"net/http"
@@ -177,15 +176,13 @@ func kubeReviewsBy(t *testing.T, namespace string) []apiserver.AuditEvent {
 }
 
 // kubeAsksOver is testkube.Ask over TLS, with a client certificate unless it is nil.
-func kubeAsksOver(t *testing.T, c *testhandler.Caddy, ca, chain *testpki.Pair, fields ...string) testkube.Answer {
+func kubeAsksOver(t *testing.T, c *testhandler.Caddy, ca, client *testpki.Pair, fields ...string) testkube.Answer {
 	t.Helper()
-	roots := x509.NewCertPool()
-	roots.AddCert(ca.Cert)
-	config := &tls.Config{RootCAs: roots, ServerName: "kube.example"} // like the Host of testkube.Send: with client_auth both must be equal
-	if chain != nil {
-		pair := tls.Certificate{PrivateKey: chain.Key, Certificate: [][]byte{chain.Cert.Raw}}
-		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &pair, nil }
+	var chain []*testpki.Pair
+	if client != nil {
+		chain = append(chain, client)
 	}
+	config := testpki.ClientTLS(ca, "kube.example", chain...) // like the Host of testkube.Send: with client_auth both must be equal
 	mark := rand.Text()
 	fields = append([]string{"Content-Type: application/json", fmt.Sprint("Content-Length: ", len(testkube.ReviewBody))}, fields...)
 	answer := testkube.Send(t, tls.Client(c.Dial(t, testkube.TrustedPeer), config), "POST "+testkube.ReviewPath+"?mark="+mark, fields, testkube.ReviewBody)

@@ -88,17 +88,12 @@ type certSite struct {
 // the reason why not.
 func (s *certSite) as(t *testing.T, from string, chain []*authority, reason string) {
 	t.Helper()
-	roots := x509.NewCertPool()
-	roots.AddCert(s.ca.Cert)
-	config := &tls.Config{RootCAs: roots, ServerName: "localhost", NextProtos: []string{"http/1.1"}}
-	if len(chain) > 0 {
-		pair := tls.Certificate{PrivateKey: chain[0].Key}
-		for _, a := range chain {
-			pair.Certificate = append(pair.Certificate, a.Cert.Raw)
-		}
-		// regardless of the authorities that the server names
-		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &pair, nil }
+	var pairs []*testpki.Pair
+	for _, a := range chain {
+		pairs = append(pairs, a.Pair)
 	}
+	config := testpki.ClientTLS(s.ca.Pair, "localhost", pairs...)
+	config.NextProtos = []string{"http/1.1"}
 	conn := tls.Client(s.Dial(t, from), config)
 	var want http.Header
 	if reason == "" {

@@ -67,16 +67,6 @@ func (g *guarded) checkCredentials(t *testing.T, api *testreview.API) []string {
 	return used
 }
 
-// accountReason is the reason of the last refusal.
-func (g *guarded) accountReason(t *testing.T) string {
-	t.Helper()
-	refusals := g.Refusals(t)
-	if len(refusals) == 0 {
-		t.Fatal("nothing was refused")
-	}
-	return refusals[len(refusals)-1].Reason
-}
-
 // The life of a token of the service account: it is shared by all sites, replaced in time,
 // and kept while the API server is away. After its end requests are refused until the API
 // server is back.
@@ -108,7 +98,7 @@ func TestTokenOfTheServiceAccount(t *testing.T) {
 	if got.Header.Get("Retry-After") == "" || got.Text != "" {
 		t.Errorf("the client gets %v %q", got.Header, got.Text)
 	}
-	if reason := g.accountReason(t); !strings.HasPrefix(reason, "unavailable: getting a service account token: ") {
+	if reason := g.lastRefusal(t); !strings.HasPrefix(reason, "unavailable: getting a service account token: ") {
 		t.Errorf("refused: %s", reason)
 	}
 	g.asks(t, "two", http.StatusServiceUnavailable, 0)
@@ -190,7 +180,7 @@ func TestTokenOfTheServiceAccountIsMissing(t *testing.T) {
 			if got.Header.Get("Retry-After") != "5" || got.Text != "" {
 				t.Errorf("the client gets %v %q", got.Header, got.Text)
 			}
-			if reason := g.accountReason(t); !strings.HasPrefix(reason, "unavailable: getting a service account token: ") || !strings.Contains(reason, c.reason) {
+			if reason := g.lastRefusal(t); !strings.HasPrefix(reason, "unavailable: getting a service account token: ") || !strings.Contains(reason, c.reason) {
 				t.Errorf("refused: %s\nwant: %s", reason, c.reason)
 			}
 			g.CheckNothing(t)
@@ -221,7 +211,7 @@ func TestTokenOfTheServiceAccountIsWaitedFor(t *testing.T) {
 	if waited := time.Since(start); waited > 5*time.Second {
 		t.Errorf("the client waited for %v", waited)
 	}
-	if reason := g.accountReason(t); !strings.Contains(reason, "no answer within 1s") {
+	if reason := g.lastRefusal(t); !strings.Contains(reason, "no answer within 1s") {
 		t.Errorf("refused: %s", reason)
 	}
 	g.CheckNothing(t)

@@ -298,25 +298,6 @@ func (g *guarded) runTokensHTTP2(t *testing.T, source oneSource, injector oneInj
 			Status: 400, Reason: "malformed: the value after Bearer is not a token",
 		},
 	} {
-		t.Run("over HTTP2, "+e.Name, func(t *testing.T) {
-			g.exchangeTokenHTTP2(t, &e)
-		})
+		t.Run("over HTTP2, "+e.Name, func(t *testing.T) { g.ExchangeHTTP2(t, &e) })
 	}
-}
-
-func (g *guarded) exchangeTokenHTTP2(t *testing.T, e *testhandler.HTTP2Exchange) {
-	t.Helper()
-	pseudo := []testhandler.Field{{":method", "GET"}, {":scheme", "http"}, {":authority", testhandler.SiteHost}, {":path", "/"}}
-	status, err := testhandler.SendHTTP2(t, g.Dial(t, testhandler.TrustedPeer), append(pseudo, e.Fields...), nil, nil)
-	if err != nil || status != max(e.Status, http.StatusOK) {
-		t.Errorf("status %d, %v, want %d", status, err, max(e.Status, http.StatusOK))
-	}
-	g.CheckReason(t, e.Reason)
-	if e.Want == nil {
-		g.CheckNothing(t)
-		return
-	}
-	want := testhandler.Received{Line: "GET / HTTP/1.1", Header: testhandler.Proxied(testhandler.TrustedPeer, e.Want)}
-	want.Header["Via"] = []string{"2.0 Caddy"}
-	g.CheckReceived(t, want)
 }

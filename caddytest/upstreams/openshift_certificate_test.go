@@ -98,11 +98,7 @@ func TestUpstreamOpenShiftACertificateThatExpiresOnAnOpenConnection(t *testing.T
 		"\n\t\t\tallowed_names auth-proxy\n\t\t}\n\t\tforwarded openshift\n\t\tinject openshift_oauth\n\t}\n")
 	end := time.Now().Add(3 * time.Second).Truncate(time.Second)
 	proxy := proxies.Leaf(t, func(c *x509.Certificate) { c.Subject.CommonName, c.NotAfter = "auth-proxy", end })
-	pair := tls.Certificate{PrivateKey: proxy.Key, Certificate: [][]byte{proxy.Cert.Raw}}
-	conn := tls.Client(s.Dial(t, testhandler.StrangerPeer), &tls.Config{
-		RootCAs: s.Roots, ServerName: "localhost",
-		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &pair, nil },
-	})
+	conn := tls.Client(s.Dial(t, testhandler.StrangerPeer), testpki.ClientTLS(s.CA, "localhost", proxy))
 	reader := bufio.NewReader(conn)
 	for _, status := range []int{http.StatusOK, http.StatusUnauthorized} {
 		if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: localhost\r\nX-Remote-User: alice\r\n\r\n"); err != nil {

@@ -4,7 +4,6 @@
 package upstreams_test
 
 import (
-	"crypto/tls"
 	"crypto/x509"
 	"fmt"
 	"net/http"
@@ -68,14 +67,11 @@ func (p *oauthPKI) guard(t *testing.T, sites ...string) *testhandler.Caddy {
 // asks sends a request to the OAuth server itself, as a client does first.
 func (p *oauthPKI) asks(t *testing.T, client string, certificate *testpki.Pair, header http.Header) (status int, location string) {
 	t.Helper()
-	roots := x509.NewCertPool()
-	roots.AddCert(p.ca.Cert)
-	config := &tls.Config{RootCAs: roots}
+	var chain []*testpki.Pair
 	if certificate != nil {
-		pair := tls.Certificate{Certificate: [][]byte{certificate.Cert.Raw}, PrivateKey: certificate.Key}
-		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &pair, nil }
+		chain = append(chain, certificate)
 	}
-	transport := &http.Transport{TLSClientConfig: config}
+	transport := &http.Transport{TLSClientConfig: testpki.ClientTLS(p.ca, "", chain...)}
 	defer transport.CloseIdleConnections()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, p.URL+"/oauth/authorize?"+openshift.Query(client), nil)
 	if err != nil {

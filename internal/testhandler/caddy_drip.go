@@ -12,10 +12,8 @@ import (
 
 // Drip answers with a line every 20 ms, for ever; it echoes upgraded connections.
 func Drip(conn net.Conn, reader *bufio.Reader, request Received) bool {
-	if upgrade := request.Header.Get("Upgrade"); upgrade != "" {
-		_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: "+upgrade+"\r\n\r\n")
-		_, _ = io.Copy(conn, reader)
-		return false
+	if request.Header.Get("Upgrade") != "" {
+		return echo(conn, reader, request)
 	}
 	_, err := io.WriteString(conn, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
 	for err == nil {

@@ -126,9 +126,7 @@ func (g *Guarded) CheckReceived(tb testing.TB, want Received) {
 // CheckNothing asserts that no request reached the upstream.
 func (g *Guarded) CheckNothing(tb testing.TB) {
 	tb.Helper()
-	if received := g.Upstream.Take(); len(received) > 0 {
-		tb.Errorf("the upstream received %+v, want nothing", received)
-	}
+	g.Upstream.received.WantNothing(tb)
 }
 
 // CheckReason compares the logged reason of the last request: why it was refused, or

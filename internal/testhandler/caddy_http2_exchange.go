@@ -29,7 +29,8 @@ type HTTP2Exchange struct {
 // OverH2C are the global options for HTTP/2 without TLS.
 const OverH2C = "servers {\nprotocols h1 h2c\nmax_header_size 1MB\n}"
 
-func (g *Guarded) exchangeHTTP2(tb testing.TB, e *HTTP2Exchange) {
+// ExchangeHTTP2 sends a request over HTTP/2 and compares its result.
+func (g *Guarded) ExchangeHTTP2(tb testing.TB, e *HTTP2Exchange) {
 	tb.Helper()
 	e.From = cmp.Or(e.From, TrustedPeer)
 	fields := e.Pseudo
@@ -62,6 +63,6 @@ func (g *Guarded) exchangeHTTP2(tb testing.TB, e *HTTP2Exchange) {
 func (g *Guarded) RunHTTP2(t *testing.T, exchanges []HTTP2Exchange) {
 	t.Helper()
 	for _, e := range exchanges {
-		t.Run(e.Name, func(t *testing.T) { g.exchangeHTTP2(t, &e) })
+		t.Run(e.Name, func(t *testing.T) { g.ExchangeHTTP2(t, &e) })
 	}
 }

@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// Recorder records the requests that reached a stand-in for a product: the whole header and
-// the host.
+// Recorder keeps the requests that reached an upstream. For a stand-in for a product it
+// records the whole header and the host.
 type Recorder struct {
 	mu       sync.Mutex
 	requests []Received
@@ -22,9 +22,13 @@ type Recorder struct {
 func (r *Recorder) Record(request *http.Request) {
 	header := request.Header.Clone()
 	header["Host"] = []string{request.Host}
+	r.add(Received{Line: request.Method + " " + request.RequestURI, Header: header})
+}
+
+func (r *Recorder) add(request Received) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.requests = append(r.requests, Received{Line: request.Method + " " + request.RequestURI, Header: header})
+	r.requests = append(r.requests, request)
 }
 
 // Take returns the requests since the last call.

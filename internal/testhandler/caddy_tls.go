@@ -20,7 +20,7 @@ import (
 type TLSSite struct {
 	*Guarded
 
-	Roots *x509.CertPool
+	CA *testpki.Pair // of the server's certificate
 }
 
 // GuardTLS starts Caddy with blocks behind TLS. ca signs the server's certificate.
@@ -31,9 +31,7 @@ func GuardTLS(tb testing.TB, ca *testpki.Pair, clientAuth string, blocks ...stri
 	})
 	certFile, keyFile := testpki.PEMFile(tb, server), testpki.KeyFile(tb, server)
 	site := fmt.Sprintf("https://localhost:0 {\n\ttls %s %s {\n\t\tclient_auth {\n%s\n\t\t}\n\t}\n", certFile, keyFile, clientAuth)
-	roots := x509.NewCertPool()
-	roots.AddCert(ca.Cert)
-	return &TLSSite{Guard(tb, "", site+strings.Join(blocks, "")+"\treverse_proxy %[1]s\n}\n"), roots}
+	return &TLSSite{Guard(tb, "", site+strings.Join(blocks, "")+"\treverse_proxy %[1]s\n}\n"), ca}
 }
 
 // TLSExchange is a request on a connection with a certificate.
@@ -57,15 +55,8 @@ func (s *TLSSite) Run(t *testing.T, cases []TLSExchange) {
 
 func (s *TLSSite) ask(tb testing.TB, c *TLSExchange) {
 	tb.Helper()
-	config := &tls.Config{RootCAs: s.Roots, ServerName: "localhost", NextProtos: []string{"http/1.1"}}
-	if len(c.Chain) > 0 {
-		pair := tls.Certificate{PrivateKey: c.Chain[0].Key}
-		for _, n := range c.Chain {
-			pair.Certificate = append(pair.Certificate, n.Cert.Raw)
-		}
-		// regardless of the authorities that the server names
-		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &pair, nil }
-	}
+	config := testpki.ClientTLS(s.CA, "localhost", c.Chain...)
+	config.NextProtos = []string{"http/1.1"}
 	conn := tls.Client(s.Dial(tb, StrangerPeer), config)
 	line := "GET /" + c.At + " HTTP/1.1"
 	lines := append([]string{line, "Host: localhost"}, c.Fields...)

@@ -33,10 +33,8 @@ type Upstream struct {
 	// Addr is the address, host and port.
 	Addr string
 
-	respond Respond
-
-	mu       sync.Mutex
-	requests []Received
+	respond  Respond
+	received Recorder
 }
 
 // Respond answers a request on its connection, and says whether the connection stays open
@@ -79,13 +77,7 @@ func NewUpstreamWith(tb testing.TB, respond Respond) *Upstream {
 }
 
 // Take returns the requests that have come since the last call.
-func (u *Upstream) Take() []Received {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	requests := u.requests
-	u.requests = nil
-	return requests
-}
+func (u *Upstream) Take() []Received { return u.received.Take() }
 
 func (u *Upstream) serve(conn net.Conn) {
 	defer conn.Close()
@@ -95,9 +87,7 @@ func (u *Upstream) serve(conn net.Conn) {
 		if err != nil {
 			return
 		}
-		u.mu.Lock()
-		u.requests = append(u.requests, received)
-		u.mu.Unlock()
+		u.received.add(received)
 		if !u.respond(conn, reader, received) {
 			return
 		}
