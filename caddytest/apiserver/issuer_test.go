@@ -17,20 +17,13 @@ import (
 	"time"
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/caddytest/apiserver"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testkube"
 )
 
 // startIssuer starts an issuer, and returns it with a client that trusts it.
 func startIssuer(t *testing.T) (*apiserver.Issuer, *http.Client) {
 	t.Helper()
-	issuer, err := apiserver.StartIssuer(t.Context(), t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := issuer.Down(); err != nil {
-			t.Error(err)
-		}
-	})
+	issuer := testkube.NewIssuer(t)
 	ca, err := os.ReadFile(issuer.CAFile)
 	if err != nil {
 		t.Fatal(err)

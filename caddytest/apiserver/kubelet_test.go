@@ -4,33 +4,25 @@
 package apiserver_test
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"os/exec"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/caddy-kube-identity/caddy-kube-identity/caddytest/apiserver"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testkube"
 )
 
 // kubectl makes commands that run as a user with every permission on the pod
 // "streams/pod".
 func kubectl(t *testing.T) func(ctx context.Context, args ...string) *exec.Cmd {
 	t.Helper()
-	path, err := apiserver.Kubectl(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
 	if err := server.Pod(t.Context(), "streams", "pod"); err != nil {
 		t.Fatal(err)
 	}
@@ -48,30 +40,12 @@ func kubectl(t *testing.T) func(ctx context.Context, args ...string) *exec.Cmd {
 	if err != nil {
 		t.Fatal(err)
 	}
-	home := t.TempDir()
-	return func(ctx context.Context, args ...string) *exec.Cmd {
-		command := exec.CommandContext(ctx, path, append([]string{"--kubeconfig", config, "--namespace", "streams"}, args...)...)
-		command.Env = append(os.Environ(), "HOME="+home)
-		return command
-	}
-}
-
-// execute runs a command to its end.
-func execute(t *testing.T, command *exec.Cmd, stdin string) (stdout, stderr string, code int) {
-	t.Helper()
-	var out, errOut bytes.Buffer
-	command.Stdin, command.Stdout, command.Stderr = strings.NewReader(stdin), &out, &errOut
-	err := command.Run()
-	var exit *exec.ExitError
-	if err != nil && !errors.As(err, &exit) {
-		t.Fatal(err)
-	}
-	return out.String(), errOut.String(), command.ProcessState.ExitCode()
+	return testkube.Kubectl(t, config, "streams")
 }
 
 func TestKubectlActsAsTheUserOfTheKubeconfig(t *testing.T) {
 	command := kubectl(t)(t.Context(), "auth", "whoami", "-o", "jsonpath={.status.userInfo.username}")
-	if stdout, stderr, _ := execute(t, command, ""); stdout != "oidc:olga" {
+	if stdout, stderr, _ := testkube.Execute(t, command, ""); stdout != "oidc:olga" {
 		t.Errorf("whoami = %q (%s), want oidc:olga", stdout, stderr)
 	}
 }
@@ -100,7 +74,7 @@ func TestCommandsInAPod(t *testing.T) {
 			t.Run(name+" by "+protocol.name, func(t *testing.T) {
 				command := made(t.Context(), test.args...)
 				command.Env = append(command.Env, "KUBECTL_REMOTE_COMMAND_WEBSOCKETS="+protocol.websocket)
-				stdout, stderr, code := execute(t, command, test.stdin)
+				stdout, stderr, code := testkube.Execute(t, command, test.stdin)
 				if stdout != test.stdout || !strings.Contains(stderr, test.stderr) || code != test.code {
 					t.Errorf("%.100q, %q, %d, want %.100q, %q, %d", stdout, stderr, code, test.stdout, test.stderr, test.code)
 				}
@@ -111,29 +85,12 @@ func TestCommandsInAPod(t *testing.T) {
 
 func TestTheLogOfAPod(t *testing.T) {
 	made := kubectl(t)
-	if stdout, stderr, _ := execute(t, made(t.Context(), "logs", "pod", "--tail", "2"), ""); stdout != "line 9\nline 10\n" {
+	if stdout, stderr, _ := testkube.Execute(t, made(t.Context(), "logs", "pod", "--tail", "2"), ""); stdout != "line 9\nline 10\n" {
 		t.Errorf("logs = %q (%s)", stdout, stderr)
 	}
-	if stdout, stderr, _ := execute(t, made(t.Context(), "logs", "pod"), ""); !strings.HasPrefix(stdout, "line 1\n") {
+	if stdout, stderr, _ := testkube.Execute(t, made(t.Context(), "logs", "pod"), ""); !strings.HasPrefix(stdout, "line 1\n") {
 		t.Errorf("logs = %q (%s)", stdout, stderr)
 	}
-}
-
-// lines starts a command that runs until it is ended, and returns its output.
-func lines(t *testing.T, command *exec.Cmd) *bufio.Scanner {
-	t.Helper()
-	stdout, err := command.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := command.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = command.Process.Kill()
-		_ = command.Wait()
-	})
-	return bufio.NewScanner(stdout)
 }
 
 func TestEndlessOutputArrivesAsItIsWritten(t *testing.T) {
@@ -146,7 +103,7 @@ func TestEndlessOutputArrivesAsItIsWritten(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 			defer cancel()
-			said := lines(t, made(ctx, test.args...))
+			said := testkube.Says(t, made(ctx, test.args...))
 			for _, want := range test.want {
 				if !said.Scan() || said.Text() != want {
 					t.Fatalf("the output is %q (%v), want %q", said.Text(), said.Err(), want)
@@ -159,7 +116,7 @@ func TestEndlessOutputArrivesAsItIsWritten(t *testing.T) {
 func TestAForwardedPortEchoes(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
-	said := lines(t, kubectl(t)(ctx, "port-forward", "pod", ":8080"))
+	said := testkube.Says(t, kubectl(t)(ctx, "port-forward", "pod", ":8080"))
 	if !said.Scan() {
 		t.Fatal("there is no output:", said.Err())
 	}

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/caddytest/apiserver"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testkube"
 )
 
 func TestTheServerAcceptsEachAlgorithmExceptEdDSA(t *testing.T) {
@@ -41,11 +42,7 @@ func TestTheServerAcceptsEachAlgorithmExceptEdDSA(t *testing.T) {
 // whether it is strict or not.
 func TestATokenCanBeForgedInAnyWay(t *testing.T) {
 	issuer := server.Issuer
-	other, err := apiserver.StartIssuer(t.Context(), t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = other.Down() })
+	other := testkube.NewIssuer(t)
 	public, err := x509.MarshalPKIXPublicKey(issuer.Key("RS256").Public())
 	if err != nil {
 		t.Fatal(err)

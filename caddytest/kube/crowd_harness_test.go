@@ -84,21 +84,6 @@ func (k *kubeCrowd) wantOnly(t *testing.T, allowed ...string) {
 	}
 }
 
-// kubeStranger is an issuer that Caddy knows and the cluster does not.
-func kubeStranger(t *testing.T) *apiserver.Issuer {
-	t.Helper()
-	issuer, err := apiserver.StartIssuer(t.Context(), t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := issuer.Down(); err != nil {
-			t.Error(err)
-		}
-	})
-	return issuer
-}
-
 // kubeOwn is a server that the test may kill.
 func kubeOwn(t *testing.T) *apiserver.Server {
 	t.Helper()

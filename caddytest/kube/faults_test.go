@@ -26,7 +26,7 @@ import (
 // closing a body at the same time. So there is no such row here, and the transport should
 // have "versions 1.1". In all other rows no good request may fail.
 func TestKubeBadTokensCostGoodUsersNothing(t *testing.T) {
-	server, stranger := testkube.Server(t), kubeStranger(t)
+	server, stranger := testkube.Server(t), testkube.NewIssuer(t)
 	const name = "kube-beside"
 	kubernetes, _ := testkube.CaddyAccount(t, server, name, testkube.OIDCGroups)
 	kubeTeam(t, name)

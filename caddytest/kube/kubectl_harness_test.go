@@ -5,19 +5,14 @@ package kube_test
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"net"
-	"os"
 	"os/exec"
-	"strings"
 	"testing"
 	"time"
 
-	"github.com/caddy-kube-identity/caddy-kube-identity/caddytest/apiserver"
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testhandler"
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testkube"
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testpki"
@@ -88,52 +83,14 @@ subjects:
 // kubeKubectl makes commands of kubectl through Caddy. Each ends with the test.
 func kubeKubectl(t *testing.T, c *testhandler.Caddy, ca *testpki.Pair, token, namespace string) func(args ...string) *exec.Cmd {
 	t.Helper()
-	path, err := apiserver.Kubectl(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
 	config, err := testkube.Server(t).Kubeconfig(kubePort(t, c), testpki.PEMFile(t, ca), token)
 	if err != nil {
 		t.Fatal(err)
 	}
-	home := t.TempDir()
+	made := testkube.Kubectl(t, config, namespace)
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	t.Cleanup(cancel)
-	return func(args ...string) *exec.Cmd {
-		command := exec.CommandContext(ctx, path, append([]string{"--kubeconfig", config, "--namespace", namespace}, args...)...)
-		command.Env = append(os.Environ(), "HOME="+home)
-		return command
-	}
-}
-
-// kubeExecuted runs a command to its end.
-func kubeExecuted(t *testing.T, command *exec.Cmd, stdin string) (stdout, stderr string, code int) {
-	t.Helper()
-	var out, errOut bytes.Buffer
-	command.Stdin, command.Stdout, command.Stderr = strings.NewReader(stdin), &out, &errOut
-	err := command.Run()
-	var exit *exec.ExitError
-	if err != nil && !errors.As(err, &exit) {
-		t.Fatal(err)
-	}
-	return out.String(), errOut.String(), command.ProcessState.ExitCode()
-}
-
-// kubeSays starts a command that runs until it is ended, and returns its output.
-func kubeSays(t *testing.T, command *exec.Cmd) *bufio.Scanner {
-	t.Helper()
-	stdout, err := command.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := command.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = command.Process.Kill()
-		_ = command.Wait()
-	})
-	return bufio.NewScanner(stdout)
+	return func(args ...string) *exec.Cmd { return made(ctx, args...) }
 }
 
 func wantLine(t *testing.T, said *bufio.Scanner, want string) {

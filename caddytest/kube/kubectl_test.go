@@ -39,8 +39,8 @@ func TestKubeKubectlThroughCaddy(t *testing.T) {
 			c := testhandler.Start(t, "", kubeSecured(t, ca, "", testkube.OIDC(server.Issuer)+test.block))
 			kubectl := kubeKubectl(t, c, ca, testkube.Sign(t, server.Issuer, nil), namespace)
 			testkube.WaitFor(t, "the permissions of developers", func() bool {
-				_, _, list := kubeExecuted(t, kubectl("get", "configmaps"), "")
-				_, _, pod := kubeExecuted(t, kubectl("exec", "pod", "--", "exit", "0"), "")
+				_, _, list := testkube.Execute(t, kubectl("get", "configmaps"), "")
+				_, _, pod := testkube.Execute(t, kubectl("exec", "pod", "--", "exit", "0"), "")
 				return list == 0 && pod == 0
 			})
 
@@ -57,13 +57,13 @@ func TestKubeKubectlThroughCaddy(t *testing.T) {
 				t.Run("port-forward by "+protocol, func(t *testing.T) { kubectlForwards(t, with) })
 			}
 			t.Run("logs that are followed", func(t *testing.T) {
-				said := kubeSays(t, kubectl("logs", "-f", "pod", "--tail=1"))
+				said := testkube.Says(t, kubectl("logs", "-f", "pod", "--tail=1"))
 				for _, line := range []string{"line 10", "line 11", "line 12"} {
 					wantLine(t, said, line)
 				}
 			})
 			t.Run("what alice is not allowed", func(t *testing.T) {
-				_, stderr, code := kubeExecuted(t, kubectl("get", "secrets"), "")
+				_, stderr, code := testkube.Execute(t, kubectl("get", "secrets"), "")
 				if code != 1 || !strings.Contains(stderr, `User "oidc:alice" cannot list resource "secrets"`) {
 					t.Errorf("%d, %q", code, stderr)
 				}
@@ -75,7 +75,7 @@ func TestKubeKubectlThroughCaddy(t *testing.T) {
 
 func kubectlWhoami(t *testing.T, kubectl func(...string) *exec.Cmd) {
 	t.Helper()
-	stdout, stderr, _ := kubeExecuted(t, kubectl("auth", "whoami", "-o", "json"), "")
+	stdout, stderr, _ := testkube.Execute(t, kubectl("auth", "whoami", "-o", "json"), "")
 	var review struct {
 		Status struct {
 			UserInfo apiserver.UserInfo `json:"userInfo"`
@@ -93,7 +93,7 @@ func kubectlWhoami(t *testing.T, kubectl func(...string) *exec.Cmd) {
 func kubectlWatches(t *testing.T, kubectl func(...string) *exec.Cmd, namespace string) {
 	t.Helper()
 	testkube.ConfigMap(t, namespace, "before")
-	said := kubeSays(t, kubectl("get", "configmaps", "-w", "-o", "name"))
+	said := testkube.Says(t, kubectl("get", "configmaps", "-w", "-o", "name"))
 	wantLine(t, said, "configmap/before")
 	for _, name := range []string{"first", "second"} {
 		testkube.ConfigMap(t, namespace, name)
@@ -117,7 +117,7 @@ func kubectlExecutes(t *testing.T, kubectl func(...string) *exec.Cmd) {
 		"another's code": {args: []string{"exec", "pod", "--", "sh"}, stderr: "sh: not found", code: 127},
 	} {
 		t.Run(name, func(t *testing.T) {
-			stdout, stderr, code := kubeExecuted(t, kubectl(test.args...), test.stdin)
+			stdout, stderr, code := testkube.Execute(t, kubectl(test.args...), test.stdin)
 			if stdout != test.stdout || !strings.Contains(stderr, test.stderr) || code != test.code {
 				t.Errorf("%d bytes %.100q, %q, %d, want %d bytes %.100q, %q, %d",
 					len(stdout), stdout, stderr, code, len(test.stdout), test.stdout, test.stderr, test.code)
@@ -128,7 +128,7 @@ func kubectlExecutes(t *testing.T, kubectl func(...string) *exec.Cmd) {
 
 func kubectlForwards(t *testing.T, kubectl func(...string) *exec.Cmd) {
 	t.Helper()
-	said := kubeSays(t, kubectl("port-forward", "pod", ":8080"))
+	said := testkube.Says(t, kubectl("port-forward", "pod", ":8080"))
 	if !said.Scan() {
 		t.Fatal("there is no output:", said.Err())
 	}

@@ -35,8 +35,8 @@ func TestKubeStreamsEndWithTheToken(t *testing.T) {
 			c := testhandler.Start(t, "", kubeSecured(t, ca, "", testkube.OIDC(server.Issuer, "clock_skew 1s")+kubernetes+kubeByAccount(name)+keep))
 			early := kubeKubectl(t, c, ca, testkube.Sign(t, server.Issuer, nil), name)
 			testkube.WaitFor(t, "the permissions of developers", func() bool {
-				_, _, list := kubeExecuted(t, early("get", "configmaps"), "")
-				_, _, pod := kubeExecuted(t, early("exec", "pod", "--", "exit", "0"), "")
+				_, _, list := testkube.Execute(t, early("get", "configmaps"), "")
+				_, _, pod := testkube.Execute(t, early("exec", "pod", "--", "exit", "0"), "")
 				return list == 0 && pod == 0
 			})
 			testkube.ConfigMap(t, name, "one")
@@ -48,7 +48,7 @@ func TestKubeStreamsEndWithTheToken(t *testing.T) {
 			}
 			command := kubeKubectl(t, c, ca, token, name)("exec", "pod", "--", "sleep", "60")
 			command.Env = append(command.Env, "KUBECTL_REMOTE_COMMAND_WEBSOCKETS=false")
-			ticks := kubeSays(t, command)
+			ticks := testkube.Says(t, command)
 			wantLine(t, ticks, "tick 1")
 			streams := map[string]io.Reader{"a watch": kubeWatching(t, dial(), token, name), "a websocket": kubeWatchingBy(t, dial(), token, name)}
 			if time.Now().After(exp) {

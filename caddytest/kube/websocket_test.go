@@ -14,7 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddy-kube-identity/caddy-kube-identity/caddytest/apiserver"
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testhandler"
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testkube"
 )
@@ -67,12 +66,7 @@ func TestKubeEventsOfAWatchArriveOverAWebsocket(t *testing.T) {
 // wantAudited waits for a stream's end in the audit log, and asserts its user.
 func wantAudited(t *testing.T, mark, user string) {
 	t.Helper()
-	var events []apiserver.AuditEvent
-	testkube.WaitFor(t, "the audit event of the stream", func() bool {
-		events = testkube.Answer{Mark: mark}.Events(t)
-		return len(events) > 0
-	})
-	for _, event := range events {
+	for _, event := range (testkube.Answer{Mark: mark}).AwaitEvents(t) {
 		if event.ImpersonatedUser == nil || event.ImpersonatedUser.Username != user {
 			t.Errorf("event = %+v, want one for %s", event, user)
 		}

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/caddy-kube-identity/caddy-kube-identity/caddytest/apiserver"
 	"github.com/caddy-kube-identity/caddy-kube-identity/caddytest/upstreams/headlamp"
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testhandler"
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testkube"
@@ -62,15 +61,19 @@ func headlampModes(t *testing.T, name string) map[string]headlampMode {
 	}
 }
 
+// watchable makes a namespace whose config maps the mode's user may read through Caddy.
+func (m headlampMode) watchable(t *testing.T, c *testhandler.Caddy, namespace string) {
+	t.Helper()
+	testkube.Reader(t, namespace, "User", m.user)
+	testkube.WaitFor(t, "the user's permission", func() bool {
+		return testkube.Get(t, c, "/clusters/main/api/v1/namespaces/"+namespace+"/configmaps", m.fields...).Status == http.StatusOK
+	})
+}
+
 // wantSeen asserts that every event in the audit log is of the mode's user.
 func (m headlampMode) wantSeen(t *testing.T, mark string) {
 	t.Helper()
-	var events []apiserver.AuditEvent
-	testkube.WaitFor(t, "the audit event", func() bool {
-		events = testkube.Answer{Mark: mark}.Events(t)
-		return len(events) > 0
-	})
-	for _, event := range events {
+	for _, event := range (testkube.Answer{Mark: mark}).AwaitEvents(t) {
 		subject := event.User
 		if m.by != "" {
 			if event.User.Username != m.by || event.ImpersonatedUser == nil {

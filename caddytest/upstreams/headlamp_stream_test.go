@@ -25,10 +25,7 @@ func TestUpstreamHeadlampWatches(t *testing.T) {
 			h := headlamp.New(t)
 			c := headlampGuard(t, h, mode.block)
 			namespace := "up-headlamp-watch-" + strings.ReplaceAll(preset, "_", "-")
-			testkube.Reader(t, namespace, "User", mode.user)
-			testkube.WaitFor(t, "the user's permission", func() bool {
-				return testkube.Get(t, c, "/clusters/main/api/v1/namespaces/"+namespace+"/configmaps", mode.fields...).Status == http.StatusOK
-			})
+			mode.watchable(t, c, namespace)
 			h.Take()
 			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 			defer cancel()
@@ -75,10 +72,7 @@ func TestUpstreamHeadlampWebsockets(t *testing.T) {
 			h := headlamp.New(t)
 			c := headlampGuard(t, h, mode.block)
 			namespace := "up-headlamp-ws-" + strings.ReplaceAll(preset, "_", "-")
-			testkube.Reader(t, namespace, "User", mode.user)
-			testkube.WaitFor(t, "the user's permission", func() bool {
-				return testkube.Get(t, c, "/clusters/main/api/v1/namespaces/"+namespace+"/configmaps", mode.fields...).Status == http.StatusOK
-			})
+			mode.watchable(t, c, namespace)
 			for what, hostile := range map[string][]string{
 				"a good client":    nil,
 				"a planted cookie": {"Cookie: headlamp-auth-main.0=" + admin},

@@ -76,6 +76,17 @@ func (a Answer) Events(tb testing.TB) []apiserver.AuditEvent {
 	return events
 }
 
+// AwaitEvents waits for the events, which for a stream come at its end.
+func (a Answer) AwaitEvents(tb testing.TB) []apiserver.AuditEvent {
+	tb.Helper()
+	var events []apiserver.AuditEvent
+	WaitFor(tb, "the audit event of the request", func() bool {
+		events = a.Events(tb)
+		return len(events) > 0
+	})
+	return events
+}
+
 // Event is the audit log's only event about the request.
 func (a Answer) Event(tb testing.TB) apiserver.AuditEvent {
 	tb.Helper()

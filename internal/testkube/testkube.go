@@ -48,6 +48,21 @@ func Server(tb testing.TB) *apiserver.Server {
 	return server
 }
 
+// NewIssuer starts an issuer that the API server does not know.
+func NewIssuer(tb testing.TB) *apiserver.Issuer {
+	tb.Helper()
+	issuer, err := apiserver.StartIssuer(tb.Context(), tb.TempDir())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		if err := issuer.Down(); err != nil {
+			tb.Error(err)
+		}
+	})
+	return issuer
+}
+
 // File writes a file of the test.
 func File(tb testing.TB, content string) string {
 	tb.Helper()
