@@ -183,7 +183,7 @@ func (i *Issuer) answer(w http.ResponseWriter, r *http.Request) {
 	i.mu.Unlock()
 	select {
 	case <-r.Context().Done():
-		return
+		panic(http.ErrAbortHandler) // an empty answer could still reach a client that has just given up
 	case <-time.After(delay):
 	}
 	switch {
