@@ -30,10 +30,7 @@ func proxyToken() impersonation.Credential { return credential{authorization: "B
 // wantOnly fails unless err wraps want and none of the other sentinels.
 func wantOnly(tb testing.TB, err, want error) {
 	tb.Helper()
-	for _, sentinel := range []error{
-		identity.ErrAbsent, identity.ErrMalformed, identity.ErrRejected, identity.ErrForbidden,
-		identity.ErrUnavailable, identity.ErrMethod, identity.ErrTooEarly, identity.ErrInternal,
-	} {
+	for _, sentinel := range identity.Sentinels() {
 		if isWanted := sentinel == want; errors.Is(err, sentinel) != isWanted { //nolint:errorlint // sentinels themselves
 			tb.Errorf("%v wraps %q: %v, want %v", err, sentinel, !isWanted, isWanted)
 		}
