@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
@@ -116,10 +117,20 @@ func (p *parser) object() (any, error) {
 func fold(name string) string {
 	for i := range len(name) {
 		if c := name[i]; c >= utf8.RuneSelf || 'A' <= c && c <= 'Z' {
-			return strings.ToLower(strings.ToUpper(name))
+			return strings.ToLower(strings.ToUpper(strings.Map(leastFold, name)))
 		}
 	}
 	return name
+}
+
+// leastFold returns the first of the characters that simple folding joins with r. Go 1.27
+// joins some that ToUpper and ToLower keep apart, such as U+FB05 and U+FB06.
+func leastFold(r rune) rune {
+	least := r
+	for other := unicode.SimpleFold(r); other != r; other = unicode.SimpleFold(other) {
+		least = min(least, other)
+	}
+	return least
 }
 
 func (p *parser) array() (any, error) {
