@@ -206,17 +206,8 @@ func (i *impersonating) add(h *handler, does *identity.ImpersonationNeeds, cover
 		i.allGroups = true
 	}
 	for _, src := range covered {
-		i.groups = option.Union(i.groups, allowed(h.AllowGroups, src.needs.Groups))
 		i.accounts = i.accounts || src.needs.ServiceAccounts
 	}
-}
-
-// allowed returns the groups that allow_groups lets pass.
-func allowed(patterns, groups []string) []string {
-	if len(patterns) == 0 {
-		return groups
-	}
-	return slices.DeleteFunc(slices.Clone(groups), func(group string) bool { return !identity.Patterns(patterns).Match(group) })
 }
 
 // remarks are the comments for the operator that the manifest cannot express as rules.

@@ -20,9 +20,6 @@ type ClusterNeeds struct {
 	// has under a resource of their own.
 	ServiceAccounts bool
 
-	// Groups are the groups that a source's configuration names itself.
-	Groups []string
-
 	// Impersonate is what an injector impersonates; nil where it does not.
 	Impersonate *ImpersonationNeeds
 }

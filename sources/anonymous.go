@@ -51,15 +51,10 @@ func (a *Anonymous) Provision(caddy.Context) error {
 	if a.User == "" {
 		a.User = anonymousUser
 	}
-	a.Groups = a.groups()
-	return nil
-}
-
-func (a *Anonymous) groups() []string {
 	if len(a.Groups) == 0 {
-		return []string{anonymousGroup}
+		a.Groups = []string{anonymousGroup}
 	}
-	return a.Groups
+	return nil
 }
 
 // Validate refuses groups without a name.
@@ -83,11 +78,6 @@ func (a *Anonymous) Authenticate(context.Context, *identity.Request) (*identity.
 		User:          identity.User{Username: a.User, Groups: a.Groups},
 		AllowReserved: []string{anonymousUser, anonymousGroup},
 	}, nil
-}
-
-// ClusterNeeds implements [identity.ClusterUser].
-func (a *Anonymous) ClusterNeeds() identity.ClusterNeeds {
-	return identity.ClusterNeeds{Groups: a.groups()}
 }
 
 // UnmarshalCaddyfile sets up the source from Caddyfile tokens. Syntax:
@@ -119,5 +109,4 @@ var (
 	_ caddy.Validator       = (*Anonymous)(nil)
 	_ caddyfile.Unmarshaler = (*Anonymous)(nil)
 	_ identity.Fallback     = (*Anonymous)(nil)
-	_ identity.ClusterUser  = (*Anonymous)(nil)
 )
