@@ -104,11 +104,11 @@ type Handler struct {
 	// redirected when it navigates to a page. Its query must contain at least one of
 	// "${url}" (the URL of the request, escaped), "${query}" (the query as it came) and
 	// "${server-relative-url}" (path and query, escaped). Default: no redirect, but 401.
-	Login string `json:"login,omitempty"`
+	Login string `json:"login,omitempty" placeholders:"url,query,server-relative-url,http.request.uri.query"`
 
 	// Challenge is for other clients: a URL like Login, for those that send a non-empty
 	// X-CSRF-Token (as oc does), or a value of WWW-Authenticate. Default: Bearer.
-	Challenge string `json:"challenge,omitempty"`
+	Challenge string `json:"challenge,omitempty" placeholders:"url,query,server-relative-url,http.request.uri.query"`
 
 	// CrossOrigin are origins, such as https://portal.example.com, whose pages may send
 	// state-changing requests and open websockets with credentials that the browser attaches

@@ -20,7 +20,10 @@ import (
 // Provision loads the guests and compiles what they and the options say.
 func (h *Handler) Provision(ctx caddy.Context) error {
 	h.logger = ctx.Logger()
-	var err error
+	err := guest.Expand(h)
+	if err != nil {
+		return err
+	}
 	if h.metrics, err = guest.NewMetrics(ctx.GetMetricsRegistry()); err != nil {
 		return err
 	}

@@ -109,6 +109,9 @@ func eachHandler(value any, visit func(*handler) error) error {
 			if err == nil {
 				err = json.Unmarshal(encoded, h)
 			}
+			if err == nil {
+				err = guest.Expand(h)
+			}
 			if err != nil {
 				return fmt.Errorf("reading a kube_identity: %w", err)
 			}
@@ -140,12 +143,18 @@ func readGuest(namespace string, raw json.RawMessage) (*settings, error) {
 	if err := json.Unmarshal(raw, s); err != nil {
 		return nil, err
 	}
+	if err := guest.Expand(s); err != nil {
+		return nil, err
+	}
 	info, err := caddy.GetModule(namespace + "." + s.Source + s.Injector)
 	if err != nil {
 		return nil, err
 	}
 	module := info.New()
 	if err := json.Unmarshal(raw, module); err != nil {
+		return nil, err
+	}
+	if err := guest.Expand(module); err != nil {
 		return nil, err
 	}
 	if user, ok := module.(identity.ClusterUser); ok {

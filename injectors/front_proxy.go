@@ -5,6 +5,7 @@ package injectors
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 
 	"github.com/caddyserver/caddy/v2"
@@ -40,6 +41,14 @@ func (*FrontProxy) CaddyModule() caddy.ModuleInfo {
 	}
 }
 
+// Provision expands the names of sources.
+func (i *FrontProxy) Provision(caddy.Context) error {
+	if err := guest.Expand(i); err != nil {
+		return fmt.Errorf("inject front_proxy: %w", err)
+	}
+	return nil
+}
+
 // Writes implements [identity.Injector]: the whole family, whatever of it is sent.
 func (*FrontProxy) Writes() []string { return []string{"X-Remote-*"} }
 
@@ -63,6 +72,7 @@ func (i *FrontProxy) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 
 // Interface guards
 var (
+	_ caddy.Provisioner     = (*FrontProxy)(nil)
 	_ caddyfile.Unmarshaler = (*FrontProxy)(nil)
 	_ identity.Injector     = (*FrontProxy)(nil)
 )

@@ -66,6 +66,9 @@ func (*Headers) CaddyModule() caddy.ModuleInfo {
 // Provision puts the names of fields into canonical spelling: in another spelling the field
 // would not replace the client's own in Go's map (CVE-2026-33433).
 func (i *Headers) Provision(caddy.Context) error {
+	if err := guest.Expand(i); err != nil {
+		return fmt.Errorf("inject headers: %w", err)
+	}
 	i.headers = impersonation.Headers{
 		User:              http.CanonicalHeaderKey(i.User),
 		UID:               http.CanonicalHeaderKey(i.UID),
@@ -157,7 +160,7 @@ func (i *Headers) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		"token":              option.Word(&i.Token, option.CheckFieldName),
 		"groups": func(d *caddyfile.Dispenser) error {
 			i.GroupsSeparator = "" // of the preset
-			return option.OneAndSeparator(d, &i.Groups, &i.GroupsSeparator, option.CheckFieldName)
+			return option.OneAndSeparator(d, &i.Groups, &i.GroupsSeparator, option.Unexpanded(option.CheckFieldName))
 		},
 		"extra":       option.Word(&i.Extra, option.CheckExtraPrefix),
 		"user_syntax": option.Word(&i.UserSyntax, checkUserSyntax),

@@ -76,6 +76,9 @@ func (*Impersonation) CaddyModule() caddy.ModuleInfo {
 // Provision sets up the credential. A token file that cannot be read does not keep the
 // configuration from loading, since it may appear later; requests are refused until then.
 func (i *Impersonation) Provision(ctx caddy.Context) error {
+	if err := guest.Expand(i); err != nil {
+		return fmt.Errorf("inject impersonation: %w", err)
+	}
 	i.injector = impersonation.Impersonation{UID: i.UID, SortGroups: i.SortGroups, Extra: i.Extra}
 	if i.ServiceAccount != nil {
 		credential, err := i.ServiceAccount.provision(ctx)
@@ -87,11 +90,7 @@ func (i *Impersonation) Provision(ctx caddy.Context) error {
 	if i.TokenFile == "" {
 		return nil
 	}
-	path, err := caddy.NewReplacer().ReplaceOrErr(i.TokenFile, true, true)
-	if err != nil {
-		return fmt.Errorf("inject impersonation token_file: %w", err)
-	}
-	credential := &impersonation.TokenFile{Path: path}
+	credential := &impersonation.TokenFile{Path: i.TokenFile}
 	if _, err := credential.Authorization(ctx); err != nil {
 		ctx.Logger().Warn("token_file has no token yet: requests are refused until it has", zap.Error(err))
 	}

@@ -190,11 +190,13 @@ func (i *Impersonation) parseServiceAccount(d *caddyfile.Dispenser) error {
 	if !d.AllArgs(&name) {
 		return d.ArgErr()
 	}
-	if err := CheckServiceAccount(name); err != nil {
+	if err := option.Unexpanded(CheckServiceAccount)(name); err != nil {
 		return d.Errf("parsing service_account: %v", err)
 	}
-	account := new(ServiceAccount)
-	account.Namespace, account.Name, _ = strings.Cut(name, "/")
+	account, found := new(ServiceAccount), false
+	if account.Namespace, account.Name, found = strings.Cut(name, "/"); !found { // one placeholder for both
+		return d.Errf("parsing service_account: %q is not <namespace>/<name>", name)
+	}
 	i.ServiceAccount = account
 	return option.Block(d, option.Options{
 		"audience": option.List(&account.Audience, option.Each(option.NotEmpty)),

@@ -50,6 +50,9 @@ func (*Token) CaddyModule() caddy.ModuleInfo {
 
 // Provision puts the name of the field into canonical spelling.
 func (i *Token) Provision(caddy.Context) error {
+	if err := guest.Expand(i); err != nil {
+		return fmt.Errorf("inject token: %w", err)
+	}
 	i.injector.Field, i.injector.Cookie = http.CanonicalHeaderKey(i.Field), i.Cookie
 	if i.injector.Field == "" {
 		i.injector.Field = "Authorization"
@@ -112,7 +115,7 @@ func (i *Token) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		i.Field = d.Val()
 		if http.CanonicalHeaderKey(i.Field) != "Authorization" {
-			if err := option.CheckFieldName(i.Field); err != nil {
+			if err := option.Unexpanded(option.CheckFieldName)(i.Field); err != nil {
 				return d.Errf("parsing inject token: %v", err)
 			}
 		}

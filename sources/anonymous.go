@@ -48,6 +48,9 @@ func (*Anonymous) CaddyModule() caddy.ModuleInfo {
 
 // Provision sets the defaults.
 func (a *Anonymous) Provision(caddy.Context) error {
+	if err := guest.Expand(a); err != nil {
+		return fmt.Errorf("anonymous: %w", err)
+	}
 	if a.User == "" {
 		a.User = anonymousUser
 	}

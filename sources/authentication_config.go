@@ -50,6 +50,9 @@ func (*AuthenticationConfig) CaddyModule() caddy.ModuleInfo {
 // Provision reads the file, and takes up the keys and verdicts that an earlier
 // configuration left. It does not wait for the issuers.
 func (a *AuthenticationConfig) Provision(ctx caddy.Context) error {
+	if err := guest.Expand(a); err != nil {
+		return fmt.Errorf("authentication_config: %w", err)
+	}
 	a.provisionBearer()
 	if a.File == "" {
 		return errors.New("authentication_config: there is no file")

@@ -118,6 +118,9 @@ func (*ClientCert) CaddyModule() caddy.ModuleInfo {
 // Provision loads the CAs and shares the state of an earlier configuration with the same
 // settings.
 func (c *ClientCert) Provision(ctx caddy.Context) error {
+	if err := guest.Expand(c); err != nil {
+		return fmt.Errorf("client_cert: %w", err)
+	}
 	c.setDefaults()
 	ca, err := trustpool.Load(ctx, c, c.TrustPoolRaw)
 	if err != nil {

@@ -146,7 +146,7 @@ func (c *ClientCert) parseVerifyHeader(d *caddyfile.Dispenser) error {
 	if len(args) != 2 {
 		return d.ArgErr()
 	}
-	if err := option.CheckFieldName(args[0]); err != nil {
+	if err := option.Unexpanded(option.CheckFieldName)(args[0]); err != nil {
 		return d.Errf("parsing verify_header: %v", err)
 	}
 	c.VerifyHeader, c.VerifyValue = args[0], args[1]

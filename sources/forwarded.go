@@ -100,6 +100,9 @@ func (*Forwarded) CaddyModule() caddy.ModuleInfo {
 
 // Provision puts the names of fields into the spelling in which they arrive.
 func (f *Forwarded) Provision(caddy.Context) error {
+	if err := guest.Expand(f); err != nil {
+		return fmt.Errorf("forwarded: %w", err)
+	}
 	f.source = identity.Forwarded{
 		User:              canonical(f.User),
 		Groups:            canonical(f.Groups),

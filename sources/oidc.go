@@ -101,6 +101,9 @@ func (*OIDC) CaddyModule() caddy.ModuleInfo {
 // Provision shares the keys and verdicts of an earlier configuration with the same
 // settings. It does not wait for the issuer.
 func (o *OIDC) Provision(ctx caddy.Context) error {
+	if err := guest.Expand(o); err != nil {
+		return fmt.Errorf("oidc: %w", err)
+	}
 	if err := o.checkIssuer(); err != nil { // names the option, where the keys' own check could not
 		return err
 	}

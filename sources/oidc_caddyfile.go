@@ -93,8 +93,12 @@ func (o *OIDC) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if err := option.Block(d, options, "required_claim"); err != nil {
 		return err
 	}
-	if preset != "" {
-		o.fill(oidcPresets()[preset])
+	if preset == "" {
+		return nil
+	}
+	o.fill(oidcPresets()[preset])
+	if strings.HasPrefix(o.JWKSURL, "https://{") {
+		return d.Err("parsing preset: the issuer must be written out, or be a {$VARIABLE} of the Caddyfile: the preset makes jwks_url of it")
 	}
 	return nil
 }
@@ -160,7 +164,7 @@ func claimAndPrefix(claim, prefix *string) func(*caddyfile.Dispenser) error {
 		}
 		*claim = args[0]
 		if len(args) == 2 {
-			if err := checkClaimPrefix(args[1]); err != nil {
+			if err := option.Unexpanded(checkClaimPrefix)(args[1]); err != nil {
 				return d.Errf("parsing %s: %v", word, err)
 			}
 			*prefix = args[1]

@@ -34,10 +34,10 @@ func init() {
 type Placeholder struct {
 	// User is the name of the user. Required. A request for which it is unknown or empty has
 	// no credential for this source.
-	User string `json:"user,omitempty"`
+	User string `json:"user,omitempty" placeholders:"*"`
 
 	// Groups is a list, or a text that GroupsSeparator splits.
-	Groups string `json:"groups,omitempty"`
+	Groups string `json:"groups,omitempty" placeholders:"*"`
 
 	// GroupsSeparator splits the text of Groups: one character that is neither letter
 	// nor digit. forward_auth joins several lines of an answer with ",". Default: the
@@ -45,10 +45,10 @@ type Placeholder struct {
 	GroupsSeparator string `json:"groups_separator,omitempty"`
 
 	// UID, Email, Name (for display) and PreferredUsername.
-	UID               string `json:"uid,omitempty"`
-	Email             string `json:"email,omitempty"`
-	Name              string `json:"name,omitempty"`
-	PreferredUsername string `json:"preferred_username,omitempty"`
+	UID               string `json:"uid,omitempty" placeholders:"*"`
+	Email             string `json:"email,omitempty" placeholders:"*"`
+	Name              string `json:"name,omitempty" placeholders:"*"`
+	PreferredUsername string `json:"preferred_username,omitempty" placeholders:"*"`
 
 	user, groups, uid, email, name, preferredUsername string // keys in the replacer
 
@@ -66,6 +66,9 @@ func (*Placeholder) CaddyModule() caddy.ModuleInfo {
 
 // Provision derives the keys.
 func (p *Placeholder) Provision(caddy.Context) error {
+	if err := guest.Expand(p); err != nil {
+		return fmt.Errorf("placeholder: %w", err)
+	}
 	p.user, p.groups = placeholderKey(p.User), placeholderKey(p.Groups)
 	p.uid, p.email = placeholderKey(p.UID), placeholderKey(p.Email)
 	p.name, p.preferredUsername = placeholderKey(p.Name), placeholderKey(p.PreferredUsername)
@@ -205,14 +208,14 @@ func (p *Placeholder) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		return d.ArgErr()
 	}
 	return option.Block(d, option.Options{
-		"user": option.Word(&p.User, checkPlaceholder),
+		"user": option.Literal(&p.User, checkPlaceholder),
 		"groups": func(d *caddyfile.Dispenser) error {
 			return option.OneAndSeparator(d, &p.Groups, &p.GroupsSeparator, checkPlaceholder)
 		},
-		"uid":                option.Word(&p.UID, checkPlaceholder),
-		"email":              option.Word(&p.Email, checkPlaceholder),
-		"name":               option.Word(&p.Name, checkPlaceholder),
-		"preferred_username": option.Word(&p.PreferredUsername, checkPlaceholder),
+		"uid":                option.Literal(&p.UID, checkPlaceholder),
+		"email":              option.Literal(&p.Email, checkPlaceholder),
+		"name":               option.Literal(&p.Name, checkPlaceholder),
+		"preferred_username": option.Literal(&p.PreferredUsername, checkPlaceholder),
 	})
 }
 

@@ -96,6 +96,9 @@ func (s *reviewState) Destruct() error {
 // Provision shares the state of an earlier configuration with the same settings. The API
 // server need not be reachable yet.
 func (t *TokenReview) Provision(ctx caddy.Context) error {
+	if err := guest.Expand(t); err != nil {
+		return fmt.Errorf("token_review: %w", err)
+	}
 	t.provisionBearer()
 	client, key, err := guest.NewKubernetesClient(ctx)
 	if err != nil {

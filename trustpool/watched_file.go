@@ -20,6 +20,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddytls"
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/filewatch"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/guest"
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/option"
 	"github.com/caddy-kube-identity/caddy-kube-identity/outage"
 )
@@ -60,6 +61,9 @@ func (*WatchedFile) CaddyModule() caddy.ModuleInfo {
 
 // Provision reads the files.
 func (p *WatchedFile) Provision(ctx caddy.Context) error {
+	if err := guest.Expand(p); err != nil {
+		return fmt.Errorf("watched_file: %w", err)
+	}
 	p.logger = ctx.Logger()
 	if len(p.Files) == 0 {
 		return errors.New("watched_file: there is no file")

@@ -24,6 +24,31 @@ func Each(check func(string) error) func([]string) error {
 	}
 }
 
+// Unexpanded leaves values with a placeholder out of a check of the Caddyfile: they are
+// expanded when the configuration is loaded, and checked then.
+func Unexpanded(check func(string) error) func(string) error {
+	return func(s string) error {
+		if hasPlaceholder(s) {
+			return nil
+		}
+		return check(s)
+	}
+}
+
+func unexpandedLeftOut(values []string) []string {
+	return slices.DeleteFunc(slices.Clone(values), hasPlaceholder)
+}
+
+// hasPlaceholder leaves out ${url} and the like: the option login has them as its own words.
+func hasPlaceholder(s string) bool {
+	for i := range len(s) {
+		if s[i] == '{' && (i == 0 || s[i-1] != '$') && strings.Contains(s[i:], "}") {
+			return true
+		}
+	}
+	return false
+}
+
 // NotEmpty refuses the empty string.
 func NotEmpty(s string) error {
 	if s == "" {

@@ -62,8 +62,13 @@ func Flag(value *bool) Parser {
 	}
 }
 
-// Word parses an option with exactly one argument.
-func Word(value *string, check func(string) error) Parser {
+// Word parses an option with exactly one argument. An argument with a placeholder is not
+// checked here, nor by List, but when the configuration is loaded.
+func Word(value *string, check func(string) error) Parser { return Literal(value, Unexpanded(check)) }
+
+// Literal is like Word for an option whose placeholders are those of a request, which are
+// checked here.
+func Literal(value *string, check func(string) error) Parser {
 	return func(d *caddyfile.Dispenser) error {
 		option := d.Val()
 		var arg string
@@ -86,7 +91,7 @@ func List(values *[]string, check func([]string) error) Parser {
 		if len(args) == 0 {
 			return d.ArgErr()
 		}
-		if err := check(args); err != nil {
+		if err := check(unexpandedLeftOut(args)); err != nil {
 			return d.Errf("parsing %s: %v", option, err)
 		}
 		*values = args

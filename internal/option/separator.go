@@ -12,18 +12,20 @@ import (
 
 // ListAndSeparator parses a list of fields whose last element may be a separator.
 func ListAndSeparator(values *[]string, separator *string, check func([]string) error) Parser {
-	parse := List(values, func(args []string) error {
-		if last := len(args) - 1; last > 0 && isSeparator(args[last]) {
-			args = args[:last]
-		}
-		return check(args)
-	})
 	return func(d *caddyfile.Dispenser) error {
-		if err := parse(d); err != nil {
+		option, args, last := d.Val(), []string(nil), ""
+		if err := List(&args, func([]string) error { return nil })(d); err != nil {
 			return err
 		}
-		if last := len(*values) - 1; last > 0 && isSeparator((*values)[last]) {
-			*values, *separator = (*values)[:last], (*values)[last]
+		if n := len(args) - 1; n > 0 && isSeparator(args[n]) {
+			args, last = args[:n], args[n]
+		}
+		if err := check(unexpandedLeftOut(args)); err != nil {
+			return d.Errf("parsing %s: %v", option, err)
+		}
+		*values = args
+		if last != "" {
+			*separator = last
 		}
 		return nil
 	}
@@ -41,7 +43,7 @@ func OneAndSeparator(d *caddyfile.Dispenser, value, separator *string, check fun
 	}
 	*value = args[0]
 	if len(args) == 2 {
-		if !isSeparator(args[1]) {
+		if !hasPlaceholder(args[1]) && !isSeparator(args[1]) {
 			return d.Errf("parsing %s: %v", option, errSeparator)
 		}
 		*separator = args[1]
