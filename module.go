@@ -115,8 +115,8 @@ type Handler struct {
 	// by itself. "off" allows all. Default: only this site's own pages.
 	CrossOrigin []string `json:"cross_origin,omitempty"`
 
-	// KeepStreams lets a streaming or upgraded response outlive the credential that
-	// opened it. Default: it ends when the credential expires.
+	// KeepStreams lets an upgraded connection, or a response without a Content-Length, outlive
+	// the credential that opened it. Default: it ends when the credential expires.
 	KeepStreams bool `json:"keep_streams,omitempty"`
 
 	logger      *zap.Logger
@@ -160,13 +160,14 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if err != nil {
 		return h.refuse(w, r, ex, src, err)
 	}
-	inner, end, err := h.inject(r, src, id)
+	ctx, stream := h.newStream(r.Context(), ex, src, id)
+	defer stream.end()
+	inner, err := h.inject(ctx, r, src, id)
 	if err != nil {
 		return h.refuse(w, r, ex, src, err)
 	}
-	defer end()
 	h.announce(r, ex, src, id)
-	return h.forward(w, inner, next)
+	return h.forward(w, inner, stream, next)
 }
 
 // Interface guards

@@ -108,6 +108,15 @@ func (h *Handler) logFallback(ex *exchange, src *configuredSource, err error) {
 		zap.String("reason", err.Error()))
 }
 
+// logStreamEnd logs that a stream ends with its credential: reverse_proxy's own line, if
+// there is one, says only that the context was canceled.
+func (h *Handler) logStreamEnd(ex *exchange, src *configuredSource) {
+	h.logger.Info("stream ended",
+		zap.String("source", src.label()),
+		zap.String("peer", ex.Peer.String()),
+		zap.String("reason", "the credential has expired"))
+}
+
 // askedFor is the URL that the client asked for. The handlers rewrite, uri and handle_path
 // may have changed it since, and will again when the client comes back from the login.
 func askedFor(r *http.Request) *url.URL {

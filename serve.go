@@ -179,35 +179,27 @@ func (h *Handler) check(r *http.Request, ex *exchange, id *identity.Identity) er
 }
 
 // inject returns the request that is forwarded: a copy, so that error routes never see the
-// credential that was written. Its context ends when the identity's credential expires,
-// which closes a stream that is still open then; end frees it.
-func (h *Handler) inject(r *http.Request, src *configuredSource, id *identity.Identity) (
-	inner *http.Request, end context.CancelFunc, err error,
-) {
-	ctx, end := r.Context(), func() {}
-	if !h.KeepStreams && !id.Expires.IsZero() {
-		ctx, end = context.WithDeadline(ctx, id.Expires.Add(id.Skew))
-	}
-	inner = r.WithContext(ctx)
+// credential that was written.
+func (h *Handler) inject(ctx context.Context, r *http.Request, src *configuredSource, id *identity.Identity) (*http.Request, error) {
+	inner := r.WithContext(ctx)
 	inner.Header = cloneHeader(r.Header)
 	for _, injector := range src.injectors {
 		if err := write(ctx, injector, id, inner.Header); err != nil {
-			end()
-			return nil, nil, err
+			return nil, err
 		}
 	}
-	return inner, end, nil
+	return inner, nil
 }
 
-// forward calls the next handler. The response passes the filter of cookies if any are to
-// be stripped.
-func (h *Handler) forward(w http.ResponseWriter, inner *http.Request, next caddyhttp.Handler) error {
-	if len(h.stripRules.Cookies) == 0 {
+// forward calls the next handler. The response is watched if cookies are to be stripped
+// from it, or if it could outlive the credential.
+func (h *Handler) forward(w http.ResponseWriter, inner *http.Request, s *stream, next caddyhttp.Handler) error {
+	if s == nil && len(h.stripRules.Cookies) == 0 {
 		return next.ServeHTTP(w, inner)
 	}
-	filter := newCookieFilter(w, h.stripRules.Cookies)
-	defer filter.end()
-	return next.ServeHTTP(filter, inner)
+	watched := newResponse(w, h.stripRules.Cookies, s)
+	defer watched.end()
+	return next.ServeHTTP(watched, inner)
 }
 
 // cloneHeader copies the map, with room for what injectors write, since growing it would

@@ -1,0 +1,92 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package kubeidentity
+
+import (
+	"bufio"
+	"io"
+	"net"
+	"net/http"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
+)
+
+// response acts on a response before its header is written: it strips cookies by name, since
+// Kiali puts the proxy's own token into one, and sees whether the response is a stream,
+// which ends with the credential. It buffers nothing, and leaves the rest of a streamed
+// or upgraded response as the upstream wrote it.
+type response struct {
+	*caddyhttp.ResponseWriterWrapper
+
+	cookies identity.Patterns
+	stream  *stream // nil if the credential has no end, or streams may outlive it
+	wrote   bool
+}
+
+func newResponse(w http.ResponseWriter, cookies identity.Patterns, s *stream) *response {
+	return &response{ResponseWriterWrapper: &caddyhttp.ResponseWriterWrapper{ResponseWriter: w}, cookies: cookies, stream: s}
+}
+
+// WriteHeader implements http.ResponseWriter. It strips cookies each time, since
+// informational responses may precede the final one, and have fields too.
+func (w *response) WriteHeader(status int) {
+	filterSetCookie(w.Header(), setCookie, w.cookies)
+	if !w.wrote && (status >= http.StatusOK || status == http.StatusSwitchingProtocols) {
+		w.wrote = true
+		if status == http.StatusSwitchingProtocols || len(w.Header()["Content-Length"]) == 0 {
+			w.stream.begin()
+		}
+	}
+	w.ResponseWriterWrapper.WriteHeader(status)
+}
+
+// Write implements http.ResponseWriter.
+func (w *response) Write(content []byte) (int, error) {
+	w.begin()
+	return w.ResponseWriterWrapper.Write(content)
+}
+
+// ReadFrom implements io.ReaderFrom.
+func (w *response) ReadFrom(content io.Reader) (int64, error) {
+	w.begin()
+	return w.ResponseWriterWrapper.ReadFrom(content)
+}
+
+// FlushError implements what http.ResponseController looks for: flushing writes the
+// header.
+func (w *response) FlushError() error {
+	w.begin()
+	return http.NewResponseController(w.ResponseWriter).Flush()
+}
+
+// Hijack implements http.Hijacker.
+func (w *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	w.stream.begin()
+	return http.NewResponseController(w.ResponseWriter).Hijack()
+}
+
+// begin acts when the header is about to be written without an explicit status.
+func (w *response) begin() {
+	if !w.wrote {
+		w.WriteHeader(http.StatusOK)
+	}
+}
+
+// end strips cookies from a header that was never written explicitly: the server writes it
+// when the handlers are done, or an error route does. Fields announced as trailers come
+// last.
+func (w *response) end() {
+	filterSetCookie(w.Header(), setCookie, w.cookies)
+	filterSetCookie(w.Header(), http.TrailerPrefix+setCookie, w.cookies)
+}
+
+// Interface guards
+var (
+	_ http.ResponseWriter = (*response)(nil)
+	_ http.Hijacker       = (*response)(nil)
+	_ io.ReaderFrom       = (*response)(nil)
+	_ http.Pusher         = (*response)(nil)
+)
