@@ -5,10 +5,10 @@ package certauth_test
 
 import (
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/x509"
 	"encoding/base64"
 	"math/big"
-	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -161,9 +161,8 @@ func TestAuthenticatorKeepsNoRefusal(t *testing.T) {
 func TestAuthenticatorMakesAPanicMalformed(t *testing.T) {
 	root := newAuthority(t, "ecdsa", "root", nil)
 	cert := sign(t, clientTemplate("alice"), newKey(t, "ecdsa"), root)
-	cert.URIs = []*url.URL{nil} // no parser makes such a certificate
+	cert.PublicKey = new(rsa.PublicKey) // no parser makes such a certificate
 	f := newFixture(certauth.URLPEM, root.cert)
-	f.Mapping.Username = []certauth.Attribute{certauth.URI}
 	for range 2 { // and it is not kept
 		_, err := f.Certificates(t.Context(), []*x509.Certificate{cert}, time.Now())
 		wantSentinel(t, err, identity.ErrMalformed)

@@ -91,7 +91,9 @@ func TestDecodeReadsWhatProxiesWrite(t *testing.T) {
 		{"the last of two lines counts", certauth.XFCC, line(other, cert), nil, one},
 		{"an earlier element may have no certificate", certauth.XFCC, line(onlyHash+`Subject="CN=x"`, cert), nil, one},
 		{"an earlier element's faults are its own", certauth.XFCC, line("Hash=0;Cert=x;Chain=y," + cert), nil, one},
-		{"an empty URI", certauth.XFCC, line(other + ";URI=," + cert + ";URI="), nil, one},
+		{"an empty URI, as of a certificate without one", certauth.XFCC, line(other + "," + cert + ";URI="), nil, one},
+		{"an issuer behind the names", certauth.XFCC, line(cert + `;URI=urn:a;DNS=a.example;Issuer="CN=ca"`), nil, one},
+		{"two URIs of Envoy's own certificate", certauth.XFCC, line("By=spiffe://a;By=spiffe://b;" + cert[len(envoyBy):]), nil, one},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got, err := certauth.Decode(tt.encoding, tt.leaf, tt.chain, 2)
@@ -138,9 +140,10 @@ func TestDecodeTellsNoCertificateFromABadOne(t *testing.T) {
 		{"one colon", all[3:4], []string{":"}, nil, identity.ErrMalformed},
 		{"a byte sequence of padding", all[3:4], []string{":=:"}, nil, identity.ErrMalformed},
 		{"colons mean nothing elsewhere", []certauth.Encoding{certauth.URLPEM, certauth.PEM, certauth.Base64DER, certauth.XFCC}, []string{"::"}, nil, identity.ErrMalformed},
-		{"Envoy without any certificate", all[4:], []string{"Hash=" + hashOf(leaf) + ";" + envoyNames}, nil, identity.ErrAbsent},
-		{"the last proxy saw no certificate, and the one before names one", all[4:], []string{`Cert="` + asEnvoyPEM(leaf) + `",By=x`}, nil, identity.ErrAbsent},
-		{"the last proxy saw no certificate, in a line of its own", all[4:], []string{`Cert="` + asEnvoyPEM(leaf) + `"`, "By=x"}, nil, identity.ErrAbsent},
+		{"Envoy with the names and without the certificate, as Istio has it", all[4:], []string{"Hash=" + hashOf(leaf) + ";" + envoyNames}, nil, identity.ErrRejected},
+		{"Envoy with the hash alone", all[4:], []string{"Hash=" + hashOf(leaf)}, nil, identity.ErrRejected},
+		{"the last proxy writes no certificate, and the one before names one", all[4:], []string{`Cert="` + asEnvoyPEM(leaf) + `",By=x`}, nil, identity.ErrRejected},
+		{"the last proxy writes no certificate, in a line of its own", all[4:], []string{`Cert="` + asEnvoyPEM(leaf) + `"`, "By=x"}, nil, identity.ErrRejected},
 		{"an empty line after an element", all[4:], []string{`Cert="` + asEnvoyPEM(leaf) + `"`, ""}, nil, identity.ErrMalformed},
 		{"a dash in the line after an element", all[4:], []string{`Cert="` + asEnvoyPEM(leaf) + `"`, "-"}, nil, identity.ErrMalformed},
 		{"an encoding that does not exist", []certauth.Encoding{"", "URL_PEM", "der"}, []string{"x"}, nil, identity.ErrInternal},

@@ -49,62 +49,79 @@ func (d *decoder) xfcc(lines []string) error {
 type element struct {
 	cert, chain, hash *string
 
-	// repeated says that a key appears twice that must not; loose, that a value without
-	// quotes is chosen by the holder of the client's certificate.
-	repeated, loose bool
+	// own says that the last pair was By, out of the proxy's certificate; loose, that one of
+	// the names has begun that the holder of the client's certificate chooses. Both have no
+	// quotes.
+	own, loose bool
 }
 
 // lastElement reads all elements, since only that shows where the last one begins: a
 // comma may be inside quotes. A quote that an earlier element leaves open cannot hide the
 // element after it: the next quote closes it, and only a separator may follow a closing
-// quote.
+// quote, nor may a semicolon be in quotes.
 //
-// Envoy quotes neither URI nor DNS, which it copies out of the client's certificate. A
-// client with a comma in the URI of its certificate could end the proxy's element there
-// and write the next one. So an element that has such a value must be the last.
+// Envoy quotes neither URI nor DNS, which it copies out of the client's certificate, nor
+// By, out of its own. With a comma in the URI of its certificate a client could end the
+// proxy's element there and write the next one; with a semicolon it could write further
+// pairs of that element. The URI may begin with either, so that the value seems to be
+// empty, or with two quotes, so that it seems to be quoted. So an element that has such a
+// value must be the last one, and nothing behind the value counts.
 func lastElement(value string) (element, error) {
 	last, number := element{}, 1
 	for {
 		pair, err := nextPair(value)
+		if err == nil {
+			err = last.set(pair)
+		}
 		if err != nil {
 			return element{}, fmt.Errorf("element %d: %w", number, err)
 		}
-		last.set(pair)
-		switch {
-		case pair.separator == ';':
+		switch pair.separator {
+		case ';':
 			value = pair.rest
-		case last.repeated:
-			return element{}, fmt.Errorf("element %d: %w", number, malformed("a key appears twice"))
-		case pair.separator == 0:
-			return last, nil
-		case last.loose:
-			return element{}, fmt.Errorf("element %d: %w", number,
-				malformed("it follows a value without quotes, which may have forged it"))
-		default:
+		case ',':
 			last, number = element{}, number+1
 			value = trimBlanks(pair.rest)
+		default:
+			return last, nil
 		}
 	}
 }
 
-// set stores one pair. The keys are compared without case.
-func (e *element) set(pair xfccPair) {
-	var field **string
+// set stores one pair. The keys are compared without case. Quotes around a name prove
+// nothing, since the name may begin with one: only a subject's are known to be Envoy's.
+func (e *element) set(pair xfccPair) error {
+	field := e.field(pair.key)
+	is := func(key string) bool { return strings.EqualFold(pair.key, key) }
+	raw := field == nil && (!pair.quoted || !is("subject") && !is("issuer"))
 	switch {
-	case strings.EqualFold(pair.key, "cert"):
-		field = &e.cert
-	case strings.EqualFold(pair.key, "chain"):
-		field = &e.chain
-	case strings.EqualFold(pair.key, "hash"):
-		field = &e.hash
-	case strings.EqualFold(pair.key, "by"): // out of the proxy's own certificate
-		return
-	default:
-		e.loose = e.loose || !pair.quoted && pair.value != ""
-		return
+	case e.own && !is("by") && !is("hash"), e.loose && (field != nil || raw && !is("uri") && !is("dns")):
+		// Envoy writes Hash behind By, and URI and DNS at the end.
+		return malformed("a pair follows a name that Envoy does not quote: it may be forged")
+	case field != nil && *field != nil:
+		return malformed("a key appears twice")
+	case (e.loose || raw) && pair.separator == ',':
+		return malformed("an element follows a name that Envoy does not quote: it may be forged")
+	case field != nil:
+		*field = &pair.value
 	}
-	e.repeated = e.repeated || *field != nil
-	*field = &pair.value
+	e.own = raw && is("by")
+	e.loose = e.loose || raw && !e.own
+	return nil
+}
+
+// field returns where the value of a key is kept, or nil if it does not count.
+func (e *element) field(key string) **string {
+	switch {
+	case strings.EqualFold(key, "cert"):
+		return &e.cert
+	case strings.EqualFold(key, "chain"):
+		return &e.chain
+	case strings.EqualFold(key, "hash"):
+		return &e.hash
+	default:
+		return nil
+	}
 }
 
 // xfccPair is a key and its value, without quotes but with the backslashes inside them:
@@ -131,8 +148,11 @@ func nextPair(text string) (xfccPair, error) {
 	text = text[end+1:]
 	if strings.HasPrefix(text, `"`) {
 		end = quotedEnd(text)
-		if end < 0 {
+		switch {
+		case end < 0:
 			return xfccPair{}, malformed("a quote is not closed")
+		case text[end] == ';':
+			return xfccPair{}, malformed("a semicolon in quotes without a backslash")
 		}
 		pair.value, pair.quoted, text = text[1:end], true, text[end+1:]
 	} else {
@@ -151,15 +171,18 @@ func nextPair(text string) (xfccPair, error) {
 	return pair, nil
 }
 
-// quotedEnd returns where the closing quote is. A backslash makes the next character
-// literal: Envoy writes it before a quote, and a subject in the form of RFC 2253 has it
-// before many other characters.
+// quotedEnd returns where the closing quote is, or a semicolon before it. A backslash makes
+// the next character literal: Envoy writes it before a quote, and a subject in the form of
+// RFC 2253 has it before many other characters, the semicolon too, so that one without it
+// is between two pairs. A client that opens a quote at the end of its own field, and whose
+// certificate has a name that begins with a quote, would otherwise put all that Envoy
+// appended in front of that name into the quotes.
 func quotedEnd(text string) int {
 	for i := 1; i < len(text); i++ {
 		switch text[i] {
 		case '\\':
 			i++
-		case '"':
+		case '"', ';':
 			return i
 		}
 	}
@@ -168,11 +191,14 @@ func quotedEnd(text string) int {
 
 // xfccElement decodes the certificates of the element that counts. Cert is the leaf,
 // Chain is the leaf and the certificates after it in the handshake, Hash the SHA-256 of
-// the leaf. Those that are present must agree.
+// the leaf. Those that are present must agree. An element with neither says that the client
+// has a certificate and does not say which (Istio's default): names and Hash prove nothing
+// here. An earlier element with a certificate is about another party.
 func (d *decoder) xfccElement(e *element) error {
 	switch {
 	case e.cert == nil && e.chain == nil:
-		return identity.ErrAbsent
+		return fmt.Errorf("%w: the last element has no Cert or Chain: set cert or chain in "+
+			"set_current_client_cert_details (Envoy) or proxyHeaders.setCurrentClientCertDetails (Istio)", identity.ErrRejected)
 	case e.cert != nil:
 		if err := d.xfccPEM(*e.cert); err != nil {
 			return fmt.Errorf("cert: %w", err)

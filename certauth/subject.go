@@ -24,16 +24,21 @@ const (
 	Subject            Attribute = "subject" // the whole DN, as RFC 2253 writes it
 	DNS                Attribute = "dns"
 	Email              Attribute = "email"
-	URI                Attribute = "uri"
+	URI                Attribute = "uri"         // as it stands in the certificate
+	UPN                Attribute = "upn"         // the user principal name of a smart card
 	Serial             Attribute = "serial"      // hexadecimal, lower case
 	Fingerprint        Attribute = "fingerprint" // SHA-256 of the certificate, hexadecimal, lower case
+	PublicKey          Attribute = "public_key"  // SHA-256 of its SubjectPublicKeyInfo, likewise
 	Organization       Attribute = "organization"
 	OrganizationalUnit Attribute = "organizational_unit"
 )
 
 // UsernameAttributes are the attributes that can name a user.
+//
+// A certificate that an ECDSA key signed has two fingerprints: a client computes the
+// signature (r, n-s) from (r, s), and both are valid. PublicKey is the same in both.
 func UsernameAttributes() []Attribute {
-	return []Attribute{CommonName, Subject, DNS, Email, URI, Serial, Fingerprint}
+	return []Attribute{CommonName, Subject, DNS, Email, URI, UPN, Serial, Fingerprint, PublicKey}
 }
 
 // GroupAttributes are the attributes that can name groups.
@@ -43,7 +48,8 @@ func GroupAttributes() []Attribute { return []Attribute{Organization, Organizati
 type Mapping struct {
 	// Username are attributes, in order: the first that the certificate has is the name.
 	// A certificate with several values of it is refused: the intended one is unknown,
-	// and two programs choose differently (CVE-2026-47838).
+	// and two programs choose differently (CVE-2026-47838). The same alternative name
+	// twice is one value.
 	Username []Attribute
 
 	// Groups are the attributes whose values are groups.
@@ -89,6 +95,9 @@ type Entry struct {
 func (m *Mapping) User(chain []*x509.Certificate) (identity.User, error) {
 	leaf := chain[0]
 	user := identity.User{Extra: map[string][]string{identity.CredentialID: {"X509SHA256=" + fingerprint(leaf)}}}
+	if checkAlternativeNames(leaf) != nil {
+		return user, fmt.Errorf("%w: the certificate's alternative names cannot be read", identity.ErrRejected)
+	}
 	if entry := m.find(chain); entry != nil {
 		user.Username, user.Groups = entry.User, entry.Groups
 		return user, nil
@@ -150,7 +159,10 @@ func mapNames(leaf *x509.Certificate) []string {
 // name returns the first attribute that the certificate has, or "".
 func (m *Mapping) name(leaf *x509.Certificate) (string, error) {
 	for _, attribute := range m.Username {
-		values := values(leaf, attribute)
+		values, err := values(leaf, attribute)
+		if err != nil {
+			return "", err
+		}
 		if len(values) > 1 {
 			return "", fmt.Errorf("the certificate has %d values for %s", len(values), attribute)
 		}
@@ -164,7 +176,7 @@ func (m *Mapping) name(leaf *x509.Certificate) (string, error) {
 func (m *Mapping) groups(leaf *x509.Certificate) ([]string, error) {
 	var groups []string
 	for _, attribute := range m.Groups {
-		for _, value := range values(leaf, attribute) {
+		for _, value := range subjectValues(leaf, attribute) {
 			if value == "" {
 				return nil, fmt.Errorf("%w: a value of %s is empty or not text", identity.ErrRejected, attribute)
 			}
@@ -174,23 +186,28 @@ func (m *Mapping) groups(leaf *x509.Certificate) ([]string, error) {
 	return groups, nil
 }
 
-// values returns all values that a certificate has for an attribute.
-func values(leaf *x509.Certificate, attribute Attribute) []string {
+// values returns the values that a certificate has for an attribute of a username.
+func values(leaf *x509.Certificate, attribute Attribute) ([]string, error) {
 	switch attribute {
 	case Subject:
-		return []string{subject(leaf)}
+		return []string{subject(leaf)}, nil
 	case DNS:
-		return leaf.DNSNames
+		return distinct(leaf.DNSNames), nil
 	case Email:
-		return leaf.EmailAddresses
+		return distinct(leaf.EmailAddresses), nil
 	case URI:
-		return uris(leaf)
+		return distinct(uris(leaf)), nil
+	case UPN:
+		names, err := upns(leaf)
+		return distinct(names), err
 	case Serial:
-		return []string{leaf.SerialNumber.Text(16)}
+		return []string{leaf.SerialNumber.Text(16)}, nil
 	case Fingerprint:
-		return []string{fingerprint(leaf)}
+		return []string{fingerprint(leaf)}, nil
+	case PublicKey:
+		return []string{hexSum(leaf.RawSubjectPublicKeyInfo)}, nil
 	default:
-		return subjectValues(leaf, attribute)
+		return subjectValues(leaf, attribute), nil
 	}
 }
 
@@ -223,15 +240,9 @@ func subjectValues(leaf *x509.Certificate, attribute Attribute) []string {
 	return values
 }
 
-func uris(leaf *x509.Certificate) []string {
-	texts := make([]string, len(leaf.URIs))
-	for i, uri := range leaf.URIs {
-		texts[i] = uri.String()
-	}
-	return texts
-}
+func fingerprint(cert *x509.Certificate) string { return hexSum(cert.Raw) }
 
-func fingerprint(cert *x509.Certificate) string {
-	sum := sha256.Sum256(cert.Raw)
+func hexSum(der []byte) string {
+	sum := sha256.Sum256(der)
 	return hex.EncodeToString(sum[:])
 }

@@ -71,9 +71,11 @@ type ClientCert struct {
 	// chain may have between it and the root. Default: 4.
 	MaxIntermediates int `json:"max_intermediates,omitempty"`
 
-	// Username are attributes: common_name, subject, dns, email, uri, serial, fingerprint.
-	// The first that the certificate has is the user; a certificate with several values of
-	// it is refused. Default: common_name.
+	// Username are attributes: common_name, subject, dns, email, uri, upn (the user
+	// principal name of a smart card), serial, fingerprint, public_key (SHA-256 of the key:
+	// a certificate that an ECDSA key signed has two fingerprints). The first that the
+	// certificate has is the user; a certificate with several values of it is refused.
+	// Default: common_name.
 	Username []string `json:"username,omitempty"`
 
 	// Groups are attributes whose values are groups: organization, organizational_unit.

@@ -20,6 +20,7 @@ func TestClientCertFormats(t *testing.T) {
 		ok       = 200
 		noCert   = "no credential"
 		unproven = "rejected: the proxy does not say that it verified the certificate"
+		forged   = "reading the certificate: element 1: malformed: an element follows a name that Envoy does not quote: it may be forged"
 		oneOnly  = "reading the certificate: malformed: more than 0 intermediates"
 	)
 	root := testpki.NewCA(t, nil, "root", nil)
@@ -85,9 +86,11 @@ func TestClientCertFormats(t *testing.T) {
 		{"Envoy with the certificate alone", "envoy", []string{`X-Forwarded-Client-Cert: Cert="` + testpki.EscapedPEM(alice) + `"`}, ok, "", is},
 		{"two elements: the nearest proxy's counts", "envoy", []string{"X-Forwarded-Client-Cert: " + testpki.XFCC(bob) + "," + testpki.XFCC(alice)}, ok, "", is},
 		{"two lines: the nearest proxy's counts", "envoy", []string{"X-Forwarded-Client-Cert: " + testpki.XFCC(bob), "X-Forwarded-Client-Cert: " + testpki.XFCC(alice)}, ok, "", is},
-		{"an earlier element with a DNS name, which could end it", "envoy", []string{"X-Forwarded-Client-Cert: " + testpki.XFCC(bob) + ";DNS=a.example," + testpki.XFCC(alice)}, 400, "reading the certificate: element 1: malformed: it follows a value without quotes, which may have forged it", nil},
+		{"an earlier element with a DNS name, which could end it", "envoy", []string{"X-Forwarded-Client-Cert: " + testpki.XFCC(bob) + ";DNS=a.example," + testpki.XFCC(alice)}, 400, forged, nil},
+		{"an earlier element whose certificate has no URI", "envoy", []string{"X-Forwarded-Client-Cert: " + testpki.XFCC(bob) + ";URI=," + testpki.XFCC(alice)}, 400, forged, nil},
 		{"a DNS name in the last element", "envoy", []string{"X-Forwarded-Client-Cert: " + testpki.XFCC(bob) + "," + testpki.XFCC(alice) + ";DNS=a.example"}, ok, "", is},
-		{"no certificate in the last element", "envoy", []string{"X-Forwarded-Client-Cert: " + testpki.XFCC(alice) + ",By=spiffe://mesh/ns/edge"}, 401, noCert, nil},
+		{"no certificate in the last element", "envoy", []string{"X-Forwarded-Client-Cert: " + testpki.XFCC(alice) + ",By=spiffe://mesh/ns/edge;Hash=00"}, 401, "reading the certificate: rejected: the last element has no Cert or Chain: …", nil},
+		{"Istio's default has names and no certificate", "envoy", []string{`X-Forwarded-Client-Cert: By=spiffe://mesh/ns/edge;Hash=00;Subject="CN=alice";URI=spiffe://mesh/ns/alice`}, 401, "reading the certificate: rejected: the last element has no Cert or Chain: …", nil},
 		{"the hash of another certificate", "envoy", []string{"X-Forwarded-Client-Cert: " + strings.Replace(testpki.XFCC(alice), "Hash=", "Hash=00", 1)}, 400, "reading the certificate: malformed: hash is not that of the certificate", nil},
 
 		{"RFC 9440", "rfc9440", []string{"Client-Cert: " + testpki.ByteSequences(alice)}, ok, "", is},
@@ -108,4 +111,50 @@ func TestClientCertFormats(t *testing.T) {
 		{"Caddy", "caddy", []string{"X-Client-Cert: " + testpki.Base64DER(alice)}, ok, "", is},
 		{"Caddy writes nothing for no certificate", "caddy", []string{"X-Client-Cert:"}, 401, noCert, nil},
 	})
+}
+
+// What proxies write about a certificate beside it is not believed, with or without the
+// certificate: they do not quote what the certificate's owner chose, or not so that it can be
+// read in one way. Each of these lets bob say that he is alice.
+func TestDescriptionsOfACertificateAreNotBelieved(t *testing.T) {
+	root := testpki.NewCA(t, nil, "root", nil)
+	bob := root.Leaf(t, testpki.Named(testpki.CommonName, `bob",O="system:masters`))
+	pool := testpki.PEMFile(t, root)
+	descriptions := []string{
+		`X-Forwarded-Tls-Client-Cert-Info: Subject%3D%22CN%3Dbob%22%2CSubject%3D%22CN%3Dalice%22%3BSAN%3D%22bob%2Calice%22`,
+		`ssl-client-subject-dn: CN=bob,CN=alice`, `ssl-client-issuer-dn: CN=root`, `X-SSL-Client-S-DN: /CN=bob/CN=alice`,
+		`X-SSL-Client-DN: "/CN=bob",/CN=alice"`, `X-SSL-Client-CN: "bob","alice"`,
+		`X-Amzn-Mtls-Clientcert-Subject: CN=alice`, `X-Amzn-Mtls-Clientcert-Serial-Number: 01`,
+		`CloudFront-Viewer-Cert-Subject: CN=alice`, `X-Client-Cert-Subject-DN: CN=alice`, `X-Client-Cert-Dn: CN=alice`,
+		`X-Client-Cert-San: alice`, `Cf-Client-Cert-Subject-Dn: CN=alice`,
+	}
+	var blocks []string
+	var cases []certCase
+	is := testhandler.Proves(bob, `bob",O="system:masters`)
+	for preset, fields := range map[string][]string{
+		"aws_alb":           {"X-Amzn-Mtls-Clientcert: " + testpki.ALBPEM(bob)},
+		"aws_alb_verify":    {"X-Amzn-Mtls-Clientcert-Leaf: " + testpki.ALBPEM(bob)},
+		"cloudfront":        {"CloudFront-Viewer-Cert-Pem: " + testpki.EscapedPEM(bob)},
+		"nginx":             {"ssl-client-cert: " + testpki.EscapedPEM(bob), "ssl-client-verify: SUCCESS"},
+		"ingress_nginx":     {"ssl-client-cert: " + testpki.EscapedPEM(bob), "ssl-client-verify: SUCCESS"},
+		"haproxy":           {"X-SSL-Client-DER: " + testpki.Base64DER(bob), "X-SSL-Client-Verify: 0"},
+		"apache":            {"X-SSL-Client-Cert: " + testpki.FoldedPEM(bob), "X-SSL-Client-Verify: SUCCESS"},
+		"traefik":           {"X-Forwarded-Tls-Client-Cert: " + testpki.Base64DER(bob)},
+		"envoy":             {"X-Forwarded-Client-Cert: " + testpki.XFCC(bob)},
+		"rfc9440":           {"Client-Cert: " + testpki.ByteSequences(bob)},
+		"cloudflare":        {"Cf-Client-Cert-Der-Base64: " + testpki.Base64DER(bob)},
+		"azure_app_service": {"X-ARR-ClientCert: " + testpki.Base64DER(bob)},
+		"azure_app_gateway": {"X-Client-Cert: " + testpki.EscapedPEM(bob), "X-Client-Cert-Verification: SUCCESS"},
+		"openshift_router":  {`X-SSL-Client-DER: "` + testpki.Base64DER(bob) + `"`, "X-SSL-Client-Verify: 0"},
+		"kong":              {"X-Client-Cert: " + testpki.EscapedPEM(bob)},
+		"caddy":             {"X-Client-Cert: " + testpki.Base64DER(bob)},
+	} {
+		blocks = append(blocks, certBlock(preset, preset, pool))
+		cases = append(
+			cases,
+			certCase{preset + ", beside the certificate", preset, append(fields, descriptions...), 200, "", is},
+			certCase{preset + ", without it", preset, descriptions, 401, "no credential", nil},
+		)
+	}
+	runCerts(t, certGuard(t, blocks...), cases)
 }

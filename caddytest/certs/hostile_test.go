@@ -22,6 +22,7 @@ func TestClientCertHostile(t *testing.T) {
 	const (
 		noCert   = "no credential"
 		reading  = "reading the certificate: malformed: "
+		forged   = "reading the certificate: element 1: malformed: an element follows a name that Envoy does not quote: it may be forged"
 		notBlock = "does not start with the marker of a certificate"
 	)
 	root := testpki.NewCA(t, nil, "root", nil)
@@ -53,6 +54,8 @@ func TestClientCertHostile(t *testing.T) {
 	scrambled[8] ^= 0xff // in the version
 	broken := testpki.EscapedPEM(&testpki.Pair{Cert: &x509.Certificate{Raw: scrambled}})
 	is := testhandler.Proves(good, "alice")
+	eve := root.Leaf(t, testpki.Named(testpki.CommonName, "eve"))
+	xfcc := func(names string) []string { return []string{"X-Forwarded-Client-Cert: " + testpki.XFCC(eve) + names} }
 
 	runCerts(t, g, []certCase{
 		{"15 KiB of garbage", "alb", alb(strings.Repeat("x", 15<<10)), 400, reading + "block 1 " + notBlock, nil},
@@ -83,7 +86,15 @@ func TestClientCertHostile(t *testing.T) {
 		{"a block of another type", "alb", alb(strings.ReplaceAll(testpki.EscapedPEM(good), "CERTIFICATE", "TRUSTED%20CERTIFICATE")), 400, reading + "block 1 " + notBlock, nil},
 		{"a good leaf and a broken intermediate", "alb", alb(testpki.EscapedPEM(deep) + broken), 400, "malformed: certificate 2 does not parse", nil},
 		{"JSON in Envoy's field", "envoy", []string{`X-Forwarded-Client-Cert: {"Cert":"x"}`}, 400, "reading the certificate: element 1: malformed: the JSON format is not supported", nil},
-		{"a quote in Envoy's field that is left open", "envoy", []string{`X-Forwarded-Client-Cert: Subject="` + testpki.XFCC(good)}, 400, "reading the certificate: element 1: malformed: unexpected text between a value and its separator", nil},
+		// Eve's certificate has such a URI, which Envoy passes on without quotes. Alice's is public.
+		{"a URI of a comma and another certificate", "envoy", xfcc(`;URI=,Cert="` + testpki.EscapedPEM(good) + `"`), 400, forged, nil},
+		{"a URI of a comma and another element", "envoy", xfcc(";URI=," + testpki.XFCC(good)), 400, forged, nil},
+		{"a second URI of a comma and another element", "envoy", xfcc(";URI=urn:eve;URI=," + testpki.XFCC(good)), 400, forged, nil},
+		{"a DNS name of a comma and another element", "envoy", xfcc(";DNS=," + testpki.XFCC(good)), 400, forged, nil},
+		{"a URI that seems to be quoted, and another element", "envoy", xfcc(`;URI="",` + testpki.XFCC(good)), 400, forged, nil},
+		{"a URI of a semicolon and another certificate", "envoy", xfcc(`;URI=;Cert="` + testpki.EscapedPEM(good) + `"`), 400, "reading the certificate: element 1: malformed: a pair follows a name that Envoy does not quote: it may be forged", nil},
+		{"a quote that eve sent, which a name of hers closes, where Envoy passes no certificate on", "envoy", []string{"X-Forwarded-Client-Cert: " + testpki.XFCC(good) + `;Key=",By=spiffe://mesh/ns/edge;Hash=00;URI="`}, 400, "reading the certificate: element 1: malformed: a semicolon in quotes without a backslash", nil},
+		{"a quote in Envoy's field that is left open", "envoy", []string{`X-Forwarded-Client-Cert: Subject="` + testpki.XFCC(good)}, 400, "reading the certificate: element 1: malformed: a semicolon in quotes without a backslash", nil},
 
 		{"(null)", "alb", alb("(null)"), 401, noCert, nil},
 		{"a dash", "alb", alb("-"), 401, noCert, nil},

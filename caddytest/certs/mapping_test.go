@@ -49,6 +49,40 @@ func alternative(t *testing.T, names ...string) func(*x509.Certificate) {
 	}
 }
 
+// names puts alternative names into a certificate as they are.
+func names(all ...asn1.RawValue) func(*x509.Certificate) {
+	return func(c *x509.Certificate) {
+		value, err := asn1.Marshal(all)
+		if err != nil {
+			panic(err)
+		}
+		c.ExtraExtensions = append(c.ExtraExtensions, pkix.Extension{Id: asn1.ObjectIdentifier{2, 5, 29, 17}, Value: value})
+	}
+}
+
+func uri(text string) asn1.RawValue {
+	return asn1.RawValue{Class: asn1.ClassContextSpecific, Tag: 6, Bytes: []byte(text)}
+}
+
+// upn is the user principal name of a smart card, which is a UTF8String, or is not.
+func upn(tag int, text string) asn1.RawValue {
+	value, err := asn1.Marshal(asn1Text(tag, []byte(text)))
+	if err != nil {
+		panic(err)
+	}
+	der, err := asn1.MarshalWithParams(struct {
+		Type  asn1.ObjectIdentifier
+		Value asn1.RawValue
+	}{
+		asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 311, 20, 2, 3},
+		asn1.RawValue{Class: asn1.ClassContextSpecific, IsCompound: true, Bytes: value},
+	}, "tag:0")
+	if err != nil {
+		panic(err)
+	}
+	return asn1.RawValue{FullBytes: der}
+}
+
 func both(changes ...func(*x509.Certificate)) func(*x509.Certificate) {
 	return func(c *x509.Certificate) {
 		for _, change := range changes {
@@ -77,6 +111,8 @@ func TestClientCertNames(t *testing.T) {
 		certBlock("uri", "aws_alb", pool, "username uri"),
 		certBlock("serial", "aws_alb", pool, "username serial", "user_prefix serial:"),
 		certBlock("fingerprint", "aws_alb", pool, "username fingerprint"),
+		certBlock("public_key", "aws_alb", pool, "username public_key"),
+		certBlock("upn", "aws_alb", pool, "username upn common_name"),
 		certBlock("several", "aws_alb", pool, "username uri email dns common_name", "groups organizational_unit organization"),
 		certBlock("prefix", "aws_alb", pool, "groups organization", "user_prefix cert:", `group_prefix "team "`),
 		certBlock("allowed", "aws_alb", pool, "allowed_names alice bob", "user_prefix cert:"),
@@ -95,8 +131,8 @@ func TestClientCertNames(t *testing.T) {
 	asSerial := func(n *testpki.Pair) {
 		cases[len(cases)-1].want["X-Remote-User"] = []string{"serial:" + n.Cert.SerialNumber.Text(16)}
 	}
-	asFingerprint := func(n *testpki.Pair) {
-		cases[len(cases)-1].want["X-Remote-User"] = []string{fmt.Sprintf("%x", sha256.Sum256(n.Cert.Raw))}
+	asSum := func(der []byte) {
+		cases[len(cases)-1].want["X-Remote-User"] = []string{fmt.Sprintf("%x", sha256.Sum256(der))}
 	}
 
 	yes("the common name, and groups from the organization", "cn", nil, "alice", "developers")
@@ -143,7 +179,17 @@ func TestClientCertNames(t *testing.T) {
 	yes("one URI", "uri", alternative(t, "spiffe://cluster/ns/a/sa/b"), "spiffe://cluster/ns/a/sa/b")
 	no("several URIs", "uri", alternative(t, "spiffe://cluster/a", "spiffe://cluster/b"), 401, "rejected: the certificate has 2 values for uri")
 	asSerial(yes("the serial number", "serial", nil, ""))
-	asFingerprint(yes("the fingerprint", "fingerprint", nil, ""))
+	asSum(yes("the fingerprint", "fingerprint", nil, "").Cert.Raw)
+	asSum(yes("the public key", "public_key", nil, "").Cert.RawSubjectPublicKeyInfo)
+	yes("the same URI twice", "uri", alternative(t, "spiffe://cluster/a", "spiffe://cluster/a"), "spiffe://cluster/a")
+	yes("a URI in a spelling that is not the usual one", "uri", names(uri("SPIFFE://cluster/%61")), "SPIFFE://cluster/%61")
+	yes("a smart card", "upn", names(upn(asn1.TagUTF8String, "alice@corp.example")), "alice@corp.example")
+	yes("a smart card that has its name twice", "upn", names(upn(asn1.TagUTF8String, "alice@corp.example"), upn(asn1.TagUTF8String, "alice@corp.example")), "alice@corp.example")
+	yes("a certificate that is not of a smart card", "upn", nil, "alice")
+	no("a smart card with two names", "upn", names(upn(asn1.TagUTF8String, "alice@corp.example"), upn(asn1.TagUTF8String, "bob@corp.example")), 401, "rejected: the certificate has 2 values for upn")
+	no("a smart card whose name is not UTF-8", "upn", names(upn(asn1.TagUTF8String, "al\xffice")), 401, "rejected: a value of upn is empty or not text")
+	no("a smart card whose name is bytes", "upn", names(upn(asn1.TagOctetString, "alice@corp.example")), 401, "rejected: a value of upn is empty or not text")
+	no("a smart card with a reserved name", "upn", names(upn(asn1.TagUTF8String, "system:admin")), 403, `forbidden: user "system:admin" is reserved`)
 
 	yes("the first of several attributes", "several", alternative(t, "urn:alice", "alice@example.com"), "urn:alice", "developers")
 	yes("the second, if the first is missing", "several", alternative(t, "alice@example.com", "a.example"), "alice@example.com", "developers")

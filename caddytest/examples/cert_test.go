@@ -181,7 +181,7 @@ func TestExampleEnvoy(t *testing.T) {
 		{name: "no certificate", fields: claimsBesides(), status: http.StatusUnauthorized},
 		{
 			name:   "an element with a name from a certificate, without quotes, and another one after it",
-			fields: field(testpki.XFCC(mallory, mid)+"spiffe://example.com/mallory", testpki.XFCC(alice, mid)), status: http.StatusBadRequest,
+			fields: field(testpki.XFCC(mallory, mid)+";URI=spiffe://example.com/mallory", testpki.XFCC(alice, mid)), status: http.StatusBadRequest,
 		},
 		{name: "past Envoy", from: "127.0.0.2", fields: field(testpki.XFCC(alice, mid)), status: http.StatusUnauthorized},
 	})

@@ -61,9 +61,10 @@ func joinCerts(pairs []*Pair, between, around string) string {
 	return strings.Join(texts, between)
 }
 
-// XFCC is an element in Envoy's form, with a subject that has quotes and commas.
+// XFCC is an element in Envoy's form, with a subject that has quotes and commas, and without
+// the names that Envoy does not quote.
 func XFCC(chain ...*Pair) string {
 	sum := sha256.Sum256(chain[0].Cert.Raw)
-	return fmt.Sprintf(`By=spiffe://mesh/ns/edge;Hash=%x;Cert=%q;Chain=%q;Subject="CN=\"a,b\",O=x;y";URI=`,
+	return fmt.Sprintf(`By=spiffe://mesh/ns/edge;Hash=%x;Cert=%q;Chain=%q;Subject="CN=\"a\,b\",O=x\;y"`,
 		sum, EscapedPEM(chain[0]), EscapedPEM(chain...))
 }
