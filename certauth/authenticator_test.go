@@ -163,6 +163,7 @@ func TestAuthenticatorMakesAPanicMalformed(t *testing.T) {
 	cert := sign(t, clientTemplate("alice"), newKey(t, "ecdsa"), root)
 	cert.PublicKey = new(rsa.PublicKey) // no parser makes such a certificate
 	f := newFixture(certauth.URLPEM, root.cert)
+	f.Mapping.Username = []certauth.Attribute{certauth.URI}
 	for range 2 { // and it is not kept
 		_, err := f.Certificates(t.Context(), []*x509.Certificate{cert}, time.Now())
 		wantSentinel(t, err, identity.ErrMalformed)
