@@ -203,18 +203,14 @@ func TestTheTwinOfASignatureHasAnotherFingerprintAndTheSamePublicKey(t *testing.
 	twin := withTwinSignature(t, leaf, root.cert.PublicKey.(*ecdsa.PublicKey))
 	names := make(map[certauth.Attribute][]string)
 	for _, cert := range []*x509.Certificate{leaf, twin} {
-		verifier := certauth.Verifier{MaxIntermediates: 1}
-		chain, _, err := verifier.Verify(poolOf(root.cert), cert, nil, time.Now())
-		if err != nil {
-			t.Fatal(err)
-		}
 		for _, attribute := range []certauth.Attribute{certauth.Fingerprint, certauth.PublicKey} {
-			mapping := certauth.Mapping{Username: []certauth.Attribute{attribute}}
-			user, err := mapping.User(chain)
+			f := newFixture(certauth.URLPEM, root.cert)
+			f.Mapping.Username = []certauth.Attribute{attribute}
+			verdict, err := f.Certificates(t.Context(), []*x509.Certificate{cert}, time.Now())
 			if err != nil {
 				t.Fatal(err)
 			}
-			names[attribute] = append(names[attribute], user.Username)
+			names[attribute] = append(names[attribute], verdict.User.Username)
 		}
 	}
 	if prints := names[certauth.Fingerprint]; prints[0] == prints[1] {
