@@ -4,8 +4,8 @@
 package certauth_test
 
 import (
+	"crypto/ecdsa"
 	"crypto/rand"
-	"crypto/rsa"
 	"crypto/x509"
 	"encoding/base64"
 	"math/big"
@@ -161,7 +161,7 @@ func TestAuthenticatorKeepsNoRefusal(t *testing.T) {
 func TestAuthenticatorMakesAPanicMalformed(t *testing.T) {
 	root := newAuthority(t, "ecdsa", "root", nil)
 	cert := sign(t, clientTemplate("alice"), newKey(t, "ecdsa"), root)
-	cert.PublicKey = new(rsa.PublicKey) // no parser makes such a certificate
+	cert.PublicKey = new(ecdsa.PublicKey) // no parser makes such a certificate
 	f := newFixture(certauth.URLPEM, root.cert)
 	f.Mapping.Username = []certauth.Attribute{certauth.URI}
 	for range 2 { // and it is not kept
