@@ -4,7 +4,9 @@
 package kubeidentity_test
 
 import (
+	"crypto/sha256"
 	"crypto/x509"
+	"encoding/hex"
 	"encoding/json"
 	"go/ast"
 	"go/parser"
@@ -173,7 +175,9 @@ func docsWithFiles(t *testing.T, text string) string {
 	t.Helper()
 	pair := testpki.Sign(t, nil, testpki.LeafKey(t), func(c *x509.Certificate) { c.DNSNames = []string{"kiali.example.com"} })
 	certFile, keyFile := testpki.PEMFile(t, pair), testpki.KeyFile(t, pair)
-	text = regexp.MustCompile(`/etc/caddy/(kubeconfig|jwks\.json|authentication\.yaml)\b`).ReplaceAllString(text, "testdata/$1")
+	sum := sha256.Sum256(pair.Cert.Raw) // an issuer is in the trust_pool
+	text = regexp.MustCompile(`\b[0-9a-f]{64}\b`).ReplaceAllString(text, hex.EncodeToString(sum[:]))
+	text = regexp.MustCompile(`/etc/caddy/(kubeconfig|jwks\.json|authentication\.yaml|clients\.crl)\b`).ReplaceAllString(text, "testdata/$1")
 	return regexp.MustCompile(`/[\w./-]+\.(pem|crt|key)\b`).ReplaceAllStringFunc(text, func(path string) string {
 		if strings.HasSuffix(path, ".key") || strings.HasSuffix(path, "-key.pem") {
 			return keyFile

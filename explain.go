@@ -23,7 +23,7 @@ func (h *Handler) Explain(w http.ResponseWriter, r *http.Request, next caddyhttp
 		ProxyOnly:   h.proxyOnly,
 		Sources:     make([]command.SourceReport, len(h.sources)),
 	}
-	report.Peer, report.PeerErr = h.trust.peer(r)
+	report.Peer, report.PeerErr = h.trust.peer(r, true)
 	for n, src := range h.sources {
 		report.Sources[n] = command.SourceReport{Name: src.name, Reads: src.Reads().Names}
 		src.Source = &explained{Source: src.Source, answer: &report.Sources[n], report: report}

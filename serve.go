@@ -87,7 +87,7 @@ func (h *Handler) recognize(r *http.Request, ex *exchange) {
 	if r.TLS != nil {
 		ex.Certificates = r.TLS.PeerCertificates
 	}
-	ex.Peer, ex.peerErr = h.trust.peer(r)
+	ex.Peer, ex.peerErr = h.trust.peer(r, trustMatters(r.Header, ex.Stripped))
 	if !ex.Peer.Trusted && h.proxyOnly != nil {
 		if ex.dropped = ex.Stripped.Drop(h.proxyOnly); ex.dropped > 0 {
 			h.metrics.Untrusted.Add(float64(ex.dropped))

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -42,6 +43,7 @@ type trust struct {
 	unixOnly  bool // the server listens on unix sockets only, so every peer is by unix socket
 	ca        caddytls.CA
 	certNames []string
+	verdicts  *peerVerdicts // on peers' certificates
 }
 
 // configured says whether the configuration can trust any peer.
@@ -51,8 +53,9 @@ func (t *trust) configured() bool {
 
 // peer returns the direct peer of a request, and whether it is trusted. X-Forwarded-For,
 // and Caddy's own client_ip, which a configuration can derive from it, have no influence.
-// The error tells why the peer's certificate was not enough.
-func (t *trust) peer(r *http.Request) (identity.Peer, error) {
+// The error tells why the peer's certificate was not enough. Without judge the certificate
+// does not matter for the request, and such a peer is not trusted.
+func (t *trust) peer(r *http.Request, judge bool) (identity.Peer, error) {
 	peer := identity.Peer{Unix: t.unixOnly}
 	if !peer.Unix {
 		peer.Addr = identity.ParseAddr(r.RemoteAddr)
@@ -67,7 +70,10 @@ func (t *trust) peer(r *http.Request) (identity.Peer, error) {
 		return peer, nil
 	}
 	if t.ca != nil {
-		if err := verifyPeer(r, t.ca.CertPool(), t.certNames); err != nil {
+		if !judge {
+			return peer, nil
+		}
+		if err := t.verify(r); err != nil {
 			return peer, err
 		}
 	}
@@ -75,14 +81,29 @@ func (t *trust) peer(r *http.Request) (identity.Peer, error) {
 	return peer, nil
 }
 
-// verifyPeer verifies the peer's certificate again for each request: it may have expired
-// since the handshake.
-func verifyPeer(r *http.Request, roots *x509.CertPool, names []string) error {
-	var chain []*x509.Certificate
-	if r.TLS != nil {
-		chain = r.TLS.PeerCertificates
+// trustMatters says whether it matters who the peer of a request is: whether anything was
+// stripped, which includes every credential, or a field says which site the client wanted.
+// The others cost no look at a certificate.
+func trustMatters(header http.Header, stripped identity.Stripped) bool {
+	if len(stripped) > 0 {
+		return true
 	}
-	return identity.VerifyProxy(chain, roots, names, time.Now())
+	for name := range header {
+		if name == "Forwarded" || strings.HasPrefix(name, "X-Forwarded-") {
+			return true
+		}
+	}
+	return false
+}
+
+// verify judges the peer's certificate for each request: it may have expired since the
+// handshake.
+func (t *trust) verify(r *http.Request) error {
+	var sent []*x509.Certificate
+	if r.TLS != nil {
+		sent = r.TLS.PeerCertificates
+	}
+	return t.verdicts.judge(&identity.ProxyRules{Roots: t.ca.CertPool(), Names: t.certNames}, sent, time.Now())
 }
 
 // provisionTrust loads the guest modules that decide which peers are trusted.
@@ -113,7 +134,7 @@ func (h *Handler) provisionTrust(ctx caddy.Context) error {
 	if err != nil {
 		return fmt.Errorf("loading trusted_proxy_cert: %w", err)
 	}
-	h.trust.ca, h.trust.certNames = ca, h.TrustedProxyCert.AllowedNames
+	h.trust.ca, h.trust.certNames, h.trust.verdicts = ca, h.TrustedProxyCert.AllowedNames, newPeerVerdicts()
 	return nil
 }
 

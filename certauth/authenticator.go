@@ -10,7 +10,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
@@ -27,19 +26,14 @@ type Authenticator struct {
 	// written the first member, and that may be another user's certificate.
 	LeafOnly bool
 
-	// Roots returns the CAs, which may change while the server runs, and a key that
-	// changes with them, so that verdicts by other roots are not found again.
-	Roots func() (*x509.CertPool, Key)
-
-	// Intermediates are the operator's own certificates. They help to build a chain, as
-	// those from a header do; nil for none.
-	Intermediates func() []*x509.Certificate
+	// Trust returns the CAs, which may change while the server runs.
+	Trust func() Trust
 
 	Verifier   Verifier
 	Revocation *Revocation // nil: not asked
 	Mapping    Mapping
 
-	// Cache keeps verdicts, for at most TTL; nil keeps none.
+	// Cache keeps verdicts, good ones for at most TTL; nil keeps none.
 	Cache *Cache
 	TTL   time.Duration
 
@@ -54,13 +48,13 @@ func (a *Authenticator) Header(ctx context.Context, leaf, chain []string, now ti
 	if len(leaf) == 0 && len(chain) == 0 {
 		return Verdict{}, identity.ErrAbsent
 	}
-	roots, trust := a.Roots()
+	trust := a.Trust()
 	return a.cached(trust, [][]string{leaf, chain}, now, func() (Verdict, time.Time, error) {
 		certs, err := a.parse(leaf, chain)
 		if err != nil {
 			return Verdict{}, time.Time{}, err
 		}
-		return a.verify(ctx, roots, certs, now)
+		return a.verify(ctx, trust, certs, now)
 	})
 }
 
@@ -83,39 +77,64 @@ func (a *Authenticator) Certificates(ctx context.Context, certs []*x509.Certific
 	if len(certs) == 0 {
 		return Verdict{}, identity.ErrAbsent
 	}
-	roots, trust := a.Roots()
+	if err := a.Verifier.CheckSent(certs); err != nil {
+		return Verdict{}, err
+	}
+	trust := a.Trust()
 	material := make([]string, len(certs))
 	for i, cert := range certs {
 		material[i] = string(cert.Raw)
 	}
 	return a.cached(trust, [][]string{material}, now, func() (Verdict, time.Time, error) {
-		return a.verify(ctx, roots, certs, now)
+		return a.verify(ctx, trust, certs, now)
 	})
 }
 
+// keepRefusal is how long a refusal is kept: long enough that a client which repeats one
+// costs little, and too short to matter to an operator who repairs its cause.
+const keepRefusal = 5 * time.Second
+
 // cached returns the verdict for the material, verifying it at most once while the
-// verdict holds. Refusals are not kept.
+// verdict holds. An answer that is missing is not a verdict.
 func (a *Authenticator) cached(
-	trust Key, material [][]string, now time.Time, verify func() (Verdict, time.Time, error),
+	trust Trust, material [][]string, now time.Time, verify func() (Verdict, time.Time, error),
 ) (Verdict, error) {
-	if a.Cache == nil {
+	if a.Cache == nil || tooLong(material) {
 		verdict, _, err := verify()
 		return verdict, err
 	}
-	key := a.keyOf(trust, material)
-	verdict, hit := a.Cache.Get(key, now)
+	key := a.keyOf(trust.Key, material)
+	verdict, refusal, hit := a.Cache.Get(key, now)
 	if a.OnLookup != nil {
 		a.OnLookup(hit)
 	}
 	if hit {
-		return verdict, nil
+		return verdict, refusal
 	}
 	verdict, until, err := verify()
-	if err != nil {
-		return Verdict{}, err
+	switch {
+	case err == nil:
+		a.Cache.Put(key, verdict, until)
+		return verdict, nil
+	case identity.IsBadCredential(err) || errors.Is(err, identity.ErrForbidden):
+		a.Cache.Refuse(key, err, now.Add(keepRefusal))
 	}
-	a.Cache.Put(key, verdict, until)
-	return verdict, nil
+	return Verdict{}, err
+}
+
+// tooLong says whether the lines are longer than the decoder looks at, so that the refusal
+// costs less than their hash.
+func tooLong(material [][]string) bool {
+	for _, lines := range material {
+		length := 0
+		for _, line := range lines {
+			length += len(line)
+		}
+		if length > maxValue {
+			return true
+		}
+	}
+	return false
 }
 
 // keyOf hashes everything a verdict depends on: the roots, the state of revocation, and
@@ -167,14 +186,10 @@ func (a *Authenticator) parse(leaf, chain []string) (certs []*x509.Certificate, 
 // verify builds the chain, asks for revocation and maps the certificate to a user. The
 // verdict holds until the returned time.
 func (a *Authenticator) verify(
-	ctx context.Context, roots *x509.CertPool, certs []*x509.Certificate, now time.Time,
+	ctx context.Context, trust Trust, certs []*x509.Certificate, now time.Time,
 ) (verdict Verdict, until time.Time, err error) {
 	defer identity.Recovered(&err, identity.ErrMalformed, "reading a certificate")
-	intermediates := certs[1:]
-	if a.Intermediates != nil {
-		intermediates = slices.Concat(intermediates, a.Intermediates())
-	}
-	chain, expires, err := a.Verifier.Verify(roots, certs[0], intermediates, now)
+	chain, expires, err := a.Verifier.Verify(trust, certs, now)
 	if err != nil {
 		return Verdict{}, until, err
 	}

@@ -108,7 +108,7 @@ func BenchmarkAuthenticator(b *testing.B) {
 		pool := poolOf(root.cert)
 		a := &certauth.Authenticator{
 			Encoding: certauth.URLPEM,
-			Roots:    func() (*x509.CertPool, certauth.Key) { return pool, certauth.Key{} },
+			Trust:    func() certauth.Trust { return certauth.Trust{Roots: pool} },
 			Verifier: certauth.Verifier{MaxIntermediates: certauth.DefaultMaxIntermediates},
 			Mapping:  certauth.Mapping{Username: []certauth.Attribute{certauth.CommonName}},
 			TTL:      time.Minute,

@@ -21,9 +21,8 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 )
 
-// fixture is an authenticator whose roots, and the key that Roots returns with them, a
-// test can change. If the roots change and the key does not, a verdict by the old roots
-// is from the cache.
+// fixture is an authenticator whose roots and their key a test can change. If the roots
+// change and the key does not, a verdict by the old roots is from the cache.
 type fixture struct {
 	*certauth.Authenticator
 
@@ -35,7 +34,7 @@ func newFixture(encoding certauth.Encoding, roots ...*x509.Certificate) *fixture
 	f := &fixture{roots: poolOf(roots...)}
 	f.Authenticator = &certauth.Authenticator{
 		Encoding: encoding,
-		Roots:    func() (*x509.CertPool, certauth.Key) { return f.roots, f.key },
+		Trust:    func() certauth.Trust { return certauth.Trust{Roots: f.roots, Key: f.key} },
 		Verifier: certauth.Verifier{MaxIntermediates: certauth.DefaultMaxIntermediates},
 		Mapping:  certauth.Mapping{Username: []certauth.Attribute{certauth.CommonName}},
 		Cache:    certauth.NewCache(16),
@@ -140,15 +139,20 @@ func TestAuthenticatorVerifiesAgainIfAnythingDiffers(t *testing.T) {
 	})
 }
 
-// A refusal is not kept: its cause may have been repaired, and garbage must not push good
-// verdicts out.
-func TestAuthenticatorKeepsNoRefusal(t *testing.T) {
+// A client that repeats a bad certificate costs one verification in some seconds. Its cause
+// may be repaired meanwhile, so a refusal is not kept for longer; and garbage does not push
+// good verdicts out.
+func TestAuthenticatorKeepsARefusalForSeconds(t *testing.T) {
 	root, other := newAuthority(t, "ecdsa", "root", nil), newAuthority(t, "ecdsa", "other", nil)
 	leaf, now := line(escaped(sign(t, clientTemplate("alice"), newKey(t, "ecdsa"), root))), time.Now()
 	f := newFixture(certauth.URLPEM, other.cert)
 	f.want(t, leaf, nil, now, identity.ErrRejected)
 	f.roots = poolOf(root.cert) // under the same key
+	f.want(t, leaf, nil, now.Add(5*time.Second-1), identity.ErrRejected)
+	f.key = certauth.Key{31: 1}
 	f.want(t, leaf, nil, now, nil)
+	f.key = certauth.Key{}
+	f.want(t, leaf, nil, now.Add(5*time.Second), nil)
 	f.roots = poolOf(other.cert)
 	for range 100 {
 		text := make([]byte, 30)
@@ -164,7 +168,7 @@ func TestAuthenticatorMakesAPanicMalformed(t *testing.T) {
 	cert.PublicKey = new(ecdsa.PublicKey) // no parser makes such a certificate
 	f := newFixture(certauth.URLPEM, root.cert)
 	f.Mapping.Username = []certauth.Attribute{certauth.URI}
-	for range 2 { // and it is not kept
+	for range 2 {
 		_, err := f.Certificates(t.Context(), []*x509.Certificate{cert}, time.Now())
 		wantSentinel(t, err, identity.ErrMalformed)
 	}

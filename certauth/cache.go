@@ -22,33 +22,43 @@ type Verdict struct {
 	until   time.Time // how long the verdict may be used
 }
 
-// Cache keeps good verdicts, the most recently used ones, for as long as they stay true.
-// Bad ones are not kept: verifying again costs no more than a handshake, and a client
-// that sends garbage could push good ones out.
+// Cache keeps verdicts, the most recently used ones, for as long as they stay true. Good ones
+// and refusals have places of their own: a client that sends garbage cannot push good ones
+// out.
 type Cache struct {
 	mu       sync.Mutex
 	verdicts *lru.Cache[Key, Verdict]
+	refusals *lru.Cache[Key, refusal]
 }
 
-// NewCache makes a cache of at most size verdicts.
+type refusal struct {
+	err   error
+	until time.Time
+}
+
+// NewCache makes a cache of at most size verdicts of each kind.
 func NewCache(size int) *Cache {
-	return &Cache{verdicts: lru.New[Key, Verdict](size)}
+	return &Cache{verdicts: lru.New[Key, Verdict](size), refusals: lru.New[Key, refusal](size)}
 }
 
-// Get returns a verdict that is still true at now. The user's slices and maps are
-// shared and must not be changed.
-func (c *Cache) Get(key Key, now time.Time) (Verdict, bool) {
+// Get returns the verdict that is still true at now, or the refusal. The user's slices and
+// maps are shared and must not be changed.
+func (c *Cache) Get(key Key, now time.Time) (verdict Verdict, refused error, found bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	found := c.verdicts.Get(key)
-	if found == nil {
-		return Verdict{}, false
-	}
-	if !now.Before(found.until) {
+	if good := c.verdicts.Get(key); good != nil {
+		if now.Before(good.until) {
+			return *good, nil, true
+		}
 		c.verdicts.Remove(key)
-		return Verdict{}, false
 	}
-	return *found, true
+	if bad := c.refusals.Get(key); bad != nil {
+		if now.Before(bad.until) {
+			return Verdict{}, bad.err, true
+		}
+		c.refusals.Remove(key)
+	}
+	return Verdict{}, nil, false
 }
 
 // Put keeps a verdict until the given time at the latest.
@@ -57,4 +67,11 @@ func (c *Cache) Put(key Key, verdict Verdict, until time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.verdicts.Put(key, verdict)
+}
+
+// Refuse keeps a refusal until the given time at the latest.
+func (c *Cache) Refuse(key Key, err error, until time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.refusals.Put(key, refusal{err, until})
 }

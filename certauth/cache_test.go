@@ -5,6 +5,7 @@ package certauth_test
 
 import (
 	"encoding/binary"
+	"errors"
 	"strconv"
 	"sync"
 	"testing"
@@ -25,7 +26,7 @@ func verdictOf(name string) certauth.Verdict {
 
 func wantCached(t *testing.T, cache *certauth.Cache, n int, now time.Time, want string) {
 	t.Helper()
-	verdict, ok := cache.Get(cacheKey(n), now)
+	verdict, _, ok := cache.Get(cacheKey(n), now)
 	if ok != (want != "") || verdict.User.Username != want {
 		t.Errorf("verdict %d is %q, %v, want %q", n, verdict.User.Username, ok, want)
 	}
@@ -53,7 +54,7 @@ func TestCacheKeepsTheLatestUsed(t *testing.T) {
 	}
 	kept := 0
 	for n := range 1100 {
-		if _, ok := cache.Get(cacheKey(n), now); ok {
+		if _, _, ok := cache.Get(cacheKey(n), now); ok {
 			kept++
 		}
 	}
@@ -92,7 +93,7 @@ func TestCacheServesManyRequestsAtOnce(t *testing.T) {
 		users.Go(func() {
 			for i := range 500 {
 				n := (worker + i) % 16
-				if verdict, ok := cache.Get(cacheKey(n), now); ok && verdict.User.Username != strconv.Itoa(n) {
+				if verdict, _, ok := cache.Get(cacheKey(n), now); ok && verdict.User.Username != strconv.Itoa(n) {
 					t.Errorf("the verdict of %d is %q", n, verdict.User.Username)
 				}
 				cache.Put(cacheKey(n), verdictOf(strconv.Itoa(n)), now.Add(time.Duration(i%2)*time.Hour))
@@ -100,4 +101,25 @@ func TestCacheServesManyRequestsAtOnce(t *testing.T) {
 		})
 	}
 	users.Wait()
+}
+
+// A client that sends garbage fills the place of refusals, and not that of good verdicts.
+func TestCacheKeepsRefusalsApart(t *testing.T) {
+	cache, now, refused := certauth.NewCache(2), time.Now(), errors.New("refused")
+	cache.Put(cacheKey(1), verdictOf("alice"), now.Add(time.Hour))
+	for n := 2; n < 100; n++ {
+		cache.Refuse(cacheKey(n), refused, now.Add(time.Second))
+	}
+	wantCached(t, cache, 1, now, "alice")
+	for n, want := range map[int]bool{97: false, 98: true, 99: true} {
+		verdict, err, found := cache.Get(cacheKey(n), now)
+		if found != want || (err == nil) == want || verdict.User.Username != "" {
+			t.Errorf("refusal %d: %q, %v, %v", n, verdict.User.Username, err, found)
+		}
+	}
+	if _, _, found := cache.Get(cacheKey(99), now.Add(time.Second)); found {
+		t.Error("a refusal is kept past its time")
+	}
+	cache.Put(cacheKey(98), verdictOf("bob"), now.Add(time.Hour))
+	wantCached(t, cache, 98, now, "bob") // a good verdict wins
 }

@@ -5,7 +5,6 @@ package certauth
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
@@ -41,9 +40,6 @@ var (
 	errWeak      = errors.New("signed with a broken hash")
 )
 
-// certID tells one certificate from all others.
-type certID [sha256.Size]byte
-
 // crl is one list whose signature is not verified yet: covers does that for each issuer
 // of the certificates to look up.
 type crl struct {
@@ -51,7 +47,7 @@ type crl struct {
 	revoked map[string]struct{}  // by serial
 
 	mu     sync.Mutex
-	signed map[certID]error // verdicts on the signature, by issuer
+	signed map[authority]error // verdicts on the signature, by issuer
 }
 
 // parseCRLs reads one list in DER, or one or more in PEM. One bad list makes the whole
@@ -98,7 +94,7 @@ func parseCRL(der []byte) (*crl, error) {
 	if err := checkExtensions(list.Extensions); err != nil {
 		return nil, err
 	}
-	c := &crl{list: list, revoked: make(map[string]struct{}), signed: make(map[certID]error)}
+	c := &crl{list: list, revoked: make(map[string]struct{}), signed: make(map[authority]error)}
 	for _, entry := range list.RevokedCertificateEntries {
 		if err := checkEntryExtensions(entry.Extensions); err != nil {
 			return nil, err
@@ -147,7 +143,7 @@ func checkEntryExtensions(extensions []pkix.Extension) error {
 // covers says whether the list is valid now for certificates of issuer: by its name, by
 // its key and by its dates. If two authorities have the same name, the list is about the
 // one that signed it.
-func (c *crl) covers(issuer *x509.Certificate, id certID, now time.Time) error {
+func (c *crl) covers(issuer *x509.Certificate, id authority, now time.Time) error {
 	if !bytes.Equal(c.list.RawIssuer, issuer.RawSubject) {
 		return errOtherIssuer
 	}
@@ -161,8 +157,10 @@ func (c *crl) covers(issuer *x509.Certificate, id certID, now time.Time) error {
 }
 
 // signedBy keeps its verdicts, since verifying the signature of a large list takes long.
-// There are as many as there are issuers of that name in trusted chains.
-func (c *crl) signedBy(issuer *x509.Certificate, id certID) (err error) {
+// There are as many as there are CAs of that name in trusted chains. The key alone decides,
+// not the usage cRLSign of the issuer's certificate (RFC 5280, section 6.3.3, step f): a
+// client with a revoked certificate could send a cross certificate of its issuer without it.
+func (c *crl) signedBy(issuer *x509.Certificate, id authority) (err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err, known := c.signed[id]; known {
@@ -170,7 +168,7 @@ func (c *crl) signedBy(issuer *x509.Certificate, id certID) (err error) {
 	}
 	defer func() { c.signed[id] = err }()
 	defer identity.Recovered(&err, nil, "checking the signature of a crl")
-	if c.list.CheckSignatureFrom(issuer) != nil {
+	if issuer.CheckSignature(c.list.SignatureAlgorithm, c.list.RawTBSRevocationList, c.list.Signature) != nil {
 		return fmt.Errorf("crl: %w", errSignature)
 	}
 	return nil

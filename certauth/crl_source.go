@@ -29,17 +29,18 @@ type crlSource struct {
 	name string
 
 	mu     sync.Mutex
-	fresh  []*crl          // as last read
-	proven map[certID]*crl // by issuer, the newest that its key has signed
+	fresh  []*crl             // as last read
+	proven map[authority]*crl // by issuer, the newest that its key has signed
 
 	// The results of the last read, used only by the goroutine that reads.
-	file    filewatch.File
-	digest  [sha256.Size]byte
-	failure string
+	file     filewatch.File
+	digest   [sha256.Size]byte
+	unusable error // why the file's present content cannot be used
+	failure  string
 }
 
 func newCRLSource(name string) *crlSource {
-	return &crlSource{name: name, proven: make(map[certID]*crl), file: filewatch.File{Path: name}}
+	return &crlSource{name: name, proven: make(map[authority]*crl), file: filewatch.File{Path: name}}
 }
 
 // isURL says whether an entry of CRLs is a URL. Everything else is a path.
@@ -49,7 +50,7 @@ func isURL(entry string) bool { return strings.Contains(entry, "://") }
 // if there is no list of the issuer that is valid now; until is when the first of the
 // valid ones ends.
 func askLists(sources []*crlSource, serialOf, issuer *x509.Certificate, now time.Time) (known, revoked bool, until time.Time, reason error) {
-	id := certID(sha256.Sum256(issuer.Raw))
+	id := authorityOf(issuer)
 	reason = errors.New("no crl of the issuer")
 	for _, source := range sources {
 		list, err := source.list(issuer, id, now)
@@ -69,7 +70,7 @@ func askLists(sources []*crlSource, serialOf, issuer *x509.Certificate, now time
 // one only when it has the issuer's signature, and never goes back in time: a forged or
 // an old list, shown on the way of a plain http URL, does not make a revoked certificate
 // good.
-func (s *crlSource) list(issuer *x509.Certificate, id certID, now time.Time) (*crl, error) {
+func (s *crlSource) list(issuer *x509.Certificate, id authority, now time.Time) (*crl, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	reason := errOtherIssuer
@@ -137,13 +138,13 @@ func (s *crlSource) look() (bool, error) {
 		return false, fmt.Errorf("reading crl: %w", err)
 	}
 	if !changed {
-		return false, nil
+		return false, s.unusable
 	}
 	news, err := s.replace(content)
-	if err != nil {
-		return false, fmt.Errorf("reading crl %s: %w", s.name, err)
+	if s.unusable = err; err != nil {
+		s.unusable = fmt.Errorf("reading crl %s: %w", s.name, err)
 	}
-	return news, nil
+	return news, s.unusable
 }
 
 // fetch asks the URL.

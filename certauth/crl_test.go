@@ -111,12 +111,13 @@ func TestLists(t *testing.T) {
 			}
 		})
 	}
-	t.Run("an issuer that may not sign lists", func(t *testing.T) {
+	t.Run("an issuer whose certificate does not say that it signs lists", func(t *testing.T) {
 		signs := *silent.cert
 		signs.KeyUsage |= x509.KeyUsageCRLSign
-		list := (&revHost{cert: &signs, key: silent.key}).list(t, nil)
-		r := revStart(t, &Revocation{Mode: ModeStrict, CRLs: []string{revWrite(t, "", list)}})
-		wantCheck(t, r, unavailable, revLeaf(t, silent, 7), silent)
+		by := &revHost{cert: &signs, key: silent.key}
+		r := revStart(t, &Revocation{Mode: ModeStrict, CRLs: []string{revWrite(t, "", by.list(t, nil, 8))}})
+		wantCheck(t, r, nil, revLeaf(t, silent, 7), silent)
+		wantCheck(t, r, rejected, revLeaf(t, silent, 8), silent)
 	})
 	t.Run("too large", func(t *testing.T) {
 		r := revStart(t, &Revocation{Mode: ModeStrict, CRLs: []string{revWrite(t, "", make([]byte, maxCRL+1))}})

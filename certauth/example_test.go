@@ -32,7 +32,7 @@ func ExampleAuthenticator_Header() {
 	roots.AddCert(ca)
 	authenticator := certauth.Authenticator{
 		Encoding: certauth.Base64DER,
-		Roots:    func() (*x509.CertPool, certauth.Key) { return roots, certauth.Key{} },
+		Trust:    func() certauth.Trust { return certauth.Trust{Roots: roots} },
 		Mapping: certauth.Mapping{
 			Username:    []certauth.Attribute{certauth.CommonName},
 			Groups:      []certauth.Attribute{certauth.Organization},

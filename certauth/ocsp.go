@@ -5,11 +5,9 @@ package certauth
 
 import (
 	"context"
-	"crypto/sha256"
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -34,7 +32,7 @@ var errNoResponder = errors.New("no ocsp responder: the certificate names none a
 // serial. The name and the key together, since an authority is not identified by one of
 // them alone.
 type ocspKey struct {
-	issuer [sha256.Size]byte
+	issuer authority
 	serial string
 }
 
@@ -77,9 +75,7 @@ type ocspClient struct {
 }
 
 func newOCSPKey(leaf, issuer *x509.Certificate) ocspKey {
-	// A name in DER has a definite end, so that name and key cannot run into each other.
-	name := slices.Concat(issuer.RawSubject, issuer.RawSubjectPublicKeyInfo)
-	return ocspKey{sha256.Sum256(name), serialKey(leaf.SerialNumber)}
+	return ocspKey{authorityOf(issuer), serialKey(leaf.SerialNumber)}
 }
 
 // ask returns the answer about leaf, cached or new. The question outlives ctx, so that a

@@ -9,12 +9,10 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"time"
 
 	"golang.org/x/crypto/ocsp"
 
-	"github.com/caddy-kube-identity/caddy-kube-identity/fetch"
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 )
 
@@ -93,48 +91,16 @@ type Revocation struct {
 	run       *running
 }
 
-// Validate refuses fields that make no sense together.
-func (r *Revocation) Validate() error {
-	switch r.Mode {
-	case ModeOff, ModeSoftFail, ModeStrict:
-	default:
-		return fmt.Errorf("mode is off, soft_fail or strict, not %s", identity.Quote(string(r.Mode)))
-	}
-	switch {
-	case r.Mode != ModeOff && !r.OCSP && len(r.CRLs) == 0:
-		return fmt.Errorf("mode %s needs crl or ocsp", r.Mode)
-	case r.Timeout < 0:
-		return errors.New("timeout is negative")
-	case r.Responder != "" && !r.OCSP:
-		return errors.New("responder is set, but ocsp is off")
-	case slices.Contains(r.CRLs, ""):
-		return errors.New("crl is empty")
-	}
-	for _, entry := range r.CRLs {
-		if _, err := fetch.ParseURL(entry); isURL(entry) && err != nil {
-			return fmt.Errorf("crl: %w", err)
-		}
-	}
-	if _, err := fetch.ParseURL(r.Responder); r.Responder != "" && err != nil {
-		return fmt.Errorf("ocsp: %w", err)
-	}
-	for _, host := range r.AllowedHosts {
-		if !isAllowedHost(host) {
-			return fmt.Errorf("allowed_hosts: %s is not a host or host:port", identity.Quote(host))
-		}
-	}
-	return nil
-}
-
 // Start reads the CRL files and begins to fetch in the background, until Close is called
 // or ctx ends. It never waits for the network. A file that cannot be read now is reported
-// to OnProblem and read when it can be. Start is called once, before the first Check.
+// to OnProblem and read when it can be; see ReadFiles. Start is called once, before the
+// first Check.
 func (r *Revocation) Start(ctx context.Context) {
 	if r.Mode == ModeOff {
 		return
 	}
 	r.run = newRunning(ctx, r)
-	r.run.lookAtFiles()
+	_ = r.run.lookAtFiles() // reported
 	r.run.spawn(r.run.watchFiles)
 	for _, source := range r.run.urls {
 		r.run.spawn(func(ctx context.Context) { r.run.fetchLists(ctx, source) })
@@ -142,6 +108,15 @@ func (r *Revocation) Start(ctx context.Context) {
 	if r.OCSP {
 		r.run.spawn(r.run.ocsp.refresh)
 	}
+}
+
+// ReadFiles reads the CRL files that changed, and says which of them cannot be used now: in
+// soft_fail a path that is wrong from the start would switch revocation off.
+func (r *Revocation) ReadFiles() error {
+	if r.run == nil {
+		return nil
+	}
+	return r.run.lookAtFiles()
 }
 
 // Close ends what Start began and waits for it. Check still works with the lists and

@@ -6,6 +6,7 @@ package certauth
 import (
 	"context"
 	"crypto/x509"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,6 +22,7 @@ type running struct {
 	sources []*crlSource // all of them
 	files   []*crlSource
 	urls    []*crlSource
+	reading sync.Mutex // of files
 	changed atomic.Uint64
 	log     func(string, error)
 	last    atomic.Int64 // when a missing answer was reported, in nanoseconds since 1970
@@ -95,16 +97,22 @@ func (run *running) watchFiles(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
-			run.lookAtFiles()
+			_ = run.lookAtFiles() // reported
 		}
 	}
 }
 
-func (run *running) lookAtFiles() {
+// lookAtFiles reads the files that changed. The error has all that cannot be used now.
+func (run *running) lookAtFiles() error {
+	run.reading.Lock()
+	defer run.reading.Unlock()
+	var errs []error
 	for _, source := range run.files {
 		news, err := source.look()
 		run.took(source, news, err)
+		errs = append(errs, err)
 	}
+	return errors.Join(errs...)
 }
 
 // fetchLists keeps the lists of a URL up to date.

@@ -79,10 +79,10 @@ type Entry struct {
 	// common name if it has no alternative names at all, as with Kong's manual mapping.
 	Name string
 
-	// Issuer is the SHA-256 fingerprint of the CA certificate that must have issued the
-	// client's, in lower-case hexadecimal; empty for any. It distinguishes equal names of
-	// two CAs.
-	Issuer string
+	// Issuer is a certificate of the CA that must have issued the client's; nil for any CA. It
+	// distinguishes equal names of two CAs. The subject and the key count, not the
+	// certificate: a CA may have several, and the client chooses which of them it sends.
+	Issuer *x509.Certificate
 
 	// User and Groups are the user that the certificate is mapped to.
 	User   string
@@ -128,21 +128,23 @@ func (m *Mapping) find(chain []*x509.Certificate) *Entry {
 	if len(m.Map) == 0 {
 		return nil
 	}
-	issuer := ""
-	if len(chain) > 1 {
-		issuer = fingerprint(chain[1])
-	}
 	names := mapNames(chain[0])
-	for _, wanted := range []string{issuer, ""} {
+	for _, pinned := range []bool{true, false} {
 		for _, name := range names {
 			for i := range m.Map {
-				if entry := &m.Map[i]; entry.Name == name && entry.Issuer == wanted {
+				entry := &m.Map[i]
+				if entry.Name == name && (entry.Issuer != nil) == pinned && (!pinned || entry.issued(chain)) {
 					return entry
 				}
 			}
 		}
 	}
 	return nil
+}
+
+// issued says whether the entry's issuer is the one of the chain's first certificate.
+func (e *Entry) issued(chain []*x509.Certificate) bool {
+	return len(chain) > 1 && authorityOf(chain[1]) == authorityOf(e.Issuer)
 }
 
 // mapNames returns the names by which a certificate can be mapped.

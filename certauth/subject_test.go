@@ -144,12 +144,12 @@ func TestMappingMap(t *testing.T) {
 		Username: []certauth.Attribute{certauth.CommonName}, MapOnly: true,
 		Map: []certauth.Entry{
 			{Name: "alice", User: "any-alice"},
-			{Name: "alice", Issuer: hexSum(other.cert), User: "other-alice", Groups: []string{"g"}},
+			{Name: "alice", Issuer: other.cert, User: "other-alice", Groups: []string{"g"}},
 			{Name: "alice", User: "never"},
 			{Name: "urn:alice", User: "uri"},
 			{Name: "a.example", User: "dns"},
 			{Name: "", User: "empty"},
-			{Name: "root-only", Issuer: hexSum(root.cert), User: "root"},
+			{Name: "root-only", Issuer: root.cert, User: "root"},
 		},
 	}
 	odd := func(c *x509.Certificate) { // alternative names, of a kind that cannot be mapped

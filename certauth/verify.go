@@ -6,7 +6,6 @@ package certauth
 import (
 	"bytes"
 	"crypto/ecdsa"
-	"crypto/ed25519"
 	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -28,8 +27,23 @@ const (
 	DefaultMaxIntermediates = 4
 )
 
+// Trust are the CAs of the moment.
+type Trust struct {
+	// Roots end a chain. They must not be nil, which would mean the system's roots: with
+	// every public CA among them, any owner of a domain could get a certificate that
+	// authenticates.
+	Roots *x509.CertPool
+
+	// Intermediates are the operator's own certificates. They help to build a chain, before
+	// those that the client sent, and never become roots.
+	Intermediates []*x509.Certificate
+
+	// Key changes with the certificates, so that verdicts by other ones are not found again.
+	Key Key
+}
+
 // Verifier verifies chains of certificates. It also checks rules that
-// x509.Certificate.Verify does not: see each rule.
+// x509.Certificate.Verify does not: see each rule, and [identity.ChainRules].
 type Verifier struct {
 	// AllowPartialChain accepts a chain that ends at a configured certificate which is
 	// not self-signed, as Go always does and OpenSSL only with X509_V_FLAG_PARTIAL_CHAIN.
@@ -39,41 +53,37 @@ type Verifier struct {
 	MaxIntermediates int
 }
 
-// Verify returns a chain from leaf to one of roots, and the time until which all of it is
-// valid. The error wraps [identity.ErrRejected]; its text contains nothing from a
-// certificate.
-//
-// Roots must not be nil, which would mean the system's roots: with every public CA among
-// them, any owner of a domain could get a certificate that authenticates. Intermediates
-// help to build the chain and never become roots.
-func (v *Verifier) Verify(
-	roots *x509.CertPool, leaf *x509.Certificate, intermediates []*x509.Certificate, now time.Time,
-) (chain []*x509.Certificate, until time.Time, err error) {
-	if roots == nil {
+// Verify returns a chain from the leaf, the first certificate that was sent, to one of the
+// roots, and the time until which all of it is valid. The error wraps
+// [identity.ErrRejected]; its text contains nothing from a certificate.
+func (v *Verifier) Verify(trust Trust, sent []*x509.Certificate, now time.Time) (chain []*x509.Certificate, until time.Time, err error) {
+	if trust.Roots == nil {
 		return nil, until, fmt.Errorf("%w: no roots to verify the certificate with", identity.ErrInternal)
 	}
-	if err := checkLeaf(leaf); err != nil {
+	if err := checkLeaf(sent[0]); err != nil {
 		return nil, until, fmt.Errorf("%w: %w", identity.ErrRejected, err)
 	}
-	pool := x509.NewCertPool()
-	for _, cert := range intermediates {
-		pool.AddCert(cert)
-	}
-	chains, err := leaf.Verify(x509.VerifyOptions{
-		Roots:         roots,
-		Intermediates: pool,
-		CurrentTime:   now,
-		KeyUsages:     []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}, // none would mean serverAuth
-	})
+	chain, until, err = v.rules(trust).Build(sent, now)
 	if err != nil {
-		return nil, until, fmt.Errorf("%w: %w", identity.ErrRejected, explain(err))
+		return nil, until, fmt.Errorf("%w: %w", identity.ErrRejected, err)
 	}
-	for _, candidate := range chains { // one good chain is enough
-		if err = v.checkChain(candidate); err == nil {
-			return candidate, validUntil(candidate), nil
-		}
+	return chain, until, nil
+}
+
+// CheckSent refuses certificates that are not worth a look; see
+// [identity.ChainRules.CheckSent].
+func (v *Verifier) CheckSent(sent []*x509.Certificate) error {
+	if err := v.rules(Trust{}).CheckSent(sent); err != nil {
+		return fmt.Errorf("%w: %w", identity.ErrRejected, err)
 	}
-	return nil, until, fmt.Errorf("%w: %w", identity.ErrRejected, err)
+	return nil
+}
+
+// rules are those for a chain. The root may be sent too.
+func (v *Verifier) rules(trust Trust) *identity.ChainRules {
+	return &identity.ChainRules{
+		Roots: trust.Roots, Intermediates: trust.Intermediates, MaxSent: v.MaxIntermediates + 1, Check: v.checkChain,
+	}
 }
 
 // checkLeaf refuses a certificate that is not a client certificate. Go's Verify accepts a
@@ -96,13 +106,13 @@ func hasExtension(cert *x509.Certificate, id ...int) bool {
 	})
 }
 
-// checkChain applies the rules that Verify does not have to a chain that it built.
+// checkChain applies further rules to a chain that is trusted.
 func (v *Verifier) checkChain(chain []*x509.Certificate) error {
 	if n := len(chain) - 2; n > v.MaxIntermediates {
 		return fmt.Errorf("%d intermediate certificates, more than %d", n, v.MaxIntermediates)
 	}
 	for _, cert := range chain {
-		if err := checkKey(cert); err != nil {
+		if err := checkStrength(cert); err != nil {
 			return err
 		}
 	}
@@ -112,7 +122,7 @@ func (v *Verifier) checkChain(chain []*x509.Certificate) error {
 	return nil
 }
 
-func checkKey(cert *x509.Certificate) error {
+func checkStrength(cert *x509.Certificate) error {
 	switch key := cert.PublicKey.(type) {
 	case *rsa.PublicKey:
 		if bits := key.N.BitLen(); bits < minRSA {
@@ -122,9 +132,6 @@ func checkKey(cert *x509.Certificate) error {
 		if bits := key.Curve.Params().BitSize; bits < minECDSA {
 			return fmt.Errorf("an ECDSA key of %d bits, fewer than %d", bits, minECDSA)
 		}
-	case ed25519.PublicKey:
-	default:
-		return errors.New("a key of a kind that is not accepted")
 	}
 	return nil
 }
@@ -133,23 +140,4 @@ func checkKey(cert *x509.Certificate) error {
 // is from a trusted pool, and its signature would prove nothing more.
 func IsSelfSigned(cert *x509.Certificate) bool {
 	return bytes.Equal(cert.RawSubject, cert.RawIssuer)
-}
-
-// validUntil is when the first certificate of the chain expires.
-func validUntil(chain []*x509.Certificate) time.Time {
-	until := chain[0].NotAfter
-	for _, cert := range chain[1:] {
-		if cert.NotAfter.Before(until) {
-			until = cert.NotAfter
-		}
-	}
-	return until
-}
-
-// explain says why Verify refused, without names from certificates.
-func explain(err error) error {
-	if fault := identity.CertificateFault(err, "client"); fault != nil {
-		return fault
-	}
-	return errors.New("the certificate does not verify")
 }

@@ -34,13 +34,17 @@ func changed(template *x509.Certificate, change func(*x509.Certificate)) *x509.C
 	return template
 }
 
+func trusting(roots ...*x509.Certificate) certauth.Trust {
+	return certauth.Trust{Roots: poolOf(roots...)}
+}
+
 func TestVerifierAcceptsAndReturnsTheChain(t *testing.T) {
 	root := newAuthority(t, "ecdsa", "root", nil)
 	mid := newAuthority(t, "ecdsa", "between", root)
 	key := newKey(t, "ecdsa")
 	leaf := sign(t, clientTemplate("alice"), key, mid)
 	verifier := certauth.Verifier{MaxIntermediates: 1}
-	chain, until, err := verifier.Verify(poolOf(root.cert), leaf, []*x509.Certificate{root.cert, mid.cert}, time.Now())
+	chain, until, err := verifier.Verify(trusting(root.cert), []*x509.Certificate{leaf, root.cert, mid.cert}, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,12 +79,12 @@ func TestVerifierIsValidUntilTheFirstEnd(t *testing.T) {
 		mid := ca("between", hours[1], root)
 		leaf := sign(t, changed(clientTemplate("alice"), ends(hours[0])), newKey(t, "ecdsa"), mid)
 		verifier := certauth.Verifier{MaxIntermediates: 1}
-		_, until, err := verifier.Verify(poolOf(root.cert), leaf, []*x509.Certificate{mid.cert}, now)
+		_, until, err := verifier.Verify(trusting(root.cert), []*x509.Certificate{leaf, mid.cert}, now)
 		if err != nil || !until.Equal(now.Add(time.Hour)) {
 			t.Errorf("%s: until %v, %v", name, until, err)
 		}
 		for _, when := range []time.Duration{time.Hour + time.Second, -2 * time.Hour} {
-			_, _, err = verifier.Verify(poolOf(root.cert), leaf, []*x509.Certificate{mid.cert}, now.Add(when))
+			_, _, err = verifier.Verify(trusting(root.cert), []*x509.Certificate{leaf, mid.cert}, now.Add(when))
 			wantSentinel(t, err, identity.ErrRejected)
 		}
 	}
@@ -132,7 +136,7 @@ func TestVerifierRefuses(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			verifier := certauth.Verifier{MaxIntermediates: 1}
-			chain, _, err := verifier.Verify(tt.roots, tt.leaf, tt.intermediates, time.Now())
+			chain, _, err := verifier.Verify(certauth.Trust{Roots: tt.roots}, append([]*x509.Certificate{tt.leaf}, tt.intermediates...), time.Now())
 			wantSentinel(t, err, tt.want)
 			if err != nil && chain != nil {
 				t.Error("there is a chain beside the error")
@@ -147,9 +151,9 @@ func TestVerifierAllowsPartialChainsOnlyIfConfigured(t *testing.T) {
 	leaf := sign(t, clientTemplate("alice"), newKey(t, "ecdsa"), mid)
 	for allow, want := range map[bool]error{false: identity.ErrRejected, true: nil} {
 		verifier := certauth.Verifier{AllowPartialChain: allow}
-		_, _, err := verifier.Verify(poolOf(mid.cert), leaf, nil, time.Now())
+		_, _, err := verifier.Verify(trusting(mid.cert), []*x509.Certificate{leaf}, time.Now())
 		wantSentinel(t, err, want)
-		_, _, err = verifier.Verify(poolOf(leaf), leaf, nil, time.Now())
+		_, _, err = verifier.Verify(trusting(leaf), []*x509.Certificate{leaf}, time.Now())
 		wantSentinel(t, err, want)
 	}
 }
@@ -178,7 +182,7 @@ func TestVerifierErrorsShowNothingOfACertificate(t *testing.T) {
 		"self": leaking(nil, func(*x509.Certificate) {}),
 	} {
 		verifier := certauth.Verifier{MaxIntermediates: 4}
-		_, _, err := verifier.Verify(poolOf(root.cert), leaf, []*x509.Certificate{limited.cert, other.cert}, time.Now())
+		_, _, err := verifier.Verify(trusting(root.cert), []*x509.Certificate{leaf, limited.cert, other.cert}, time.Now())
 		wantSentinel(t, err, identity.ErrRejected)
 		if text := err.Error(); strings.Contains(text, "leak") || len(text) > 120 {
 			t.Errorf("%s: the error shows %q", name, text)

@@ -9,6 +9,8 @@ import (
 	"fmt"
 )
 
+var errUnknownCA = errors.New("the certificate is not issued by a trusted CA")
+
 // CertificateFault says why a certificate does not verify, without the names out of
 // certificates with which x509's own errors are filled. Purpose is what the certificate has
 // to be for: "client" or "server". It is nil for an error that is not one of x509's.
@@ -17,7 +19,7 @@ func CertificateFault(err error, purpose string) error {
 		return invalidCertificate(invalid.Reason, purpose)
 	}
 	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
-		return errors.New("the certificate is not issued by a trusted CA")
+		return errUnknownCA
 	}
 	if _, ok := errors.AsType[x509.HostnameError](err); ok {
 		return errors.New("the certificate is for another host")

@@ -24,7 +24,9 @@ type Peer struct {
 	// listener proves it; the address "@" does not, since a PROXY header can contain it.
 	Unix bool
 
-	// Trusted says that this peer is a proxy that may speak for clients.
+	// Trusted says that this peer is a proxy that may speak for clients. It is false if the
+	// request has nothing that only such a proxy may say: then the certificate of the peer
+	// is not judged.
 	Trusted bool
 }
 
@@ -111,46 +113,59 @@ func otherHalf(p netip.Prefix) netip.Prefix {
 	return netip.PrefixFrom(addr, p.Bits())
 }
 
-// VerifyProxy verifies a peer's own TLS client certificate as OpenShift's RequestHeader
-// identity provider and kube-apiserver's --requestheader-client-ca-file do. It must have
-// a chain to one of roots, usage clientAuth and, if names are given, one of them as its
-// common name. Certificates after the first are used as intermediates only.
-//
-// It does not rely on the TLS policy of the listener: client_auth modes request and
-// require verify nothing.
-func VerifyProxy(chain []*x509.Certificate, roots *x509.CertPool, names []string, now time.Time) error {
-	if len(chain) == 0 {
+// maxProxyChain is how many certificates a proxy may send besides its own.
+const maxProxyChain = 5
+
+// ProxyRules say which TLS client certificates make a peer a trusted proxy, as OpenShift's
+// RequestHeader identity provider and kube-apiserver's --requestheader-client-ca-file do.
+type ProxyRules struct {
+	// Roots are the CAs of proxies.
+	Roots *x509.CertPool
+
+	// Names are the allowed common names; none allows any name.
+	Names []string
+}
+
+// CheckSent refuses certificates that are not worth a look; see [ChainRules.CheckSent].
+func (p *ProxyRules) CheckSent(sent []*x509.Certificate) error {
+	if len(sent) == 0 {
 		return errors.New("the peer has no TLS client certificate")
 	}
-	if roots == nil {
-		return errors.New("no roots to verify the peer with") // x509 takes nil for the system's roots
-	}
-	intermediates := x509.NewCertPool()
-	for _, cert := range chain[1:] {
-		intermediates.AddCert(cert)
-	}
-	_, err := chain[0].Verify(x509.VerifyOptions{
-		Roots:         roots,
-		Intermediates: intermediates,
-		CurrentTime:   now,
-		KeyUsages:     []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
-	})
-	if err != nil {
-		// quoted and bounded: errors of x509 contain names from the certificate
-		return fmt.Errorf("verifying the peer's TLS client certificate: %s", Quote(err.Error()))
-	}
-	if len(names) == 0 {
-		return nil
-	}
-	name, err := commonName(chain[0])
-	if err != nil {
-		return err
-	}
-	if !slices.Contains(names, name) {
-		return fmt.Errorf("the peer's TLS client certificate has common name %s, which is not allowed", Quote(name))
+	if err := p.chain().CheckSent(sent); err != nil {
+		return fmt.Errorf("verifying the peer's TLS client certificate: %w", err)
 	}
 	return nil
 }
+
+// Verify verifies a peer's own TLS client certificate, the first of those that it sent. It
+// must have a chain to one of the roots, usage clientAuth and, if names are given, one of
+// them as its common name. Certificates after the first are used as intermediates only. The
+// verdict holds until the returned time.
+//
+// It does not rely on the TLS policy of the listener: client_auth modes request and
+// require verify nothing.
+func (p *ProxyRules) Verify(sent []*x509.Certificate, now time.Time) (until time.Time, err error) {
+	if err := p.CheckSent(sent); err != nil {
+		return until, err
+	}
+	_, until, err = p.chain().Build(sent, now)
+	if err != nil {
+		return until, fmt.Errorf("verifying the peer's TLS client certificate: %w", err)
+	}
+	if len(p.Names) == 0 {
+		return until, nil
+	}
+	name, err := commonName(sent[0])
+	if err != nil {
+		return until, err
+	}
+	if !slices.Contains(p.Names, name) {
+		return until, fmt.Errorf("the peer's TLS client certificate has common name %s, which is not allowed", Quote(name))
+	}
+	return until, nil
+}
+
+func (p *ProxyRules) chain() *ChainRules { return &ChainRules{Roots: p.Roots, MaxSent: maxProxyChain} }
 
 // commonName returns the only common name. With several of them pkix.Name takes the last
 // and other libraries the first (CVE-2026-47838), so such a certificate is refused.

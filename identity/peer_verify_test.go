@@ -44,7 +44,7 @@ func pool(certs ...*x509.Certificate) *x509.CertPool {
 	return p
 }
 
-func TestVerifyProxy(t *testing.T) {
+func TestProxyRulesVerify(t *testing.T) {
 	const client, server = x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth
 	commonName := asn1.ObjectIdentifier{2, 5, 4, 3}
 	named := func(names ...any) (subject pkix.Name) {
@@ -83,31 +83,31 @@ func TestVerifyProxy(t *testing.T) {
 		{"an empty chain", []*x509.Certificate{}, pool(root.Cert), nil, "no TLS client certificate"},
 		// x509 takes nil for the system's roots: every public CA could make a proxy (CVE-2026-27586)
 		{"no roots", []*x509.Certificate{front}, nil, nil, "no roots"},
-		{"an empty pool", []*x509.Certificate{front}, pool(), nil, "unknown authority"},
-		{"another CA of the same name", []*x509.Certificate{fromOther}, pool(root.Cert), nil, "unknown authority"},
+		{"an empty pool", []*x509.Certificate{front}, pool(), nil, "not issued by a trusted CA"},
+		{"another CA of the same name", []*x509.Certificate{fromOther}, pool(root.Cert), nil, "not issued by a trusted CA"},
 		{
 			"a root that the peer sends is not trusted",
 			[]*x509.Certificate{fromOther, other.Cert},
-			pool(root.Cert), nil, "unknown authority",
+			pool(root.Cert), nil, "not issued by a trusted CA",
 		},
-		{"an intermediate that is missing", []*x509.Certificate{fromIntermediate}, pool(root.Cert), nil, "unknown authority"},
+		{"an intermediate that is missing", []*x509.Certificate{fromIntermediate}, pool(root.Cert), nil, "not issued by a trusted CA"},
 		{
 			"a good certificate that is not the first",
 			[]*x509.Certificate{fromOther, front},
-			pool(root.Cert), nil, "unknown authority",
+			pool(root.Cert), nil, "not issued by a trusted CA",
 		},
 		{
 			"a leaf is not a CA",
 			[]*x509.Certificate{proxy(t, frontPair, named("x"), client).Cert, front},
-			pool(root.Cert), nil, "unknown authority",
+			pool(root.Cert), nil, "not issued by a trusted CA",
 		},
 		{
 			"a server's certificate, which every pod may have",
 			[]*x509.Certificate{proxy(t, root, pkix.Name{CommonName: "front"}, server).Cert},
-			pool(root.Cert), nil, "incompatible key usage",
+			pool(root.Cert), nil, "not for client authentication",
 		},
-		{"expired", []*x509.Certificate{valid(-2*time.Hour, -time.Second)}, pool(root.Cert), nil, "expired"},
-		{"not valid yet", []*x509.Certificate{valid(time.Second, time.Hour)}, pool(root.Cert), nil, "not yet valid"},
+		{"expired", []*x509.Certificate{valid(-2*time.Hour, -time.Second)}, pool(root.Cert), nil, "has expired or is not yet valid"},
+		{"not valid yet", []*x509.Certificate{valid(time.Second, time.Hour)}, pool(root.Cert), nil, "has expired or is not yet valid"},
 
 		{"another name", []*x509.Certificate{front}, pool(root.Cert), []string{"back"}, `"front", which is not allowed`},
 		{"case matters", []*x509.Certificate{front}, pool(root.Cert), []string{"Front"}, "not allowed"},
@@ -143,7 +143,8 @@ func TestVerifyProxy(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			err := identity.VerifyProxy(test.chain, test.roots, test.allowed, now())
+			rules := identity.ProxyRules{Roots: test.roots, Names: test.allowed}
+			_, err := rules.Verify(test.chain, now())
 			switch {
 			case test.err == "" && err != nil:
 				t.Error(err)

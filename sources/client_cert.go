@@ -128,6 +128,11 @@ func (c *ClientCert) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return fmt.Errorf("client_cert: %w", err)
 	}
+	trusted := &trustedRoots{ca: ca, partial: c.AllowPartialChain}
+	mapping, err := c.mapping(trusted)
+	if err != nil {
+		return fmt.Errorf("client_cert: map: issuer: %w", err)
+	}
 	state, err := c.acquireState()
 	if err != nil {
 		return fmt.Errorf("client_cert: %w", err)
@@ -139,18 +144,16 @@ func (c *ClientCert) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
-	trusted := &trustedRoots{ca: ca, partial: c.AllowPartialChain}
 	c.authenticator = &certauth.Authenticator{
-		Encoding:      certauth.Encoding(c.Encoding),
-		LeafOnly:      c.LeafOnly,
-		Roots:         trusted.roots,
-		Intermediates: trusted.intermediates,
-		Verifier:      certauth.Verifier{AllowPartialChain: c.AllowPartialChain, MaxIntermediates: c.MaxIntermediates},
-		Revocation:    state.revocation,
-		Mapping:       c.mapping(),
-		Cache:         state.cache,
-		TTL:           time.Duration(c.CacheTTL),
-		OnLookup:      metrics.ForCache("client_cert"),
+		Encoding:   certauth.Encoding(c.Encoding),
+		LeafOnly:   c.LeafOnly,
+		Trust:      trusted.now,
+		Verifier:   certauth.Verifier{AllowPartialChain: c.AllowPartialChain, MaxIntermediates: c.MaxIntermediates},
+		Revocation: state.revocation,
+		Mapping:    mapping,
+		Cache:      state.cache,
+		TTL:        time.Duration(c.CacheTTL),
+		OnLookup:   metrics.ForCache("client_cert"),
 	}
 	return nil
 }
@@ -172,31 +175,6 @@ func (c *ClientCert) setDefaults() {
 	if c.Revocation != nil && c.Revocation.Mode == "" {
 		c.Revocation.Mode = string(certauth.ModeStrict)
 	}
-}
-
-// mapping returns the options about names.
-func (c *ClientCert) mapping() certauth.Mapping {
-	m := certauth.Mapping{
-		UserPrefix:   c.UserPrefix,
-		GroupPrefix:  c.GroupPrefix,
-		AllowedNames: c.AllowedNames,
-		MapOnly:      c.MapOnly,
-	}
-	for _, attribute := range c.Username {
-		m.Username = append(m.Username, certauth.Attribute(attribute))
-	}
-	for _, attribute := range c.Groups {
-		m.Groups = append(m.Groups, certauth.Attribute(attribute))
-	}
-	for _, entry := range c.Map {
-		m.Map = append(m.Map, certauth.Entry{
-			Name: entry.Name, Issuer: entry.Issuer, User: entry.User, Groups: entry.UserGroups,
-		})
-	}
-	if c.DefaultUser != nil {
-		m.Default = &certauth.Entry{User: c.DefaultUser.User, Groups: c.DefaultUser.UserGroups}
-	}
-	return m
 }
 
 // Reads implements [identity.Source]. A certificate in a field is a proxy's assertion.

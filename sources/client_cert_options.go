@@ -10,8 +10,10 @@ type CertMapping struct {
 	// Name of the certificate.
 	Name string `json:"name,omitempty"`
 
-	// Issuer is the SHA-256 fingerprint, in hexadecimal, of the CA certificate that must have
-	// issued it. Entries with an issuer are tried before those without. Default: any CA.
+	// Issuer is the SHA-256 fingerprint, in hexadecimal, of the certificate of the CA that must
+	// have issued it. A fingerprint that no certificate of the trust pool has is refused; while
+	// the server runs, it stands for that CA's subject and key, also when the pool's file
+	// changes. Entries with an issuer are tried before those without. Default: any CA.
 	Issuer string `json:"issuer,omitempty"`
 
 	CertUser

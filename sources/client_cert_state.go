@@ -6,7 +6,9 @@ package sources
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/x509"
+	"encoding/hex"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -35,12 +37,13 @@ type certState struct {
 // Destruct implements caddy.Destructor.
 func (s *certState) Destruct() error {
 	if s.revocation != nil {
-		s.revocation.Close()
+		guest.Retire(s.revocation.Close)
 	}
 	return nil
 }
 
-// acquireState finds or makes the state for these settings.
+// acquireState finds or makes the state for these settings. As with a trust pool, a list that
+// cannot be read does not load, also if the state has an earlier one.
 func (c *ClientCert) acquireState() (*certState, error) {
 	key, err := guest.StateKey("client_cert", c)
 	if err != nil {
@@ -53,7 +56,13 @@ func (c *ClientCert) acquireState() (*certState, error) {
 		return nil, err
 	}
 	c.stateKey = key
-	return value.(*certState), nil
+	state := value.(*certState)
+	if state.revocation != nil {
+		if err := state.revocation.ReadFiles(); err != nil {
+			return nil, fmt.Errorf("revocation: %w", err)
+		}
+	}
+	return state, nil
 }
 
 func (c *ClientCert) newState() (caddy.Destructor, error) {
@@ -88,20 +97,24 @@ type trustedRoots struct {
 
 // splitPool is the operator's pool, divided as it is used.
 type splitPool struct {
-	pool          *x509.CertPool // as the guest gave it
-	roots         *x509.CertPool
-	intermediates []*x509.Certificate
-	key           certauth.Key
+	pool  *x509.CertPool      // as the guest gave it
+	certs []*x509.Certificate // of it; none if it does not show them
+	trust certauth.Trust
 }
 
-// roots returns the pool that ends chains, and its key. When the pool changes, since its
-// file changed, the key changes with it, and the old verdicts are not found any more.
-func (t *trustedRoots) roots() (*x509.CertPool, certauth.Key) {
-	current := t.current()
-	return current.roots, current.key
-}
+// now returns the CAs. When the pool changes, since its file changed, the key changes with
+// it, and the old verdicts are not found any more.
+func (t *trustedRoots) now() certauth.Trust { return t.current().trust }
 
-func (t *trustedRoots) intermediates() []*x509.Certificate { return t.current().intermediates }
+// named returns the certificate of the pool with a fingerprint.
+func (t *trustedRoots) named(fingerprint string) (*x509.Certificate, error) {
+	for _, cert := range t.current().certs {
+		if sum := sha256.Sum256(cert.Raw); hex.EncodeToString(sum[:]) == fingerprint {
+			return cert, nil
+		}
+	}
+	return nil, fmt.Errorf("the trust_pool does not show a certificate with the fingerprint %s", fingerprint)
+}
 
 func (t *trustedRoots) current() *splitPool {
 	pool := t.ca.CertPool()
@@ -119,10 +132,10 @@ func (t *trustedRoots) current() *splitPool {
 // of the certificates, so that the same ones after a reload find their verdicts again. A
 // pool that does not show what it has is used as it is, with a key of its own.
 func (t *trustedRoots) split(pool *x509.CertPool) *splitPool {
-	result := &splitPool{pool: pool, roots: pool}
+	result := &splitPool{pool: pool, trust: certauth.Trust{Roots: pool}}
 	provider, ok := t.ca.(caddytls.CertificateProvider)
 	if !ok {
-		_, _ = rand.Read(result.key[:])
+		_, _ = rand.Read(result.trust.Key[:])
 		return result
 	}
 	shown, roots := x509.NewCertPool(), x509.NewCertPool()
@@ -137,12 +150,12 @@ func (t *trustedRoots) split(pool *x509.CertPool) *splitPool {
 		}
 	}
 	if !shown.Equal(pool) { // it changed in between, or shows less than it trusts
-		_, _ = rand.Read(result.key[:])
+		_, _ = rand.Read(result.trust.Key[:])
 		return result
 	}
-	result.key = trustpool.Sum(certs)
+	result.certs, result.trust.Key = certs, trustpool.Sum(certs)
 	if !t.partial && len(others) < len(certs) {
-		result.roots, result.intermediates = roots, others
+		result.trust.Roots, result.trust.Intermediates = roots, others
 	}
 	return result
 }

@@ -59,11 +59,6 @@ func (c *ClientCert) validateMapping() error {
 		if entry.Name == "" || entry.User == "" {
 			return errors.New("map: an entry needs a name and a user")
 		}
-		if entry.Issuer != "" {
-			if err := checkFingerprint(entry.Issuer); err != nil {
-				return fmt.Errorf("map: issuer: %w", err)
-			}
-		}
 	}
 	switch {
 	case c.MapOnly && len(c.Map) == 0:

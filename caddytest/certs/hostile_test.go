@@ -151,8 +151,9 @@ func TestClientCertAnonymous(t *testing.T) {
 	root := testpki.NewCA(t, nil, "root", nil)
 	good, admin := root.Leaf(t, nil), root.Leaf(t, testpki.Named(testpki.CommonName, "system:admin"))
 	expired := root.Leaf(t, func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) })
-	stranger := testpki.NewCA(t, nil, "other", nil).Leaf(t, nil)
-	pool, list := testpki.PEMFile(t, root), testpki.ListFile(t, "", root, 1, expired)
+	other := testpki.NewCA(t, nil, "other", nil)
+	stranger := other.Leaf(t, nil)
+	pool, list := testpki.PEMFile(t, root), testpki.ListFile(t, "", other, 1)
 	token := testhandler.TokenFile(t)
 	const anonymous, onFailure = "anonymous", "anonymous {\non_failure\n}"
 	block := func(at, fallback, inject string, options ...string) string {
@@ -170,7 +171,7 @@ func TestClientCertAnonymous(t *testing.T) {
 		block("bad", onFailure, "front_proxy"),
 		block("bad_impersonation", onFailure, impersonation),
 		block("bad_only", onFailure, "front_proxy", "map bob bob", "map_only"),
-		block("bad_strict", onFailure, "front_proxy", "revocation {", "crl "+list+".missing", "}"),
+		block("bad_strict", onFailure, "front_proxy", "revocation {", "crl "+list, "}"),
 	)
 	sent := func(n *testpki.Pair) []string {
 		return []string{"ssl-client-cert: " + testpki.EscapedPEM(n), "ssl-client-verify: SUCCESS"}
