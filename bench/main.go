@@ -18,6 +18,7 @@ type options struct {
 	idle, strips                 int
 	limit                        float64
 
+	chains           int
 	flood            int
 	floodConnections int
 	floodLog         string
@@ -34,6 +35,7 @@ func main() {
 	flag.IntVar(&o.strips, "strips", 0, "measure this many request_header lines instead of kube_identity")
 	flag.StringVar(&o.caddy, "caddy", "", "a built caddy with the plugin; default: build ./cmd/caddy")
 	flag.StringVar(&o.profile, "profile", "", "a folder for a CPU profile of either server, taken after the pairs")
+	flag.IntVar(&o.chains, "chains", 0, "measure made-up chains of certificates instead, with this many blocks of each kind")
 	flag.IntVar(&o.flood, "flood", 0, "measure a flood of this many bad tokens instead")
 	flag.IntVar(&o.floodConnections, "flood-connections", 512, "keep-alive connections of the flood")
 	flag.StringVar(&o.floodLog, "flood-log", "stderr", "where caddy's log goes in a flood: stderr (into a file, as of a container), file or discard")
@@ -55,7 +57,10 @@ func run(ctx context.Context, o options) error {
 			return err
 		}
 	}
-	if o.flood == 0 {
+	switch {
+	case o.chains > 0:
+		return measureChains(ctx, o, dir)
+	case o.flood == 0:
 		return measure(ctx, o, dir)
 	}
 	found, err := (&flood{
@@ -72,6 +77,19 @@ func run(ctx context.Context, o options) error {
 	}
 	fmt.Print(found)
 	return found.broken()
+}
+
+func measureChains(ctx context.Context, o options, dir string) error {
+	costs, user, err := (&chains{rounds: o.chains}).run(ctx, dir, o.caddy)
+	if err != nil {
+		return err
+	}
+	fmt.Println("CPU of caddy for a request, with a good certificate and with a made-up chain, and the ratio:")
+	for _, cost := range costs {
+		fmt.Println(cost)
+	}
+	fmt.Printf("a good client beside it: %d requests, %d lost\n", user.requests, len(user.lost))
+	return brokenChains(costs, user)
 }
 
 // buildCaddy builds ./cmd/caddy into dir.

@@ -34,6 +34,7 @@ type config struct {
 	log    string // the content of the block log; default: errors
 	stderr string // a file for caddy's stderr; default: this process's own
 	admin  bool   // for profiles
+	scheme string // of the site; default: http
 }
 
 // site is the content of the site's block.
@@ -49,7 +50,7 @@ func site(directive, upstream string, idle int) string {
 	}`, directive, upstream, idle)
 }
 
-// siteTemplate is the configuration: admin, storage, log, port and site.
+// siteTemplate is the configuration: admin, storage, log, scheme, port and site.
 const siteTemplate = `{
 	admin %s
 	persist_config off
@@ -59,7 +60,7 @@ const siteTemplate = `{
 		%s
 	}
 }
-http://:%s {
+%s://:%s {
 	bind 127.0.0.1
 	%s
 }
@@ -82,7 +83,7 @@ func startCaddy(ctx context.Context, dir, binary string, c config) (*server, err
 		}
 	}
 	path := filepath.Join(dir, c.name+".caddyfile")
-	text := fmt.Sprintf(siteTemplate, s.admin, dir, cmp.Or(c.log, "level ERROR"), port, c.site)
+	text := fmt.Sprintf(siteTemplate, s.admin, dir, cmp.Or(c.log, "level ERROR"), cmp.Or(c.scheme, "http"), port, c.site)
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		return nil, err
 	}
