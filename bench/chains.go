@@ -99,12 +99,12 @@ func (c *chains) attacks() (all []attack) {
 		}
 		all = append(
 			all,
-			attack{word, "many in the name of the CA", func() (shown, error) { return c.pki.named(many) }, false},
-			attack{word, "as many as allowed, in the name of the CA", func() (shown, error) { return c.pki.named(5) }, false},
-			attack{word, "as many as allowed, which sign each other", c.pki.looped, false},
+			attack{word, fmt.Sprintf("%d in the name of the CA", many), func() (shown, error) { return c.pki.named(many) }, false},
+			attack{word, "5 in the name of the CA", func() (shown, error) { return c.pki.named(5) }, false},
+			attack{word, "5 that sign each other, P-521", c.pki.looped, false},
 		)
 	}
-	return append(all, attack{"header", "another one in each request", func() (shown, error) { return c.pki.named(5) }, true})
+	return append(all, attack{"header", "5 in the name of the CA, others in each", func() (shown, error) { return c.pki.named(5) }, true})
 }
 
 // measure alternates good and bad blocks, each over a connection of its own. Every bad block

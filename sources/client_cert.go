@@ -67,8 +67,8 @@ type ClientCert struct {
 	// self-signed.
 	AllowPartialChain bool `json:"allow_partial_chain,omitempty"`
 
-	// MaxIntermediates is how many certificates may come with the leaf, and how many the
-	// chain may have between it and the root. Default: 4.
+	// MaxIntermediates is how many certificates may come with the leaf, the root not counted,
+	// and how many the chain may have between it and the root. Default: 4.
 	MaxIntermediates int `json:"max_intermediates,omitempty"`
 
 	// Username are attributes: common_name, subject, dns, email, uri, upn (the user

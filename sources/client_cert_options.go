@@ -31,7 +31,8 @@ type CertRevocation struct {
 	// "strict" (without an answer the request is refused with 503). Default: strict.
 	Mode string `json:"mode,omitempty"`
 
-	// CRL are files, which are read again when they change, or URLs.
+	// CRL are files, which are read again when they change, or URLs. A file that is missing or
+	// cannot be read is refused; later its last good list counts until that list's next update.
 	CRL []string `json:"crl,omitempty"`
 
 	// OCSP asks a responder.
