@@ -103,6 +103,9 @@ func (c *chains) attacks() (all []attack) {
 			attack{word, "5 in the name of the CA", func() (shown, error) { return c.pki.named(5) }, false},
 			attack{word, "5 that sign each other, P-521", c.pki.looped, false},
 		)
+		if word != "header" {
+			all = append(all, attack{word, "5 of 12 KB each", c.pki.long, false})
+		}
 	}
 	return append(all, attack{"header", "5 in the name of the CA, others in each", func() (shown, error) { return c.pki.named(5) }, true})
 }

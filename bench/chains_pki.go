@@ -61,12 +61,15 @@ func (p *chainPKI) good() (*testpki.Pair, error) {
 
 // named has certificates that the root seems to have issued, in its own name, so that each
 // may be the issuer of each.
-func (p *chainPKI) named(n int) (shown, error) { return p.chain(p.key, n) }
+func (p *chainPKI) named(n int) (shown, error) { return p.chain(p.key, n, 0) }
+
+// long has certificates that are as long as they may be.
+func (p *chainPKI) long() (shown, error) { return p.chain(p.key, 5, 12_000) }
 
 // looped has as many as are allowed.
-func (p *chainPKI) looped() (shown, error) { return p.chain(p.slow, 5) }
+func (p *chainPKI) looped() (shown, error) { return p.chain(p.slow, 5, 0) }
 
-func (p *chainPKI) chain(key crypto.Signer, n int) (shown, error) {
+func (p *chainPKI) chain(key crypto.Signer, n, padding int) (shown, error) {
 	name := "root"
 	if key == p.slow {
 		name = "made up"
@@ -79,7 +82,7 @@ func (p *chainPKI) chain(key crypto.Signer, n int) (shown, error) {
 	sent := shown{leaf}
 	for i := 0; err == nil && i < n; i++ {
 		var ca *testpki.Pair
-		ca, err = testpki.Make(by, key, asCA(name, fmt.Sprint(i)))
+		ca, err = testpki.Make(by, key, asCA(name, fmt.Sprint(i)+strings.Repeat(".", padding)))
 		sent = append(sent, ca)
 	}
 	return sent, err

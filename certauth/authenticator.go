@@ -104,7 +104,7 @@ func (a *Authenticator) cached(
 		return verdict, err
 	}
 	key := a.keyOf(trust.Key, material)
-	verdict, refusal, hit := a.Cache.Get(key, now)
+	verdict, hit, refusal := a.Cache.Get(key, now)
 	if a.OnLookup != nil {
 		a.OnLookup(hit)
 	}

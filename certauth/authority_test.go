@@ -43,7 +43,7 @@ func TestTheClientDoesNotChooseWhoRevokes(t *testing.T) {
 	bad, good := revLeaf(t, mid, 7), revLeaf(t, mid, 8)
 	delegate := revDelegate(t, mid, nil)
 	answering := func(by *revHost, change func(*ocsp.Response)) *Revocation {
-		return revStart(t, &Revocation{Mode: ModeSoftFail, OCSP: true, Responder: revResponder, transport: revWire(func(request *http.Request) (*http.Response, error) {
+		return revStart(t, &Revocation{Mode: ModeSoftFail, OCSP: true, Responder: revResponder, transport: revWire(func(*http.Request) (*http.Response, error) {
 			return revReply(mid.answerBy(t, by, bad.cert.SerialNumber, ocsp.Revoked, change)), nil
 		})})
 	}

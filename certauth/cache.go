@@ -43,22 +43,22 @@ func NewCache(size int) *Cache {
 
 // Get returns the verdict that is still true at now, or the refusal. The user's slices and
 // maps are shared and must not be changed.
-func (c *Cache) Get(key Key, now time.Time) (verdict Verdict, refused error, found bool) {
+func (c *Cache) Get(key Key, now time.Time) (verdict Verdict, found bool, refused error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if good := c.verdicts.Get(key); good != nil {
 		if now.Before(good.until) {
-			return *good, nil, true
+			return *good, true, nil
 		}
 		c.verdicts.Remove(key)
 	}
 	if bad := c.refusals.Get(key); bad != nil {
 		if now.Before(bad.until) {
-			return Verdict{}, bad.err, true
+			return Verdict{}, true, bad.err
 		}
 		c.refusals.Remove(key)
 	}
-	return Verdict{}, nil, false
+	return Verdict{}, false, nil
 }
 
 // Put keeps a verdict until the given time at the latest.

@@ -26,7 +26,7 @@ func verdictOf(name string) certauth.Verdict {
 
 func wantCached(t *testing.T, cache *certauth.Cache, n int, now time.Time, want string) {
 	t.Helper()
-	verdict, _, ok := cache.Get(cacheKey(n), now)
+	verdict, ok, _ := cache.Get(cacheKey(n), now)
 	if ok != (want != "") || verdict.User.Username != want {
 		t.Errorf("verdict %d is %q, %v, want %q", n, verdict.User.Username, ok, want)
 	}
@@ -54,7 +54,7 @@ func TestCacheKeepsTheLatestUsed(t *testing.T) {
 	}
 	kept := 0
 	for n := range 1100 {
-		if _, _, ok := cache.Get(cacheKey(n), now); ok {
+		if _, ok, _ := cache.Get(cacheKey(n), now); ok {
 			kept++
 		}
 	}
@@ -93,7 +93,7 @@ func TestCacheServesManyRequestsAtOnce(t *testing.T) {
 		users.Go(func() {
 			for i := range 500 {
 				n := (worker + i) % 16
-				if verdict, _, ok := cache.Get(cacheKey(n), now); ok && verdict.User.Username != strconv.Itoa(n) {
+				if verdict, ok, _ := cache.Get(cacheKey(n), now); ok && verdict.User.Username != strconv.Itoa(n) {
 					t.Errorf("the verdict of %d is %q", n, verdict.User.Username)
 				}
 				cache.Put(cacheKey(n), verdictOf(strconv.Itoa(n)), now.Add(time.Duration(i%2)*time.Hour))
@@ -112,12 +112,12 @@ func TestCacheKeepsRefusalsApart(t *testing.T) {
 	}
 	wantCached(t, cache, 1, now, "alice")
 	for n, want := range map[int]bool{97: false, 98: true, 99: true} {
-		verdict, err, found := cache.Get(cacheKey(n), now)
+		verdict, found, err := cache.Get(cacheKey(n), now)
 		if found != want || (err == nil) == want || verdict.User.Username != "" {
 			t.Errorf("refusal %d: %q, %v, %v", n, verdict.User.Username, err, found)
 		}
 	}
-	if _, _, found := cache.Get(cacheKey(99), now.Add(time.Second)); found {
+	if _, found, _ := cache.Get(cacheKey(99), now.Add(time.Second)); found {
 		t.Error("a refusal is kept past its time")
 	}
 	cache.Put(cacheKey(98), verdictOf("bob"), now.Add(time.Hour))

@@ -152,3 +152,13 @@ func TestClientCertMapsByAnIssuerOfThePool(t *testing.T) {
 		}
 	}
 }
+
+// A certificate of X.509 version 1 in the pool is the certificate of a client, and does not
+// make others.
+func TestClientCertOfAVersion1CertificateIsNotOfACA(t *testing.T) {
+	testhandler.Logging(t)
+	pinned := testpki.NewVersion1(t, "alice")
+	h := testhandler.Load(t, clientCertConfig(testhandler.InlinePool(pinned), nil))
+	wantServed(t, h, pinned, "alice", 200)
+	wantServed(t, h, pinned.Leaf(t, testpki.Named(testpki.CommonName, "bob")), "", 401)
+}

@@ -51,9 +51,11 @@ func NewVersion1(tb testing.TB, name string) *Pair {
 		Subject   asn1.RawValue
 		Key       asn1.RawValue
 	}{
-		model.Cert.SerialNumber, cert.Algorithm, asn1.RawValue{FullBytes: model.Cert.RawSubject},
+		model.Cert.SerialNumber, cert.Algorithm,
+		asn1.RawValue{FullBytes: model.Cert.RawSubject},
 		struct{ NotBefore, NotAfter time.Time }{time.Now().Add(-time.Hour).UTC(), time.Now().Add(time.Hour).UTC()},
-		asn1.RawValue{FullBytes: model.Cert.RawSubject}, asn1.RawValue{FullBytes: model.Cert.RawSubjectPublicKeyInfo},
+		asn1.RawValue{FullBytes: model.Cert.RawSubject},
+		asn1.RawValue{FullBytes: model.Cert.RawSubjectPublicKeyInfo},
 	})}
 	sum := sha256.Sum256(cert.Content.FullBytes)
 	signature, err := ecdsa.SignASN1(rand.Reader, model.Key.(*ecdsa.PrivateKey), sum[:])
