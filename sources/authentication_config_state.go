@@ -22,7 +22,6 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity/oidc/authenticationconfig"
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/guest"
 	"github.com/caddy-kube-identity/caddy-kube-identity/outage"
-	"github.com/caddy-kube-identity/caddy-kube-identity/tokencache"
 )
 
 // earlyTokens is how long before its nbf a token is valid, as with kube-apiserver (go-oidc,
@@ -162,7 +161,7 @@ func (s *authenticationState) use(content []byte, config *authenticationconfig.C
 	}
 	// Each file has a cache of its own: a request that began under the last file may reach
 	// its verdict only now, and that must not be found under this file.
-	cache := tokencache.New(tokencache.Config{})
+	cache := oidc.NewCache(len(config.Authenticators))
 	next := &authenticationFile{content: content, authenticator: &oidc.Authenticator{Cache: cache}}
 	for n := range config.Authenticators {
 		jwt := &config.Authenticators[n]

@@ -83,7 +83,7 @@ func (o *OIDC) acquireState(ctx caddy.Context) (*issuerState, error) {
 }
 
 func (o *OIDC) newState(ca *caddytls.CA) (*issuerState, error) {
-	state := &issuerState{cache: tokencache.New(tokencache.Config{})}
+	state := &issuerState{cache: oidc.NewCache(1)}
 	state.roots.Store(ca)
 	if o.JWKSFile != "" {
 		keys, err := oidc.NewFileKeys(o.JWKSFile, logIssuer(o.Issuer))

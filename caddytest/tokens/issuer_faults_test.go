@@ -153,6 +153,45 @@ func TestTokenIssuerRotatesItsKeys(t *testing.T) {
 	g.isRefused(t, "oidc", issuer.TokenBy(t, &testissuer.Key{ID: "fresh", Alg: "RS256", Private: old.Private}, nil), 401, "rejected: the token is not signed by a key of the issuer")
 }
 
+// The keys of an issuer have been stolen, and it withdraws all of them: by an empty list, or by
+// a list of keys that cannot be used. Its tokens are refused, also those that were accepted
+// before and those of the thief. The last good keys were used for another day.
+func TestTokenIssuerWithdrawsAllItsKeys(t *testing.T) {
+	for name, emptied := range map[string]string{
+		"an empty list":         `{"keys":[]}`,
+		"keys that are secrets": `{"keys":[{"kty":"oct","kid":"rsa","k":"c2VjcmV0c2VjcmV0c2VjcmV0"}]}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			issuer := newIssuer(t)
+			path := testreview.JSONFile(t, map[string]any{"keys": []any{issuer.Key(0).JWK()}})
+			g := tokenGuard(t, "", tokenSite(
+				tokenBlock("oidc", oidcBlock(t, issuer), "inject token"),
+				tokenBlock("url", oidcBlock(t, issuer, "jwks_url "+issuer.URL+"/keys"), "inject token"),
+				tokenBlock("config", "authentication_config "+testreview.JSONFile(t, configOf(issuer)), "inject token"),
+				tokenBlock("file", "oidc "+issuer.URL+" {\n audience dash\n jwks_file "+path+"\n}", "inject token"),
+			))
+			sites := []string{"oidc", "url", "config", "file"}
+			for _, site := range sites {
+				token := issuer.Token(t, nil)
+				g.goesOn(t, site, token, asBearer(token))
+			}
+			issuer.Answers(nil, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(emptied)) })
+			replaceFile(t, path, []byte(emptied))
+			time.Sleep(10 * time.Second) // before that no token causes another fetch
+			for _, site := range sites {
+				accepted := issuer.Token(t, nil)
+				if site != "file" { // which has been read again by now
+					g.goesOn(t, site, accepted, asBearer(accepted))
+				}
+				const gone = "rejected: the issuer has no such key: it publishes no key that can be used"
+				g.isRefused(t, site, issuer.TokenBy(t, testissuer.RSA("new", 1), nil), 401, gone)
+				g.isRefused(t, site, accepted, 401, gone)
+				g.isRefused(t, site, issuer.Token(t, nil), 401, gone)
+			}
+		})
+	}
+}
+
 // brokenIssuers are answers without keys, with the reason in the log.
 func brokenIssuers(t *testing.T) map[string]func(i *testissuer.Issuer) (discovery, jwks http.HandlerFunc, reason string) {
 	t.Helper()
@@ -180,8 +219,7 @@ func brokenIssuers(t *testing.T) map[string]func(i *testissuer.Issuer) (discover
 		"keys on a page":        keys(body(200, "<html>maintenance</html>"), "fetching keys from "),
 		"keys that are too big": keys(body(200, `{"keys":[`+strings.Repeat(" ", 4<<20)+`]}`), "the answer is larger than "),
 		"an error for the keys": keys(body(503, `{"keys":[]}`), "status 503"),
-		"no keys":               keys(body(200, `{"keys":[]}`), "fetching keys from "),
-		"keys that are secrets": keys(body(200, `{"keys":[{"kty":"oct","kid":"rsa","k":"c2VjcmV0c2VjcmV0c2VjcmV0"}]}`), "fetching keys from "),
+		"no list of keys":       keys(body(200, `{"error":"unavailable"}`), "fetching keys from "),
 		"half the keys":         keys(body(200, `{"keys":[{"kty":"RSA","kid":"rsa"`), "fetching keys from "),
 		"another issuer": func(i *testissuer.Issuer) (http.HandlerFunc, http.HandlerFunc, string) {
 			return document("https://evil.example", i.URL+"/keys"), nil, `it belongs to the issuer "https://evil.example"`
@@ -294,7 +332,7 @@ func TestTokenIssuerHangs(t *testing.T) {
 	hangs.Answers(nil, nil)
 	g.untilOn(t, "", func() string { return hangs.Token(t, nil) }, 15*time.Second)
 
-	here.Answers(hang, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`{"keys":[]}`)) })
+	here.Answers(hang, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`{"keys":null}`)) })
 	g.askWhile(t, "", here.TokenBy(t, testissuer.RSA("new", 1), nil), "the issuer has no such key, and newer keys could not be fetched", 12*time.Second)
 	token = here.Token(t, nil)
 	g.goesOn(t, "", token, asBearer(token))

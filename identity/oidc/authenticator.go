@@ -29,6 +29,17 @@ type Authenticator struct {
 	OnLookup func(hit bool)
 }
 
+// maxJudged is how many unknown tokens may be under judgement at once, besides those that wait
+// for the keys of an issuer.
+const maxJudged = 1024
+
+// NewCache makes a cache of verdicts on the tokens of so many issuers. Tokens that wait for
+// keys have places of their own in it: forged ones cannot take those of tokens whose key is
+// there, however long an issuer hangs.
+func NewCache(issuers int) *tokencache.Cache {
+	return tokencache.New(tokencache.Config{MaxUnknown: maxJudged + issuers*maxWaiting})
+}
+
 // Authenticate verifies a token. The error wraps [identity.ErrAbsent] when raw is not a JWT
 // or its issuer is not configured. The user's slices and maps are shared.
 func (a *Authenticator) Authenticate(ctx context.Context, raw string) (*identity.Identity, error) {

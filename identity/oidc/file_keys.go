@@ -5,6 +5,7 @@ package oidc
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -15,7 +16,7 @@ import (
 
 // FileKeys are keys from a file with a JWK Set, which is read again when it changes. The
 // file is checked when the keys are used, at most once a second; while the file cannot be
-// read or holds no usable key, the last good keys stay.
+// read, the last good keys stay. A file without a usable key means that there are no keys.
 type FileKeys struct {
 	current atomic.Pointer[keySet]
 	pace    filewatch.Pace
@@ -25,7 +26,8 @@ type FileKeys struct {
 	log  keyLog
 }
 
-// NewFileKeys reads the file, and fails if it cannot. onProblem is called for problems that
+// NewFileKeys reads the file, and fails if it cannot, or if none of the file's keys can be
+// used: that is a mistake, unlike an empty list. onProblem is called for problems that
 // no caller sees: when the file has become unreadable, at first and then once a minute; with
 // a nil error when it can be read again; and for keys that cannot be used. It may be nil.
 func NewFileKeys(path string, onProblem func(message string, err error)) (*FileKeys, error) {
@@ -34,14 +36,17 @@ func NewFileKeys(path string, onProblem func(message string, err error)) (*FileK
 	if err != nil {
 		return nil, err
 	}
-	k.log.read(skipped)
+	if len(set.keys) == 0 && !errors.Is(skipped, errNoKeys) {
+		return nil, fmt.Errorf("reading keys from %s: %w", path, skipped)
+	}
+	k.log.read(set, skipped)
 	k.current.Store(set)
 	k.pace.Looked(time.Now())
 	return k, nil
 }
 
 // VerifySignature implements [Keys]. Its error always wraps [identity.ErrRejected], since
-// there are always keys.
+// the keys are always known.
 func (k *FileKeys) VerifySignature(_ context.Context, token string, header Header) ([]byte, error) {
 	k.pace.Do(time.Now(), k.refresh)
 	return k.current.Load().verify(token, header)
@@ -60,7 +65,7 @@ func (k *FileKeys) refresh() {
 	case err != nil:
 		k.log.failed(err, true)
 	case set != nil:
-		k.log.read(skipped)
+		k.log.read(set, skipped)
 		k.current.Store(set)
 	}
 }

@@ -120,9 +120,9 @@ func TestLastGoodFileIsKept(t *testing.T) {
 			t.Helper()
 			keyFile(t, path, nil)
 		},
-		"it has no usable key": func(t *testing.T, path string) {
+		"it has another kind of document": func(t *testing.T, path string) {
 			t.Helper()
-			keyFile(t, path, jwks(t, publicJWK(t, "rsa1024-1")))
+			keyFile(t, path, []byte(`{"kty":"OKP"}`))
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

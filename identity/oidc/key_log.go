@@ -26,15 +26,19 @@ func (l *keyLog) failed(err error, kept bool) {
 }
 
 // read ends the failures, if there were any, and logs once which keys of a set cannot be
-// used.
-func (l *keyLog) read(skipped error) {
+// used, or that none can.
+func (l *keyLog) read(set *keySet, skipped error) {
 	l.outage.End()
 	text := ""
 	if skipped != nil {
 		text = skipped.Error()
 	}
+	message := "some keys of an issuer cannot be used"
+	if len(set.keys) == 0 {
+		message = "an issuer has no usable key, so its tokens are refused"
+	}
 	if text != l.skipped && skipped != nil && l.outage.OnProblem != nil {
-		l.outage.OnProblem("some keys of an issuer cannot be used", skipped)
+		l.outage.OnProblem(message, skipped)
 	}
 	l.skipped = text
 }

@@ -25,7 +25,8 @@ var (
 	errSignature = errors.New("the token is not signed by a key of the issuer")
 )
 
-// keySet holds the keys of an issuer that can verify signatures. It never changes.
+// keySet holds the keys of an issuer that can verify signatures; it may be empty. It never
+// changes.
 type keySet struct {
 	keys       []*publicKey // in the order of the document
 	byID       map[string][]*publicKey
@@ -70,6 +71,8 @@ func (s *keySet) verify(token string, header Header) (payload []byte, err error)
 		tried++
 	}
 	switch {
+	case len(s.keys) == 0:
+		return nil, fmt.Errorf("%w: %w: it publishes no key that can be used", identity.ErrRejected, errUnknownKey)
 	case header.KeyID != "" && len(candidates) == 0:
 		return nil, fmt.Errorf("%w: %w: %s", identity.ErrRejected, errUnknownKey, identity.Quote(header.KeyID))
 	case header.KeyID == "" && tried == 0:

@@ -42,9 +42,14 @@ const (
 // logged.
 var errOtherUse = errors.New("it is not for signatures")
 
+// errNoKeys: a set with an empty list, by which an issuer withdraws all of its keys.
+var errNoKeys = errors.New("the list of keys is empty")
+
 // parseKeySet reads a JWK Set (RFC 7517, section 5). Unusable keys do not affect the others;
-// skipped names them with the reasons, except keys that merely have another use. A set
-// without a usable key, or with too many keys, is an error.
+// skipped names them with the reasons, except keys that merely have another use. A set may be
+// without a usable key, and skipped then says why: the issuer has withdrawn its keys, and
+// keeping the last ones would revoke nothing. A document without a list of keys, or with too
+// many keys, is an error.
 func parseKeySet(content []byte) (set *keySet, skipped, err error) {
 	var document struct {
 		Keys []json.RawMessage `json:"keys"`
@@ -56,7 +61,10 @@ func parseKeySet(content []byte) (set *keySet, skipped, err error) {
 	if err := json.Unmarshal(content, &document); err != nil {
 		return nil, nil, errors.New("the key set is not a JSON object with a list of keys, or has a name twice")
 	}
-	if len(document.Keys) > maxKeys {
+	switch {
+	case document.Keys == nil: // the member is required (RFC 7517, section 5.1)
+		return nil, nil, errors.New("the key set has no list of keys")
+	case len(document.Keys) > maxKeys:
 		return nil, nil, fmt.Errorf("the key set has %d keys, more than %d", len(document.Keys), maxKeys)
 	}
 	set = &keySet{byID: make(map[string][]*publicKey)}
@@ -70,14 +78,17 @@ func parseKeySet(content []byte) (set *keySet, skipped, err error) {
 			reasons = append(reasons, fmt.Sprintf("key %d: %v", i+1, err))
 		}
 	}
-	skipped = joinReasons(reasons)
-	if len(set.keys) == 0 {
-		if skipped != nil {
-			return nil, nil, fmt.Errorf("none of the %d keys can be used: %w", len(document.Keys), skipped)
-		}
-		return nil, nil, fmt.Errorf("none of the %d keys is for signatures", len(document.Keys))
-	}
 	set.generation = generationOf(set.keys)
+	skipped = joinReasons(reasons)
+	switch {
+	case len(set.keys) > 0:
+	case len(document.Keys) == 0:
+		skipped = errNoKeys
+	case skipped == nil:
+		skipped = fmt.Errorf("none of the %d keys is for signatures", len(document.Keys))
+	default:
+		skipped = fmt.Errorf("none of the %d keys can be used: %w", len(document.Keys), skipped)
+	}
 	return set, skipped, nil
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 
+	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testpki"
 )
 
@@ -80,7 +81,8 @@ func TestBadKeysArePassedOver(t *testing.T) {
 			case skipped != nil && (!strings.HasPrefix(skipped.Error(), "key 1: ") || !strings.Contains(skipped.Error(), test.want) || len(skipped.Error()) > 256):
 				t.Errorf("skipped: %v, want %q", skipped, test.want)
 			}
-			if set, skipped, err := parseKeySet(jwks(t, test.key)); err == nil || set != nil || skipped != nil {
+			set, skipped, err = parseKeySet(jwks(t, test.key))
+			if err != nil || len(set.keys) != 0 || skipped == nil || !strings.HasPrefix(skipped.Error(), "none of the 1 keys ") || !strings.Contains(skipped.Error(), test.want) {
 				t.Errorf("alone: %v, %v, %v", set, skipped, err)
 			}
 		})
@@ -122,15 +124,14 @@ func TestBadKeySets(t *testing.T) {
 	for name, test := range map[string]struct{ document, want string }{
 		"nothing":                    {"", "not a JSON object"},
 		"HTML":                       {"<html>", "not a JSON object"},
-		"null":                       {"null", "none of the 0 keys"},
+		"null":                       {"null", "no list of keys"},
 		"a list":                     {list, "not a JSON object"},
-		"a single key":               {one, "none of the 0 keys"},
-		"no keys":                    {`{"keys":[]}`, "none of the 0 keys"},
-		"keys that are null":         {`{"keys":null}`, "none of the 0 keys"},
+		"a single key":               {one, "no list of keys"},
+		"an error of the issuer":     {`{"error":"server_error"}`, "no list of keys"},
+		"keys that are null":         {`{"keys":null}`, "no list of keys"},
 		"keys that are an object":    {`{"keys":{}}`, "not a JSON object"},
-		"keys in another case":       {`{"Keys":` + list + `}`, "none of the 0 keys"},
+		"keys in another case":       {`{"Keys":` + list + `}`, "no list of keys"},
 		"keys twice":                 {`{"keys":` + list + `,"keys":` + list + `}`, "twice"},
-		"a key with a name twice":    {`{"keys":[{"kty":"RSA",` + one[1:] + `]}`, "twice"},
 		"something after it":         {good + "x", "not a JSON object"},
 		"a second document after it": {good + good, "not a JSON object"},
 		"a cut one":                  {good[:len(good)-3], "not a JSON object"},
@@ -138,8 +139,6 @@ func TestBadKeySets(t *testing.T) {
 		"one byte too long":          {good + strings.Repeat(" ", maxKeySet+1-len(good)), "larger than 1048576 bytes"},
 		"101 keys":                   {`{"keys":[` + strings.Repeat(one+",", 100) + one + `]}`, "101 keys, more than 100"},
 		"101 elements, none a key":   {`{"keys":[` + strings.Repeat("0,", 100) + `0]}`, "101 keys"},
-		"only keys for encryption":   {string(jwks(t, publicJWK(t, "rsa-1", jwkMembers{"use": "enc"}))), "none of the 1 keys is for signatures"},
-		"ten keys that cannot be":    {`{"keys":[0,0,0,0,0,0,0,0,0,0]}`, "; and 6 more"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			set, skipped, err := parseKeySet([]byte(test.document))
@@ -155,6 +154,31 @@ func TestBadKeySets(t *testing.T) {
 	} {
 		if _, skipped, err := parseKeySet([]byte(document)); err != nil || skipped != nil {
 			t.Errorf("%s: %v, %v", name, skipped, err)
+		}
+	}
+}
+
+// These documents are sets, whose issuer has no keys: that is not a failure.
+func TestKeySetsWithoutAUsableKey(t *testing.T) {
+	for name, test := range map[string]struct{ document, skipped string }{
+		"no keys":                  {`{"keys":[]}`, "the list of keys is empty"},
+		"no keys, and more":        {`{"keys":[ ],"next":"x"}`, "the list of keys is empty"},
+		"only keys for encryption": {string(jwks(t, publicJWK(t, "rsa-1", jwkMembers{"use": "enc"}))), "none of the 1 keys is for signatures"},
+		"only a symmetric key":     {`{"keys":[{"kty":"oct","k":"AAAA"}]}`, "none of the 1 keys can be used: key 1: it is a private or symmetric key"},
+		"a key with a name twice":  {strings.Replace(string(jwks(t, "rsa-1")), `{"e"`, `{"kty":"RSA","e"`, 1), "or has a name twice"},
+		"ten keys that cannot be":  {`{"keys":[0,0,0,0,0,0,0,0,0,0]}`, "; and 6 more"},
+	} {
+		set, skipped, err := parseKeySet([]byte(test.document))
+		if err != nil || len(set.keys) != 0 || skipped == nil || !strings.Contains(skipped.Error(), test.skipped) || len(skipped.Error()) > 400 {
+			t.Errorf("%s: %v, %v, %v", name, set, skipped, err)
+		}
+		if set.generation == 0 || set.generation == mustParseKeySet(t, "rsa-1").generation {
+			t.Errorf("%s: the generation %d", name, set.generation)
+		}
+		for _, kid := range []string{"rsa-1", ""} {
+			token, header := signedBy(t, "rsa-1", "RS256", kid)
+			payload, err := set.verify(token, header)
+			wantKeyError(t, token, payload, err, identity.ErrRejected, errUnknownKey)
 		}
 	}
 }

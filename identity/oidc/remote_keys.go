@@ -16,9 +16,15 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 )
 
-// askAgain is the time after the end of a fetch in which no token can cause another one,
-// whatever its content and its client.
-const askAgain = 10 * time.Second
+const (
+	// askAgain is the time after the end of a fetch in which no token can cause another one,
+	// whatever its content and its client.
+	askAgain = 10 * time.Second
+
+	// maxWaiting is how many tokens may wait for a fetch at once. A client can make up key
+	// ids while the issuer hangs, and tokens whose key is there must not run out of places.
+	maxWaiting = 256
+)
 
 // RemoteConfig says where the keys of an issuer are. URLs are https, or http to a loopback
 // address, without a user name and a fragment; the same holds for jwks_uri.
@@ -53,7 +59,8 @@ type RemoteConfig struct {
 // long as the answer's Cache-Control says (max-age less Age), within 1 min and 24 h; for
 // 1 h if the answer does not say. After that the next use starts a fetch in
 // the background. While that fails, the last good keys are used for 24 h more; then there
-// are none. A failed fetch is tried again at the next use, after at least 1 s, and then at
+// are none. An answer without a usable key is not a failure: the issuer has withdrawn its
+// keys. A failed fetch is tried again at the next use, after at least 1 s, and then at
 // growing intervals of up to 60 s. The location from the discovery document is believed for
 // 12 h, or until the keys are no longer there (404, 410).
 //
@@ -64,7 +71,8 @@ type RemoteConfig struct {
 //
 // There is one fetch at a time. It takes 10 s at most and does not depend on any caller's
 // context; callers wait for it for as long as their own context lasts. Tokens that the
-// present keys verify neither wait nor take a lock. Packages certauth and tokencache also
+// present keys verify neither wait nor take a lock, and are not counted: at most 256 others
+// wait, and one more is refused with [identity.ErrUnavailable]. Packages certauth and tokencache also
 // have one flight for many requests, by other rules: theirs is for one certificate or one
 // token, and begins when it is needed. Here one fetch is for all tokens of an issuer, and
 // may not begin too soon after the last one.
@@ -76,6 +84,8 @@ type RemoteKeys struct {
 	mu     sync.Mutex    // of the next two
 	flight chan struct{} // closed when the present fetch ends; nil if there is none
 	closed bool
+
+	waiting atomic.Int64 // tokens that wait for the fetch
 
 	// For the one fetch at a time.
 	fetcher   fetcher
@@ -152,7 +162,7 @@ func (k *RemoteKeys) usable(ctx context.Context) (*keyState, error) {
 		return state, nil
 	}
 	if flight := k.join((*keyState).isDue); flight != nil {
-		if err := wait(ctx, flight); err != nil {
+		if err := k.await(ctx, flight); err != nil {
 			return nil, err
 		}
 	}
@@ -165,7 +175,7 @@ func (k *RemoteKeys) usable(ctx context.Context) (*keyState, error) {
 // verifyAgain tries newer keys than seen, which did not verify the token because of cause.
 func (k *RemoteKeys) verifyAgain(ctx context.Context, token string, header Header, seen *keyState, cause error) ([]byte, error) {
 	if flight := k.join((*keyState).mayAskAgain); flight != nil {
-		if err := wait(ctx, flight); err != nil {
+		if err := k.await(ctx, flight); err != nil {
 			return nil, err
 		}
 	}
@@ -180,76 +190,6 @@ func (k *RemoteKeys) verifyAgain(ctx context.Context, token string, header Heade
 		return nil, fmt.Errorf("%w: %w, and newer keys could not be fetched: %w", identity.ErrUnavailable, errUnknownKey, state.err)
 	}
 	return nil, cause
-}
-
-func wait(ctx context.Context, flight <-chan struct{}) error {
-	select {
-	case <-flight:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("%w: the request ended before the issuer's keys were there: %w", identity.ErrUnavailable, ctx.Err())
-	}
-}
-
-// join returns the fetch under way, and begins one if may allows it. Nil: there is no fetch.
-func (k *RemoteKeys) join(may func(*keyState, time.Time) bool) <-chan struct{} {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.flight == nil && !k.closed && may(k.state.Load(), time.Now()) {
-		k.flight = make(chan struct{})
-		k.wait.Go(k.fly)
-	}
-	return k.flight
-}
-
-// fly fetches the keys, once.
-func (k *RemoteKeys) fly() {
-	ctx, cancel := context.WithTimeout(k.ctx, fetchTimeout)
-	defer cancel()
-	set, skipped, life, err := k.fetch(ctx)
-	last, now := k.state.Load(), time.Now()
-	var next *keyState
-	if err == nil {
-		next = last.succeeded(set, life, now)
-		k.log.read(skipped)
-	} else {
-		next = last.failed(err, now)
-		if k.ctx.Err() == nil {
-			k.log.failed(err, last.isUsable(now))
-		}
-	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.state.Store(next)
-	close(k.flight)
-	k.flight = nil
-}
-
-// fetch finds where the keys are, if that is not known, and fetches them.
-func (k *RemoteKeys) fetch(ctx context.Context) (set *keySet, skipped error, life time.Duration, err error) {
-	defer identity.Recovered(&err, nil, "reading keys")
-	from, fresh, err := k.discovery.find(ctx, &k.fetcher)
-	if err != nil {
-		return nil, nil, 0, err
-	}
-	content, header, err := k.fetcher.get(ctx, from, maxKeySet)
-	if isGone(err) {
-		k.discovery.forget()
-		if !fresh {
-			if from, _, err = k.discovery.find(ctx, &k.fetcher); err != nil {
-				return nil, nil, 0, err
-			}
-			content, header, err = k.fetcher.get(ctx, from, maxKeySet)
-		}
-	}
-	if err != nil {
-		return nil, nil, 0, fmt.Errorf("fetching keys: %w", err)
-	}
-	set, skipped, err = parseKeySet(content)
-	if err != nil {
-		return nil, nil, 0, fmt.Errorf("fetching keys from %s: %w", identity.Quote(from.Host), err)
-	}
-	return set, skipped, lifetime(header), nil
 }
 
 // Interface guard

@@ -72,15 +72,16 @@ func TestCallersWhoDoNotWaitForNewKeys(t *testing.T) {
 	})
 }
 
-// A bad set does not replace the last good one, for as long as in an outage.
+// A document that is not a key set does not replace the last good one, for as long as in an outage.
 func TestLastGoodKeysAreKept(t *testing.T) {
 	for name, body := range map[string]string{
-		"nothing":        "",
-		"HTML":           "<html>Sign in to the hotel's network</html>",
-		"an empty set":   `{"keys":[]}`,
-		"no usable key":  string(jwks(t, publicJWK(t, "p256-1", jwkMembers{"use": "enc"}))),
-		"a private key":  string(jwks(t, jwkMembers{"kty": "oct", "k": "AAAA", "kid": "ed25519-1"})),
-		"beyond measure": strings.Repeat(" ", maxKeySet+1),
+		"nothing":          "",
+		"HTML":             "<html>Sign in to the hotel's network</html>",
+		"an error in JSON": `{"error":"temporarily_unavailable"}`,
+		"an empty object":  `{}`,
+		"no list":          `{"keys":null}`,
+		"a cut list":       `{"keys":[`,
+		"beyond measure":   strings.Repeat(" ", maxKeySet+1),
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
