@@ -22,8 +22,8 @@ type Mapper interface {
 
 // ParseClaims reads the payload of a token. A name that appears twice is refused, also in
 // another case and at any depth: two readers, such as this one and the API server, could
-// each believe another value (CVE-2022-2385). Text that is not UTF-8 is refused too, since
-// two names in it could become one.
+// each believe another value (CVE-2022-2385). Text that is not UTF-8, and an escape that is
+// half a surrogate pair, are refused too, since two names in it could become one.
 func ParseClaims(payload []byte) (Claims, error) {
 	value, err := parseJSON(payload)
 	if err != nil {

@@ -77,7 +77,7 @@ func (d *discovery) find(ctx context.Context, f *fetcher) (keys *url.URL, fresh 
 	if err != nil {
 		return nil, true, fmt.Errorf("discovering where the keys are: %w", err)
 	}
-	keys, err = parseDiscovery(content, d.issuer)
+	keys, err = parseDiscovery(content, d.issuer, d.document.Scheme)
 	if err != nil {
 		return nil, true, fmt.Errorf("discovering where the keys are: the document of %s: %w", identity.Quote(d.document.Host), err)
 	}
@@ -94,8 +94,10 @@ func (d *discovery) forget() {
 
 // parseDiscovery reads the document (OpenID Connect Discovery 1.0, section 4.3). Its issuer
 // must be equal to the configured one, byte for byte: otherwise, on a host with several
-// issuers, one of them could have its keys believed for the tokens of another.
-func parseDiscovery(content []byte, issuer string) (*url.URL, error) {
+// issuers, one of them could have its keys believed for the tokens of another. The keys must
+// be fetched as safely as the document was: one that came over https does not send the proxy
+// to a port of the proxy's own machine, which any process there may have opened.
+func parseDiscovery(content []byte, issuer, scheme string) (*url.URL, error) {
 	var document struct {
 		Issuer string `json:"issuer"`
 		Keys   string `json:"jwks_uri"`
@@ -111,8 +113,11 @@ func parseDiscovery(content []byte, issuer string) (*url.URL, error) {
 		return nil, errors.New("it has no jwks_uri")
 	}
 	keys, err := fetch.ParseSecureURL(document.Keys)
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, fmt.Errorf("its jwks_uri: %w", err)
+	case scheme == "https" && keys.Scheme != "https":
+		return nil, fmt.Errorf("its jwks_uri: %s is not an https url, and the document came over https", identity.Quote(document.Keys))
 	}
 	return keys, nil
 }

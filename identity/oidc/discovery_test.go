@@ -64,7 +64,9 @@ func TestDiscoveryDocuments(t *testing.T) {
 	const issuer = "https://idp.example/a"
 	for name, test := range map[string]struct{ document, want string }{
 		"good":                           {`{"issuer":"https://idp.example/a","jwks_uri":"https://keys.example:8443/a?b=c","x":[{"issuer":1}]}`, ""},
-		"keys on this machine":           {`{"issuer":"https://idp.example/a","jwks_uri":"http://localhost:8080/keys"}`, ""},
+		"keys on this machine":           {`{"issuer":"https://idp.example/a","jwks_uri":"https://localhost:8080/keys"}`, ""},
+		"keys on a port of this machine": {`{"issuer":"https://idp.example/a","jwks_uri":"http://localhost:8080/keys"}`, "the document came over https"},
+		"keys on its other address":      {`{"issuer":"https://idp.example/a","jwks_uri":"http://[::1]:8080/keys"}`, "the document came over https"},
 		"another issuer":                 {`{"issuer":"https://idp.example/b","jwks_uri":"https://keys.example"}`, `to the issuer "https://idp.example/b"`},
 		"an issuer with a slash":         {`{"issuer":"https://idp.example/a/","jwks_uri":"https://keys.example"}`, "to the issuer"},
 		"an issuer in another case":      {`{"issuer":"https://IDP.example/a","jwks_uri":"https://keys.example"}`, "to the issuer"},
@@ -89,12 +91,29 @@ func TestDiscoveryDocuments(t *testing.T) {
 		"HTML":                           {"<html>", "not a JSON object"},
 		"nested beyond measure":          {`{"x":` + strings.Repeat("[", 100_000) + strings.Repeat("]", 100_000) + `}`, "not a JSON object"},
 	} {
-		keys, err := parseDiscovery([]byte(test.document), issuer)
+		keys, err := parseDiscovery([]byte(test.document), issuer, "https")
 		if (err == nil) != (test.want == "") || (keys == nil) == (err == nil) {
 			t.Errorf("%s: %v, %v", name, keys, err)
 		}
 		if err != nil && (!strings.Contains(err.Error(), test.want) || len(err.Error()) > 256 || strings.ContainsAny(err.Error(), "\r\n") || strings.Contains(err.Error(), "secret")) {
 			t.Errorf("%s: %v, want %q", name, err, test.want)
+		}
+	}
+}
+
+// A document on this machine, at the operator's own discovery url or an issuer's for trying
+// things out, may have its keys there too: whoever serves it decides about the keys anyway.
+func TestDiscoveryDocumentsOnThisMachine(t *testing.T) {
+	for keys, want := range map[string]string{
+		"http://127.0.0.1:8080/keys": "",
+		"http://localhost/keys":      "",
+		"https://keys.example":       "",
+		"http://keys.example":        "not a loopback address",
+		"http://10.0.0.1/keys":       "not a loopback address",
+	} {
+		found, err := parseDiscovery(fmt.Appendf(nil, `{"issuer":%q,"jwks_uri":%q}`, keysIssuer, keys), keysIssuer, "http")
+		if (err == nil) != (want == "") || err == nil && found.String() != keys || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, %v", keys, found, err)
 		}
 	}
 }

@@ -98,7 +98,10 @@ func FuzzDiscovery(f *testing.F) {
 	f.Add([]byte(`{"issuer":"https://idp.example","jwks_uri":"http://[::1]:8080/","x":[{}]}`))
 	f.Add([]byte(`{"issuer":"https://idp.example","jwks_uri":"https://u:p@keys.example/#a"}`))
 	f.Fuzz(func(t *testing.T, content []byte) {
-		keys, err := parseDiscovery(content, keysIssuer)
+		if keys, err := parseDiscovery(content, keysIssuer, "https"); err == nil && keys.Scheme != "https" {
+			t.Errorf("a document over https has keys at %s", keys)
+		}
+		keys, err := parseDiscovery(content, keysIssuer, "http")
 		if (err == nil) != (keys != nil) || err != nil && len(err.Error()) > 512 {
 			t.Fatalf("%v, %v", keys, err)
 		}

@@ -22,9 +22,10 @@ type Issuer struct {
 	// least one.
 	Audiences []string
 
-	// CheckParty requires of a token for several audiences that its azp, the client that it
-	// was issued to, is one of Audiences or Parties (OpenID Connect Core 1.0, section
-	// 3.1.3.7).
+	// CheckParty looks at azp, the client that the token was issued to (OpenID Connect Core
+	// 1.0, section 2). With Parties a token must have it, and it must be one of Parties or
+	// Audiences. Without Parties only a token for several audiences is refused, if it was
+	// issued to a client that is not one of Audiences.
 	CheckParty bool
 	Parties    []string
 
@@ -55,6 +56,9 @@ func (i *Issuer) verify(ctx context.Context, token *unverified, now time.Time) (
 	// the cheap checks go first: a token that is for another audience or has expired needs no
 	// signature
 	if err := checkTypes(token.claims); err != nil {
+		return expires, err
+	}
+	if err := checkPurpose(token.claims); err != nil {
 		return expires, err
 	}
 	if err := i.checkAudience(token.claims); err != nil {
@@ -105,6 +109,20 @@ func checkTypes(claims Claims) error {
 	return nil
 }
 
+// checkPurpose refuses tokens of the issuer that are not credentials of their bearer, and say
+// so in a claim only: security events such as a logout (RFC 8417, section 2.2; OpenID Connect
+// Back-Channel Logout 1.0, section 2.4), and tokens that are bound to a key (RFC 7800, section
+// 3.1), since no proof of that key is looked at here: whoever has stolen the token lacks it.
+func checkPurpose(claims Claims) error {
+	if _, there := claims["events"]; there {
+		return fmt.Errorf("%w: the token reports events, and is not a credential", identity.ErrRejected)
+	}
+	if _, there := claims["cnf"]; there {
+		return fmt.Errorf("%w: the token is bound to a key (cnf), whose proof is not checked here", identity.ErrRejected)
+	}
+	return nil
+}
+
 func (i *Issuer) checkAudience(claims Claims) error {
 	audiences, ok := stringOrList(claims["aud"])
 	if !ok {
@@ -113,13 +131,20 @@ func (i *Issuer) checkAudience(claims Claims) error {
 	if !slices.ContainsFunc(audiences, func(audience string) bool { return slices.Contains(i.Audiences, audience) }) {
 		return fmt.Errorf("%w: the token is for another audience: %s", identity.ErrRejected, quoteFew(audiences))
 	}
-	if !i.CheckParty || len(audiences) < 2 {
-		return nil
-	}
-	party, _ := claims["azp"].(string)
-	if !slices.Contains(i.Audiences, party) && !slices.Contains(i.Parties, party) {
-		return fmt.Errorf("%w: the token is for several audiences and was issued to %s (azp)",
-			identity.ErrRejected, identity.Quote(party))
+	return i.checkParty(claims["azp"], audiences)
+}
+
+// checkParty looks at the client that the token was issued to. Keycloak gives the access
+// tokens of every client the same audience, "account": azp alone tells whose token it is.
+func (i *Issuer) checkParty(party any, audiences []string) error {
+	name, _ := party.(string)
+	switch {
+	case !i.CheckParty:
+	case party == nil && len(i.Parties) > 0:
+		return fmt.Errorf("%w: the token does not say to which client it was issued (azp)", identity.ErrRejected)
+	case party == nil || len(i.Parties) == 0 && len(audiences) < 2:
+	case !slices.Contains(i.Audiences, name) && !slices.Contains(i.Parties, name):
+		return fmt.Errorf("%w: the token was issued to another client: %s (azp)", identity.ErrRejected, identity.Quote(name))
 	}
 	return nil
 }

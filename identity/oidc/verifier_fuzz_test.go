@@ -28,6 +28,7 @@ func payloads() []string {
 		`{"iss":"https://issuer.example.com/realms/k8s","aud":["dashboard"],"exp":4102444800.5,"sub":"\u0061lice","groups":"a","jti":"1"}`,
 		`{"iss":"https://issuer.example.com/realms/k8s","aud":"dashboard","exp":1,"EXP":4102444800,"sub":"alice"}`,
 		`{"sub":"alice","\u017fub":"eve","Sub":"\ud800"}`,
+		`{"sub":"\ud83d\ude00\ufffd\\ud800","\udfff":"\ud83d\n"}`,
 		`{"email":"a@b","email_verified":true,"groups":[null],"name":"A","preferred_username":"a"}`,
 		`{"email":"a@b@c","email_verified":"true","groups":[["a"]]}`,
 		`{"_claim_names":{"groups":"src1"},"_claim_sources":{"src1":{"endpoint":"https://x"}},"hasgroups":true}`,
@@ -60,7 +61,7 @@ func FuzzParseClaims(f *testing.F) {
 		if len(err.Error()) > 500 {
 			t.Errorf("the error has %d bytes", len(err.Error()))
 		}
-		if strictErr == nil && strict != nil && !strings.Contains(err.Error(), "UTF-8") && !foldedTwice(strict) {
+		if strictErr == nil && strict != nil && !strings.Contains(err.Error(), "UTF-8") && !strings.Contains(err.Error(), "surrogate") && !foldedTwice(strict) {
 			t.Errorf("%v, and jose has no objection", err)
 		}
 	})

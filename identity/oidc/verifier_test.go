@@ -93,9 +93,6 @@ func TestIssuerIsComparedByteForByte(t *testing.T) {
 }
 
 func TestTokenIsForTheAudience(t *testing.T) {
-	two := []string{"other", clientID}
-	parties := func(i *Issuer) { i.Parties = []string{"cli", "portal"} }
-	unchecked := func(i *Issuer) { i.CheckParty = false }
 	runVerifier(t, []verifierTest{
 		{name: "for us", changes: members{"aud": clientID}},
 		{name: "for us, in a list", changes: members{"aud": []string{clientID}}},
@@ -116,21 +113,69 @@ func TestTokenIsForTheAudience(t *testing.T) {
 		{name: "a list with a number beside us", changes: members{"aud": []any{clientID, 1}}, want: identity.ErrRejected, reason: `"aud" is not a string or`},
 		{name: "a list with null beside us", changes: members{"aud": []any{nil, clientID}}, want: identity.ErrRejected, reason: `"aud" is not a string or`},
 		{name: "a list in a list", changes: members{"aud": []any{[]any{clientID}}}, want: identity.ErrRejected, reason: `"aud" is not a string or`},
+	})
+}
 
-		// a token that was issued to another client, and that this client passes on
-		{name: "for several without azp", changes: members{"aud": two}, want: identity.ErrRejected, reason: `issued to "" (azp)`},
-		{name: "for several, issued to another", changes: members{"aud": two, "azp": "other"}, want: identity.ErrRejected, reason: `issued to "other" (azp)`},
-		{name: "for several, azp is a list", changes: members{"aud": two, "azp": []string{clientID}}, want: identity.ErrRejected, reason: `issued to ""`},
+// A token that was issued to another client, which passes it on to us. Keycloak gives the
+// access tokens of every client the audience "account".
+func TestTokenWasIssuedToAnAuthorizedParty(t *testing.T) {
+	two := []string{"other", clientID}
+	parties := func(i *Issuer) { i.Parties = []string{"cli", "portal"} }
+	unchecked := func(i *Issuer) { i.CheckParty = false }
+	const another, unnamed = "issued to another client: ", "does not say to which client it was issued (azp)"
+	runVerifier(t, []verifierTest{
+		{name: "for several without azp, as kube-apiserver takes it", changes: members{"aud": two}},
+		{name: "for several, azp is null", changes: members{"aud": two, "azp": nil}},
 		{name: "for several, issued to us", changes: members{"aud": two, "azp": clientID}},
-		{name: "for several, issued to a party", changes: members{"aud": two, "azp": "portal"}, issuer: parties},
-		{name: "for several, issued to no party", changes: members{"aud": two, "azp": "other"}, issuer: parties, want: identity.ErrRejected, reason: "(azp)"},
-		{name: "for a party, issued to it", changes: members{"aud": "portal", "azp": "portal"}, issuer: parties, want: identity.ErrRejected, reason: "another audience"},
-		{name: "for us twice, issued to another", changes: members{"aud": []string{clientID, clientID}, "azp": "other"}, want: identity.ErrRejected, reason: "(azp)"},
+		{name: "for several, issued to another", changes: members{"aud": two, "azp": "other"}, want: identity.ErrRejected, reason: another + `"other" (azp)`},
+		{name: "for several, azp is a list", changes: members{"aud": two, "azp": []string{clientID}}, want: identity.ErrRejected, reason: another + `""`},
+		{name: "for several, azp is empty", changes: members{"aud": two, "azp": ""}, want: identity.ErrRejected, reason: another + `""`},
+		{name: "for us twice, issued to another", changes: members{"aud": []string{clientID, clientID}, "azp": "other"}, want: identity.ErrRejected, reason: another},
+		{name: "for us alone without azp", changes: nil},
 		{name: "for us alone, issued to another", changes: members{"aud": clientID, "azp": "other"}},
 		{name: "for us alone in a list, issued to another", changes: members{"aud": []string{clientID}, "azp": "other"}},
+
+		{name: "with parties, issued to one", changes: members{"azp": "portal"}, issuer: parties},
+		{name: "with parties, issued to us", changes: members{"azp": clientID}, issuer: parties},
+		{name: "with parties, issued to another", changes: members{"azp": "evil"}, issuer: parties, want: identity.ErrRejected, reason: another + `"evil" (azp)`},
+		{name: "with parties, issued to one in another case", changes: members{"azp": "CLI"}, issuer: parties, want: identity.ErrRejected, reason: another},
+		{name: "with parties, without azp", changes: nil, issuer: parties, want: identity.ErrRejected, reason: unnamed},
+		{name: "with parties, azp is null", changes: members{"azp": nil}, issuer: parties, want: identity.ErrRejected, reason: unnamed},
+		{name: "with parties, an AZP alone", changes: members{"AZP": "cli"}, issuer: parties, want: identity.ErrRejected, reason: unnamed},
+		{name: "with parties, azp is a list of them", changes: members{"azp": []string{"cli"}}, issuer: parties, want: identity.ErrRejected, reason: another},
+		{name: "with parties, a client_id alone", changes: members{"client_id": "cli"}, issuer: parties, want: identity.ErrRejected, reason: unnamed},
+		{name: "with parties, for several, issued to one", changes: members{"aud": two, "azp": "portal"}, issuer: parties},
+		{name: "with parties, for several, issued to us", changes: members{"aud": two, "azp": clientID}, issuer: parties},
+		{name: "with parties, for several, issued to another of these", changes: members{"aud": two, "azp": "other"}, issuer: parties, want: identity.ErrRejected, reason: another},
+		{name: "with parties, for several without azp", changes: members{"aud": two}, issuer: parties, want: identity.ErrRejected, reason: unnamed},
+		{name: "for a party, issued to it", changes: members{"aud": "portal", "azp": "portal"}, issuer: parties, want: identity.ErrRejected, reason: "another audience"},
+
 		{name: "for several, when azp is not checked", changes: members{"aud": two, "azp": "other"}, issuer: unchecked},
 		{name: "for several, without azp, when azp is not checked", changes: members{"aud": two}, issuer: unchecked},
 		{name: "for others, when azp is not checked", changes: members{"aud": "other", "azp": clientID}, issuer: unchecked, want: identity.ErrRejected, reason: "another audience"},
+	})
+}
+
+// Tokens of the issuer for our audience, in time and signed, that are not credentials: logout
+// tokens without an explicit type, and tokens that a thief may have without their key.
+func TestTokenIsNotACredentialOfItsBearer(t *testing.T) {
+	const logout = "http://schemas.openid.net/event/backchannel-logout"
+	const events, bound = "the token reports events", "the token is bound to a key (cnf)"
+	authenticationConfig := func(i *Issuer) { i.CheckParty = false }
+	runVerifier(t, []verifierTest{
+		{name: "a logout", changes: members{"events": members{logout: members{}}, "sid": "1"}, want: identity.ErrRejected, reason: events},
+		{name: "a logout, with a file of the API server", changes: members{"events": members{logout: members{}}}, issuer: authenticationConfig, want: identity.ErrRejected, reason: events},
+		{name: "another event", changes: members{"events": members{"https://schemas.openid.net/secevent/caep/event-type/session-revoked": members{}}}, want: identity.ErrRejected, reason: events},
+		{name: "events that are empty", changes: members{"events": members{}}, want: identity.ErrRejected, reason: events},
+		{name: "events that are a list", changes: members{"events": []string{logout}}, want: identity.ErrRejected, reason: events},
+		{name: "events that are null", changes: members{"events": nil}, want: identity.ErrRejected, reason: events},
+		{name: "event is not events", changes: members{"event": members{logout: members{}}}},
+		{name: "bound to a certificate (RFC 8705)", changes: members{"cnf": members{"x5t#S256": "bwcK0esc3ACC3DB2Y5_lESsXE8o9ltc05O89jdN-dg2"}}, want: identity.ErrRejected, reason: bound},
+		{name: "bound to a key of DPoP (RFC 9449)", changes: members{"cnf": members{"jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"}}, want: identity.ErrRejected, reason: bound},
+		{name: "bound to a key, with a file of the API server", changes: members{"cnf": members{"kid": "1"}}, issuer: authenticationConfig, want: identity.ErrRejected, reason: bound},
+		{name: "bound to nothing", changes: members{"cnf": members{}}, want: identity.ErrRejected, reason: bound},
+		{name: "bound to a text", changes: members{"cnf": "x"}, want: identity.ErrRejected, reason: bound},
+		{name: "bound to null", changes: members{"cnf": nil}, want: identity.ErrRejected, reason: bound},
 	})
 }
 
@@ -245,7 +290,7 @@ func TestCheapChecksGoFirst(t *testing.T) {
 	m := newMint(t)
 	for name, changes := range map[string]members{
 		"another issuer": {"iss": "x"}, "another audience": {"aud": "x"}, "expired": {"exp": 1}, "not yet": {"nbf": in(time.Hour)},
-		"another party": {"aud": []string{clientID, "x"}},
+		"another party": {"aud": []string{clientID, "x"}, "azp": "x"}, "a logout": {"events": members{}}, "bound to a key": {"cnf": members{}},
 	} {
 		keys := m.keys()
 		if _, err := newAuthenticator(t, newIssuer(keys)).Authenticate(t.Context(), m.token(t, claims(changes))); err == nil {
