@@ -47,6 +47,9 @@ type explained struct {
 func (e *explained) Authenticate(ctx context.Context, r *identity.Request) (*identity.Identity, error) {
 	id, err := e.Source.Authenticate(ctx, r)
 	e.answer.Asked, e.answer.ID, e.answer.Err = true, id, err
+	if remarker, ok := e.Source.(identity.Remarker); ok {
+		e.answer.Remarks = remarker.Remarks()
+	}
 	if id != nil {
 		e.answer.Said = *id
 		e.report.Token = id.Token.Reveal()

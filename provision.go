@@ -94,6 +94,8 @@ func (h *Handler) loadInjectors(ctx caddy.Context) error {
 		for _, src := range h.sources {
 			if names := injector.ForSources(); len(names) == 0 || slices.Contains(names, src.name) {
 				src.injectors = append(src.injectors, injector)
+				sends, _ := tokenSent(injector)
+				src.sends = src.sends || sends
 			}
 		}
 	}

@@ -44,6 +44,7 @@ type configuredSource struct {
 	nameValue any        // name as an any, so that announcing it does not allocate
 	onFailure bool       // it is a fallback that is also asked after a bad credential
 	injectors []Injector // those that write its identities
+	sends     bool       // one of them sends the user's own token
 	metrics   guest.SourceMetrics
 }
 
@@ -65,6 +66,9 @@ func (s *configuredSource) ask(ctx context.Context, ex *exchange) (decided *conf
 		return s, nil, err
 	}
 	id.Source = s.name
+	if s.sends {
+		id.Skew = 0 // the upstream judges the token by its own clock, and would refuse it
+	}
 	return s, id, nil
 }
 

@@ -21,6 +21,7 @@ func (h *Handler) Validate() error {
 		h.validateOptions(),
 		h.validateKubernetes(),
 		h.validateSources(),
+		h.validateIssuers(),
 		h.validateInjectors(),
 		h.validateTokens(),
 		h.validatePassAuthorization(),

@@ -37,7 +37,7 @@ func TestCommand(t *testing.T) {
 	variables := commandTokens(t)
 	commandCertificates(t, variables)
 	secrets := []string{"not-to-be-shown"}
-	for _, name := range []string{"GOOD", "EXPIRED", "ISSUER", "AUDIENCE", "KEY"} {
+	for _, name := range []string{"GOOD", "EXPIRED", "ISSUER", "AUDIENCE", "KEY", "ROLES"} {
 		secrets = append(secrets, strings.Split(variables[name], ".")[1:]...)
 	}
 	for pattern, atLeast := range map[string]int{"testdata/check/*.txt": 38, "testdata/rbac/*.txt": 12} {
@@ -121,6 +121,7 @@ func commandTokens(t *testing.T) map[string]string {
 		"EXPIRED":  {"exp": 1735689600},
 		"ISSUER":   {"iss": "https://other.example"},
 		"AUDIENCE": {"aud": "other"},
+		"ROLES":    {"groups": nil, "realm_access": map[string]any{"roles": []string{"developers"}}},
 		"KEY":      nil,
 	} {
 		if name == "KEY" {

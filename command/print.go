@@ -141,6 +141,9 @@ func (p *printer) identity(src *SourceReport) {
 	if len(src.Said.Groups) > 0 {
 		p.line("    groups %q", src.Said.Groups)
 	}
+	for _, remark := range src.Remarks {
+		p.line("    %s", remark)
+	}
 	left := slices.DeleteFunc(slices.Clone(src.Said.Groups), func(group string) bool { return slices.Contains(src.ID.Groups, group) })
 	if len(left) > 0 {
 		p.line("    left out, since allow_groups does not have them: %q", left)

@@ -54,6 +54,9 @@ type SourceReport struct {
 	// Said is the identity from the source. ID is the identity after the policy.
 	Said identity.Identity
 	ID   *identity.Identity
+
+	// Remarks are what the source noticed about its configuration; see [identity.Remarker].
+	Remarks []string
 }
 
 // reader says who reads a field that was stripped.

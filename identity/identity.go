@@ -96,6 +96,25 @@ type Fallback interface {
 	AfterFailure() bool
 }
 
+// TokenIssuer is a [Source] for the tokens of one issuer, for as long as the configuration
+// lasts. The first source that has the issuer and reads the token's field decides: a later one
+// would never be asked, so the handler refuses to load it.
+type TokenIssuer interface {
+	Source
+
+	// TokenIssuer is compared with a token's iss, byte for byte.
+	TokenIssuer() string
+}
+
+// Remarker is a [Source] that notices mistakes in its configuration by the credentials that
+// come. The command check prints them.
+type Remarker interface {
+	Source
+
+	// Remarks are whole sentences without a final dot.
+	Remarks() []string
+}
+
 // Injector writes an identity into the header of a request that is forwarded.
 type Injector interface {
 	// Writes returns the header fields that it may write; a trailing "*" is a prefix. They

@@ -4,11 +4,11 @@
 package sources
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -24,7 +24,11 @@ func init() {
 
 // OIDC is the source for tokens of one OpenID Connect issuer (JWTs), which are verified
 // here. Its words and defaults are those of kube-apiserver's flags --oidc-*. There may be
-// several, one for each issuer: the token's iss only selects which one is asked.
+// several, one for each issuer: the token's iss only selects which one is asked. A second one
+// of the same issuer is refused, unless it reads a field that the first does not.
+//
+// Options that name a claim take its name, or a JSON Pointer (RFC 6901) if they begin with a
+// slash: "/realm_access/roles" is the claim roles in the object realm_access.
 //
 // Keys come from the issuer's discovery document, from JWKSURL or from JWKSFile. The
 // configuration loads even if the issuer is unreachable: until it is reachable, its tokens
@@ -37,21 +41,31 @@ type OIDC struct {
 	// Audience are client IDs. The token's aud must contain at least one of them. Required.
 	Audience []string `json:"audience,omitempty"`
 
-	// AuthorizedParty are clients (azp), besides those in Audience, to which a token with
-	// several audiences may have been issued.
+	// AuthorizedParty are the clients, besides those in Audience, to which a token may have
+	// been issued: with this option a token must say so (azp), however many audiences it has.
+	// Default: only the azp of a token for several audiences is checked, if there is one; it
+	// must be in Audience.
 	AuthorizedParty []string `json:"authorized_party,omitempty"`
 
 	Bearer
+
+	// DiscoveryURL is where the issuer's discovery document is read from, such as an address
+	// inside the cluster. The document's issuer must still be Issuer. An https URL, or http
+	// for a loopback address; refused beside JWKSURL and JWKSFile. Default: below Issuer, at
+	// /.well-known/openid-configuration.
+	DiscoveryURL string `json:"discovery_url,omitempty"`
 
 	// JWKSURL is where the issuer's keys are, without discovery.
 	JWKSURL string `json:"jwks_url,omitempty"`
 
 	// JWKSFile is a file with the issuer's keys (RFC 7517), which is read again when it
-	// changes. With it the issuer is never asked over the network.
+	// changes. With it the issuer is never asked over the network. A file without a key that
+	// can be used is refused, unless its list of keys is empty: then the issuer has no keys,
+	// and its tokens are refused.
 	JWKSFile string `json:"jwks_file,omitempty"`
 
-	// UsernameClaim is the claim with the user's name. As "email" it needs the claim
-	// email_verified, and exactly one "@". Default: sub.
+	// UsernameClaim is the claim with the user's name. As "email", at any depth, it needs the
+	// claim email_verified beside it, and exactly one "@". Default: sub.
 	UsernameClaim string `json:"username_claim,omitempty"`
 
 	// UsernamePrefix is put before the name; "-" means none. Default: the issuer and "#";
@@ -63,7 +77,7 @@ type OIDC struct {
 	EmailVerifiedOptional bool `json:"email_verified_optional,omitempty"`
 
 	// GroupsClaim is the claim with the groups: a string, or a list of strings. It may be
-	// absent from a token. Default: no groups.
+	// absent from a token; the log says once if no token has had it. Default: no groups.
 	GroupsClaim string `json:"groups_claim,omitempty"`
 
 	// GroupsPrefix is put before each group. Default: none.
@@ -82,13 +96,16 @@ type OIDC struct {
 	SigningAlgs []string `json:"signing_algs,omitempty"`
 
 	// ClockSkew is how long a token is valid after its exp and before its nbf, since the
-	// issuer's clock may differ. Default: 1m.
-	ClockSkew caddy.Duration `json:"clock_skew,omitempty"`
+	// issuer's clock may differ. Zero is allowed, less is refused. Where the token itself is
+	// sent to the upstream, it is not valid after its exp: the upstream would refuse it.
+	// Default: 1m.
+	ClockSkew *caddy.Duration `json:"clock_skew,omitempty"`
 
 	// TrustPoolRaw is the CAs of the issuer's certificate. Default: the system's.
 	TrustPoolRaw json.RawMessage `json:"trust_pool,omitempty" caddy:"namespace=tls.ca_pool.source inline_key=provider"`
 
 	authenticator oidc.Authenticator
+	groups        *oidc.GroupsWatch
 	hasPool       bool
 	stateKey      string // in issuerStates
 }
@@ -118,6 +135,8 @@ func (o *OIDC) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
+	o.groups = &state.groups
+	skew := time.Duration(*o.ClockSkew)
 	o.authenticator = oidc.Authenticator{
 		Issuers: []*oidc.Issuer{{
 			URL:        o.Issuer,
@@ -125,12 +144,12 @@ func (o *OIDC) Provision(ctx caddy.Context) error {
 			CheckParty: true,
 			Parties:    o.AuthorizedParty,
 			Algorithms: o.SigningAlgs,
-			Skew:       time.Duration(o.ClockSkew),
-			Early:      time.Duration(o.ClockSkew),
+			Skew:       skew,
+			Early:      skew,
 			Keys:       state.keys,
 			Mapper:     o.mapping(),
 		}},
-		Skew:     time.Duration(o.ClockSkew),
+		Skew:     skew,
 		Cache:    state.cache,
 		OnLookup: metrics.ForCache("oidc"),
 	}
@@ -145,8 +164,9 @@ func (o *OIDC) setDefaults() {
 	if o.UsernameClaim == "" {
 		o.UsernameClaim = "sub"
 	}
-	if o.ClockSkew == 0 {
-		o.ClockSkew = caddy.Duration(time.Minute)
+	if o.ClockSkew == nil {
+		skew := caddy.Duration(time.Minute)
+		o.ClockSkew = &skew
 	}
 	if len(o.SigningAlgs) == 0 {
 		o.SigningAlgs = oidc.Algorithms()
@@ -160,24 +180,25 @@ func (o *OIDC) mapping() *oidc.Mapping {
 	switch {
 	case prefix == "-":
 		prefix = ""
-	case prefix == "" && o.UsernameClaim != "email":
+	case prefix == "" && !oidc.Claim(o.UsernameClaim).IsEmail():
 		prefix = o.Issuer + "#"
 	}
 	m := &oidc.Mapping{
-		Username:              o.UsernameClaim,
+		Username:              oidc.Claim(o.UsernameClaim),
 		UsernamePrefix:        prefix,
-		Groups:                o.GroupsClaim,
+		Groups:                oidc.Claim(o.GroupsClaim),
 		GroupsPrefix:          o.GroupsPrefix,
-		UID:                   o.UIDClaim,
+		GroupsWatch:           o.groups,
+		UID:                   oidc.Claim(o.UIDClaim),
 		EmailVerifiedOptional: o.EmailVerifiedOptional,
 	}
 	if m.GroupsPrefix == "-" {
 		m.GroupsPrefix = ""
 	}
 	for claim, value := range o.RequiredClaims {
-		m.Required = append(m.Required, oidc.RequiredClaim{Claim: claim, Value: value})
+		m.Required = append(m.Required, oidc.RequiredClaim{Claim: oidc.Claim(claim), Value: value})
 	}
-	slices.SortFunc(m.Required, func(a, b oidc.RequiredClaim) int { return strings.Compare(a.Claim, b.Claim) })
+	slices.SortFunc(m.Required, func(a, b oidc.RequiredClaim) int { return cmp.Compare(a.Claim, b.Claim) })
 	return m
 }
 
@@ -195,10 +216,23 @@ func (o *OIDC) Authenticate(ctx context.Context, r *identity.Request) (*identity
 	return id, nil
 }
 
+// TokenIssuer implements [identity.TokenIssuer].
+func (o *OIDC) TokenIssuer() string { return o.Issuer }
+
+// Remarks implements [identity.Remarker].
+func (o *OIDC) Remarks() []string {
+	if missing := o.groups.Missing(); missing != nil {
+		return []string{"no groups: " + missing.Error()}
+	}
+	return nil
+}
+
 // Interface guards
 var (
-	_ caddy.Provisioner  = (*OIDC)(nil)
-	_ caddy.CleanerUpper = (*OIDC)(nil)
-	_ caddy.Validator    = (*OIDC)(nil)
-	_ identity.Source    = (*OIDC)(nil)
+	_ caddy.Provisioner    = (*OIDC)(nil)
+	_ caddy.CleanerUpper   = (*OIDC)(nil)
+	_ caddy.Validator      = (*OIDC)(nil)
+	_ identity.Source      = (*OIDC)(nil)
+	_ identity.TokenIssuer = (*OIDC)(nil)
+	_ identity.Remarker    = (*OIDC)(nil)
 )

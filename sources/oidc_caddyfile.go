@@ -4,12 +4,9 @@
 package sources
 
 import (
-	"errors"
-	"fmt"
-	"net/url"
-	"slices"
 	"strings"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity/oidc"
@@ -57,6 +54,7 @@ func oidcPresets() map[string]OIDC {
 //		audience           <value>...
 //		authorized_party   <value>...
 //		token_header       <field>...
+//		discovery_url      <url>
 //		jwks_url           <url>
 //		jwks_file          <path>
 //		username_claim     <claim> [<prefix>]
@@ -70,7 +68,8 @@ func oidcPresets() map[string]OIDC {
 //	}
 //
 // The presets are those of the table in the README. An option in the block replaces the
-// preset's value. required_claim may appear more than once.
+// preset's value. required_claim may appear more than once. A claim is a name, or, if it
+// begins with a slash, a JSON Pointer.
 func (o *OIDC) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // consume source name
 	if !d.AllArgs(&o.Issuer) {
@@ -108,15 +107,16 @@ func (o *OIDC) options() option.Options {
 		"audience":                option.List(&o.Audience, option.Each(option.NotEmpty)),
 		"authorized_party":        option.List(&o.AuthorizedParty, option.Each(option.NotEmpty)),
 		"token_header":            o.parseTokenHeader,
+		"discovery_url":           option.Word(&o.DiscoveryURL, option.NotEmpty),
 		"jwks_url":                option.Word(&o.JWKSURL, option.NotEmpty),
 		"jwks_file":               option.Word(&o.JWKSFile, option.NotEmpty),
 		"username_claim":          claimAndPrefix(&o.UsernameClaim, &o.UsernamePrefix),
 		"email_verified_optional": option.Flag(&o.EmailVerifiedOptional),
 		"groups_claim":            claimAndPrefix(&o.GroupsClaim, &o.GroupsPrefix),
-		"uid_claim":               option.Word(&o.UIDClaim, option.NotEmpty),
+		"uid_claim":               option.Word(&o.UIDClaim, checkClaim),
 		"required_claim":          o.parseRequiredClaim,
 		"signing_algs":            option.List(&o.SigningAlgs, option.Each(option.OneOf(oidc.Algorithms()))),
-		"clock_skew":              option.Duration(&o.ClockSkew),
+		"clock_skew":              o.parseClockSkew,
 		"trust_pool":              trustpool.Option(&o.TrustPoolRaw),
 	}
 }
@@ -126,7 +126,7 @@ func (o *OIDC) fill(preset OIDC) {
 	if o.TokenHeader == nil {
 		o.TokenHeader = preset.TokenHeader
 	}
-	if o.JWKSURL == "" && o.JWKSFile == "" {
+	if o.DiscoveryURL == "" && o.JWKSURL == "" && o.JWKSFile == "" {
 		o.JWKSURL = presetURL(preset.JWKSURL, o.Issuer)
 	}
 	if o.UsernameClaim == "" {
@@ -159,7 +159,7 @@ func claimAndPrefix(claim, prefix *string) func(*caddyfile.Dispenser) error {
 		if len(args) < 1 || len(args) > 2 {
 			return d.ArgErr()
 		}
-		if err := option.NotEmpty(args[0]); err != nil {
+		if err := checkClaim(args[0]); err != nil {
 			return d.Errf("parsing %s: %v", word, err)
 		}
 		*claim = args[0]
@@ -172,6 +172,8 @@ func claimAndPrefix(claim, prefix *string) func(*caddyfile.Dispenser) error {
 		return option.NoBlock(d)
 	}
 }
+
+func checkClaim(claim string) error { return oidc.Claim(claim).Check() }
 
 // checkClaimPrefix accepts "-", which means none, besides what option.CheckPrefix accepts.
 func checkClaimPrefix(prefix string) error {
@@ -189,6 +191,9 @@ func (o *OIDC) parseRequiredClaim(d *caddyfile.Dispenser) error {
 	if len(args) != 2 {
 		return d.ArgErr()
 	}
+	if err := checkClaim(args[0]); err != nil {
+		return d.Errf("parsing required_claim: %v", err)
+	}
 	if _, there := o.RequiredClaims[args[0]]; there {
 		return d.Errf("parsing required_claim: %s is required twice", args[0])
 	}
@@ -199,63 +204,22 @@ func (o *OIDC) parseRequiredClaim(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-// Validate refuses settings that could not verify a token, or that could be meant in two
-// ways.
-func (o *OIDC) Validate() error {
-	var errs []error
-	for _, wrong := range []struct {
-		is   bool
-		text string
-	}{
-		{len(o.Audience) == 0, "there is no audience: a token that was issued to any other application would be accepted"},
-		{slices.Contains(o.Audience, ""), "an audience is empty"},
-		{slices.Contains(o.AuthorizedParty, ""), "an authorized_party is empty: it would be that of a token without azp"},
-		{hasEmpty(o.RequiredClaims), "a required claim is empty, or its value is"},
-		{o.JWKSURL != "" && o.JWKSFile != "", "there are both jwks_url and jwks_file"},
-		{o.hasPool && o.JWKSFile != "", "trust_pool has no use beside jwks_file"},
-		{o.ClockSkew < 0, "clock_skew is less than zero"},
-		{o.EmailVerifiedOptional && o.UsernameClaim != "email", "email_verified_optional has no use without username_claim email"},
-		{o.GroupsPrefix != "" && o.GroupsClaim == "", "groups_prefix has no use without groups_claim"},
-	} {
-		if wrong.is {
-			errs = append(errs, errors.New(wrong.text))
-		}
+// parseClockSkew differs from option.Duration in that zero is a duration like others here.
+func (o *OIDC) parseClockSkew(d *caddyfile.Dispenser) error {
+	var text string
+	if !d.AllArgs(&text) {
+		return d.ArgErr()
 	}
-	errs = append(errs,
-		o.validateBearer(),
-		option.Each(option.OneOf(oidc.Algorithms()))(o.SigningAlgs),
-		checkClaimPrefix(o.UsernamePrefix),
-		checkClaimPrefix(o.GroupsPrefix),
-	)
-	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("oidc %s: %w", o.Issuer, err)
+	parsed, err := caddy.ParseDuration(text)
+	if err != nil {
+		return d.Errf("parsing clock_skew: %v", err)
 	}
-	return nil
-}
-
-func hasEmpty(claims map[string]string) bool {
-	for claim, value := range claims {
-		if claim == "" || value == "" {
-			return true
-		}
+	if parsed < 0 {
+		return d.Errf("parsing clock_skew: %s is less than zero", text)
 	}
-	return false
-}
-
-// checkIssuer refuses an empty issuer, and one that is not a URL if discovery needs it.
-func (o *OIDC) checkIssuer() error {
-	switch {
-	case o.Issuer == "":
-		return errors.New("oidc: there is no issuer")
-	case o.JWKSURL != "" || o.JWKSFile != "":
-		return nil
-	}
-	issuer, err := url.Parse(o.Issuer)
-	if err != nil || issuer.Host == "" || issuer.RawQuery != "" || issuer.Fragment != "" {
-		return fmt.Errorf("oidc %s: the issuer is not a URL without query and fragment, as discovery needs it: "+
-			"there may be a jwks_url instead", o.Issuer)
-	}
-	return nil
+	skew := caddy.Duration(parsed)
+	o.ClockSkew = &skew
+	return option.NoBlock(d)
 }
 
 // Interface guards

@@ -25,9 +25,10 @@ var issuerStates = guest.NewPool() //nolint:gochecknoglobals // a UsagePool is w
 
 // issuerState is what sources with the same settings share.
 type issuerState struct {
-	keys  oidc.Keys
-	cache *tokencache.Cache
-	roots atomic.Pointer[caddytls.CA] // of the configuration that came last
+	keys   oidc.Keys
+	cache  *tokencache.Cache
+	groups oidc.GroupsWatch
+	roots  atomic.Pointer[caddytls.CA] // of the configuration that came last
 }
 
 // Destruct implements caddy.Destructor.
@@ -83,7 +84,7 @@ func (o *OIDC) acquireState(ctx caddy.Context) (*issuerState, error) {
 }
 
 func (o *OIDC) newState(ca *caddytls.CA) (*issuerState, error) {
-	state := &issuerState{cache: oidc.NewCache(1)}
+	state := &issuerState{cache: oidc.NewCache(1), groups: oidc.GroupsWatch{OnProblem: logIssuer(o.Issuer)}}
 	state.roots.Store(ca)
 	if o.JWKSFile != "" {
 		keys, err := oidc.NewFileKeys(o.JWKSFile, logIssuer(o.Issuer))
@@ -91,10 +92,11 @@ func (o *OIDC) newState(ca *caddytls.CA) (*issuerState, error) {
 		return state, err
 	}
 	keys, err := oidc.NewRemoteKeys(oidc.RemoteConfig{
-		Issuer:    o.Issuer,
-		JWKSURL:   o.JWKSURL,
-		Roots:     state.pool,
-		OnProblem: logIssuer(o.Issuer),
+		Issuer:       o.Issuer,
+		DiscoveryURL: o.DiscoveryURL,
+		JWKSURL:      o.JWKSURL,
+		Roots:        state.pool,
+		OnProblem:    logIssuer(o.Issuer),
 	})
 	if err != nil {
 		return nil, err

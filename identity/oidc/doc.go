@@ -11,8 +11,8 @@
 //   - [Authenticator.Authenticate] looks for a verdict under the issuers' present keys;
 //   - the token is read strictly: a compact JWS, an asymmetric algorithm, no name twice in any
 //     case, nothing but UTF-8 (see [ParseClaims]);
-//   - [Issuer] checks the types of the standard claims, the audience and the times, which
-//     costs nothing;
+//   - [Issuer] checks the types of the standard claims, that the token is a credential, the
+//     audience, the client that it was issued to, and the times, which costs nothing;
 //   - [Keys] verify the signature with go-jose: [RemoteKeys] are those that the issuer
 //     publishes, [FileKeys] are in a file;
 //   - a [Mapper] maps the claims to a user: [Mapping] by the rules of the flags --oidc-*,

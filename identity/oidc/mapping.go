@@ -20,11 +20,13 @@ var ErrGroupOverage = errors.New("the issuer left out the groups, there are too 
 
 // Overage says whether the groups that are expected in claim were left out.
 func Overage(claims Claims, claim string) bool {
-	if claim == "" || claims[claim] != nil {
-		return false
-	}
+	return claim != "" && claims[claim] == nil && leftOut(claims, claim)
+}
+
+// leftOut says whether the issuer left out a claim of that name, or groups of any name.
+func leftOut(claims Claims, name string) bool {
 	if names, ok := claims["_claim_names"].(map[string]any); ok {
-		if _, named := names[claim]; named {
+		if _, named := names[name]; named {
 			return true
 		}
 	}
@@ -37,35 +39,42 @@ func Overage(claims Claims, claim string) bool {
 type Mapping struct {
 	// Username is the claim with the user's name: a string that is not empty. UsernamePrefix
 	// is put before the name.
-	Username, UsernamePrefix string
+	Username       Claim
+	UsernamePrefix string
 
 	// Groups is the claim with the groups, a string or a list of strings; a token may lack it.
 	// GroupsPrefix is put before each group. An empty claim means no groups.
-	Groups, GroupsPrefix string
+	Groups       Claim
+	GroupsPrefix string
+
+	// GroupsWatch may be nil.
+	GroupsWatch *GroupsWatch
 
 	// UID is the claim with an identifier that is never reused: a string. Empty: no UID.
-	UID string
+	UID Claim
 
 	// Required are claims, each with the string that it must be.
 	Required []RequiredClaim
 
-	// EmailVerifiedOptional accepts an email as the user's name even if the token lacks
-	// email_verified, as kube-apiserver does. Without this option email_verified must be true.
-	// A false one is refused in any case.
+	// EmailVerifiedOptional accepts an email as the user's name (see [Claim.IsEmail]) even if
+	// the token lacks email_verified, as kube-apiserver does. Without this option the
+	// email_verified beside the email must be true. A false one is refused in any case.
 	EmailVerifiedOptional bool
 }
 
 // RequiredClaim is a claim that must be there with exactly this value.
 type RequiredClaim struct {
-	Claim, Value string
+	Claim Claim
+	Value string
 }
 
 // Map implements [Mapper].
 func (m *Mapping) Map(_ context.Context, claims Claims) (identity.User, error) {
 	for _, required := range m.Required {
-		if value, ok := claims[required.Claim].(string); !ok || value != required.Value {
+		found, _ := required.Claim.in(claims)
+		if value, ok := found.(string); !ok || value != required.Value {
 			return identity.User{}, fmt.Errorf("%w: the claim %s is not the required value",
-				identity.ErrRejected, identity.Quote(required.Claim))
+				identity.ErrRejected, identity.Quote(string(required.Claim)))
 		}
 	}
 	username, err := m.username(claims)
@@ -82,15 +91,16 @@ func (m *Mapping) Map(_ context.Context, claims Claims) (identity.User, error) {
 		}
 	}
 	Describe(&user, claims, m.EmailVerifiedOptional)
+	m.GroupsWatch.saw(m.Groups, claims)
 	return user, nil
 }
 
 func (m *Mapping) username(claims Claims) (string, error) {
 	username, err := text(claims, m.Username)
-	if err != nil || m.Username != "email" {
+	if err != nil || !m.Username.IsEmail() {
 		return username, err
 	}
-	verified, there := claims["email_verified"]
+	verified, there := m.Username.beside("email_verified").in(claims)
 	switch {
 	case !there && !m.EmailVerifiedOptional:
 		return "", fmt.Errorf("%w: the token does not say that the email is verified", identity.ErrRejected)
@@ -107,11 +117,12 @@ func (m *Mapping) groups(claims Claims) ([]string, error) {
 	if m.Groups == "" {
 		return nil, nil
 	}
-	if Overage(claims, m.Groups) {
+	found, _ := m.Groups.in(claims)
+	if found == nil && leftOut(claims, m.Groups.first()) {
 		return nil, fmt.Errorf("%w: %w", identity.ErrForbidden, ErrGroupOverage)
 	}
 	var groups []string
-	switch value := claims[m.Groups].(type) {
+	switch value := found.(type) {
 	case nil:
 		return nil, nil
 	case string:
@@ -121,12 +132,12 @@ func (m *Mapping) groups(claims Claims) ([]string, error) {
 		for _, element := range value {
 			group, ok := element.(string)
 			if !ok {
-				return nil, wrongType(m.Groups, "a list of strings")
+				return nil, wrongType(string(m.Groups), "a list of strings")
 			}
 			groups = append(groups, m.GroupsPrefix+group)
 		}
 	default:
-		return nil, wrongType(m.Groups, "a string or a list of strings")
+		return nil, wrongType(string(m.Groups), "a string or a list of strings")
 	}
 	return groups, nil
 }
@@ -150,14 +161,14 @@ func Describe(user *identity.User, claims Claims, emailVerifiedOptional bool) {
 }
 
 // text returns a claim that must be a non-empty string.
-func text(claims Claims, name string) (string, error) {
-	value, there := claims[name]
+func text(claims Claims, claim Claim) (string, error) {
+	value, there := claim.in(claims)
 	if !there {
-		return "", fmt.Errorf("%w: there is no claim %s", identity.ErrRejected, identity.Quote(name))
+		return "", fmt.Errorf("%w: there is no claim %s", identity.ErrRejected, identity.Quote(string(claim)))
 	}
 	s, ok := value.(string)
 	if !ok || s == "" {
-		return "", wrongType(name, "a string, or is empty")
+		return "", wrongType(string(claim), "a string, or is empty")
 	}
 	return s, nil
 }

@@ -140,6 +140,7 @@ func FuzzMap(f *testing.F) {
 		f.Add(payload, "sub", "oidc:", "groups", "oidc:", "", false)
 		f.Add(payload, "email", "", "groups", "", "jti", true)
 		f.Add(payload, "", "p", "", "p", "sub", true)
+		f.Add(payload, "/email", "", "/a/0", "", "/jti", true)
 		f.Add(payload, "a", "#", "a", "#", "a", false)
 	}
 	f.Fuzz(func(t *testing.T, payload, username, usernamePrefix, groups, groupsPrefix, uid string, optional bool) {
@@ -148,8 +149,8 @@ func FuzzMap(f *testing.F) {
 			return
 		}
 		mapping := Mapping{
-			Username: username, UsernamePrefix: usernamePrefix, Groups: groups, GroupsPrefix: groupsPrefix,
-			UID: uid, EmailVerifiedOptional: optional,
+			Username: Claim(username), UsernamePrefix: usernamePrefix, Groups: Claim(groups), GroupsPrefix: groupsPrefix,
+			UID: Claim(uid), EmailVerifiedOptional: optional,
 		}
 		user, err := mapping.Map(t.Context(), claims)
 		if err != nil {
@@ -159,16 +160,26 @@ func FuzzMap(f *testing.F) {
 			}
 			return
 		}
-		name, _ := claims[username].(string)
+		text := func(claim string) string {
+			value, _ := Claim(claim).in(claims)
+			text, _ := value.(string)
+			return text
+		}
+		name := text(username)
 		if name == "" || user.Username != usernamePrefix+name {
 			t.Errorf("the user is %q of %q", user.Username, name)
 		}
 		verified, said := claims["email_verified"]
 		trusted := verified == true || !said && optional
-		if username == "email" && (!trusted || strings.Count(name, "@") != 1) || user.Email != "" && !trusted {
+		if user.Email != "" && !trusted {
 			t.Errorf("the email %q is %v", user.Email, verified)
 		}
-		if id, _ := claims[uid].(string); uid != "" && (id == "" || user.UID != id) || uid == "" && user.UID != "" {
+		verified, said = Claim(username).beside("email_verified").in(claims)
+		trusted = verified == true || !said && optional
+		if Claim(username).IsEmail() && (!trusted || strings.Count(name, "@") != 1) {
+			t.Errorf("the email %q is %v", name, verified)
+		}
+		if id := text(uid); uid != "" && (id == "" || user.UID != id) || uid == "" && user.UID != "" {
 			t.Errorf("the uid is %q of %q", user.UID, id)
 		}
 		if len(user.Groups) > 0 && groups == "" {
