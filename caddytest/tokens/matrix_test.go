@@ -4,11 +4,13 @@
 package tokens_test
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
+	"encoding/json"
 	"encoding/pem"
 	"net/http"
 	"slices"
@@ -63,6 +65,19 @@ func badJWTs(t *testing.T, source string, i *testissuer.Issuer) []badToken {
 		{"one for another audience", i.Token(t, map[string]any{"aud": "other"}), 0, `rejected: the token is for another audience: "other"`},
 		{"one without an audience", i.Token(t, map[string]any{"aud": nil}), 0, `rejected: the claim "aud" is not a string or a list of strings`},
 		{"one without a user", i.Token(t, map[string]any{"sub": nil}), 0, "rejected: …"},
+		{
+			"a logout token without a type", i.Token(t, map[string]any{
+				"events": map[string]any{"http://schemas.openid.net/event/backchannel-logout": map[string]any{}},
+			}), 0, "rejected: the token reports events, and is not a credential",
+		},
+		{
+			"one that is bound to a certificate", i.Token(t, map[string]any{"cnf": map[string]any{"x5t#S256": "bwcK0esc3ACC3DB2Y5_lESsXE8o9ltc05O89jdN-dg2"}}), 0,
+			"rejected: the token is bound to a key (cnf), whose proof is not checked here",
+		},
+		{
+			"one with half a character in the user", halfACharacter(t, i), 0,
+			"rejected: reading the token's claims: a string has half a surrogate pair",
+		},
 		{"one with another user than was signed", parts(good[0], testissuer.Segment(i.Claims(map[string]any{"sub": "admin"})), good[2]), 0, unsigned},
 		{"one without a signature", parts(good[0], good[1], ""), 0, "rejected: …"},
 		{"one signed by another key with the same kid", i.TokenBy(t, testissuer.RSA("rsa", 1), nil), 0, unsigned},
@@ -88,6 +103,18 @@ func badJWTs(t *testing.T, source string, i *testissuer.Issuer) []badToken {
 	}
 }
 
+// halfACharacter is a token whose user ends with half a surrogate pair, signed by the issuer.
+func halfACharacter(t *testing.T, i *testissuer.Issuer) string {
+	t.Helper()
+	claims, err := json.Marshal(i.Claims(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := i.Key(0)
+	header := testissuer.Segment(map[string]any{"alg": key.Alg, "kid": key.ID})
+	return secret(t, key.SignInput(header+"."+testissuer.Base64(bytes.Replace(claims, []byte(`"alice"`), []byte(`"alice\ud800"`), 1))))
+}
+
 func tokenSources(t *testing.T, i *testissuer.Issuer, api *testreview.API) []oneSource {
 	t.Helper()
 	opaque := func(change func(*testreview.User)) string {
@@ -102,7 +129,7 @@ func tokenSources(t *testing.T, i *testissuer.Issuer, api *testreview.API) []one
 			func(t *testing.T) proven { t.Helper(); return byOIDC(t, i.Token(t, nil)) },
 			append(badJWTs(t, "oidc", i), badToken{
 				"one for several, issued to another", i.Token(t, map[string]any{"aud": []string{"dash", "other"}, "azp": "other"}), 0,
-				`rejected: the token is for several audiences and was issued to "other" (azp)`,
+				`rejected: the token was issued to another client: "other" (azp)`,
 			}),
 		},
 		{

@@ -35,6 +35,7 @@ func TestTokenStreamsEndWithTheToken(t *testing.T) {
 	oidc := oidcBlock(t, issuer, "clock_skew 1s")
 	site := tokenSite(
 		tokenBlock("oidc", oidc, inject),
+		tokenBlock("sent-oidc", oidc, "inject token"),
 		tokenBlock("config", "authentication_config "+testreview.JSONFile(t, configOf(issuer)), inject),
 		tokenBlock("review", kubernetes, "token_review", inject),
 		tokenBlock("keep-oidc", oidc, inject, "keep_streams"),
@@ -50,6 +51,7 @@ func TestTokenStreamsEndWithTheToken(t *testing.T) {
 	var live sync.WaitGroup
 	for _, s := range []stream{
 		{"of oidc, at expiry and the skew of clocks", "oidc", jwt, time.Second, false},
+		{"of oidc, at expiry where the token itself goes upstream", "sent-oidc", jwt, 0, false},
 		{"of authentication_config, at expiry", "config", jwt, 0, false},
 		{"of token_review, at expiry", "review", known, 0, false},
 		{"of token_review, with an opaque token, never", "review", opaque, 0, true},
