@@ -27,7 +27,8 @@ func init() {
 //
 // Read are its jwt authenticators; "anonymous" is for the API server itself. The file is
 // read again when it changes. A file that cannot be read, or says something that the API
-// server would not accept, is an error at load, and later the last good one stays.
+// server would not accept, is an error at load, and later the last good one stays. A file
+// without issuers is an error at load; later it means that no token is accepted any more.
 type AuthenticationConfig struct {
 	// File is the path. Required.
 	File string `json:"file,omitempty"`

@@ -108,6 +108,9 @@ func readAuthenticationConfig(path string) ([]byte, *authenticationconfig.Config
 	if err != nil {
 		return nil, nil, fmt.Errorf("reading %s: %w", path, err)
 	}
+	if len(config.Authenticators) == 0 {
+		return nil, nil, fmt.Errorf("reading %s: jwt has no issuer, without which no user can be authenticated", path)
+	}
 	return content, config, nil
 }
 
@@ -117,7 +120,8 @@ func (s *authenticationState) current() *oidc.Authenticator {
 	return s.now.Load().authenticator
 }
 
-// refresh reads the file again. It keeps the last good one.
+// refresh reads the file again. It keeps the last good one. A file from which all issuers have
+// been removed is good: their tokens are refused from now on.
 func (s *authenticationState) refresh() {
 	content, err := os.ReadFile(s.file)
 	if err == nil && bytes.Equal(content, s.now.Load().content) {

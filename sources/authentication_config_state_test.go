@@ -74,7 +74,7 @@ func TestAuthenticationConfigKeepsTheLastGoodFile(t *testing.T) {
 		"an issuer without an audience":    strings.Replace(good, `["dash"]`, `[]`, 1),
 		"an issuer without a user":         strings.Replace(good, `"prefix":""`, `"prefix":null`, 1),
 		"a good issuer beside a bad one":   strings.Replace(authenticationConfig(t, one, two), two.URL, "http://127.0.0.1", 1),
-		"no issuer":                        strings.Replace(good, `"jwt":[`, `"jwt":[],"x":[`, 1),
+		"issuers in a field that is wrong": strings.Replace(good, `"jwt":[`, `"jwt":[],"x":[`, 1),
 		"two documents":                    good + "\n---\n" + authenticationConfig(t, two),
 		"the same issuer twice":            authenticationConfig(t, one, one),
 		"an expression that does not work": strings.Replace(good, `"claim":"sub","prefix":""`, `"expression":"claims.sub +"`, 1),
@@ -111,6 +111,39 @@ func TestAuthenticationConfigKeepsTheLastGoodFile(t *testing.T) {
 				time.Sleep(time.Second)
 				s.WantUser(t, bob, "bob", 200)
 				s.WantUser(t, alice, "", 401)
+			})
+			testhandler.WantNothingLeft(t)
+		})
+	}
+}
+
+// All issuers are removed from the file, to lock their users out. The last file with issuers
+// stayed in use.
+func TestAuthenticationConfigWithoutIssuersAcceptsNoToken(t *testing.T) {
+	testhandler.Logging(t)
+	one := testissuer.New(t)
+	path := authenticationFile(t, one)
+	config := object{"sources": []any{object{"source": "authentication_config", "file": path}}, "injectors": testhandler.UserInjector()}
+	const head = `{"apiVersion":"apiserver.config.k8s.io/v1","kind":"AuthenticationConfiguration"`
+	for name, content := range map[string]string{"an empty list": head + `,"jwt":[]}`, "no list": head + "}"} {
+		t.Run(name, func(t *testing.T) {
+			testhandler.Write(t, path, authenticationConfig(t, one))
+			synctest.Test(t, func(t *testing.T) {
+				s := testhandler.Load(t, config)
+				defer s.End()
+				alice := one.Token(t, nil)
+				s.WantUser(t, alice, "alice", 200)
+				testhandler.Write(t, path, content)
+				time.Sleep(time.Second)
+				if a := s.Get(t, "Authorization: Bearer "+alice); a.Status != 401 || a.Upstream != nil {
+					t.Errorf("status %d, the upstream received %v", a.Status, a.Upstream)
+				}
+				if _, err := testhandler.TryLoad(t, config); err == nil || !strings.Contains(err.Error(), "jwt has no issuer") {
+					t.Errorf("loading the file: %v", err)
+				}
+				testhandler.Write(t, path, authenticationConfig(t, one))
+				time.Sleep(time.Second)
+				s.WantUser(t, alice, "alice", 200)
 			})
 			testhandler.WantNothingLeft(t)
 		})

@@ -86,8 +86,6 @@ var invalidFiles = []struct {
 	{"too long", file(entry(usual, username)) + strings.Repeat("#", 1<<20), "more than 1048576", true},
 
 	// the whole
-	{"no jwt", header, "jwt: Required value", true},
-	{"an empty jwt", header + "jwt: []\n", "jwt: Required value", true},
 	{"65 entries", file(strings.Repeat(entry(usual, username), 65)), "jwt: Too many: 65: must have at most 64 items", false},
 	{"conditions without anonymous users", file(entry(usual, username)) + "anonymous: {enabled: false, conditions: [{path: /livez}]}\n", "anonymous.conditions: Invalid value", false},
 	{"an issuer twice", file(entry(usual, username), entry(usual, username)), `jwt[1].issuer.url: Duplicate value: "https://a.example"`, false},
