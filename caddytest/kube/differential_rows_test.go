@@ -117,6 +117,11 @@ func differentialClaims(issuers *differentialIssuers, add addRow) {
 	add("the tenant as a list", true, 0, signed(i, claimSet{"sub": "alice", "tenant": []string{"a", "", "b"}}))
 	add("the tenant as a number", false, 0, signed(i, claimSet{"sub": "alice", "tenant": 7}))
 	add("the tenant as null", true, 0, signed(i, claimSet{"sub": "alice", "tenant": nil}))
+	add("a logout token without a type (events)", true, http.StatusUnauthorized, signed(i, claimSet{
+		"sub": "alice", "events": claimSet{"http://schemas.openid.net/event/backchannel-logout": claimSet{}},
+	}))
+	add("a token that is bound to a key (cnf)", true, http.StatusUnauthorized, signed(i, claimSet{"sub": "alice", "cnf": claimSet{"jkt": "x"}}))
+	add("several audiences and no azp", true, 0, signed(i, claimSet{"sub": "alice", "aud": []string{"kube", "other"}}))
 	add("200 groups", true, 0, signed(i, claimSet{"sub": "alice", "groups": manyGroups(200)}))
 	add("300 groups", true, http.StatusForbidden, signed(i, claimSet{"sub": "alice", "groups": manyGroups(300)}))
 }
@@ -260,6 +265,9 @@ func differentialShapes(issuers *differentialIssuers, add addRow) {
 	add("a payload that is not JSON", false, 0, rawPayload(i, func(string) string { return `{"iss"` }))
 	add("a payload that is not UTF-8", true, http.StatusUnauthorized, rawPayload(i, func(p string) string {
 		return strings.Replace(p, "alice", "al\xffice", 1)
+	}))
+	add("half a surrogate pair in a name", true, http.StatusUnauthorized, rawPayload(i, func(p string) string {
+		return strings.Replace(p, "alice", `al\ud800ice`, 1)
 	}))
 	add("a name twice", true, http.StatusUnauthorized, rawPayload(i, member(`"sub":"root"`)))
 	add("the issuer twice", true, http.StatusUnauthorized, rawPayload(i, member(`"iss":"https://issuer.example.com"`)))

@@ -24,7 +24,9 @@ func TestTokenOfKeycloak(t *testing.T) {
 		tokenBlock("roles", rolesBlock(t, issuer, "/realm_access/roles kc:"), "inject headers {\n user X-Remote-User\n groups X-Remote-Group\n}"),
 		tokenBlock("dots", rolesBlock(t, issuer, "realm_access.roles kc:"), "inject headers {\n user X-Remote-User\n groups X-Remote-Group\n}"),
 	))
-	account := func(azp any) string { return issuer.Token(t, map[string]any{"aud": "account", "azp": azp, "groups": nil, "jti": nil}) }
+	account := func(azp any) string {
+		return issuer.Token(t, map[string]any{"aud": "account", "azp": azp, "groups": nil, "jti": nil})
+	}
 	for _, azp := range []string{"cli", "account"} {
 		g.goesOn(t, "party", account(azp), http.Header{"X-Remote-User": {"oidc:alice"}})
 	}

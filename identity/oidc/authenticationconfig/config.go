@@ -11,8 +11,8 @@ import (
 
 // Config is the content of a file.
 type Config struct {
-	// Authenticators are in the order of the file, with different issuer URLs. There is at
-	// least one.
+	// Authenticators are in the order of the file, with different issuer URLs. There may be
+	// none.
 	Authenticators []Authenticator
 }
 
