@@ -252,8 +252,10 @@ func TestTokenVerdictsEnd(t *testing.T) {
 		tokenBlock("short", kubernetes, "token_review {\n cache_ttl 2s\n negative_cache_ttl 2s\n}", "inject token"),
 		tokenBlock("long", kubernetes, "token_review {\n cache_ttl 1h\n negative_cache_ttl 1h\n}", "inject token"),
 		tokenBlock("oidc", oidcBlock(t, issuer, "clock_skew 2s"), "inject token"),
+		tokenBlock("user", oidcBlock(t, issuer, "clock_skew 2s"), "inject headers {\n user X-App-User\n}"),
 		tokenBlock("config", "authentication_config "+testreview.JSONFile(t, configOf(issuer)), "inject token"),
 	))
+	user := http.Header{"X-App-User": {"oidc:alice"}}
 	kept, revoked := api.Login(carol()), api.Login(carol())
 	late := secret(t, "opaque-"+rand.Text()) // good only later
 	start := time.Now()
@@ -266,6 +268,7 @@ func TestTokenVerdictsEnd(t *testing.T) {
 	for _, path := range []string{"long", "oidc", "config"} {
 		g.goesOn(t, path, ending, asBearer(ending))
 	}
+	g.goesOn(t, "user", ending, user)
 	wantAsked(t, api, 5, "at first")
 	api.Revoke(revoked)
 	api.Know(late, carol())
@@ -288,7 +291,8 @@ func TestTokenVerdictsEnd(t *testing.T) {
 	g.isRefused(t, "long", ending, 401, "rejected: reviewing a token: it expired at…")
 	g.isRefused(t, "config", ending, 401, "rejected: the token expired …")
 	if time.Until(exp.Add(2*time.Second)) > 300*time.Millisecond {
-		g.goesOn(t, "oidc", ending, asBearer(ending))
+		g.goesOn(t, "user", ending, user)
+		g.isRefused(t, "oidc", ending, 401, "rejected: the credential has expired") // it would go upstream
 	}
 	time.Sleep(time.Until(exp.Add(2*time.Second + 50*time.Millisecond)))
 	g.isRefused(t, "oidc", ending, 401, "rejected: the token expired …")
