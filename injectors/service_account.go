@@ -128,6 +128,9 @@ func (s *ServiceAccount) newState(client *kubernetes.Client) *serviceAccountStat
 		},
 		OnRenewal: func(expires time.Time) { state.expires.Store(expires.Unix()) },
 		OnProblem: func(message string, err error) {
+			if client.Fault() != nil {
+				return // it was logged at load, and does not change
+			}
 			caddy.Log().Named(guest.Injectors+".impersonation").
 				Warn(message, zap.String("service_account", namespace+"/"+name), zap.Error(err))
 		},

@@ -50,6 +50,9 @@ type creation struct {
 // the same kind, both decoded and as bytes. Its errors wrap no sentinel, and show nothing
 // of a body except the message of a metav1.Status, bounded.
 func (c *Client) create(ctx context.Context, call creation) (runtime.Object, []byte, error) {
+	if c.fault != nil {
+		return nil, nil, c.fault
+	}
 	within, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	status, body, err := c.post(within, call)
@@ -64,6 +67,8 @@ func (c *Client) create(ctx context.Context, call creation) (runtime.Object, []b
 	}
 	answer, _, err := c.decoder.Decode(body, nil, nil)
 	switch {
+	case err == nil && hasRepeatedName(body):
+		return nil, nil, errors.New("the answer names a field twice")
 	case err == nil && answer.GetObjectKind().GroupVersionKind() == call.object.GetObjectKind().GroupVersionKind():
 		return answer, body, nil
 	case runtime.IsMissingKind(err), runtime.IsMissingVersion(err): // its text is the body
@@ -73,6 +78,43 @@ func (c *Client) create(ctx context.Context, call creation) (runtime.Object, []b
 	default:
 		return nil, nil, errors.New("the answer is not an object of the Kubernetes API")
 	}
+}
+
+func hasRepeatedName(text []byte) bool {
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.UseNumber() // of any size
+	return repeatsName(d)
+}
+
+// repeatsName says whether an object of the next JSON value has two members of one name, also in
+// another case: of two users in an answer one reader takes the first, another the last. What
+// cannot be read counts as repeated.
+func repeatsName(d *json.Decoder) bool {
+	token, err := d.Token()
+	if err != nil {
+		return true
+	}
+	open, ok := token.(json.Delim)
+	if !ok {
+		return false
+	}
+	seen := make(map[string]bool)
+	for d.More() {
+		if open == '{' {
+			name, _ := d.Token()
+			text, ok := name.(string)
+			folded := strings.ToUpper(strings.ToLower(text)) // both: there are letters that only one of them joins
+			if !ok || seen[folded] {
+				return true
+			}
+			seen[folded] = true
+		}
+		if repeatsName(d) {
+			return true
+		}
+	}
+	_, err = d.Token() // the end of the object or list
+	return err != nil
 }
 
 // post sends the request and reads the answer, whatever its status.

@@ -53,28 +53,41 @@ type Client struct {
 	timeout     time.Duration
 	fingerprint string
 	decoder     runtime.Decoder
+	fault       error // why every call fails; nil for a client that works
 }
 
 // New reads the configuration and the files that it names. It sends nothing: an API
 // server that is out of reach is noticed by the first call.
+//
+// Without a kubeconfig the environment is that of a pod. If it is not (caddy validate runs
+// where configurations are written, and not where they are used), there is a client
+// nevertheless, whose calls all fail; [Client.Fault] says why.
 func New(config Config) (*Client, error) {
-	if config.Timeout < 0 {
-		return nil, fmt.Errorf("the timeout %v is negative", config.Timeout)
-	}
-	var from *rest.Config
-	var err error
 	switch {
+	case config.Timeout < 0:
+		return nil, fmt.Errorf("the timeout %v is negative", config.Timeout)
 	case config.Kubeconfig != "":
-		from, err = fromKubeconfig(config.Kubeconfig, config.Context)
+		from, err := fromKubeconfig(config.Kubeconfig, config.Context)
+		if err != nil {
+			return nil, err
+		}
+		return newClient(from, config.Timeout)
 	case config.Context != "":
 		return nil, fmt.Errorf("context %q needs a kubeconfig", config.Context)
-	default:
-		from, err = inCluster(serviceAccountDir)
 	}
+	client, err := newInCluster(config.Timeout)
+	if err != nil {
+		return &Client{fault: err, fingerprint: err.Error()}, nil //nolint:nilerr // every call returns it
+	}
+	return client, nil
+}
+
+func newInCluster(timeout time.Duration) (*Client, error) {
+	from, err := inCluster(serviceAccountDir)
 	if err != nil {
 		return nil, err
 	}
-	return newClient(from, config.Timeout)
+	return newClient(from, timeout)
 }
 
 // newClient makes a client from the settings of a kubeconfig or a pod.
@@ -147,5 +160,13 @@ func transportFor(from *rest.Config) (http.RoundTripper, error) {
 // must not be logged, since a short password could be guessed from it.
 func (c *Client) Fingerprint() string { return c.fingerprint }
 
+// Fault is why no call can succeed, whatever the API server says: the process is not in a pod.
+// It is nil for a client that works.
+func (c *Client) Fault() error { return c.fault }
+
 // Close closes idle connections. Calls that are under way end by their context.
-func (c *Client) Close() { utilnet.CloseIdleConnectionsFor(c.transport) }
+func (c *Client) Close() {
+	if c.fault == nil {
+		utilnet.CloseIdleConnectionsFor(c.transport)
+	}
+}

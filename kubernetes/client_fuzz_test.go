@@ -34,6 +34,7 @@ func FuzzAnswer(f *testing.F) {
 	const review, request = `{"kind":"TokenReview","apiVersion":"authentication.k8s.io/v1",`, `{"kind":"TokenRequest","apiVersion":"authentication.k8s.io/v1",`
 	for _, body := range []string{
 		review + `"status":{"authenticated":true,"user":{"username":"alice","groups":["a"],"extra":{"k":["v"]}},"audiences":["a"]}}`,
+		review + `"status":{"user":{},"user":{},"USER":{}}}`, review + `"status":{"user":{"extra":{"k":1e999}}}}`,
 		review + `"status":{"user":{},"error":"invalid bearer token"}}`, review + `"status":null}`, review + `"spec":{}}`,
 		request + `"status":{"token":"a.b.c","expirationTimestamp":"2999-01-01T00:00:00Z"}}`, request + `"status":{}}`,
 		`{"kind":"Status","apiVersion":"v1","status":"Failure","message":"no\n"}`, `{"kind":"TokenReview"}`,
@@ -69,6 +70,9 @@ func checkFuzzed(t *testing.T, answer wire, kind string, answered bool, err erro
 			t.Errorf("%q", err)
 		}
 		return
+	}
+	if strings.Contains(string(answer.body), `"user":{},"user":{}`) {
+		t.Errorf("%q is accepted, which has two users", answer.body)
 	}
 	var object map[string]any
 	if err := json.Unmarshal(answer.body, &object); err != nil {

@@ -33,6 +33,11 @@ const (
 		"extra":{"example.com/tenant":["acme"]}},"audiences":["https://kubernetes.default.svc"]}}`
 )
 
+// twice is an answer with these members in its status.
+func twice(members ...string) string {
+	return `{"kind":"TokenReview","apiVersion":"authentication.k8s.io/v1","status":{"error":"",` + strings.Join(members, ",") + `}}`
+}
+
 func TestReviewTokenAsksOnceAsTheAPISays(t *testing.T) {
 	var asked atomic.Int64
 	server := newServer(t, func(w http.ResponseWriter, r *http.Request) {
@@ -137,23 +142,37 @@ func badAnswers() map[string]struct {
 		handler http.HandlerFunc
 		want    string
 	}{
-		"a page of HTML with status 200":   {with("Content-Type", "text/html", answer(200, "<html>SECRET")), "not an object of the Kubernetes API"},
-		"nothing with status 200":          {answer(200, ""), "not an object of the Kubernetes API"},
-		"nothing with status 204":          {answer(204, ""), "status 204"},
-		"a good answer with status 202":    {answer(202, goodReview), "status 202"},
-		"an empty object":                  {answer(201, `{}`), "no kind or apiVersion"},
-		"a list":                           {answer(201, `[]`), "not an object of the Kubernetes API"},
-		"null":                             {answer(201, `null`), "no kind or apiVersion"},
-		"no kind":                          {answer(201, `{"apiVersion":"authentication.k8s.io/v1","status":{"authenticated":true,"user":{"username":"SECRET"}}}`), "no kind or apiVersion"},
-		"no apiVersion":                    {answer(201, `{"kind":"TokenReview","status":{"authenticated":true,"user":{"username":"SECRET"}}}`), "no kind or apiVersion"},
-		"no status":                        {answer(201, open+`"spec":{}}`), "has no status"},
-		"a status that is null":            {answer(201, open+`"status":null}`), "has no status"},
-		"a status that is text":            {answer(201, open+`"status":"SECRET"}`), "not an object of the Kubernetes API"},
-		"authenticated as text":            {answer(201, open+`"status":{"authenticated":"true","user":{"username":"SECRET"}}}`), "not an object of the Kubernetes API"},
-		"an older version of the API":      {answer(201, strings.Replace(goodReview, "/v1", "/v1beta1", 1)), "of another kind"},
-		"another kind of the same group":   {answer(201, `{"kind":"TokenRequest","apiVersion":"authentication.k8s.io/v1","status":{"token":"SECRET"}}`), "of another kind"},
-		"an unknown kind":                  {answer(201, `{"kind":"SECRET","apiVersion":"SECRET/v1"}`), "of another kind"},
-		"a Status of success":              {answer(200, `{"kind":"Status","apiVersion":"v1","status":"Success","message":"SECRET"}`), "of another kind"},
+		"a page of HTML with status 200": {with("Content-Type", "text/html", answer(200, "<html>SECRET")), "not an object of the Kubernetes API"},
+		"nothing with status 200":        {answer(200, ""), "not an object of the Kubernetes API"},
+		"nothing with status 204":        {answer(204, ""), "status 204"},
+		"a good answer with status 202":  {answer(202, goodReview), "status 202"},
+		"an empty object":                {answer(201, `{}`), "no kind or apiVersion"},
+		"a list":                         {answer(201, `[]`), "not an object of the Kubernetes API"},
+		"null":                           {answer(201, `null`), "no kind or apiVersion"},
+		"no kind":                        {answer(201, `{"apiVersion":"authentication.k8s.io/v1","status":{"authenticated":true,"user":{"username":"SECRET"}}}`), "no kind or apiVersion"},
+		"no apiVersion":                  {answer(201, `{"kind":"TokenReview","status":{"authenticated":true,"user":{"username":"SECRET"}}}`), "no kind or apiVersion"},
+		"no status":                      {answer(201, open+`"spec":{}}`), "has no status"},
+		"a status that is null":          {answer(201, open+`"status":null}`), "has no status"},
+		"a status that is text":          {answer(201, open+`"status":"SECRET"}`), "not an object of the Kubernetes API"},
+		"authenticated as text":          {answer(201, open+`"status":{"authenticated":"true","user":{"username":"SECRET"}}}`), "not an object of the Kubernetes API"},
+		"an older version of the API":    {answer(201, strings.Replace(goodReview, "/v1", "/v1beta1", 1)), "of another kind"},
+		"another kind of the same group": {answer(201, `{"kind":"TokenRequest","apiVersion":"authentication.k8s.io/v1","status":{"token":"SECRET"}}`), "of another kind"},
+		"an unknown kind":                {answer(201, `{"kind":"SECRET","apiVersion":"SECRET/v1"}`), "of another kind"},
+		"a Status of success":            {answer(200, `{"kind":"Status","apiVersion":"v1","status":"Success","message":"SECRET"}`), "of another kind"},
+		// one reader takes the first value, another the last, and a third does not mind the case
+		"two users":                        {answer(201, twice(`"user":{"username":"alice"}`, `"user":{"username":"admin"}`)), "names a field twice"},
+		"two users in two cases":           {answer(201, twice(`"user":{"username":"alice"}`, `"User":{"username":"admin"}`)), "names a field twice"},
+		"two verdicts":                     {answer(201, twice(`"authenticated":false`, `"authenticated":true`)), "names a field twice"},
+		"two names":                        {answer(201, twice(`"user":{"username":"alice","username":"admin"}`)), "names a field twice"},
+		"two names, with a long s":         {answer(201, twice(`"user":{"username":"alice","u\u017fername":"admin"}`)), "names a field twice"},
+		"two names, one of them escaped":   {answer(201, twice(`"user":{"username":"alice","user\u006eame":"admin"}`)), "names a field twice"},
+		"two lists of groups":              {answer(201, twice(`"user":{"username":"a","groups":["dev"],"groups":["admins"]}`)), "names a field twice"},
+		"two lists of audiences":           {answer(201, twice(`"audiences":["a"]`, `"audiences":["b"]`)), "names a field twice"},
+		"two values of an extra key":       {answer(201, twice(`"user":{"username":"a","extra":{"k":["1"],"K":["2"]}}`)), "names a field twice"},
+		"two statuses":                     {answer(201, strings.Replace(goodReview, `"status"`, `"status":{},"status"`, 1)), "names a field twice"},
+		"two statuses in two cases":        {answer(201, strings.Replace(goodReview, `"status"`, `"STATUS":{},"status"`, 1)), "names a field twice"},
+		"two kinds":                        {answer(201, strings.Replace(goodReview, `"kind"`, `"kind":"X","kind"`, 1)), "names a field twice"},
+		"a status in another case":         {answer(201, strings.Replace(goodReview, `"status"`, `"Status"`, 1)), "has no status"},
 		"half an object":                   {answer(201, goodReview[:len(goodReview)-20]), "not an object of the Kubernetes API"},
 		"two objects":                      {answer(201, goodReview+goodReview), "not an object of the Kubernetes API"},
 		"YAML":                             {answer(201, "kind: TokenReview\napiVersion: authentication.k8s.io/v1\nstatus: {authenticated: true, user: {username: SECRET}}\n"), "not an object of the Kubernetes API"},

@@ -5,6 +5,7 @@ package kubernetes
 
 import (
 	"encoding/pem"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -13,6 +14,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 )
 
 // inside imitates a pod whose API server is a server of the test.
@@ -79,13 +82,35 @@ func TestInClusterWithoutAFile(t *testing.T) {
 	}
 }
 
+// A configuration is checked where there is no cluster, too: only calls fail.
 func TestNotInACluster(t *testing.T) {
+	const want = "not in a cluster, and no kubeconfig is given"
 	for _, missing := range []string{"KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT"} {
 		t.Setenv("KUBERNETES_SERVICE_HOST", "192.0.2.1")
 		t.Setenv("KUBERNETES_SERVICE_PORT", "443")
 		t.Setenv(missing, "")
-		if _, err := New(Config{}); err == nil || err.Error() != "not in a cluster, and no kubeconfig is given" {
-			t.Errorf("without %s: %v", missing, err)
+		client, err := New(Config{})
+		if err != nil || client.Fault() == nil || client.Fault().Error() != want {
+			t.Fatalf("without %s: %v", missing, err)
+		}
+		if _, err := client.ReviewToken(t.Context(), "x", nil); !errors.Is(err, identity.ErrUnavailable) || !strings.Contains(err.Error(), want) {
+			t.Errorf("without %s a review gives %v", missing, err)
+		}
+		if _, _, err := client.RequestToken(t.Context(), "ns", "name", nil, 0); !errors.Is(err, identity.ErrUnavailable) || !strings.Contains(err.Error(), want) {
+			t.Errorf("without %s a token request gives %v", missing, err)
+		}
+		client.Close()
+	}
+}
+
+// What the operator wrote is an error at load.
+func TestNotInAClusterButWithAMistake(t *testing.T) {
+	t.Setenv("KUBERNETES_SERVICE_HOST", "")
+	for _, config := range []Config{
+		{Kubeconfig: filepath.Join(t.TempDir(), "missing")}, {Context: "c"}, {Timeout: -1},
+	} {
+		if client, err := New(config); err == nil {
+			t.Errorf("%+v gives %v", config, client)
 		}
 	}
 }

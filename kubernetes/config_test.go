@@ -138,7 +138,6 @@ func TestNewSaysWhatIsMissing(t *testing.T) {
 		config kubernetes.Config
 		want   string
 	}{
-		"nothing at all":                   {kubernetes.Config{}, "not in a cluster, and no kubeconfig is given"},
 		"a context alone":                  {kubernetes.Config{Context: "here"}, `context "here" needs a kubeconfig`},
 		"a negative timeout":               {kubernetes.Config{Timeout: -1}, "negative"},
 		"no such file":                     {kubernetes.Config{Kubeconfig: filepath.Join(dir, "absent")}, "absent: no such file"},

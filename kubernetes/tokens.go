@@ -22,8 +22,8 @@ import (
 // The answer is returned as it is: the caller checks it, and must not ask about an empty
 // token.
 //
-// Every error wraps [identity.ErrUnavailable]. An answer that is not a TokenReview is an
-// error; an answer that the token is bad is not.
+// Every error wraps [identity.ErrUnavailable]. An answer that is not a TokenReview, or that
+// names a field twice, is an error; an answer that the token is bad is not.
 func (c *Client) ReviewToken(ctx context.Context, token string, audiences []string) (*authenticationv1.TokenReviewStatus, error) {
 	const resource = "tokenreviews.authentication.k8s.io"
 	answer, body, err := c.create(ctx, creation{
@@ -44,10 +44,8 @@ func (c *Client) ReviewToken(ctx context.Context, token string, audiences []stri
 	}
 	// The API server's answer about a bad token is just {"user":{}}, so the presence of
 	// status is checked, and not its content.
-	var present struct {
-		Status *json.RawMessage `json:"status"`
-	}
-	if err := json.Unmarshal(body, &present); err != nil || present.Status == nil {
+	var members map[string]json.RawMessage // a struct would take "Status" too, which the decoder does not
+	if err := json.Unmarshal(body, &members); err != nil || members["status"] == nil || string(members["status"]) == "null" {
 		return nil, unavailable(resource, errors.New("the answer has no status"))
 	}
 	return &review.Status, nil

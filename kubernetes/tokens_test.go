@@ -82,6 +82,8 @@ func TestRequestTokenRefusesBadAnswers(t *testing.T) {
 		"a time that is null":       {201, open + `"status":{"token":"SECRET","expirationTimestamp":null}}`, "has no expirationTimestamp"},
 		"a time that is a number":   {201, open + `"status":{"token":"SECRET","expirationTimestamp":1}}`, "not an object of the Kubernetes API"},
 		"a time that is past":       {201, granted("SECRET", time.Now().Add(-time.Second)), "expired at 20"},
+		"two tokens":                {201, open + `"status":{"token":"SECRET","token":"SECRET2","expirationTimestamp":"2999-01-01T00:00:00Z"}}`, "names a field twice"},
+		"two times in two cases":    {201, open + `"status":{"token":"SECRET","expirationTimestamp":"2999-01-01T00:00:00Z","ExpirationTimestamp":"2998-01-01T00:00:00Z"}}`, "names a field twice"},
 		"a TokenReview":             {201, goodReview, "of another kind"},
 		"a page of HTML":            {200, "<html>SECRET", "not an object of the Kubernetes API"},
 		"a missing service account": {404, failure(`serviceaccounts \"x\" not found`), `status 404): "serviceaccounts \"x\" not found"`},

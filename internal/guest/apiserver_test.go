@@ -4,13 +4,16 @@
 package guest_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/guest"
 	"github.com/caddy-kube-identity/caddy-kube-identity/kubernetes"
 )
@@ -57,11 +60,18 @@ func TestTheKeyOfAClientHasItsSettings(t *testing.T) {
 	}
 }
 
-func TestThereIsNoClientOutsideOfACluster(t *testing.T) {
+// caddy validate runs where configurations are written.
+func TestThereIsAClientOutsideOfAClusterWhoseCallsFail(t *testing.T) {
 	t.Setenv("KUBERNETES_SERVICE_HOST", "")
 	ctx, cancel := caddy.NewContext(caddy.Context{Context: t.Context()})
 	t.Cleanup(cancel)
-	if client, key, err := guest.NewKubernetesClient(ctx); err == nil {
-		t.Errorf("client %v, key %q", client, key)
+	client, key, err := guest.NewKubernetesClient(ctx)
+	if err != nil || client.Fault() == nil || key == "" {
+		t.Fatalf("client %v, key %q, %v", client, key, err)
 	}
+	_, err = client.ReviewToken(ctx, "x", nil)
+	if !errors.Is(err, identity.ErrUnavailable) || !strings.Contains(err.Error(), "not in a cluster, and no kubeconfig is given") {
+		t.Error(err)
+	}
+	client.Close()
 }
