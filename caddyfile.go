@@ -51,6 +51,7 @@ func parseCaddyfile(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 //		strip_cookies <name>...
 //		pass_authorization
 //		client_impersonation drop|reject
+//		trusted_placeholder <name>...
 //
 //		# who is asking: sources, tried in the order written
 //		client_cert [<preset>|tls] { ... }
@@ -145,6 +146,7 @@ func (h *Handler) options() option.Options {
 		"strip_cookies":            option.List(&h.StripCookies, pattern),
 		"pass_authorization":       option.Flag(&h.PassAuthorization),
 		"client_impersonation":     option.Word(&h.ClientImpersonation, checkClientImpersonation),
+		"trusted_placeholder":      option.PlaceholderNames(&h.TrustedPlaceholder),
 		"deny_users":               option.List(&h.DenyUsers, pattern),
 		"deny_groups":              option.List(&h.DenyGroups, pattern),
 		"allow_groups":             option.List(&h.AllowGroups, pattern),

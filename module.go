@@ -71,6 +71,12 @@ type Handler struct {
 	// with 403. Default: drop.
 	ClientImpersonation string `json:"client_impersonation,omitempty"`
 
+	// TrustedPlaceholder are placeholders that the source placeholder may read besides those
+	// of authentication: exact names, without braces, of values that no client can write.
+	// Names below http.request, http.regexp, http.matchers and http.error are refused, since
+	// a client writes these. Default: none.
+	TrustedPlaceholder []string `json:"trusted_placeholder,omitempty"`
+
 	// SourcesRaw find out who the client is; they are asked in order. At least one is
 	// required.
 	SourcesRaw []json.RawMessage `json:"sources,omitempty" caddy:"namespace=http.kube_identity.sources inline_key=source"`
@@ -84,8 +90,11 @@ type Handler struct {
 	// trailing "*". Default: all groups.
 	AllowGroups []string `json:"allow_groups,omitempty"`
 
-	// AllowReserved are user and group names beginning with "system:" that may pass; only
-	// exact names. Any other such name is refused with 403, whichever source it comes from.
+	// AllowReserved are reserved names that may pass, only exact ones: users and groups that
+	// Kubernetes or a distribution keeps for itself (system:, kubeadm:, eks:, gardener.cloud:,
+	// clusterAdmin, clusterUser, kube:admin), and keys of extra attributes in a domain of
+	// Kubernetes (kubernetes.io, k8s.io). Any other such name is refused with 403, whichever
+	// source it comes from.
 	AllowReserved []string `json:"allow_reserved,omitempty"`
 
 	// MaxGroups is how many groups an identity may have; one with more is refused.

@@ -31,6 +31,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		return err
 	}
 	ctx = guest.WithKubernetes(ctx, h.Kubernetes.config())
+	ctx = guest.WithTrustedPlaceholders(ctx, h.TrustedPlaceholder)
 	if err := h.loadSources(ctx); err != nil {
 		return err
 	}

@@ -143,12 +143,13 @@ func (h *Handler) prove(ctx context.Context, ex *exchange) (*configuredSource, *
 
 // unclaimed returns the fields with a credential that no source claimed: that is a bad
 // credential, and not an absent one. An empty Authorization counts; in other fields proxies
-// write an empty line when there is no credential.
+// write a line that says nothing ([identity.IsNothing]) when there is no credential.
 func (h *Handler) unclaimed(stripped identity.Stripped) string {
 	var fields []string
 	for _, field := range h.credentials {
 		lines := stripped.Lines(field)
-		if len(lines) > 0 && (field == "Authorization" || strings.Join(lines, "") != "") {
+		something := func(line string) bool { return field == "Authorization" || !identity.IsNothing(line) }
+		if slices.ContainsFunc(lines, something) {
 			fields = append(fields, field)
 		}
 	}

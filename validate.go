@@ -7,10 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/option"
 )
 
 // Validate checks the whole configuration. It repeats the parser's checks, so that JSON
@@ -64,6 +66,9 @@ func (h *Handler) validateOptions() error {
 			errs = append(errs, fmt.Errorf("allow_reserved: %w", err))
 		}
 	}
+	if err := option.Each(option.CheckTrustedPlaceholder)(h.TrustedPlaceholder); err != nil {
+		errs = append(errs, fmt.Errorf("trusted_placeholder: %w", err))
+	}
 	if h.ClientImpersonation != "" {
 		if err := checkClientImpersonation(h.ClientImpersonation); err != nil {
 			errs = append(errs, fmt.Errorf("client_impersonation: %w", err))
@@ -75,14 +80,14 @@ func (h *Handler) validateOptions() error {
 	return errors.Join(errs...)
 }
 
-// checkReserved refuses names that allow_reserved cannot allow: it takes exact names that
-// are reserved.
+// checkReserved refuses names that allow_reserved cannot allow: it takes exact names, and
+// keys of extra attributes, that are reserved.
 func checkReserved(name string) error {
-	if !identity.IsReserved(name) {
-		return fmt.Errorf("%q is not reserved: it does not begin with 'system:'", name)
-	}
-	if name[len(name)-1] == '*' {
+	if strings.HasSuffix(name, "*") {
 		return fmt.Errorf("%q: only exact names can be allowed", name)
+	}
+	if !identity.IsReserved(name) && !identity.IsReservedKey(name) {
+		return fmt.Errorf("%q is not reserved, so it need not be allowed", name)
 	}
 	return nil
 }

@@ -85,7 +85,7 @@ func ExamplePolicy_Check() {
 // Every refusal wraps exactly one sentinel, which decides what happens next.
 func ExampleSentinels() {
 	for _, line := range []string{"Basic YWxpY2U6cw==", "Bearer two words"} {
-		_, err := identity.Bearer([]string{line})
+		_, err := identity.Bearer([]string{line}, identity.DefaultMaxToken)
 		switch {
 		case errors.Is(err, identity.ErrAbsent):
 			fmt.Println("ask the next source:", err)
@@ -108,7 +108,7 @@ func (apiKeys) Reads() identity.Fields {
 }
 
 func (keys apiKeys) Authenticate(_ context.Context, r *identity.Request) (*identity.Identity, error) {
-	key, err := identity.RawToken("X-Api-Key", r.Stripped.Lines("X-Api-Key"))
+	key, err := identity.RawToken("X-Api-Key", r.Stripped.Lines("X-Api-Key"), identity.DefaultMaxToken)
 	if err != nil {
 		return nil, err // absent, or malformed
 	}

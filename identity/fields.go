@@ -118,13 +118,18 @@ func CheckIdentityField(name string) error {
 	return nil
 }
 
-// notForNames lists the fields that cannot carry a name.
+// notForNames lists the fields that cannot carry a name. reverse_proxy overwrites or removes
+// some (X-Forwarded-For and the fields of one hop), net/http others (Host, Content-Length),
+// and proxies on the way append to the rest (Via, Forwarded): the upstream would see another
+// name than the one that was written, or the client's own. Others say where a page's request
+// comes from: what reads or writes them would strip them.
 func notForNames() []string {
 	return []string{
-		"authorization", "proxy-authorization",
-		"connection", "content-encoding", "content-length", "content-type", "cookie", "date", "early-data", "expect",
-		"host", "keep-alive", "origin", "proxy-connection", "range", "sec-websocket-key", "sec-websocket-protocol",
-		"sec-websocket-version", "te", "trailer", "transfer-encoding", "upgrade", "via",
+		"authorization", "proxy-authorization", "proxy-authenticate", "proxy-connection",
+		"connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "alt-svc",
+		"content-encoding", "content-length", "content-type", "cookie", "date", "early-data", "expect", "host", "range",
+		"forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto",
+		"origin", "sec-fetch-*", "sec-websocket-*",
 	}
 }
 

@@ -6,7 +6,9 @@ package identity
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -43,7 +45,8 @@ func (f *Forwarded) Reads() Fields {
 
 // Authenticate implements [Source]. It returns [ErrAbsent] if there is no user, whatever
 // other fields there are, and [ErrMalformed] for a single-valued field in two lines: a
-// proxy sets such a field and does not add to it, so one of the lines is the client's.
+// proxy sets such a field and does not add to it, so one of the lines is the client's. A
+// line that says nothing ([IsNothing]) is not a value, in any field.
 func (f *Forwarded) Authenticate(_ context.Context, r *Request) (*Identity, error) {
 	id := new(Identity)
 	for _, field := range [...]struct {
@@ -83,14 +86,15 @@ func first(stripped Stripped, fields []string) (string, error) {
 		if len(lines) > 1 {
 			return "", fmt.Errorf("%w: %d lines of %s", ErrMalformed, len(lines), field)
 		}
-		if value == "" && len(lines) == 1 {
+		if value == "" && len(lines) == 1 && !IsNothing(lines[0]) {
 			value = lines[0]
 		}
 	}
 	return value, nil
 }
 
-// groups returns the groups of the first field that has any.
+// groups returns the groups of the first field that has any. A front proxy of the API server
+// passes on the groups that every authenticated user has; they are left out.
 func (f *Forwarded) groups(stripped Stripped) []string {
 	for _, field := range f.Groups {
 		groups := SplitGroups(stripped.Lines(field), f.Separator)
@@ -102,22 +106,24 @@ func (f *Forwarded) groups(stripped Stripped) []string {
 				groups[i] = f.GroupPrefix + groups[i]
 			}
 		}
-		return groups
+		return slices.DeleteFunc(groups, IsAuthenticatedGroup)
 	}
 	return nil
 }
 
 // SplitGroups returns the groups in lines: each line is one group or, with a separator, a
-// list of them. Empty groups are left out. Blanks around an element of a list are not part
+// list of them. Empty groups are left out, and so are lines that say nothing ([IsNothing]);
+// inside a list such a word is a name, since the proxy wrote the list as a whole. Blanks around an element of a list are not part
 // of it (RFC 9110, section 5.6.1); a line without a separator stays as it is. The result
 // is a new slice.
 func SplitGroups(lines []string, separator string) []string {
 	groups := make([]string, 0, len(lines))
 	for _, line := range lines {
+		if IsNothing(line) {
+			continue
+		}
 		if separator == "" {
-			if line != "" {
-				groups = append(groups, line)
-			}
+			groups = append(groups, line)
 			continue
 		}
 		for element := range strings.SplitSeq(line, separator) {
@@ -130,7 +136,8 @@ func SplitGroups(lines []string, separator string) []string {
 }
 
 // extra collects the extra attributes. It refuses two fields whose names become the same
-// key: only one of them is the proxy's.
+// key: only one of them is the proxy's. "(null)" and "-" are not values; an empty line is
+// one, as an API server may send it.
 func (f *Forwarded) extra(stripped Stripped) (map[string][]string, error) {
 	var extra map[string][]string
 	for _, prefix := range f.Extra {
@@ -145,8 +152,9 @@ func (f *Forwarded) extra(stripped Stripped) (map[string][]string, error) {
 			if extra == nil {
 				extra = make(map[string][]string)
 			}
-			extra[key] = lines
+			extra[key] = slices.DeleteFunc(slices.Clone(lines), func(line string) bool { return line != "" && IsNothing(line) })
 		}
 	}
+	maps.DeleteFunc(extra, func(_ string, lines []string) bool { return len(lines) == 0 })
 	return extra, nil
 }

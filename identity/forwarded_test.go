@@ -60,6 +60,43 @@ func TestForwardedAuthenticate(t *testing.T) {
 			nil,
 		},
 
+		// what Apache and HAProxy write where they have no value
+		{"Apache's (null) is not a user", proxy, stripped("X-User", "(null)", "X-Groups", "a"), identity.User{}, identity.ErrAbsent},
+		{"HAProxy's - is not a user", proxy, stripped("X-User", "-", "X-Groups", "a"), identity.User{}, identity.ErrAbsent},
+		{"nor with a prefix", full, stripped("X-User", "-"), identity.User{}, identity.ErrAbsent},
+		{"the next field is read instead", order, stripped("X-User", "(null)", "X-Login", "bob"), identity.User{Username: "bob"}, nil},
+		{"but names that contain them are names", proxy, stripped("X-User", "--"), identity.User{Username: "--"}, nil},
+		{
+			"they are not an attribute either", full,
+			stripped("X-User", "alice", "X-Group", "(null)", "X-Uid", "-", "X-Email", "(null)", "X-Name", "-", "X-Login", "(null)", "X-Extra-A", "(null)", "X-Extra-B", "-"),
+			identity.User{Username: "proxy:alice", Extra: map[string][]string{}},
+			nil,
+		},
+		{
+			"nor a group, as a whole line", order, stripped("X-User", "alice", "X-Groups", "(null)", "X-Teams", "-", "X-Teams", "ops"),
+			identity.User{Username: "alice", Groups: []string{"ops"}},
+			nil,
+		},
+		{
+			"but inside a list, which the proxy wrote, they are names", proxy, stripped("X-User", "alice", "X-Groups", "a,-,(null)"),
+			identity.User{Username: "alice", Groups: []string{"a", "-", "(null)"}},
+			nil,
+		},
+
+		// the API server adds these groups by itself, and a front proxy passes them on
+		{
+			"groups of every authenticated user are left out", lines,
+			stripped("X-User", "alice", "X-Group", "system:authenticated", "X-Group", "dev", "X-Group", "system:authenticated:oauth"),
+			identity.User{Username: "alice", Groups: []string{"dev"}},
+			nil,
+		},
+		{
+			"no other reserved group is, nor another spelling", lines,
+			stripped("X-User", "alice", "X-Group", "System:authenticated", "X-Group", "system:unauthenticated", "X-Group", "system:authenticated:x"),
+			identity.User{Username: "alice", Groups: []string{"System:authenticated", "system:unauthenticated", "system:authenticated:x"}},
+			nil,
+		},
+
 		// one of the two lines is the client's
 		{"two lines of a user are refused", proxy, stripped("X-User", "alice", "X-User", "eve"), identity.User{}, identity.ErrMalformed},
 		{"even if they are equal", proxy, stripped("X-User", "alice", "X-User", "alice"), identity.User{}, identity.ErrMalformed},
@@ -137,6 +174,8 @@ func TestForwardedExtra(t *testing.T) {
 		{"an escaped upper-case letter is refused", []string{"X-Extra-%41dmin", "1"}, nil, identity.ErrMalformed},
 		{"two spellings of a key are refused", []string{"X-Extra-A%2fb", "1", "X-Extra-A/b", "2"}, nil, identity.ErrMalformed},
 		{"the same key under two prefixes is refused", []string{"X-Extra-A", "1", "X-More-A", "2"}, nil, identity.ErrMalformed},
+		{"a line that says nothing is left out", []string{"X-Extra-A", "-", "X-Extra-A", "1", "X-Extra-B", "(null)"}, map[string][]string{"a": {"1"}}, nil},
+		{"but not if another spelling of the key has a value", []string{"X-Extra-A%2fb", "-", "X-Extra-A/b", "2"}, nil, identity.ErrMalformed},
 		{"a field without the prefix is ignored", []string{"X-Extr-A", "1"}, nil, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {

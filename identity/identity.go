@@ -39,9 +39,10 @@ type Identity struct {
 	// source cannot pass as another.
 	Source string
 
-	// AllowReserved are the exact reserved names, users or groups, that this identity may have
-	// without the operator's allow_reserved. Source anonymous needs system:anonymous
-	// and system:unauthenticated, for example.
+	// AllowReserved are the exact reserved names of users and groups ([IsReserved]), and keys
+	// of extra attributes ([IsReservedKey]), that this identity may have without the
+	// operator's allow_reserved. Source anonymous needs system:anonymous and
+	// system:unauthenticated, for example.
 	AllowReserved []string
 
 	// Expires is when the credential expires; zero means never. Streams that were opened

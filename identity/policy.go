@@ -31,7 +31,8 @@ type Policy struct {
 	// are removed silently.
 	AllowGroups Patterns
 
-	// AllowReserved are the exact names beginning with "system:" that may pass.
+	// AllowReserved are the exact reserved names of users and groups ([IsReserved]), and
+	// keys of extra attributes ([IsReservedKey]), that may pass.
 	AllowReserved []string
 
 	// MaxGroups is how many groups may be injected. Default: [DefaultMaxGroups].
@@ -84,20 +85,22 @@ func (p *Policy) checkNames(id *Identity) error {
 			return fmt.Errorf("%w: group %s is denied", ErrForbidden, Quote(group))
 		}
 	}
+	for key := range id.Extra {
+		if IsReservedKey(key) && !p.allowsReserved(id, key) {
+			return fmt.Errorf("%w: the extra key %s is reserved", ErrForbidden, Quote(key))
+		}
+	}
 	return nil
 }
 
 // reserved says whether name is one of Kubernetes' own that neither the operator nor the
 // source allows.
 func (p *Policy) reserved(id *Identity, name string) bool {
-	return IsReserved(name) && !slices.Contains(p.AllowReserved, name) && !slices.Contains(id.AllowReserved, name)
+	return IsReserved(name) && !p.allowsReserved(id, name)
 }
 
-// IsReserved says whether name begins with "system:", in any case that Unicode folds:
-// Kubernetes compares exactly, but an upstream or a directory behind it may not.
-func IsReserved(name string) bool {
-	prefix, _, found := strings.Cut(name, ":")
-	return found && strings.EqualFold(prefix, "system")
+func (p *Policy) allowsReserved(id *Identity, name string) bool {
+	return slices.Contains(p.AllowReserved, name) || slices.Contains(id.AllowReserved, name)
 }
 
 func (p *Policy) allowed(groups []string) []string {

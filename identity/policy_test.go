@@ -69,6 +69,28 @@ func TestPolicyChecksNames(t *testing.T) {
 		{"system without a colon is not reserved", identity.Policy{}, user("system", "systems:x", "my:system:x", "system"), ""},
 		{"system: with nothing behind it is reserved", identity.Policy{}, user("system:"), "is reserved"},
 
+		// kubeadm and others bind these to cluster-admin
+		{"the administrators of kubeadm are reserved", identity.Policy{}, user("alice", "kubeadm:cluster-admins"), `group "kubeadm:cluster-admins" is reserved`},
+		{"in any case", identity.Policy{}, user("alice", "KubeAdm:Cluster-Admins"), "is reserved"},
+		{"the Kelvin sign, which Unicode folds, is reserved", identity.Policy{}, user("alice", "\u212aubeadm:cluster-admins"), "is reserved"},
+		{"EKS's manager of add-ons is reserved", identity.Policy{}, user("eks:addon-manager"), `user "eks:addon-manager" is reserved`},
+		{"Gardener's administrators are reserved", identity.Policy{}, user("alice", "gardener.cloud:system:admins"), "is reserved"},
+		{"and those of its projects", identity.Policy{}, user("alice", "gardener.cloud:project:admins"), "is reserved"},
+		{"AKS's local administrator is reserved", identity.Policy{}, user("clusterAdmin"), "is reserved"},
+		{"AKS's other local account is reserved", identity.Policy{}, user("clusteruser"), "is reserved"},
+		{"OpenShift's first administrator is reserved", identity.Policy{}, user("kube:admin"), "is reserved"},
+		{"names like these are not reserved", identity.Policy{}, user("kube:alice", "kubeadm", "eks", "clusterAdmins", "my-kubeadm:x", "admin", "cluster-admins"), ""},
+		{
+			"the operator may allow one of them",
+			identity.Policy{AllowReserved: []string{"kubeadm:cluster-admins"}},
+			user("alice", "kubeadm:cluster-admins"), "",
+		},
+		{
+			"which allows no other one",
+			identity.Policy{AllowReserved: []string{"kubeadm:cluster-admins"}},
+			user("alice", "kubeadm:Cluster-Admins"), "is reserved",
+		},
+
 		{
 			"an allowed name passes",
 			identity.Policy{AllowReserved: []string{"system:masters", "system:admin"}},
@@ -205,6 +227,38 @@ func TestPolicyChecksKeysOfExtra(t *testing.T) {
 		} else if !ok {
 			wantOnly(t, err, identity.ErrForbidden)
 		}
+	}
+}
+
+// Admission plugins and audit logs believe what stands under the API server's own keys, such
+// as the pod of a token: a header must not be able to say it.
+func TestPolicyRefusesReservedKeysOfExtra(t *testing.T) {
+	const pod = "authentication.kubernetes.io/pod-name"
+	for _, test := range []struct {
+		name, key string
+		policy    identity.Policy
+		source    []string
+		reason    string
+	}{
+		{"the pod of a token", pod, identity.Policy{}, nil, `the extra key "authentication.kubernetes.io/pod-name" is reserved`},
+		{"the domain itself", "kubernetes.io/x", identity.Policy{}, nil, "is reserved"},
+		{"the other domain", "k8s.io/x", identity.Policy{}, nil, "is reserved"},
+		{"a domain below it", "authorization.k8s.io/x", identity.Policy{}, nil, "is reserved"},
+		{"a domain without a path", "kubernetes.io", identity.Policy{}, nil, "is reserved"},
+		{"the id of a credential, from a source that does not set it", identity.CredentialID, identity.Policy{}, nil, "is reserved"},
+		{"the operator allows it", pod, identity.Policy{AllowReserved: []string{pod}}, nil, ""},
+		{"the operator allows another one", pod, identity.Policy{AllowReserved: []string{"authentication.kubernetes.io/pod-uid"}}, nil, "is reserved"},
+		{"the source says it by itself", pod, identity.Policy{}, []string{pod}, ""},
+		{"a domain that only ends alike", "mykubernetes.io/x", identity.Policy{}, nil, ""},
+		{"a domain that only begins alike", "kubernetes.io.example.com/x", identity.Policy{}, nil, ""},
+		{"a path that looks alike", "example.com/kubernetes.io", identity.Policy{}, nil, ""},
+		{"a plain key", "scopes", identity.Policy{}, nil, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			id := user("alice")
+			id.Extra, id.AllowReserved = map[string][]string{test.key: {"v"}}, test.source
+			checkPolicy(t, test.policy, id, test.reason)
+		})
 	}
 }
 

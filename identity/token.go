@@ -8,12 +8,14 @@ import (
 	"strings"
 )
 
-// MaxToken is how long a bearer token may be, in bytes. Tokens with hundreds of groups are
-// about as long. A longer one is refused before it is parsed.
-const MaxToken = 16 << 10
+const (
+	// DefaultMaxToken is how long a bearer token may be by default, in bytes. Tokens with
+	// hundreds of groups are about as long. A longer one is refused before it is parsed.
+	DefaultMaxToken = 16 << 10
 
-// token68 are the characters of a bearer token, except the trailing "=".
-const token68 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/"
+	// MaxToken is how long tokens can be allowed to be, in bytes.
+	MaxToken = 64 << 10
+)
 
 // Token is a bearer token that a source has verified. Neither fmt nor a JSON encoder
 // prints it, so it cannot appear in the log by accident.
@@ -46,13 +48,13 @@ func (t Token) GoString() string { return "[token]" }
 // MarshalText implements encoding.TextMarshaler.
 func (t Token) MarshalText() ([]byte, error) { return []byte("[token]"), nil }
 
-// Bearer reads the bearer token (RFC 6750, section 2.1) from the lines of an Authorization
-// field. The error wraps [ErrAbsent] if there is no line, or one with another scheme. It
-// wraps [ErrMalformed] if there are two lines, which two readers may understand in two
-// ways, or if "Bearer" is not followed by exactly one blank and one token: the API server
-// takes "Bearer  x" for an anonymous request and ignores a third word (k8s.io/apiserver,
-// pkg/authentication/request/bearertoken).
-func Bearer(lines []string) (string, error) {
+// Bearer reads the bearer token from the lines of an Authorization field: a word of at most
+// limit bytes ([IsBearerToken]). The error wraps [ErrAbsent] if there is no line, or one with
+// another scheme. It wraps [ErrMalformed] if there are two lines, which two readers may
+// understand in two ways, or if "Bearer" is not followed by exactly one blank and one token:
+// the API server takes "Bearer  x" for an anonymous request and ignores a third word
+// (k8s.io/apiserver, pkg/authentication/request/bearertoken).
+func Bearer(lines []string, limit int) (string, error) {
 	const scheme = "bearer"
 	switch len(lines) {
 	case 0:
@@ -74,32 +76,33 @@ func Bearer(lines []string) (string, error) {
 	case rest[0] != ' ':
 		return "", fmt.Errorf("%w: Bearer is not followed by one blank", ErrMalformed)
 	}
-	if err := checkToken("", rest[1:]); err != nil {
+	if err := checkToken("", rest[1:], limit); err != nil {
 		return "", err
 	}
 	return rest[1:], nil
 }
 
 // RawToken reads a token from the lines of a field that contains nothing else, such as
-// X-Forwarded-Id-Token. Proxies send an empty line if there is no token.
-func RawToken(field string, lines []string) (string, error) {
+// X-Forwarded-Id-Token. Proxies send a line that says nothing ([IsNothing]) if there is no
+// token.
+func RawToken(field string, lines []string, limit int) (string, error) {
 	switch {
-	case len(lines) == 0 || len(lines) == 1 && lines[0] == "":
+	case len(lines) == 0 || len(lines) == 1 && IsNothing(lines[0]):
 		return "", ErrAbsent
 	case len(lines) > 1:
 		return "", fmt.Errorf("%w: %d lines of %s", ErrMalformed, len(lines), field)
 	}
-	if err := checkToken(field, lines[0]); err != nil {
+	if err := checkToken(field, lines[0], limit); err != nil {
 		return "", err
 	}
 	return lines[0], nil
 }
 
-// checkToken refuses anything but one token68 (RFC 9110, section 11.2). Its error shows no
-// part of the value, but the field that has it: an empty one is for Authorization.
-func checkToken(field, token string) error {
-	if len(token) > MaxToken {
-		return fmt.Errorf("%w: the bearer token has %d bytes, more than %d", ErrMalformed, len(token), MaxToken)
+// checkToken refuses anything but one word of at most limit bytes. Its error shows no part of
+// the value, but the field that has it: an empty one is for Authorization.
+func checkToken(field, token string, limit int) error {
+	if len(token) > limit {
+		return fmt.Errorf("%w: the bearer token has %d bytes, more than %d", ErrMalformed, len(token), limit)
 	}
 	switch {
 	case IsBearerToken(token):
@@ -111,11 +114,17 @@ func checkToken(field, token string) error {
 	}
 }
 
-// IsBearerToken says whether s has the form of one bearer token: token68, at least one
-// character and "=" only at the end.
+// IsBearerToken says whether s is one word of visible ASCII, as the API server reads a token
+// (k8s.io/apiserver, pkg/authentication/request/bearertoken). That is more than RFC 6750,
+// section 2.1, has: Rancher's tokens contain a colon. What a word means is for the source to
+// decide that verifies it.
 func IsBearerToken(s string) bool {
-	value := strings.TrimRight(s, "=")
-	return value != "" && strings.TrimLeft(value, token68) == ""
+	for i := range len(s) {
+		if s[i] <= ' ' || s[i] >= 0x7f {
+			return false
+		}
+	}
+	return s != ""
 }
 
 // LeaksToken says whether text contains a token, or twelve characters in a row of it. Another

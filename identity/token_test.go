@@ -19,7 +19,7 @@ import (
 const jwt = "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJhbGljZSJ9.c2lnbmF0dXJl"
 
 func TestBearerReadsOneTokenBehindOneBlank(t *testing.T) {
-	long := strings.Repeat("x", identity.MaxToken)
+	long := strings.Repeat("x", identity.DefaultMaxToken)
 	tests := []struct {
 		name  string
 		lines []string
@@ -35,6 +35,20 @@ func TestBearerReadsOneTokenBehindOneBlank(t *testing.T) {
 		{"with much of it", []string{"Bearer a====="}, "a=====", nil},
 		{"one character", []string{"Bearer x"}, "x", nil},
 		{"the word itself", []string{"Bearer Bearer"}, "Bearer", nil},
+
+		// the API server decides about every word, and its webhooks know more than RFC 6750
+		{"a token of Rancher's", []string{"Bearer kubeconfig-u-abc12:s3cr3t"}, "kubeconfig-u-abc12:s3cr3t", nil},
+		{"a token of Rancher's extension API", []string{"Bearer ext/kubeconfig-u-abc12:s3cr3t"}, "ext/kubeconfig-u-abc12:s3cr3t", nil},
+		{"a token of OpenShift's OAuth server", []string{"Bearer sha256~V2VsY29tZQ"}, "sha256~V2VsY29tZQ", nil},
+		{"a word with a comma", []string{"Bearer a,b"}, "a,b", nil},
+		{"a parameter", []string{"Bearer token=" + jwt}, "token=" + jwt, nil},
+		{"a word in quotes", []string{`Bearer "a"`}, `"a"`, nil},
+		{"= in the middle", []string{"Bearer YQ==.YQ=="}, "YQ==.YQ==", nil},
+		{"= at the beginning", []string{"Bearer =a"}, "=a", nil},
+		{"= alone", []string{"Bearer =="}, "==", nil},
+		{"a percent sign, which is not decoded", []string{"Bearer a%20b"}, "a%20b", nil},
+		{"every visible character", []string{"Bearer " + visible()}, visible(), nil},
+
 		{"as long as it may be", []string{"Bearer " + long}, long, nil},
 		{"one byte longer", []string{"Bearer " + long + "x"}, "", identity.ErrMalformed},
 		{"as long as it may be, and padding", []string{"Bearer " + long + "="}, "", identity.ErrMalformed},
@@ -58,7 +72,6 @@ func TestBearerReadsOneTokenBehindOneBlank(t *testing.T) {
 		{"two lines, one of them empty", []string{"", "Bearer " + jwt}, "", identity.ErrMalformed},
 		{"two lines of other schemes", []string{"Basic x", "Negotiate y"}, "", identity.ErrMalformed},
 		{"two tokens in a line", []string{"Bearer " + jwt + ", Bearer " + jwt}, "", identity.ErrMalformed},
-		{"two tokens with a comma", []string{"Bearer a,b"}, "", identity.ErrMalformed},
 		// the API server ignores it
 		{"a third word", []string{"Bearer " + jwt + " x"}, "", identity.ErrMalformed},
 		{"a trailing blank", []string{"Bearer " + jwt + " "}, "", identity.ErrMalformed},
@@ -74,20 +87,15 @@ func TestBearerReadsOneTokenBehindOneBlank(t *testing.T) {
 		{"a colon", []string{"Bearer: " + jwt}, "", identity.ErrMalformed},
 		{"an equals sign", []string{"Bearer=" + jwt}, "", identity.ErrMalformed},
 
-		{"a parameter", []string{"Bearer token=" + jwt}, "", identity.ErrMalformed},
-		{"a parameter in quotes", []string{`Bearer "` + jwt + `"`}, "", identity.ErrMalformed},
-		{"= in the middle", []string{"Bearer YQ==.YQ=="}, "", identity.ErrMalformed},
-		{"= at the beginning", []string{"Bearer =a"}, "", identity.ErrMalformed},
-		{"= alone", []string{"Bearer =="}, "", identity.ErrMalformed},
 		{"UTF-8", []string{"Bearer tökén"}, "", identity.ErrMalformed},
 		{"a byte that is not UTF-8", []string{"Bearer a\xff"}, "", identity.ErrMalformed},
+		{"a DEL", []string{"Bearer a\x7fb"}, "", identity.ErrMalformed},
 		{"a NUL", []string{"Bearer a\x00b"}, "", identity.ErrMalformed},
 		{"a line end", []string{"Bearer a\r\nImpersonate-User: eve"}, "", identity.ErrMalformed},
-		{"a percent sign", []string{"Bearer a%20b"}, "", identity.ErrMalformed},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			token, err := identity.Bearer(test.lines)
+			token, err := identity.Bearer(test.lines, identity.DefaultMaxToken)
 			wantOnly(t, err, test.want)
 			if token != test.token {
 				t.Errorf("the token is %.40q, want %.40q", token, test.token)
@@ -95,6 +103,15 @@ func TestBearerReadsOneTokenBehindOneBlank(t *testing.T) {
 			wantNothingOf(t, err, test.lines)
 		})
 	}
+}
+
+// visible is every character of visible ASCII.
+func visible() string {
+	var all strings.Builder
+	for c := byte('!'); c <= '~'; c++ {
+		all.WriteByte(c)
+	}
+	return all.String()
 }
 
 // wantNothingOf fails if an error shows a part of the lines.
@@ -126,19 +143,22 @@ func TestRawTokenIsTheWholeLine(t *testing.T) {
 		{"no line", nil, "", identity.ErrAbsent},
 		// as proxies send it if there is no user
 		{"an empty line", []string{""}, "", identity.ErrAbsent},
+		{"Apache's word for nothing", []string{"(null)"}, "", identity.ErrAbsent},
+		{"HAProxy's", []string{"-"}, "", identity.ErrAbsent},
+		{"a token of Rancher's", []string{"kubeconfig-u-abc12:s3cr3t"}, "kubeconfig-u-abc12:s3cr3t", nil},
 		{"two empty lines", []string{"", ""}, "", identity.ErrMalformed},
 		{"an empty line and a token", []string{"", jwt}, "", identity.ErrMalformed},
 		{"two lines", []string{jwt, jwt}, "", identity.ErrMalformed},
 		{"a blank", []string{" "}, "", identity.ErrMalformed},
 		{"a scheme", []string{"Bearer " + jwt}, "", identity.ErrMalformed},
 		{"a blank before", []string{" " + jwt}, "", identity.ErrMalformed},
-		{"two tokens", []string{jwt + "," + jwt}, "", identity.ErrMalformed},
-		{"as long as it may be", []string{strings.Repeat("x", identity.MaxToken)}, strings.Repeat("x", identity.MaxToken), nil},
-		{"one byte longer", []string{strings.Repeat("x", identity.MaxToken+1)}, "", identity.ErrMalformed},
+		{"two tokens", []string{jwt + ", " + jwt}, "", identity.ErrMalformed},
+		{"as long as it may be", []string{strings.Repeat("x", identity.DefaultMaxToken)}, strings.Repeat("x", identity.DefaultMaxToken), nil},
+		{"one byte longer", []string{strings.Repeat("x", identity.DefaultMaxToken+1)}, "", identity.ErrMalformed},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			token, err := identity.RawToken("X-Forwarded-Id-Token", test.lines)
+			token, err := identity.RawToken("X-Forwarded-Id-Token", test.lines, identity.DefaultMaxToken)
 			wantOnly(t, err, test.want)
 			if token != test.token {
 				t.Errorf("the token is %.40q, want %.40q", token, test.token)
@@ -146,7 +166,7 @@ func TestRawTokenIsTheWholeLine(t *testing.T) {
 			wantNothingOf(t, err, test.lines)
 		})
 	}
-	_, err := identity.RawToken("X-Forwarded-Id-Token", []string{jwt, jwt})
+	_, err := identity.RawToken("X-Forwarded-Id-Token", []string{jwt, jwt}, identity.DefaultMaxToken)
 	if err == nil || !strings.Contains(err.Error(), "2 lines of X-Forwarded-Id-Token") {
 		t.Errorf("%v does not name the field", err)
 	}

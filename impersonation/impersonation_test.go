@@ -216,7 +216,7 @@ func escapedKeys() map[string]string {
 
 func TestExtraKeysAreEscapedAsClientGoDoes(t *testing.T) {
 	for key, escaped := range escapedKeys() {
-		id := &identity.Identity{User: identity.User{Username: "alice", Extra: map[string][]string{key: {"v"}}}}
+		id := &identity.Identity{User: identity.User{Username: "alice", Extra: map[string][]string{key: {"v"}}}, AllowReserved: []string{key}}
 		var policy identity.Policy
 		if err := policy.Check(id); err != nil {
 			t.Fatalf("%q: %v", key, err)

@@ -180,7 +180,7 @@ func TestServiceAccountBadAnswers(t *testing.T) {
 		{"a header of its own", func(context.Context) (string, time.Time, error) {
 			return secret + "\r\nImpersonate-User: admin", in(time.Hour), nil
 		}, "not a bearer token"},
-		{"padding alone", func(context.Context) (string, time.Time, error) { return "==", in(time.Hour), nil }, "not a bearer token"},
+		{"letters that are not ASCII", func(context.Context) (string, time.Time, error) { return "tökén", in(time.Hour), nil }, "not a bearer token"},
 		{"no expiry", func(context.Context) (string, time.Time, error) { return secret, time.Time{}, nil }, "no expiry"},
 		{"it has expired", func(context.Context) (string, time.Time, error) { return secret, in(-90 * time.Second), nil }, "expired 1m30s ago: our clock and the API server's may differ"},
 		{"it expires now", func(context.Context) (string, time.Time, error) { return secret, in(0), nil }, "clock"},

@@ -38,6 +38,10 @@ func (t *Token) Inject(_ context.Context, id *identity.Identity, header http.Hea
 		return fmt.Errorf("%w: the token of the source is not a bearer token", identity.ErrInternal)
 	}
 	if t.Cookie != "" {
+		if strings.ContainsAny(token, "\",;\\") {
+			// RFC 6265, section 4.1.1: the upstream would read another cookie, or two
+			return fmt.Errorf("%w: the token has a character that a cookie cannot hold", identity.ErrForbidden)
+		}
 		// after the client's own cookies, from which this name was stripped
 		cookies := append(slices.Clone(header["Cookie"]), t.Cookie+"="+token)
 		header["Cookie"] = []string{strings.Join(cookies, "; ")}

@@ -68,7 +68,10 @@ func TestTokenFileContents(t *testing.T) {
 		{"a token", jwt, "Bearer " + jwt},
 		{"with a line end", jwt + "\n", "Bearer " + jwt},
 		{"with blanks around it", " \t\r\n" + jwt + "\r\n\r\n", "Bearer " + jwt},
-		{"all characters that a token may have", "Az09-._~+/==", "Bearer Az09-._~+/=="},
+		{"all characters that a token of RFC 6750 may have", "Az09-._~+/==", "Bearer Az09-._~+/=="},
+		{"a token of Rancher's", "kubeconfig-u-abc12:s3cr3t\n", "Bearer kubeconfig-u-abc12:s3cr3t"},
+		{"a token of Rancher's extension API", "ext/kubeconfig-u-abc12:s3cr3t", "Bearer ext/kubeconfig-u-abc12:s3cr3t"},
+		{"any word: the API server decides", `"{a},b;=\%~`, `Bearer "{a},b;=\%~`},
 		{"the largest token", strings.Repeat("x", 64<<10), "Bearer " + strings.Repeat("x", 64<<10)},
 
 		{"empty", "", ""},
@@ -82,10 +85,8 @@ func TestTokenFileContents(t *testing.T) {
 		{"a NUL", jwt + "\x00", ""},
 		{"a byte-order mark", "\ufeff" + jwt, ""},
 		{"not ASCII", "tökén", ""},
-		{"padding alone", "===", ""},
-		{"padding in the middle", "ab=cd", ""},
-		{"quotes", `"` + jwt + `"`, ""},
-		{"JSON", `{"token":"` + jwt + `"}`, ""},
+		{"a DEL", jwt + "\x7f", ""},
+		{"JSON", `{"token": "` + jwt + `"}`, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "token")

@@ -24,6 +24,8 @@ func TestInjectToken(t *testing.T) {
 	alice := issuer.Token(t, object{"groups": []string{"dev"}})
 	cluster := testreview.New(t)
 	cluster.Know("bobs", testreview.User{Username: "bob"})
+	const ranchers = "ext/kubeconfig-u-abc12:s3cr3t"
+	cluster.Know(ranchers, testreview.User{Username: "u-abc12"})
 	cluster.Answers(nil, func(w http.ResponseWriter, r *http.Request) {
 		token := "granted-for" + strings.ReplaceAll(r.URL.Path, "/", ".")
 		cluster.Grant(w, token, time.Now().Add(time.Hour).UTC().Format(time.RFC3339))
@@ -102,6 +104,30 @@ func TestInjectToken(t *testing.T) {
 			[]string{"Authorization: Bearer bobs", "Impersonate-User: admin"},
 			http.Header{"Authorization": {"Bearer bobs"}},
 		},
+		"a token with a colon, byte for byte": {
+			[]any{oidc, review},
+			mixed,
+			[]string{"Authorization: Bearer " + ranchers},
+			http.Header{"Authorization": {"Bearer " + ranchers}},
+		},
+		"the same out of the protocols of a WebSocket": {
+			[]any{review},
+			[]any{token("")},
+			[]string{"Sec-WebSocket-Protocol: base64url.bearer.authorization.k8s.io." + base64.RawURLEncoding.EncodeToString([]byte(ranchers))},
+			http.Header{"Authorization": {"Bearer " + ranchers}},
+		},
+		"the same into a field and a cookie": {
+			[]any{review},
+			[]any{object{"injector": "token", "field": "X-Access-Token", "cookie": "token"}},
+			[]string{"Authorization: Bearer " + ranchers, "Cookie: theme=dark"},
+			http.Header{"X-Access-Token": {ranchers}, "Cookie": {"theme=dark; token=" + ranchers}},
+		},
+		"no token where the proxy says that there is none": {
+			[]any{oidc, anonymous},
+			[]any{token("")},
+			[]string{"X-Id-Token: (null)"},
+			http.Header{},
+		},
 		"other users by the proxy's token": {
 			[]any{oidc, review},
 			mixed,
@@ -120,5 +146,30 @@ func TestInjectToken(t *testing.T) {
 			}
 			s.End()
 		})
+	}
+}
+
+// A token may be any word, but a cookie ends at a semicolon: the upstream would read a part of
+// the token, and the rest as another cookie.
+func TestInjectTokenWritesNoCookieThatEndsEarly(t *testing.T) {
+	testhandler.Quiet(t)
+	cluster := testreview.New(t)
+	for _, token := range []string{"a;session=eve", "a,b", `a"b`, `a\b`} {
+		cluster.Know(token, testreview.User{Username: "bob"})
+		for cookie, want := range map[string]int{"": 200, "token": 403} {
+			s := testhandler.Load(t, object{
+				"kubernetes": testhandler.Kubernetes(t, cluster, nil),
+				"sources":    []any{object{"source": "token_review"}},
+				"injectors":  []any{object{"injector": "token", "cookie": cookie}},
+			})
+			a := s.Get(t, "Authorization: Bearer "+token)
+			if a.Status != want || (a.Upstream != nil) != (want == 200) || strings.Contains(a.Reason(), token) {
+				t.Errorf("cookie %q: status %d (%s), the upstream received %v", cookie, a.Status, a.Reason(), a.Upstream)
+			}
+			if want == 200 && !reflect.DeepEqual(a.Upstream, http.Header{"Authorization": {"Bearer " + token}}) {
+				t.Errorf("the upstream received %v", a.Upstream)
+			}
+			s.End()
+		}
 	}
 }

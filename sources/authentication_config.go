@@ -101,7 +101,8 @@ func (a *AuthenticationConfig) Authenticate(ctx context.Context, r *identity.Req
 // UnmarshalCaddyfile sets up the source from Caddyfile tokens. Syntax:
 //
 //	authentication_config <file> [{
-//		token_header <field>...
+//		token_header   <field>...
+//		max_token_size <size>
 //	}]
 func (a *AuthenticationConfig) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // consume source name
@@ -111,7 +112,10 @@ func (a *AuthenticationConfig) UnmarshalCaddyfile(d *caddyfile.Dispenser) error 
 	if err := option.NotEmpty(a.File); err != nil {
 		return d.Errf("parsing authentication_config: %v", err)
 	}
-	return option.Block(d, option.Options{"token_header": a.parseTokenHeader})
+	return option.Block(d, option.Options{
+		"token_header":   a.parseTokenHeader,
+		"max_token_size": a.parseMaxTokenSize,
+	})
 }
 
 // Interface guards

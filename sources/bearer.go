@@ -14,7 +14,8 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/option"
 )
 
-// Bearer is what sources of bearer tokens have in common: the fields that hold a token.
+// Bearer is what sources of bearer tokens have in common: the fields that hold a token, and
+// how long it may be.
 type Bearer struct {
 	// TokenHeader are fields that hold a token and nothing else, such as
 	// X-Forwarded-Id-Token, besides "Authorization: Bearer" and the websocket subprotocol
@@ -22,10 +23,17 @@ type Bearer struct {
 	// empty counts. A token proves itself, so every peer may send them.
 	TokenHeader []string `json:"token_header,omitempty"`
 
+	// MaxTokenSize is how long a token may be, in bytes, at most 65536. A longer one is
+	// refused with 400. Default: 16384.
+	MaxTokenSize int `json:"max_token_size,omitempty"`
+
 	fields []string // canonical
 }
 
 func (b *Bearer) provisionBearer() {
+	if b.MaxTokenSize == 0 {
+		b.MaxTokenSize = identity.DefaultMaxToken
+	}
 	b.fields = nil
 	for _, field := range b.TokenHeader {
 		b.fields = append(b.fields, http.CanonicalHeaderKey(field))
@@ -42,12 +50,12 @@ func (b *Bearer) Reads() identity.Fields {
 // it. A trusted proxy may write Authorization for the same reason.
 func (b *Bearer) token(r *identity.Request) (token string, explicit bool, err error) {
 	for _, field := range b.fields {
-		token, err := identity.RawToken(field, r.Stripped.Lines(field))
+		token, err := identity.RawToken(field, r.Stripped.Lines(field), b.MaxTokenSize)
 		if !errors.Is(err, identity.ErrAbsent) {
 			return token, false, err
 		}
 	}
-	token, err = identity.Bearer(r.Stripped.Lines("Authorization"))
+	token, err = identity.Bearer(r.Stripped.Lines("Authorization"), b.MaxTokenSize)
 	return token, !r.Peer.Trusted, err
 }
 
@@ -55,8 +63,15 @@ func (b *Bearer) parseTokenHeader(d *caddyfile.Dispenser) error {
 	return option.List(&b.TokenHeader, option.Each(option.CheckFieldName))(d)
 }
 
-// validateBearer refuses fields that cannot hold a token alone.
+func (b *Bearer) parseMaxTokenSize(d *caddyfile.Dispenser) error {
+	return option.Size(&b.MaxTokenSize, identity.MaxToken)(d)
+}
+
+// validateBearer refuses fields that cannot hold a token alone, and a size out of range.
 func (b *Bearer) validateBearer() error {
+	if err := option.CheckSize(b.MaxTokenSize, identity.MaxToken); err != nil {
+		return fmt.Errorf("max_token_size: %w", err)
+	}
 	for n, field := range b.TokenHeader {
 		if err := option.CheckFieldName(field); err != nil {
 			return fmt.Errorf("token_header: %w", err)

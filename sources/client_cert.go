@@ -192,7 +192,9 @@ func (c *ClientCert) Authenticate(ctx context.Context, r *identity.Request) (*id
 	if err != nil {
 		return nil, err
 	}
-	return &identity.Identity{User: verdict.User, Expires: verdict.Expires}, nil
+	return &identity.Identity{
+		User: verdict.User, AllowReserved: []string{identity.CredentialID}, Expires: verdict.Expires,
+	}, nil
 }
 
 func (c *ClientCert) verify(ctx context.Context, r *identity.Request) (certauth.Verdict, error) {

@@ -55,6 +55,7 @@ func oidcPresets() map[string]OIDC {
 //		authorized_party   <value>...
 //		token_header       <field>...
 //		discovery_url      <url>
+//		max_token_size     <size>
 //		jwks_url           <url>
 //		jwks_file          <path>
 //		username_claim     <claim> [<prefix>]
@@ -108,6 +109,7 @@ func (o *OIDC) options() option.Options {
 		"authorized_party":        option.List(&o.AuthorizedParty, option.Each(option.NotEmpty)),
 		"token_header":            o.parseTokenHeader,
 		"discovery_url":           option.Word(&o.DiscoveryURL, option.NotEmpty),
+		"max_token_size":          o.parseMaxTokenSize,
 		"jwks_url":                option.Word(&o.JWKSURL, option.NotEmpty),
 		"jwks_file":               option.Word(&o.JWKSFile, option.NotEmpty),
 		"username_claim":          claimAndPrefix(&o.UsernameClaim, &o.UsernamePrefix),

@@ -27,10 +27,12 @@ func init() {
 // established: basic_auth or any other that sets {http.auth.user.id}, or forward_auth,
 // whose authentication server's answer is in {http.reverse_proxy.header.*}.
 //
-// Each option is one placeholder, and must be one that a client cannot write. Its value is
-// data: a value that itself looks like a placeholder is not expanded. An answer to
-// forward_auth is believed only if its status is 2xx; one with another status that names a
-// user is a bad credential.
+// Each option is one placeholder, and must be one that authentication sets:
+// {http.auth.user.*}, {http.reverse_proxy.header.*}, or one that the handler's
+// trusted_placeholder names. Others may be the client's own words, which another handler
+// (map, vars) has copied. Its value is data: a value that itself looks like a placeholder is
+// not expanded, and "(null)" and "-" are no values. An answer to forward_auth is believed
+// only if its status is 2xx; one with another status that names a user is a bad credential.
 type Placeholder struct {
 	// User is the name of the user. Required. A request for which it is unknown or empty has
 	// no credential for this source.
@@ -52,12 +54,18 @@ type Placeholder struct {
 
 	user, groups, uid, email, name, preferredUsername string // keys in the replacer
 
-	fromAnswer bool // at least one key belongs to an authentication server's answer
+	trusted    []string // the operator's trusted_placeholder
+	fromAnswer bool     // at least one key belongs to an authentication server's answer
 }
 
-// answerPrefix begins the keys of the header fields in the last answer that reverse_proxy,
-// and with it forward_auth, has received.
-const answerPrefix = "http.reverse_proxy.header."
+const (
+	// userPrefix begins the keys that Caddy's authentication handlers set.
+	userPrefix = "http.auth.user."
+
+	// answerPrefix begins the keys of the header fields in the last answer that
+	// reverse_proxy, and with it forward_auth, has received.
+	answerPrefix = "http.reverse_proxy.header."
+)
 
 // CaddyModule returns the Caddy module information.
 func (*Placeholder) CaddyModule() caddy.ModuleInfo {
@@ -65,10 +73,11 @@ func (*Placeholder) CaddyModule() caddy.ModuleInfo {
 }
 
 // Provision derives the keys.
-func (p *Placeholder) Provision(caddy.Context) error {
+func (p *Placeholder) Provision(ctx caddy.Context) error {
 	if err := guest.Expand(p); err != nil {
 		return fmt.Errorf("placeholder: %w", err)
 	}
+	p.trusted = guest.TrustedPlaceholders(ctx)
 	p.user, p.groups = placeholderKey(p.User), placeholderKey(p.Groups)
 	p.uid, p.email = placeholderKey(p.UID), placeholderKey(p.Email)
 	p.name, p.preferredUsername = placeholderKey(p.Name), placeholderKey(p.PreferredUsername)
@@ -88,7 +97,7 @@ func placeholderKey(text string) string {
 	return key
 }
 
-// Validate refuses placeholders that a client can write.
+// Validate refuses placeholders that a client may have written.
 func (p *Placeholder) Validate() error {
 	if p.User == "" {
 		return errors.New("placeholder: there is no user, so no identity could be found")
@@ -97,7 +106,7 @@ func (p *Placeholder) Validate() error {
 		if text == "" {
 			continue
 		}
-		if err := checkPlaceholder(text); err != nil {
+		if err := p.check(text); err != nil {
 			return fmt.Errorf("placeholder: %w", err)
 		}
 	}
@@ -107,22 +116,26 @@ func (p *Placeholder) Validate() error {
 	return nil
 }
 
-// checkPlaceholder accepts exactly one placeholder, and none that comes from the
-// request: headers, query, cookies and the unverified certificate of
-// {http.request.tls.client.*}, variables that other directives copy from there, parts
-// that a matcher cut out of it, and the message of an error.
+// check refuses a placeholder that neither authentication nor the operator vouches for.
+func (p *Placeholder) check(text string) error {
+	if err := checkPlaceholder(text); err != nil {
+		return err
+	}
+	name, _ := option.PlaceholderName(text)
+	if strings.HasPrefix(name, userPrefix) || strings.HasPrefix(name, answerPrefix) || slices.Contains(p.trusted, name) {
+		return nil
+	}
+	return fmt.Errorf("{%s} may be what another handler (map, vars) copied from the request; "+
+		"if a client cannot write it, declare 'trusted_placeholder %s' in kube_identity", name, name)
+}
+
+// checkPlaceholder is the part of the check that needs no other option.
 func checkPlaceholder(text string) error {
-	key, ok := strings.CutPrefix(text, "{")
-	key, closed := strings.CutSuffix(key, "}")
-	if !ok || !closed || key == "" || strings.ContainsAny(key, "{}") {
-		return fmt.Errorf("%q is not exactly one placeholder", text)
+	name, err := option.PlaceholderName(text)
+	if err != nil {
+		return err
 	}
-	fromClient := []string{"http.request", "http.vars", "http.regexp", "http.matchers", "http.error"}
-	if slices.ContainsFunc(fromClient, func(p string) bool { return key == p || strings.HasPrefix(key, p+".") }) {
-		return fmt.Errorf("a client can write %s; "+
-			"for a header that a trusted proxy sets there is the source 'forwarded'", text)
-	}
-	return nil
+	return option.CheckNotTheClients(name)
 }
 
 // Reads implements [identity.Source]: no header field.
@@ -162,7 +175,7 @@ func (p *Placeholder) checkAnswer(repl *caddy.Replacer) error {
 	return nil
 }
 
-// lookUp gets a value and does not expand it: an identity that holds the text of a
+// lookUp gets a value, if it says anything, and does not expand it: an identity that holds the text of a
 // placeholder, such as {env.SECRET}, would be replaced by what it names
 // (CVE-2026-30852).
 func lookUp(repl *caddy.Replacer, key string) string {
@@ -170,10 +183,11 @@ func lookUp(repl *caddy.Replacer, key string) string {
 		return ""
 	}
 	value, ok := repl.Get(key)
-	if !ok {
+	text := caddy.ToString(value)
+	if !ok || identity.IsNothing(text) {
 		return ""
 	}
-	return caddy.ToString(value)
+	return text
 }
 
 // lookUpGroups takes a list as it is, so that a group may contain the separator.

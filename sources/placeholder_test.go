@@ -6,6 +6,7 @@ package sources_test
 import (
 	"errors"
 	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
@@ -52,6 +53,19 @@ func TestPlaceholderTakesTheIdentityOfAnotherHandler(t *testing.T) {
 		"an answer without a status": {
 			answer, object{"http.reverse_proxy.header.X-Auth-Request-User": "alice"}, "", nil, identity.ErrRejected,
 		},
+		"what an Apache behind the authentication server writes for nothing": {
+			answer, object{
+				"http.reverse_proxy.status_code":                200,
+				"http.reverse_proxy.header.X-Auth-Request-User": "(null)",
+			}, "", nil, identity.ErrAbsent,
+		},
+		"a plugin's placeholder that the operator declares": {
+			object{"source": "placeholder", "user": "{ldap.user}", "groups": "{ldap.groups}", "groups_separator": " "},
+			object{"ldap.user": "alice", "ldap.groups": "dev ops", "http.auth.user.id": "mallory"},
+			"alice",
+			[]string{"dev", "ops"},
+			nil,
+		},
 		"no answer":                            {answer, object{}, "", nil, identity.ErrAbsent},
 		"an empty name":                        {login, object{"http.auth.user.id": ""}, "", nil, identity.ErrAbsent},
 		"a value that is itself a placeholder": {login, object{"http.auth.user.id": "{env.HOME}"}, "{env.HOME}", nil, nil},
@@ -59,8 +73,9 @@ func TestPlaceholderTakesTheIdentityOfAnotherHandler(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			testhandler.Quiet(t)
 			h := testhandler.Load(t, object{
-				"sources":   []any{test.source},
-				"injectors": []any{object{"injector": "front_proxy"}},
+				"trusted_placeholder": []string{"ldap.user", "ldap.groups"},
+				"sources":             []any{test.source},
+				"injectors":           []any{object{"injector": "front_proxy"}},
 			})
 			r := testhandler.DashboardRequest()
 			for key, value := range test.set {
@@ -77,5 +92,53 @@ func TestPlaceholderTakesTheIdentityOfAnotherHandler(t *testing.T) {
 				t.Errorf("the upstream saw groups %q, want %q", groups, test.groups)
 			}
 		})
+	}
+}
+
+// map and vars copy what the client sent under a name of their own: in front of basic_auth,
+// {team} would be the client's choice. Only names that authentication sets, or that the
+// operator declares, load, for every option.
+func TestPlaceholderOfUnknownOriginDoesNotLoad(t *testing.T) {
+	testhandler.Quiet(t)
+	load := func(declared []string, option, placeholder string) error {
+		source := object{"source": "placeholder", "user": "{http.auth.user.id}"}
+		source[option] = placeholder
+		_, err := testhandler.TryLoad(t, object{
+			"trusted_placeholder": declared, "sources": []any{source}, "injectors": []any{object{"injector": "front_proxy"}},
+		})
+		return err
+	}
+	for _, option := range []string{"user", "groups", "uid", "email", "name", "preferred_username"} {
+		for _, name := range []string{
+			"team", "http.vars.team", "http.vars.client_ip", "env.USER", "file./etc/team", "system.hostname", "time.now",
+			"http.reverse_proxy.upstream.host", "http.reverse_proxy.status_code", "http.auth.users", "http.auth.user", "HTTP.auth.user.id",
+			"http.kube_identity.source", "tls.client.subject",
+		} {
+			err := load(nil, option, "{"+name+"}")
+			if err == nil || !strings.Contains(err.Error(), "declare 'trusted_placeholder "+name+"'") {
+				t.Errorf("%s {%s}: %v", option, name, err)
+			}
+			if err := load([]string{name}, option, "{"+name+"}"); err != nil {
+				t.Errorf("%s {%s}, declared: %v", option, name, err)
+			}
+			if err := load([]string{name + "x", "x" + name}, option, "{"+name+"}"); err == nil {
+				t.Errorf("%s {%s} loads because another name is declared", option, name)
+			}
+		}
+		for _, name := range []string{
+			"http.request.header.X-Team", "http.request.cookie.team", "http.request.uri.query.team", "http.request.tls.client.subject",
+			"http.request.host", "http.regexp.team.1", "http.matchers.file.relative", "http.error.message",
+		} {
+			for _, declared := range [][]string{nil, {name}} {
+				if err := load(declared, option, "{"+name+"}"); err == nil || !strings.Contains(err.Error(), "a client can write {"+name+"}") {
+					t.Errorf("%s {%s}, declared %q: %v", option, name, declared, err)
+				}
+			}
+		}
+		for _, name := range []string{"http.auth.user.id", "http.auth.user.team", "http.reverse_proxy.header.X-Team"} {
+			if err := load(nil, option, "{"+name+"}"); err != nil {
+				t.Errorf("%s {%s}: %v", option, name, err)
+			}
+		}
 	}
 }

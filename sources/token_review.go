@@ -24,7 +24,8 @@ func init() {
 }
 
 // TokenReview is the source for bearer tokens that only the API server can verify: tokens
-// of service accounts, and whatever else the cluster accepts. The API server is asked by a
+// of service accounts, and whatever else the cluster accepts, in any form: the API server
+// decides about every word of visible ASCII. The API server is asked by a
 // TokenReview when a token is first seen; then its verdict is kept for a short while.
 //
 // While the API server is unreachable, kept verdicts stay valid and requests with other
@@ -207,6 +208,7 @@ func (*TokenReview) ClusterNeeds() identity.ClusterNeeds {
 //
 //	token_review [{
 //		token_header       <field>...
+//		max_token_size     <size>
 //		audience           <value>...
 //		cache_ttl          <duration>
 //		negative_cache_ttl <duration>
@@ -222,6 +224,7 @@ func (t *TokenReview) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	}
 	return option.Block(d, option.Options{
 		"token_header":       t.parseTokenHeader,
+		"max_token_size":     t.parseMaxTokenSize,
 		"audience":           option.List(&t.Audience, option.Each(option.NotEmpty)),
 		"cache_ttl":          option.Duration(&t.CacheTTL),
 		"negative_cache_ttl": option.Duration(&t.NegativeCacheTTL),

@@ -5,6 +5,8 @@ package sources_test
 
 import (
 	"net/http"
+	"reflect"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -123,4 +125,74 @@ func TestTokenReviewAndReservedNames(t *testing.T) {
 		s.End()
 	}
 	testhandler.WantNothingLeft(t)
+}
+
+// Rancher's tokens contain a colon, and its extension API's a slash; OpenShift's begin with
+// sha256~. The API server decides about every word, and a token that is too long is not asked
+// about.
+func TestTokenReviewTakesEveryWordUpToASize(t *testing.T) {
+	testhandler.Quiet(t)
+	for _, test := range []struct {
+		name   string
+		source object
+		token  string
+		status int
+		asked  int
+	}{
+		{"a token of Rancher's", object{}, "kubeconfig-u-abc12:s3cr3t", 200, 1},
+		{"a token of its extension API", object{}, "ext/kubeconfig-u-abc12:s3cr3t", 200, 1},
+		{"a token of OpenShift's", object{}, "sha256~V2VsY29tZQ", 200, 1},
+		{"two words", object{}, "two words", 400, 0},
+		{"as long as the default allows", object{}, strings.Repeat("x", 16<<10), 200, 1},
+		{"one byte longer", object{}, strings.Repeat("x", 16<<10+1), 400, 0},
+		{"as long as the operator allows", object{"max_token_size": 64 << 10}, strings.Repeat("x", 64<<10), 200, 1},
+		{"one byte longer than that", object{"max_token_size": 64 << 10}, strings.Repeat("x", 64<<10+1), 400, 0},
+		{"longer than a lower limit", object{"max_token_size": 8}, "123456789", 400, 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			cluster := testreview.New(t)
+			cluster.Know(test.token, testreview.User{Username: "bob"})
+			test.source["source"], test.source["token_header"] = "token_review", []string{"X-Token"}
+			s := testhandler.Load(t, object{
+				"kubernetes": testhandler.Kubernetes(t, cluster, nil),
+				"sources":    []any{test.source}, "injectors": testhandler.UserInjector(),
+			})
+			for _, line := range []string{"Authorization: Bearer " + test.token, "X-Token: " + test.token} {
+				a := s.Get(t, line)
+				var want http.Header
+				if test.status == http.StatusOK {
+					want = http.Header{"X-User": {"bob"}}
+				}
+				if a.Status != test.status || !reflect.DeepEqual(a.Upstream, want) || strings.Contains(a.Reason(), test.token) {
+					t.Errorf("%.40q: status %d (%s), the upstream received %v", line, a.Status, a.Reason(), a.Upstream)
+				}
+			}
+			if got := cluster.Asked(); got != test.asked {
+				t.Errorf("the API server was asked %d times, want %d", got, test.asked)
+			}
+		})
+	}
+}
+
+// OpenShift's API server names two groups that every user has, with each token of its OAuth
+// server, and kube-apiserver one.
+func TestTokenReviewLeavesOutWhatEveryUserHas(t *testing.T) {
+	testhandler.Quiet(t)
+	cluster := testreview.New(t)
+	cluster.Know("bobs", testreview.User{
+		Username: "bob", Groups: []string{"system:authenticated:oauth", "dev", "system:authenticated"},
+		Extra: map[string][]string{"authentication.kubernetes.io/pod-name": {"ci-1"}},
+	})
+	s := testhandler.Load(t, object{
+		"kubernetes": testhandler.Kubernetes(t, cluster, nil),
+		"sources":    []any{object{"source": "token_review"}},
+		"injectors":  []any{object{"injector": "front_proxy"}},
+	})
+	want := http.Header{
+		"X-Remote-User": {"bob"}, "X-Remote-Group": {"dev"},
+		"X-Remote-Extra-Authentication.kubernetes.io%2fpod-Name": {"ci-1"},
+	}
+	if a := s.Get(t, "Authorization: Bearer bobs"); !reflect.DeepEqual(a.Upstream, want) {
+		t.Errorf("status %d (%s), the upstream received %v, want %v", a.Status, a.Reason(), a.Upstream, want)
+	}
 }

@@ -41,9 +41,9 @@ type Reviewer struct {
 // [identity.ErrRejected] when the API server does not accept the token, and
 // [identity.ErrUnavailable] when there was no usable answer.
 //
-// Groups and extra attributes are returned unchanged, except system:authenticated, which the
-// API server adds itself to every user. The user may have these reserved names: a service
-// account, and the groups of its namespace.
+// Groups and extra attributes are returned unchanged, except the groups that every
+// authenticated user has ([identity.IsAuthenticatedGroup]). The user may have these reserved
+// names: a service account, the groups of its namespace, and keys of extra attributes.
 func (r *Reviewer) Review(ctx context.Context, token string, known bool) (tokencache.Verdict, error) {
 	if token == "" {
 		// an API server would treat it as an anonymous request, which another proxy took for a
@@ -86,7 +86,7 @@ func (r *Reviewer) decide(token string, status *authenticationv1.TokenReviewStat
 		return tokencache.Verdict{}, fmt.Errorf("%w: reviewing a token: it expired at %s",
 			identity.ErrRejected, expires.UTC().Format(time.RFC3339))
 	}
-	return tokencache.Verdict{User: userOf(&status.User), Expires: expires, AllowReserved: reserved(status.User.Username)}, nil
+	return tokencache.Verdict{User: userOf(&status.User), Expires: expires, AllowReserved: reserved(&status.User)}, nil
 }
 
 // check returns why an answer does not confirm the token. A missing field counts as a no

@@ -21,7 +21,7 @@ import (
 func userOf(info *authenticationv1.UserInfo) identity.User {
 	user := identity.User{Username: info.Username, UID: info.UID}
 	for _, group := range info.Groups {
-		if group != "system:authenticated" {
+		if !identity.IsAuthenticatedGroup(group) {
 			user.Groups = append(user.Groups, group)
 		}
 	}
@@ -34,10 +34,22 @@ func userOf(info *authenticationv1.UserInfo) identity.User {
 	return user
 }
 
-// reserved are the reserved names that a service account may have: its own, and the groups
-// that Kubernetes gives it (k8s.io/apiserver, pkg/authentication/serviceaccount). Other
-// users may have none.
-func reserved(username string) []string {
+// reserved are the reserved names that an answer may have: the keys of extra attributes,
+// which are the API server's own word, and the names of a service account.
+func reserved(info *authenticationv1.UserInfo) []string {
+	names := reservedNames(info.Username)
+	for key := range info.Extra {
+		if identity.IsReservedKey(key) {
+			names = append(names, key)
+		}
+	}
+	return names
+}
+
+// reservedNames are the reserved names that a service account may have: its own, and the
+// groups that Kubernetes gives it (k8s.io/apiserver, pkg/authentication/serviceaccount).
+// Other users may have none.
+func reservedNames(username string) []string {
 	const prefix = "system:serviceaccount:"
 	rest, found := strings.CutPrefix(username, prefix)
 	if !found {

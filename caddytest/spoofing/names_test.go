@@ -90,7 +90,10 @@ func emptyNames() []testhandler.Exchange {
 func TestReservedNames(t *testing.T) {
 	names := []string{
 		"system:masters", "SYSTEM:MASTERS", "System:Masters", "ſystem:masters", "sySTem:", "system::masters",
-		"system:serviceaccount:kube-system:default", "system:anonymous", "system:authenticated", "system:unauthenticated",
+		"system:serviceaccount:kube-system:default", "system:anonymous", "System:Authenticated", "system:unauthenticated",
+		// what distributions bind to cluster-admin
+		"kubeadm:cluster-admins", "KUBEADM:cluster-admins", "eks:addon-manager", "gardener.cloud:system:admins",
+		"clusterAdmin", "clusteruser", "kube:admin",
 	}
 	var cases []testhandler.Exchange
 	for _, name := range names {
@@ -105,6 +108,20 @@ func TestReservedNames(t *testing.T) {
 	cases = append(
 		cases,
 		testhandler.Exchange{Name: "a name that only contains a reserved one", Fields: []string{"X-Forwarded-User: my-system:masters"}, Want: testhandler.As("my-system:masters")},
+		// the API server adds these to every user, and its front proxies pass them on
+		testhandler.Exchange{
+			Name: "groups that every user has", Fields: testhandler.AliceAnd("X-Forwarded-Groups: system:authenticated", "X-Forwarded-Groups: dev", "X-Forwarded-Groups: system:authenticated:oauth"),
+			Want: testhandler.As("alice", "dev"),
+		},
+		testhandler.Exchange{
+			Name: "what Apache writes where it has no user", Fields: []string{"X-Forwarded-User: (null)", "X-Forwarded-Groups: dev"},
+			Status: http.StatusUnauthorized, Reason: testhandler.NoCredential,
+		},
+		testhandler.Exchange{
+			Name: "what HAProxy writes where it has no user", Fields: []string{"X-Forwarded-User: -", "X-Forwarded-Groups: dev"},
+			Status: http.StatusUnauthorized, Reason: testhandler.NoCredential,
+		},
+		testhandler.Exchange{Name: "what they write where they have no groups", Fields: testhandler.AliceAnd("X-Forwarded-Groups: (null)"), Want: testhandler.As("alice")},
 		testhandler.Exchange{Name: "a name that is only the word", Fields: testhandler.AliceAnd("X-Forwarded-Groups: system"), Want: testhandler.As("alice", "system")},
 	)
 	testhandler.Guard(t, "", testhandler.Impersonating(t, "")).Run(t, cases)

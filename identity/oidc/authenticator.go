@@ -55,10 +55,11 @@ func (a *Authenticator) Authenticate(ctx context.Context, raw string) (*identity
 		return nil, err
 	}
 	return &identity.Identity{
-		User:    verdict.User,
-		Expires: verdict.Expires,
-		Skew:    a.Skew,
-		Token:   identity.NewToken(raw),
+		User:          verdict.User,
+		AllowReserved: verdict.AllowReserved,
+		Expires:       verdict.Expires,
+		Skew:          a.Skew,
+		Token:         identity.NewToken(raw),
 	}, nil
 }
 
@@ -99,5 +100,5 @@ func (i *Issuer) verdict(ctx context.Context, token *unverified) (tokencache.Ver
 	if err != nil {
 		return tokencache.Verdict{}, err
 	}
-	return tokencache.Verdict{User: user, Expires: expires}, nil
+	return tokencache.Verdict{User: user, Expires: expires, AllowReserved: []string{identity.CredentialID}}, nil
 }

@@ -56,7 +56,7 @@ func TestVerdictIsKept(t *testing.T) {
 		Username: "oidc:alice", Groups: []string{"oidc:dev"}, Name: "Alice",
 		Extra: map[string][]string{"authentication.kubernetes.io/credential-id": {"JTI=1"}},
 	}
-	if !reflect.DeepEqual(second.User, want) || second.Source != "" || second.AllowReserved != nil {
+	if !reflect.DeepEqual(second.User, want) || second.Source != "" || !slices.Equal(second.AllowReserved, []string{identity.CredentialID}) {
 		t.Errorf("%+v, want %+v", second, want)
 	}
 	wantAsked(t, keys, 1)

@@ -86,7 +86,7 @@ func CheckExtraPrefix(prefix string) error {
 
 // CheckPrefix refuses a prefix with which no identity could pass the check of names.
 func CheckPrefix(prefix string) error {
-	if identity.IsReserved(prefix) {
+	if identity.IsReserved(prefix + "x") {
 		return fmt.Errorf("prefix %q makes every name a reserved one", prefix)
 	}
 	return nil

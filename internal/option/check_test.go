@@ -53,10 +53,12 @@ func TestCheckExtraPrefix(t *testing.T) {
 
 func TestCheckPrefix(t *testing.T) {
 	runChecks(t, option.CheckPrefix, map[string]check{
-		"none":                                 {"", ""},
-		"a prefix":                             {"oidc:", ""},
-		"the beginning of the reserved prefix": {"system", ""},
-		"the reserved prefix":                  {"system:", "makes every name a reserved one"},
+		"none":                                      {"", ""},
+		"a prefix":                                  {"oidc:", ""},
+		"the beginning of the reserved prefix":      {"system", ""},
+		"the reserved prefix":                       {"system:", "makes every name a reserved one"},
+		"the prefix of a distribution":              {"kubeadm:", "makes every name a reserved one"},
+		"a reserved name, as a prefix":              {"clusterAdmin", ""},
 		"a longer reserved prefix, in another case": {"SYSTEM:node:", "makes every name a reserved one"},
 	})
 }

@@ -4,8 +4,10 @@
 package option
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -117,6 +119,39 @@ func Number(value *int) Parser {
 		*value = n
 		return NoBlock(d)
 	}
+}
+
+// Size parses an option with a number of bytes of at least 1 and at most most, such as 4096 or
+// 32KiB.
+func Size(value *int, most int) Parser {
+	return func(d *caddyfile.Dispenser) error {
+		option := d.Val()
+		var text string
+		if !d.AllArgs(&text) {
+			return d.ArgErr()
+		}
+		digits, inKiB := strings.CutSuffix(text, "KiB")
+		size, err := strconv.ParseUint(digits, 10, 20)
+		if err != nil {
+			return d.Errf("parsing %s: %q is not a number of bytes, such as 4096 or 32KiB", option, text)
+		}
+		if inKiB {
+			size <<= 10
+		}
+		if err := CheckSize(int(size), most); err != nil {
+			return d.Errf("parsing %s: %v", option, err)
+		}
+		*value = int(size)
+		return NoBlock(d)
+	}
+}
+
+// CheckSize refuses a number of bytes below 1 or above most.
+func CheckSize(size, most int) error {
+	if size < 1 || size > most {
+		return fmt.Errorf("%d bytes is not between 1 and %d", size, most)
+	}
+	return nil
 }
 
 // Duration parses an option with a duration above zero.

@@ -22,6 +22,7 @@ type settings struct {
 	Word      string
 	List      []string
 	Number    int
+	Size      int
 	Duration  caddy.Duration
 	Fields    []string
 	Separator string
@@ -37,12 +38,14 @@ func notBad(value string) error {
 
 func (s *settings) options() option.Options {
 	return option.Options{
-		"flag":     option.Flag(&s.Flag),
-		"word":     option.Word(&s.Word, notBad),
-		"list":     option.List(&s.List, option.Each(notBad)),
-		"number":   option.Number(&s.Number),
-		"duration": option.Duration(&s.Duration),
-		"fields":   option.ListAndSeparator(&s.Fields, &s.Separator, option.Each(notBad)),
+		"flag":         option.Flag(&s.Flag),
+		"word":         option.Word(&s.Word, notBad),
+		"list":         option.List(&s.List, option.Each(notBad)),
+		"number":       option.Number(&s.Number),
+		"size":         option.Size(&s.Size, 4096),
+		"placeholders": option.PlaceholderNames(&s.List),
+		"duration":     option.Duration(&s.Duration),
+		"fields":       option.ListAndSeparator(&s.Fields, &s.Separator, option.Each(notBad)),
 		"one": func(d *caddyfile.Dispenser) error {
 			return option.OneAndSeparator(d, &s.Word, &s.Separator, notBad)
 		},
@@ -77,6 +80,10 @@ func TestOptionsAreRead(t *testing.T) {
 		"the smallest number":                 {"number 1", settings{Number: 1}},
 		"a duration":                          {"duration 90s", settings{Duration: caddy.Duration(90 * time.Second)}},
 		"a duration in days":                  {"duration 2d", settings{Duration: caddy.Duration(48 * time.Hour)}},
+		"a size in bytes":                     {"size 7", settings{Size: 7}},
+		"a size in kibibytes":                 {"size 2KiB", settings{Size: 2048}},
+		"the largest size":                    {"size 4KiB", settings{Size: 4096}},
+		"names of placeholders":               {"placeholders a.b {c.d}", settings{List: []string{"a.b", "c.d"}}},
 		"several options":                     {"flag\nword a\nnumber 2", settings{Flag: true, Word: "a", Number: 2}},
 		"an option that may be repeated":      {"again a\nagain b", settings{List: []string{"a", "b"}}},
 		"fields without a separator":          {"fields X-A X-B", settings{Fields: []string{"X-A", "X-B"}}},
@@ -134,6 +141,16 @@ func TestOptionsAreRefused(t *testing.T) {
 		"a number that is too large":           {"number 99999999999999999999", "value out of range"},
 		"zero":                                 {"number 0", "parsing number: 0 is less than 1"},
 		"a negative number":                    {"number -1", "parsing number: -1 is less than 1"},
+		"no argument of a size":                {"size", arguments},
+		"a size of zero":                       {"size 0", "parsing size: 0 bytes is not between 1 and 4096"},
+		"a size of zero kibibytes":             {"size 0KiB", "parsing size: 0 bytes is not between 1 and 4096"},
+		"a size that is too large":             {"size 4097", "parsing size: 4097 bytes is not between 1 and 4096"},
+		"a size that is far too large":         {"size 99999999999KiB", "is not a number of bytes"},
+		"a size in another unit":               {"size 4kB", `parsing size: "4kB" is not a number of bytes, such as 4096 or 32KiB`},
+		"a block after a size":                 {"size 1 {\nflag\n}", "unexpected block"},
+		"a placeholder of the client's":        {"placeholders http.request.header.X", "a client can write {http.request.header.X}"},
+		"the same in braces":                   {"placeholders {http.request.header.X}", "a client can write {http.request.header.X}"},
+		"a placeholder with text around it":    {"placeholders x{a.b}", "is not the exact name of one placeholder"},
 		"a duration without a unit":            {"duration 5", "parsing duration"},
 		"a duration that is a word":            {"duration soon", "parsing duration"},
 		"a duration of zero":                   {"duration 0s", "parsing duration: 0s is not above zero"},
@@ -154,7 +171,7 @@ func TestOptionsAreRefused(t *testing.T) {
 
 // An option that is refused leaves the value as it was.
 func TestAValueIsSetOnlyWhenItIsGood(t *testing.T) {
-	for _, lines := range []string{"word bad", "list bad", "number 0", "duration 0s", "fields bad", "one bad", "flag x"} {
+	for _, lines := range []string{"word bad", "list bad", "number 0", "size 0", "placeholders http.request", "duration 0s", "fields bad", "one bad", "flag x"} {
 		if got, err := parse(lines); err == nil || !reflect.DeepEqual(got, settings{}) {
 			t.Errorf("%s: got %+v and error %v", lines, got, err)
 		}
