@@ -75,7 +75,7 @@ type Handler struct {
 	// of authentication: exact names, without braces, of values that no client can write.
 	// Names below http.request, http.regexp, http.matchers and http.error are refused, since
 	// a client writes these. Default: none.
-	TrustedPlaceholder []string `json:"trusted_placeholder,omitempty"`
+	TrustedPlaceholder []string `json:"trusted_placeholder,omitempty" placeholders:"*"`
 
 	// SourcesRaw find out who the client is; they are asked in order. At least one is
 	// required.

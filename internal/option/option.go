@@ -87,13 +87,18 @@ func Literal(value *string, check func(string) error) Parser {
 
 // List parses an option with one or more arguments.
 func List(values *[]string, check func([]string) error) Parser {
+	return Literals(values, func(args []string) error { return check(unexpandedLeftOut(args)) })
+}
+
+// Literals is to List what Literal is to Word.
+func Literals(values *[]string, check func([]string) error) Parser {
 	return func(d *caddyfile.Dispenser) error {
 		option := d.Val()
 		args := d.RemainingArgs()
 		if len(args) == 0 {
 			return d.ArgErr()
 		}
-		if err := check(unexpandedLeftOut(args)); err != nil {
+		if err := check(args); err != nil {
 			return d.Errf("parsing %s: %v", option, err)
 		}
 		*values = args

@@ -43,7 +43,7 @@ func CheckTrustedPlaceholder(name string) error {
 
 // PlaceholderNames parses an option with the names of placeholders, with or without braces.
 func PlaceholderNames(names *[]string) Parser {
-	return List(names, func(args []string) error {
+	return Literals(names, func(args []string) error {
 		for i, arg := range args {
 			if name, err := PlaceholderName(arg); err == nil {
 				args[i] = name
