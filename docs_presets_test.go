@@ -296,8 +296,8 @@ func docsInjector(t *testing.T, injector map[string]any) (text string, fields []
 	words := []string{fmt.Sprint(injector["injector"])}
 	known := map[string]bool{"injector": true}
 	for _, name := range []string{
-		"user", "uid", "email", "name", "preferred_username", "token", "groups", "groups_separator", "extra", "user_syntax", "cookie",
-		"sort_groups",
+		"user", "uid", "email", "name", "preferred_username", "token", "groups", "groups_separator", "extra", "user_syntax",
+		"groups_syntax", "cookie", "sort_groups",
 	} {
 		known[name] = true
 		switch value := injector[name].(type) {
@@ -309,7 +309,7 @@ func docsInjector(t *testing.T, injector map[string]any) (text string, fields []
 				continue
 			}
 			words = append(words, name, value)
-			if name != "user_syntax" && name != "cookie" {
+			if !strings.HasSuffix(name, "_syntax") && name != "cookie" {
 				fields = append(fields, value)
 			}
 		}

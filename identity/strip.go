@@ -15,29 +15,13 @@ import (
 // bearerSubprotocol begins the element of Sec-WebSocket-Protocol in which a browser
 // passes a bearer token to the API server (k8s.io/apiserver,
 // pkg/authentication/request/websocket): a second way in for a credential.
+// headlampSubprotocol begins the one that Headlamp takes for X-HEADLAMP-USER-ID
+// (backend/cmd/stateless.go): a second way in for that field.
 const (
-	bearerSubprotocol = "base64url.bearer.authorization.k8s.io."
-	subprotocolField  = "Sec-Websocket-Protocol"
+	bearerSubprotocol   = "base64url.bearer.authorization.k8s.io."
+	headlampSubprotocol = "base64url.headlamp.authorization.k8s.io."
+	subprotocolField    = "Sec-Websocket-Protocol"
 )
-
-// BuiltinFields are stripped off every request, whatever is configured: the fields in
-// which the proxies, load balancers and upstreams that this project knows carry an
-// identity or a credential. Fields that an injector can write are among them, since the
-// upstream may read such a field even if no injector is configured to write it.
-func BuiltinFields() []string {
-	return []string{
-		"Authorization", "Proxy-Authorization",
-		"Impersonate-*", "X-Remote-*", "Remote-*",
-		"X-Forwarded-User", "X-Forwarded-Group", "X-Forwarded-Groups", "X-Forwarded-Email", "X-Forwarded-Id-Token",
-		"X-Forwarded-Access-Token", "X-Forwarded-Preferred-Username", "X-Forwarded-Mail", "X-Forwarded-DisplayName",
-		"X-Forwarded-Login", "X-Forwarded-Client-Cert", "X-Forwarded-Tls-Client-Cert", "X-Forwarded-Tls-Client-Cert-Info",
-		"X-Auth-Request-*", "X-Authentik-*", "X-WEBAUTH-*",
-		"X-Goog-IAP-*", "X-Goog-Authenticated-User-*", "Cf-Access-*", "X-Pomerium-*", "X-Amzn-Oidc-*",
-		"X-Amzn-Mtls-*", "Client-Cert", "Client-Cert-Chain", "Ssl-Client-*", "X-SSL-*", "X-Client-Cert*",
-		"X-ARR-ClientCert", "Cf-Client-Cert-*", "CloudFront-Viewer-Cert-*",
-		"X-Scope-OrgID", "Kubeflow-*", "X-Proxy-User", "X-Proxy-Roles", "Kiali-User",
-	}
-}
 
 // StripRules say what is stripped off a request: everything that speaks about the sender.
 type StripRules struct {
@@ -105,30 +89,41 @@ func canonicalSpecial(name string) string {
 	return ""
 }
 
-// stripSubprotocol strips bearer tokens off Sec-WebSocket-Protocol. Each becomes one more
-// line of Authorization among the stripped fields. The prefix is compared in any case, so
-// that no token is left which an upstream might read.
+// stripSubprotocol strips credentials off Sec-WebSocket-Protocol. Each bearer token becomes
+// one more line of Authorization among the stripped fields. The prefix is compared in any
+// case, so that no token is left which an upstream might read.
 func stripSubprotocol(header http.Header, stripped *Stripped) {
 	var rest, tokens []string
+	found := false
 	for _, line := range header[subprotocolField] {
 		for element := range strings.SplitSeq(line, ",") {
 			element = strings.TrimSpace(element) // also trims Unicode's blanks, as the API server does
-			if n := len(bearerSubprotocol); len(element) >= n && equalFoldASCII(element[:n], bearerSubprotocol) {
-				tokens = append(tokens, "Bearer "+decodeSubprotocol(element[n:]))
-			} else if element != "" {
+			switch {
+			case hasPrefixFold(element, bearerSubprotocol):
+				tokens = append(tokens, "Bearer "+decodeSubprotocol(element[len(bearerSubprotocol):]))
+				found = true
+			case hasPrefixFold(element, headlampSubprotocol):
+				found = true
+			case element != "":
 				rest = append(rest, element)
 			}
 		}
 	}
-	if len(tokens) == 0 {
-		return // without a token the lines stay as they are
+	if !found {
+		return // without a credential the lines stay as they are
 	}
-	stripped.merge("Authorization", tokens)
+	if len(tokens) > 0 {
+		stripped.merge("Authorization", tokens)
+	}
 	if len(rest) == 0 {
 		delete(header, subprotocolField)
 		return
 	}
 	header[subprotocolField] = []string{strings.Join(rest, ", ")}
+}
+
+func hasPrefixFold(s, prefix string) bool {
+	return len(s) >= len(prefix) && equalFoldASCII(s[:len(prefix)], prefix)
 }
 
 // decodeSubprotocol returns the token, or "" if it cannot be read: the result is then a
@@ -147,8 +142,7 @@ func (r *StripRules) stripCookies(header http.Header) {
 	for _, line := range header["Cookie"] {
 		var kept []string
 		for cookie := range strings.SplitSeq(line, ";") {
-			name, _, _ := strings.Cut(cookie, "=")
-			if !r.Cookies.Match(textproto.TrimString(name)) {
+			if !r.Cookies.Match(CookieName(cookie)) {
 				kept = append(kept, cookie)
 			}
 		}
@@ -161,6 +155,19 @@ func (r *StripRules) stripCookies(header http.Header) {
 		return
 	}
 	header["Cookie"] = lines
+}
+
+// CookieName returns the name of a cookie, "name=value" or "name", without blanks around it
+// (RFC 6265bis, section 5.6). Where the name is empty, the name in its value counts: a
+// browser sends a nameless cookie back as its value alone, and a server may read
+// "=name=value" as it reads "name=value".
+func CookieName(pair string) string {
+	name, value, _ := strings.Cut(pair, "=")
+	if name = textproto.TrimString(name); name == "" {
+		name, _, _ = strings.Cut(value, "=")
+		name = textproto.TrimString(name)
+	}
+	return name
 }
 
 // rebuildConnection removes the fields that belong to the connection, and writes exactly

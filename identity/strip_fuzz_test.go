@@ -22,6 +22,7 @@ func FuzzStrip(f *testing.F) {
 	f.Add("Sec-Websocket-Protocol", "a, base64url.bearer.authorization.k8s.io.dG9r, b", "Upgrade", "h2c", "websocket", false)
 	f.Add("Sec-Websocket-Protocol", "\u00a0base64url.bearer.authorization.k8s.io.dG9r", "Authorization", "Bearer x", "", false)
 	f.Add("Cookie", "session=1; theme=dark;session=2", "Keep-Alive", "Impersonate-User", "SPDY/3.1", false)
+	f.Add("Cookie", "=session=1; = session; ==session=1", "Sec-Websocket-Protocol", "a, BASE64url.headlamp.authorization.k8s.io.eve", "websocket", true)
 	f.Add("Cookie", ";=;session ;", "Trailer", "Impersonate-User", "h2c", false)
 	f.Add("Proxy-Connection", "X", "Remote_User", "\xff", "", true)
 	f.Add("Accept", "*/*", "ACCEPT", "", "", true)
@@ -72,7 +73,7 @@ func FuzzStrip(f *testing.F) {
 			case onlyConnection(name):
 			case name == "Cookie":
 				checkCookies(t, values, left)
-			case name == "Sec-Websocket-Protocol" && strings.Contains(strings.ToLower(strings.Join(values, ",")), bearerElement):
+			case name == "Sec-Websocket-Protocol" && hasCredential(values):
 				checkProtocols(t, left)
 			case name == "Sec-Websocket-Protocol" && raw:
 			case !reflect.DeepEqual(left, values):
@@ -108,27 +109,33 @@ func onlyConnection(name string) bool {
 	return slices.Contains([]string{"Connection", "Upgrade", "Keep-Alive", "Proxy-Connection", "Trailer"}, name)
 }
 
-// checkProtocols fails if the API server would find a token.
+func hasCredential(protocols []string) bool {
+	line := strings.ToLower(strings.Join(protocols, ","))
+	return strings.Contains(line, bearerElement) || strings.Contains(line, headlampElement)
+}
+
+// checkProtocols fails if the API server would find a token, or Headlamp a user.
 func checkProtocols(t *testing.T, lines []string) {
 	t.Helper()
 	for _, line := range lines {
 		for element := range strings.SplitSeq(line, ",") {
-			if strings.HasPrefix(strings.TrimSpace(element), bearerElement) {
-				t.Errorf("a token is left in %q", line)
+			if element = strings.TrimSpace(element); strings.HasPrefix(element, bearerElement) || strings.HasPrefix(element, headlampElement) {
+				t.Errorf("a credential is left in %q", line)
 			}
 		}
 	}
 }
 
-// checkCookies wants exactly the cookies whose name does not begin with "session", in any
-// order: keys that were merged came in the order of the map.
+// checkCookies wants exactly the cookies whose name does not begin with "session", and for a
+// nameless one its value, in any order: keys that were merged came in the order of the map.
 func checkCookies(t *testing.T, before, after []string) {
 	t.Helper()
 	split := func(lines []string, all bool) (cookies []string) {
 		for _, line := range lines {
 			for cookie := range strings.SplitSeq(line, ";") {
-				name, _, _ := strings.Cut(cookie, "=")
-				isSession := strings.HasPrefix(strings.Trim(name, " \t\r\n"), "session")
+				bare := strings.Trim(cookie, " \t\r\n")
+				bare = strings.TrimLeft(strings.TrimPrefix(bare, "="), " \t\r\n")
+				isSession := strings.HasPrefix(bare, "session")
 				if cookie = strings.Trim(cookie, " \t\r\n"); (all || !isSession) && cookie != "" {
 					cookies = append(cookies, cookie)
 				}

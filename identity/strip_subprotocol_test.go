@@ -13,7 +13,10 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 )
 
-const bearerElement = "base64url.bearer.authorization.k8s.io."
+const (
+	bearerElement   = "base64url.bearer.authorization.k8s.io."
+	headlampElement = "base64url.headlamp.authorization.k8s.io."
+)
 
 // A browser cannot set Authorization on a websocket, so the API server also accepts a
 // bearer token as a subprotocol: a second way in for a credential.
@@ -51,6 +54,19 @@ func TestStripMovesTheBearerTokenOfAWebsocket(t *testing.T) {
 		{name: "a token with padding is a bad credential", in: protocols(bearerElement + "YQ==, a"), out: protocols("a"), stripped: bearer("Bearer ")},
 		{name: "a token in another alphabet is a bad credential", in: protocols(bearerElement + "+/+/"), out: h(), stripped: bearer("Bearer ")},
 		{name: "a token that is not UTF-8 is a bad credential", in: protocols(bearerElement + "__8"), out: h(), stripped: bearer("Bearer ")},
+		{
+			// X-HEADLAMP-USER-ID by another way: whose servers Headlamp connects to
+			name: "the user of Headlamp's own servers is stripped, in any case",
+			in:   protocols(headlampElement+"ZXZl, v4.channel.k8s.io", strings.ToUpper(headlampElement)+"eve"),
+			out:  protocols("v4.channel.k8s.io"),
+		},
+		{
+			name:     "beside a token it is stripped too",
+			in:       protocols("a, " + headlampElement + "ZXZl," + token),
+			out:      protocols("a"),
+			stripped: bearer("Bearer t.o.k"),
+		},
+		{name: "alone it is stripped with the field", in: protocols("\u00a0" + headlampElement + "ZXZl"), out: h()},
 		{
 			name: "without a token the lines stay byte for byte",
 			in:   protocols("a ,, b\t,c", "", "base64url.bearer.authorization.k8s.io"),

@@ -206,6 +206,10 @@ func TestStripRemovesCookiesByName(t *testing.T) {
 			in: cookies("Session=1; sessions=2; xsession=3"), out: cookies("Session=1; sessions=2; xsession=3"),
 		},
 		{
+			name: "a nameless cookie is removed by the name in its value", rules: rules,
+			in: cookies("a=2; =session=1;= session =3; =_oauth2_proxy_csrf; =a=b", "=session"), out: cookies("a=2; =a=b"),
+		},
+		{
 			name: "other cookies stay byte for byte", rules: rules,
 			in:  cookies(`a="x, y";b==; ;c=%20;é=ü;;  d = 1 ;=e`, "f=g"),
 			out: cookies(`a="x, y";b==; ;c=%20;é=ü;;  d = 1 ;=e`, "f=g"),
@@ -243,10 +247,47 @@ func TestBuiltinFieldsAreComplete(t *testing.T) {
 		X-Forwarded-Login X-Forwarded-Client-Cert X-Forwarded-Tls-Client-Cert X-Forwarded-Tls-Client-Cert-Info
 		X-Auth-Request-* X-Authentik-* X-WEBAUTH-* X-Goog-IAP-* X-Goog-Authenticated-User-* Cf-Access-* X-Pomerium-*
 		X-Amzn-Mtls-* X-Amzn-Oidc-* Client-Cert Client-Cert-Chain Ssl-Client-* X-SSL-* X-Client-Cert* X-ARR-ClientCert
-		Cf-Client-Cert-* CloudFront-Viewer-Cert-* X-Scope-OrgID Kubeflow-* X-Proxy-User X-Proxy-Roles Kiali-User`
+		Cf-Client-Cert-* CloudFront-Viewer-Cert-* X-Scope-OrgID Kubeflow-* X-Proxy-User X-Proxy-Roles X-Proxy-Ext-* Kiali-User
+		X-JWT-Assertion X-HEADLAMP-USER-ID KUBECONFIG Grpc-Metadata-* Grpcgateway-*
+		X-Consumer-* X-Credential-* X-Anonymous-Consumer X-Authenticated-* OIDC-* Tailscale-* X-Token-* X-Userinfo
+		X-Access-Token X-Id-Token X-Vouch-* Teleport-Jwt-Assertion X-MS-Client-Principal* X-MS-Token-*
+		X-Endpoint-API-UserInfo X-Apigateway-Api-Userinfo
+		X-Auth-User* X-Auth-Group* X-Auth-Role* X-Auth-Email X-Auth-Name X-Auth-Subject X-Auth-Token`
 	for field := range strings.FieldsSeq(want) {
 		if !slices.Contains(identity.BuiltinFields(), field) {
 			t.Errorf("%s is missing", field)
+		}
+	}
+}
+
+// The names as their proxies and upstreams write them, each of which a client sent to a site
+// that uses neither: as it is, and in the spellings that CGI, WSGI and PHP take for the same.
+func TestStripLeavesNoFieldInWhichAProxyOrAnUpstreamKnowsAUser(t *testing.T) {
+	const known = `
+		X-JWT-Assertion X-HEADLAMP-USER-ID KUBECONFIG Kiali-User X-Scope-OrgID kubeflow-userid kubeflow-groups
+		Grpc-Metadata-Token Grpc-Metadata-Authorization Grpcgateway-Authorization Grpcgateway-Cookie
+		X-Consumer-ID X-Consumer-Custom-ID X-Consumer-Username X-Consumer-Groups X-Credential-Identifier X-Credential-Username
+		X-Anonymous-Consumer X-Authenticated-Groups X-Authenticated-Userid X-Authenticated-Scope
+		OIDC_CLAIM_sub OIDC_CLAIM_groups OIDC_access_token OIDC_id_token_payload
+		Tailscale-User-Login Tailscale-User-Name Tailscale-User-Profile-Pic Tailscale-App-Capabilities Tailscale-Headers-Info
+		X-Token-Subject X-Token-User-Name X-Token-User-Email X-Token-User-Roles X-Userinfo X-Access-Token X-Id-Token
+		X-Vouch-User X-Vouch-IdP-Claims-Groups X-Vouch-IdP-IdToken Teleport-Jwt-Assertion
+		X-MS-CLIENT-PRINCIPAL X-MS-CLIENT-PRINCIPAL-NAME X-MS-CLIENT-PRINCIPAL-ID X-MS-TOKEN-AAD-ID-TOKEN
+		X-Endpoint-API-UserInfo X-Apigateway-Api-Userinfo
+		X-Auth-User X-Auth-Username X-Auth-Userid X-Auth-Groups X-Auth-Roles X-Auth-Email X-Auth-Name X-Auth-Subject X-Auth-Token
+		x-proxy-user x-proxy-roles x-proxy-ext-namespace
+		X-Remote-User-Id X-Remote-User-Name X-Remote-Extra-Scopes X-SSL-Client-DER X-SSL-Issuer X-Client-Cert-Subject-DN
+		X-Amzn-Mtls-Clientcert-Leaf X-ARR-ClientCert REMOTE_USER`
+	rules := identity.StripRules{Fields: names(t, identity.BuiltinFields()...)}
+	for field := range strings.FieldsSeq(known) {
+		for _, name := range []string{
+			field, textproto.CanonicalMIMEHeaderKey(field), strings.ToLower(field), strings.ToUpper(field),
+			strings.ReplaceAll(field, "-", "_"), strings.ReplaceAll(field, "_", "-"), strings.ReplaceAll(field, "-", "."),
+		} {
+			header := h(name, "eve", "Accept", "*/*")
+			if rules.Strip(header, ""); !reflect.DeepEqual(header, h("Accept", "*/*")) {
+				t.Errorf("%s stays: %q", name, header)
+			}
 		}
 	}
 }

@@ -26,6 +26,10 @@ type Headers struct {
 	// contains the separator is refused, since the upstream would read two.
 	Groups, Separator string
 
+	// UserSyntax and GroupsSyntax refuse what the upstream would read as another name. A
+	// display name is left out instead, since it authorizes nothing.
+	UserSyntax, GroupsSyntax Syntax
+
 	// Extra is the prefix of the fields for all extra attributes.
 	Extra string
 }
@@ -58,9 +62,16 @@ func (h *Headers) Inject(ctx context.Context, id *identity.Identity, header http
 		// groups without a user: an API server would read them as the proxy's own
 		return fmt.Errorf("%w: the identity has no user", identity.ErrForbidden)
 	}
+	if err := h.checkUser(id); err != nil {
+		return err
+	}
 	groups, err := h.groups(id.Groups)
 	if err != nil {
 		return err
+	}
+	name := id.Name
+	if !h.UserSyntax.isRead(name) {
+		name = ""
 	}
 	if h.Token != "" {
 		if err := (&Token{Field: h.Token}).Inject(ctx, id, header); err != nil {
@@ -71,7 +82,7 @@ func (h *Headers) Inject(ctx context.Context, id *identity.Identity, header http
 		{h.User, id.Username},
 		{h.UID, id.UID},
 		{h.Email, id.Email},
-		{h.Name, id.Name},
+		{h.Name, name},
 		{h.PreferredUsername, id.PreferredUsername},
 	} {
 		if field.name != "" && field.value != "" {
@@ -91,19 +102,41 @@ func (h *Headers) Inject(ctx context.Context, id *identity.Identity, header http
 	return nil
 }
 
+// checkUser refuses a user with a value that is sent, and that the upstream would read as
+// another.
+func (h *Headers) checkUser(id *identity.Identity) error {
+	if err := h.UserSyntax.checkUser(id.Username); err != nil {
+		return err
+	}
+	if h.PreferredUsername != "" && id.PreferredUsername != "" {
+		if err := h.UserSyntax.checkUser(id.PreferredUsername); err != nil {
+			return err
+		}
+	}
+	for _, field := range [...]struct{ what, name, value string }{{"uid", h.UID, id.UID}, {"email", h.Email, id.Email}} {
+		if field.name != "" && !h.UserSyntax.isRead(field.value) {
+			return fmt.Errorf("%w: the %s has a character that the upstream would read as another", identity.ErrForbidden, field.what)
+		}
+	}
+	return nil
+}
+
 // groups returns the lines for the field Groups.
 func (h *Headers) groups(groups []string) ([]string, error) {
 	if h.Groups == "" || len(groups) == 0 {
 		return nil, nil
 	}
-	if h.Separator == "" {
-		return slices.Clone(groups), nil
-	}
 	for _, group := range groups {
-		if strings.Contains(group, h.Separator) {
+		if h.Separator != "" && strings.Contains(group, h.Separator) {
 			return nil, fmt.Errorf("%w: group %s contains the separator %q",
 				identity.ErrForbidden, identity.Quote(group), h.Separator)
 		}
+		if err := h.GroupsSyntax.checkGroup(group); err != nil {
+			return nil, err
+		}
+	}
+	if h.Separator == "" {
+		return slices.Clone(groups), nil
 	}
 	return []string{strings.Join(groups, h.Separator)}, nil
 }

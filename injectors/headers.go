@@ -45,11 +45,20 @@ type Headers struct {
 	Groups          string `json:"groups,omitempty"`
 	GroupsSeparator string `json:"groups_separator,omitempty"`
 
-	// UserSyntax refuses, with 403, user names that the upstream cannot have. "openshift"
-	// refuses names that are not a path segment ("/", "%", "." and ".."), names with a ":"
-	// and "~". If the preferred username is sent, the same holds for it: OpenShift names a
-	// new user by it. Default: any name.
-	UserSyntax string `json:"user_syntax,omitempty"`
+	// UserSyntax refuses, with 403, users whom the upstream cannot have or would take for
+	// others. "openshift" refuses names that are not a path segment ("/", "%", "." and ".."),
+	// names with a ":" and "~". "grafana" refuses names that have a mail address in them and
+	// more besides. "ascii" refuses characters outside ASCII, for upstreams that read fields
+	// as ISO 8859-1, and "opensearch" also "|". If the preferred username is sent, the same
+	// holds for it: OpenShift names a new user by it. For uid and email "ascii" and
+	// "opensearch" hold too; a display name is not sent. Default: any name.
+	UserSyntax impersonation.Syntax `json:"user_syntax,omitempty"`
+
+	// GroupsSyntax refuses, with 403, groups that the upstream would read as others.
+	// "grafana" refuses blanks, commas, '"' and a leading "[". "mimir" refuses what cannot be
+	// a tenant: more than 150 bytes, or other characters than letters, digits and !-_.*'().
+	// "ascii" and "opensearch" are as for UserSyntax. Default: any name.
+	GroupsSyntax impersonation.Syntax `json:"groups_syntax,omitempty"`
 
 	// Extra is the prefix of the fields for extra attributes; the key follows,
 	// percent-encoded as client-go does.
@@ -78,6 +87,8 @@ func (i *Headers) Provision(caddy.Context) error {
 		Token:             http.CanonicalHeaderKey(i.Token),
 		Groups:            http.CanonicalHeaderKey(i.Groups),
 		Separator:         i.GroupsSeparator,
+		UserSyntax:        i.UserSyntax,
+		GroupsSyntax:      i.GroupsSyntax,
 		Extra:             http.CanonicalHeaderKey(i.Extra),
 	}
 	return nil
@@ -102,8 +113,13 @@ func (i *Headers) Validate() error {
 		}
 	}
 	if i.UserSyntax != "" {
-		if err := checkUserSyntax(i.UserSyntax); err != nil {
+		if err := checkUserSyntax(string(i.UserSyntax)); err != nil {
 			return fmt.Errorf("inject headers user_syntax: %w", err)
+		}
+	}
+	if i.GroupsSyntax != "" {
+		if err := checkGroupsSyntax(string(i.GroupsSyntax)); err != nil {
+			return fmt.Errorf("inject headers groups_syntax: %w", err)
 		}
 	}
 	if err := option.CheckSeparator(i.GroupsSeparator); err != nil {
@@ -120,22 +136,24 @@ func (i *Headers) SendsToken() (sends, alone bool) {
 	return i.Token != "", i.Token != "" && len(i.Writes()) == 1
 }
 
+// TokenFields returns the field that has the user's own token, if one has it.
+func (i *Headers) TokenFields() []string {
+	if i.Token == "" {
+		return nil
+	}
+	return []string{i.headers.Token}
+}
+
 // Inject implements [identity.Injector].
 func (i *Headers) Inject(ctx context.Context, id *identity.Identity, header http.Header) error {
-	if i.UserSyntax == "openshift" {
-		if err := impersonation.CheckOpenShiftUser(id.Username); err != nil {
-			return err
-		}
-		if i.PreferredUsername != "" && id.PreferredUsername != "" {
-			if err := impersonation.CheckOpenShiftUser(id.PreferredUsername); err != nil {
-				return err
-			}
-		}
-	}
 	return i.headers.Inject(ctx, id, header)
 }
 
-func checkUserSyntax(syntax string) error { return option.OneOf([]string{"openshift"})(syntax) }
+func checkUserSyntax(syntax string) error { return option.OneOf(impersonation.UserSyntaxes())(syntax) }
+
+func checkGroupsSyntax(syntax string) error {
+	return option.OneOf(impersonation.GroupsSyntaxes())(syntax)
+}
 
 // UnmarshalCaddyfile sets up the injector from Caddyfile tokens. Syntax:
 //
@@ -143,7 +161,8 @@ func checkUserSyntax(syntax string) error { return option.OneOf([]string{"opensh
 //		user|uid|email|name|preferred_username|token <field>
 //		groups  <field> [<separator>]
 //		extra   <prefix>
-//		user_syntax openshift
+//		user_syntax   ascii|grafana|opensearch|openshift
+//		groups_syntax ascii|grafana|mimir|opensearch
 //		sources <name>...
 //	}
 func (i *Headers) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
@@ -162,9 +181,10 @@ func (i *Headers) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			i.GroupsSeparator = "" // of the preset
 			return option.OneAndSeparator(d, &i.Groups, &i.GroupsSeparator, option.Unexpanded(option.CheckFieldName))
 		},
-		"extra":       option.Word(&i.Extra, option.CheckExtraPrefix),
-		"user_syntax": option.Word(&i.UserSyntax, checkUserSyntax),
-		"sources":     i.ParseSources,
+		"extra":         option.Word(&i.Extra, option.CheckExtraPrefix),
+		"user_syntax":   option.Word((*string)(&i.UserSyntax), checkUserSyntax),
+		"groups_syntax": option.Word((*string)(&i.GroupsSyntax), checkGroupsSyntax),
+		"sources":       i.ParseSources,
 	})
 }
 

@@ -44,40 +44,58 @@ func Presets() map[string]Preset {
 	headlamp := &Headers{
 		User: "X-Forwarded-User", Email: "X-Forwarded-Email", Groups: "X-Forwarded-Group", GroupsSeparator: ",",
 	}
-	headlampToken := *headlamp
-	headlampToken.Token = "X-Forwarded-Id-Token"
-	// Headlamp lets a client name another server (KUBECONFIG), forwards what it received to
-	// other URLs (the two fields of /externalproxy), and prefers its own cookies to
-	// Authorization.
-	headlampFields := []string{"KUBECONFIG", "X-HEADLAMP-USER-ID", "Proxy-To", "Forward-To"}
+	// Headlamp forwards what it received to other URLs (the two fields of /externalproxy), and
+	// prefers its own cookies to Authorization. The token goes into Authorization alone, which
+	// Caddy hides in its logs: Headlamp takes it there wherever it takes X-Forwarded-Id-Token.
+	headlampFields := []string{"Proxy-To", "Forward-To"}
 	headlampCookies := []string{"headlamp-auth-*"}
 	return map[string]Preset{
-		"kiali":                  {impersonation: true, sortGroups: true, refuse: plainExtraOnly, StripCookies: []string{"kiali-token*"}},
-		"kubernetes_dashboard":   {impersonation: true, refuse: plainExtraOnly},
+		"kiali": {impersonation: true, sortGroups: true, refuse: plainExtraOnly, StripCookies: []string{"kiali-token*"}},
+		// version 2 read its own token there
+		"kubernetes_dashboard":   {impersonation: true, refuse: plainExtraOnly, StripHeaders: []string{"jweToken"}},
 		"tekton_dashboard":       {impersonation: true},
 		"kube_apiserver":         {impersonation: true, ClientImpersonation: "reject"},
-		"headlamp":               {token: true, headers: &headlampToken, StripHeaders: headlampFields, StripCookies: headlampCookies},
+		"headlamp":               {token: true, headers: headlamp, StripHeaders: headlampFields, StripCookies: headlampCookies},
 		"headlamp_impersonation": {impersonation: true, headers: headlamp, StripHeaders: headlampFields, StripCookies: headlampCookies},
-		"openshift_oauth": {headers: &Headers{
-			User: "X-Remote-User", Email: "X-Remote-User-Email", Name: "X-Remote-User-Display-Name",
-			PreferredUsername: "X-Remote-User-Login", UserSyntax: "openshift",
-		}, checkLogin: checkAuthorize},
+		"openshift_oauth": {
+			headers: &Headers{
+				User: "X-Remote-User", Email: "X-Remote-User-Email", Name: "X-Remote-User-Display-Name",
+				PreferredUsername: "X-Remote-User-Login", UserSyntax: "openshift",
+			},
+			// its session is asked first (openshift/oauth-server, pkg/oauthserver/auth.go)
+			StripCookies: []string{"ssn"}, checkLogin: checkAuthorize,
+		},
 		"grafana": {
 			headers: &Headers{
-				User: "X-WEBAUTH-USER", Email: "X-WEBAUTH-EMAIL", Name: "X-WEBAUTH-NAME", Groups: "X-WEBAUTH-GROUPS", GroupsSeparator: ",",
+				User: "X-WEBAUTH-USER", Email: "X-WEBAUTH-EMAIL", Name: "X-WEBAUTH-NAME",
+				Groups: "X-WEBAUTH-GROUPS", GroupsSeparator: ",", UserSyntax: "grafana", GroupsSyntax: "grafana",
 			},
-			StripHeaders: []string{"X-JWT-Assertion"},
+			// renderKey is asked first (pkg/services/authn/clients/render.go); the fields go on to
+			// data sources as a credential and as names (pkg/util/proxyutil)
+			StripHeaders: []string{"X-DS-Authorization", "X-Grafana-Id", "X-Grafana-User"}, StripCookies: []string{"renderKey"},
 		},
-		"argo_cd":               {token: true, cookie: "argocd.token", StripCookies: []string{"argocd.token*"}},
-		"argo_workflows":        {token: true, StripCookies: []string{"authorization"}},
-		"kubeflow":              {headers: &Headers{User: "Kubeflow-Userid"}},
-		"kube_rbac_proxy":       {headers: &Headers{User: "X-Remote-User", Groups: "X-Remote-Groups", GroupsSeparator: "|"}},
-		"opensearch_dashboards": {headers: &Headers{User: "X-Proxy-User", Groups: "X-Proxy-Roles", GroupsSeparator: ","}},
+		"argo_cd": {
+			token: true, cookie: "argocd.token",
+			// Token is asked first (server/server.go: getToken); the others go on to extensions
+			StripHeaders: []string{"Token", "Tokens", "Argocd-User*"}, StripCookies: []string{"argocd.token*"},
+		},
+		"argo_workflows": {token: true, StripCookies: []string{"authorization"}},
+		"kubeflow":       {headers: &Headers{User: "Kubeflow-Userid", UserSyntax: "ascii"}},
+		"kube_rbac_proxy": {headers: &Headers{
+			User: "X-Remote-User", Groups: "X-Remote-Groups", GroupsSeparator: "|",
+		}},
+		"opensearch_dashboards": {
+			headers: &Headers{
+				User: "X-Proxy-User", Groups: "X-Proxy-Roles", GroupsSeparator: ",", UserSyntax: "opensearch", GroupsSyntax: "opensearch",
+			},
+			// OpenSearch's own impersonation (security, BackendRegistry.java)
+			StripHeaders: []string{"opendistro_security_impersonate_as"},
+		},
 		"jenkins": {headers: &Headers{
 			User: "X-Forwarded-User", Email: "X-Forwarded-Mail", Name: "X-Forwarded-DisplayName",
-			Groups: "X-Forwarded-Groups", GroupsSeparator: "|",
+			Groups: "X-Forwarded-Groups", GroupsSeparator: "|", UserSyntax: "ascii", GroupsSyntax: "ascii",
 		}},
-		"mimir": {headers: &Headers{Groups: "X-Scope-OrgID", GroupsSeparator: "|"}},
+		"mimir": {headers: &Headers{Groups: "X-Scope-OrgID", GroupsSeparator: "|", GroupsSyntax: "mimir"}},
 	}
 }
 

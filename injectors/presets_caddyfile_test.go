@@ -9,8 +9,14 @@ import (
 )
 
 const headlampStrips = `
-	"strip_headers": ["KUBECONFIG", "X-HEADLAMP-USER-ID", "Proxy-To", "Forward-To"],
+	"strip_headers": ["Proxy-To", "Forward-To"],
 	"strip_cookies": ["headlamp-auth-*"]`
+
+const grafanaStrips = `
+	"strip_headers": ["X-DS-Authorization", "X-Grafana-Id", "X-Grafana-User"],
+	"strip_cookies": ["renderKey"]`
+
+const openSearchStrips = `"strip_headers": ["opendistro_security_impersonate_as"]`
 
 // A preset consists of these options only: the adapted JSON shows all its effects.
 func TestPresetsExpand(t *testing.T) {
@@ -21,7 +27,7 @@ func TestPresetsExpand(t *testing.T) {
 		},
 		{
 			"inject kubernetes_dashboard {\nno_credential\n}",
-			`{"injectors": [{"injector": "impersonation", "no_credential": true}]}`,
+			`{"injectors": [{"injector": "impersonation", "no_credential": true}], "strip_headers": ["jweToken"]}`,
 		},
 		{
 			"inject tekton_dashboard {\nno_credential\n}",
@@ -37,7 +43,7 @@ func TestPresetsExpand(t *testing.T) {
 				{"injector": "token"},
 				{
 					"injector": "headers", "user": "X-Forwarded-User", "email": "X-Forwarded-Email",
-					"groups": "X-Forwarded-Group", "groups_separator": ",", "token": "X-Forwarded-Id-Token"
+					"groups": "X-Forwarded-Group", "groups_separator": ","
 				}
 			], ` + headlampStrips + `}`,
 		},
@@ -56,37 +62,40 @@ func TestPresetsExpand(t *testing.T) {
 			`{"injectors": [{
 				"injector": "headers", "user": "X-Remote-User", "email": "X-Remote-User-Email", "name": "X-Remote-User-Display-Name",
 				"preferred_username": "X-Remote-User-Login", "user_syntax": "openshift"
-			}]}`,
+			}], "strip_cookies": ["ssn"]}`,
 		},
 		{
 			"inject grafana",
 			`{"injectors": [{
 				"injector": "headers", "user": "X-WEBAUTH-USER", "email": "X-WEBAUTH-EMAIL", "name": "X-WEBAUTH-NAME",
-				"groups": "X-WEBAUTH-GROUPS", "groups_separator": ","
-			}], "strip_headers": ["X-JWT-Assertion"]}`,
+				"groups": "X-WEBAUTH-GROUPS", "groups_separator": ",", "user_syntax": "grafana", "groups_syntax": "grafana"
+			}], ` + grafanaStrips + `}`,
 		},
 		{
 			"inject argo_cd",
-			`{"injectors": [{"injector": "token", "cookie": "argocd.token"}], "strip_cookies": ["argocd.token*"]}`,
+			`{"injectors": [{"injector": "token", "cookie": "argocd.token"}], "strip_headers": ["Token", "Tokens", "Argocd-User*"], "strip_cookies": ["argocd.token*"]}`,
 		},
 		{"inject argo_workflows", `{"injectors": [{"injector": "token"}], "strip_cookies": ["authorization"]}`},
-		{"inject kubeflow", `{"injectors": [{"injector": "headers", "user": "Kubeflow-Userid"}]}`},
+		{"inject kubeflow", `{"injectors": [{"injector": "headers", "user": "Kubeflow-Userid", "user_syntax": "ascii"}]}`},
 		{
 			"inject kube_rbac_proxy",
 			`{"injectors": [{"injector": "headers", "user": "X-Remote-User", "groups": "X-Remote-Groups", "groups_separator": "|"}]}`,
 		},
 		{
 			"inject opensearch_dashboards",
-			`{"injectors": [{"injector": "headers", "user": "X-Proxy-User", "groups": "X-Proxy-Roles", "groups_separator": ","}]}`,
+			`{"injectors": [{
+				"injector": "headers", "user": "X-Proxy-User", "groups": "X-Proxy-Roles", "groups_separator": ",",
+				"user_syntax": "opensearch", "groups_syntax": "opensearch"
+			}], ` + openSearchStrips + `}`,
 		},
 		{
 			"inject jenkins",
 			`{"injectors": [{
 				"injector": "headers", "user": "X-Forwarded-User", "email": "X-Forwarded-Mail", "name": "X-Forwarded-DisplayName",
-				"groups": "X-Forwarded-Groups", "groups_separator": "|"
+				"groups": "X-Forwarded-Groups", "groups_separator": "|", "user_syntax": "ascii", "groups_syntax": "ascii"
 			}]}`,
 		},
-		{"inject mimir", `{"injectors": [{"injector": "headers", "groups": "X-Scope-OrgID", "groups_separator": "|"}]}`},
+		{"inject mimir", `{"injectors": [{"injector": "headers", "groups": "X-Scope-OrgID", "groups_separator": "|", "groups_syntax": "mimir"}]}`},
 	} {
 		t.Run(strings.Fields(test.block)[1], func(t *testing.T) { wantBlock(t, test.block, test.want) })
 	}
@@ -99,19 +108,22 @@ func TestPresetsWithOptionsOfTheirOwn(t *testing.T) {
 			"another field, and one more", "inject grafana {\nuser X-User\nuid X-Uid\nextra X-Extra-\n}",
 			`{"injectors": [{
 				"injector": "headers", "user": "X-User", "uid": "X-Uid", "extra": "X-Extra-", "email": "X-WEBAUTH-EMAIL",
-				"name": "X-WEBAUTH-NAME", "groups": "X-WEBAUTH-GROUPS", "groups_separator": ","
-			}], "strip_headers": ["X-JWT-Assertion"]}`,
+				"name": "X-WEBAUTH-NAME", "groups": "X-WEBAUTH-GROUPS", "groups_separator": ",", "user_syntax": "grafana", "groups_syntax": "grafana"
+			}], ` + grafanaStrips + `}`,
 		},
 		{
 			"another separator", "inject opensearch_dashboards {\ngroups X-Proxy-Roles ;\n}",
-			`{"injectors": [{"injector": "headers", "user": "X-Proxy-User", "groups": "X-Proxy-Roles", "groups_separator": ";"}]}`,
+			`{"injectors": [{
+				"injector": "headers", "user": "X-Proxy-User", "groups": "X-Proxy-Roles", "groups_separator": ";",
+				"user_syntax": "opensearch", "groups_syntax": "opensearch"
+			}], ` + openSearchStrips + `}`,
 		},
 		{
 			// as with the presets of forwarded: without a separator it is one line a group
 			"no separator, unlike the preset", "inject jenkins {\ngroups X-Forwarded-Groups\n}",
 			`{"injectors": [{
 				"injector": "headers", "user": "X-Forwarded-User", "email": "X-Forwarded-Mail", "name": "X-Forwarded-DisplayName",
-				"groups": "X-Forwarded-Groups"
+				"groups": "X-Forwarded-Groups", "user_syntax": "ascii", "groups_syntax": "ascii"
 			}]}`,
 		},
 		{
@@ -140,7 +152,8 @@ func TestPresetsWithOptionsOfTheirOwn(t *testing.T) {
 		},
 		{
 			"for a source", "inject argo_cd {\nsources anonymous\n}",
-			`{"injectors": [{"injector": "token", "cookie": "argocd.token", "sources": ["anonymous"]}], "strip_cookies": ["argocd.token*"]}`,
+			`{"injectors": [{"injector": "token", "cookie": "argocd.token", "sources": ["anonymous"]}],
+				"strip_headers": ["Token", "Tokens", "Argocd-User*"], "strip_cookies": ["argocd.token*"]}`,
 		},
 		{
 			"both of headlamp's injectors for a source", "inject headlamp_impersonation {\nno_credential\nsources anonymous\n}",
@@ -152,7 +165,7 @@ func TestPresetsWithOptionsOfTheirOwn(t *testing.T) {
 				}
 			], ` + headlampStrips + `}`,
 		},
-		{"an empty block", "inject mimir {\n}", `{"injectors": [{"injector": "headers", "groups": "X-Scope-OrgID", "groups_separator": "|"}]}`},
+		{"an empty block", "inject mimir {\n}", `{"injectors": [{"injector": "headers", "groups": "X-Scope-OrgID", "groups_separator": "|", "groups_syntax": "mimir"}]}`},
 		{
 			"the operator lets impersonation be dropped", "client_impersonation drop\ninject kube_apiserver {\nno_credential\n}",
 			`{"injectors": [{"injector": "impersonation", "no_credential": true}], "client_impersonation": "drop"}`,
@@ -170,7 +183,7 @@ func TestPresetsWithOptionsOfTheirOwn(t *testing.T) {
 					"groups_separator": ","
 				}
 			],
-			"strip_headers": ["X-Mine", "Proxy-To", "KUBECONFIG", "X-HEADLAMP-USER-ID", "Forward-To"],
+			"strip_headers": ["X-Mine", "Proxy-To", "Forward-To"],
 			"strip_cookies": ["mine", "headlamp-auth-*"]}`,
 		},
 		{
@@ -183,14 +196,14 @@ func TestPresetsWithOptionsOfTheirOwn(t *testing.T) {
 				{"injector": "impersonation", "no_credential": true},
 				{
 					"injector": "headers", "user": "X-WEBAUTH-USER", "email": "X-WEBAUTH-EMAIL", "name": "X-WEBAUTH-NAME",
-					"groups": "X-WEBAUTH-GROUPS", "groups_separator": ",", "sources": ["anonymous"]
+					"groups": "X-WEBAUTH-GROUPS", "groups_separator": ",", "user_syntax": "grafana", "groups_syntax": "grafana", "sources": ["anonymous"]
 				}
-			], "strip_headers": ["X-JWT-Assertion"], "client_impersonation": "reject"}`,
+			], ` + grafanaStrips + `, "client_impersonation": "reject"}`,
 		},
 		{
 			"beside a plain injector", "inject headers {\nuid X-Uid\n}\ninject kubeflow\ninject headers {\nemail X-Email\n}",
 			`{"injectors": [
-				{"injector": "headers", "uid": "X-Uid"}, {"injector": "headers", "user": "Kubeflow-Userid"}, {"injector": "headers", "email": "X-Email"}
+				{"injector": "headers", "uid": "X-Uid"}, {"injector": "headers", "user": "Kubeflow-Userid", "user_syntax": "ascii"}, {"injector": "headers", "email": "X-Email"}
 			]}`,
 		},
 		{
@@ -198,7 +211,7 @@ func TestPresetsWithOptionsOfTheirOwn(t *testing.T) {
 			`{"injectors": [{
 				"injector": "headers", "user": "X-Remote-User", "email": "X-Remote-User-Email", "name": "X-Remote-User-Display-Name",
 				"preferred_username": "X-Remote-User-Login", "user_syntax": "openshift"
-			}], "login": "https://sso.example.com/login-proxy/oauth/authorize?${http.request.uri.query}"}`,
+			}], "strip_cookies": ["ssn"], "login": "https://sso.example.com/login-proxy/oauth/authorize?${http.request.uri.query}"}`,
 		},
 		{
 			// OpenShift looks at the login's path only
@@ -206,7 +219,7 @@ func TestPresetsWithOptionsOfTheirOwn(t *testing.T) {
 			`{"injectors": [{
 				"injector": "headers", "user": "X-Remote-User", "email": "X-Remote-User-Email", "name": "X-Remote-User-Display-Name",
 				"preferred_username": "X-Remote-User-Login", "user_syntax": "openshift"
-			}], "login": "/authorize?${url}", "challenge": "https://sso.example.com/challenge?${http.request.uri.query}"}`,
+			}], "strip_cookies": ["ssn"], "login": "/authorize?${url}", "challenge": "https://sso.example.com/challenge?${http.request.uri.query}"}`,
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) { wantBlock(t, test.block, test.want) })
@@ -232,7 +245,7 @@ func TestPresetsTwice(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if headers, cookies := got["strip_headers"], got["strip_cookies"]; len(headers.([]any)) != 4 || len(cookies.([]any)) != 1 {
+	if headers, cookies := got["strip_headers"], got["strip_cookies"]; len(headers.([]any)) != 2 || len(cookies.([]any)) != 1 {
 		t.Errorf("strip_headers %q, strip_cookies %q", headers, cookies)
 	}
 	if injectors := got["injectors"].([]any); len(injectors) != 4 {
@@ -266,6 +279,8 @@ func TestPresetsRefuse(t *testing.T) {
 		"inject grafana {\nuser Authorization\n}":               "cannot carry an identity",
 		"inject grafana {\nuser X-*\n}":                         "this must be a name",
 		"inject grafana {\nuser_syntax plain\n}":                "parsing user_syntax",
+		"inject grafana {\nuser_syntax mimir\n}":                "parsing user_syntax",
+		"inject grafana {\ngroups_syntax openshift\n}":          "parsing groups_syntax",
 		"inject headlamp {\nsources nobody\n}":                  `there is no kind of source named "nobody"`,
 		"inject Kiali":                                          "unrecognized injector 'Kiali'",
 		"inject kiali-dashboard":                                "unrecognized injector 'kiali-dashboard'",

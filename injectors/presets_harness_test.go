@@ -101,7 +101,8 @@ func wantBlock(t *testing.T, block, want string) {
 // presetTest is the header that an upstream receives for each identity.
 type presetTest struct {
 	block   string
-	strips  []string // fields and cookies of the client that do not name an identity
+	strips  []string // fields and cookies of the client that other upstreams do not read
+	groups  []string // of the user with everything, where the upstream cannot read all of richUser's
 	rich    http.Header
 	poor    http.Header
 	comma   int // status for a group with ","
@@ -114,8 +115,9 @@ const servesOwnToken = "Bearer cHJveHk="
 
 func presetTests() map[string]presetTest {
 	const token = "dXNlcg=="
-	headlampStrips := []string{"Kubeconfig", "X-Headlamp-User-Id", "Proxy-To", "Forward-To", "headlamp-auth-main.0"}
-	groups := []string{"dev team", "grüppe", "a:b=c;d", "on-call"}
+	headlampStrips := []string{"Proxy-To", "Forward-To", "headlamp-auth-main.0", "=headlamp-auth-main.1"}
+	groups := richUser().Groups
+	plain, words, tenants := []string{"dev team", "a:b=c;d", "on-call"}, []string{"grüppe", "a:b=c;d", "on-call"}, []string{"dev_team", "on-call"}
 	impersonated := func(more http.Header) http.Header {
 		header := http.Header{"Authorization": {servesOwnToken}, "Impersonate-User": {"alice"}, "Impersonate-Group": groups}
 		maps.Copy(header, more)
@@ -126,19 +128,19 @@ func presetTests() map[string]presetTest {
 		maps.Copy(header, more)
 		return header
 	}
-	joined := func(separator string) []string { return []string{strings.Join(groups, separator)} }
+	joined := func(groups []string, separator string) []string { return []string{strings.Join(groups, separator)} }
 	const credential = "{\ntoken_file TOKEN\n"
 	return map[string]presetTest{
 		"kiali": {
-			block: "inject kiali " + credential + "extra scopes\n}", strips: []string{"kiali-token-home"},
+			block: "inject kiali " + credential + "extra scopes\n}", strips: []string{"kiali-token-home", "=kiali-token-away"},
 			rich: impersonated(http.Header{
 				"Impersonate-Group": {"a:b=c;d", "dev team", "grüppe", "on-call"}, "Impersonate-Extra-Scopes": {"view", "edit"},
 			}),
 			poor: bare(nil), comma: 200, pipe: 200,
 		},
 		"kubernetes_dashboard": {
-			block: "inject kubernetes_dashboard " + credential + "}",
-			rich:  impersonated(nil), poor: bare(nil), comma: 200, pipe: 200,
+			block: "inject kubernetes_dashboard " + credential + "}", strips: []string{"Jwetoken"},
+			rich: impersonated(nil), poor: bare(nil), comma: 200, pipe: 200,
 		},
 		"tekton_dashboard": {
 			block: "inject tekton_dashboard " + credential + "uid\nextra scopes example.com/tenant\n}",
@@ -154,20 +156,20 @@ func presetTests() map[string]presetTest {
 		"headlamp": {
 			block: "inject headlamp", strips: headlampStrips,
 			rich: http.Header{
-				"Authorization": {"Bearer " + token}, "X-Forwarded-Id-Token": {token}, "X-Forwarded-User": {"alice"},
-				"X-Forwarded-Email": {"alice@example.com"}, "X-Forwarded-Group": joined(","),
+				"Authorization": {"Bearer " + token}, "X-Forwarded-User": {"alice"},
+				"X-Forwarded-Email": {"alice@example.com"}, "X-Forwarded-Group": joined(groups, ","),
 			},
 			poor: http.Header{"X-Forwarded-User": {"bob"}}, comma: 403, pipe: 200,
 		},
 		"headlamp_impersonation": {
 			block: "inject headlamp_impersonation " + credential + "}", strips: headlampStrips,
 			rich: impersonated(http.Header{
-				"X-Forwarded-User": {"alice"}, "X-Forwarded-Email": {"alice@example.com"}, "X-Forwarded-Group": joined(","),
+				"X-Forwarded-User": {"alice"}, "X-Forwarded-Email": {"alice@example.com"}, "X-Forwarded-Group": joined(groups, ","),
 			}),
 			poor: bare(http.Header{"X-Forwarded-User": {"bob"}}), comma: 403, pipe: 200,
 		},
 		"openshift_oauth": {
-			block: "inject openshift_oauth",
+			block: "inject openshift_oauth", strips: []string{"ssn", "=ssn"},
 			rich: http.Header{
 				"X-Remote-User": {"alice"}, "X-Remote-User-Email": {"alice@example.com"}, "X-Remote-User-Display-Name": {"Alice Ärmel"},
 				"X-Remote-User-Login": {"al"},
@@ -175,20 +177,22 @@ func presetTests() map[string]presetTest {
 			poor: http.Header{"X-Remote-User": {"bob"}}, comma: 200, pipe: 200,
 		},
 		"grafana": {
-			block: "inject grafana", strips: []string{"X-Jwt-Assertion"},
+			block: "inject grafana", groups: words,
+			strips: []string{"X-Ds-Authorization", "X-Grafana-Id", "X-Grafana-User", "renderKey"},
 			rich: http.Header{
 				"X-Webauth-User": {"alice"}, "X-Webauth-Email": {"alice@example.com"}, "X-Webauth-Name": {"Alice Ärmel"},
-				"X-Webauth-Groups": joined(","),
+				"X-Webauth-Groups": joined(words, ","),
 			},
 			poor: http.Header{"X-Webauth-User": {"bob"}}, comma: 403, pipe: 200,
 		},
 		"argo_cd": {
-			block: "inject argo_cd", strips: []string{"argocd.token", "argocd.token-1"},
-			rich: http.Header{"Authorization": {"Bearer " + token}, "Cookie": {"argocd.token=" + token}},
-			poor: nil, comma: 200, pipe: 200,
+			block:  "inject argo_cd",
+			strips: []string{"Token", "Tokens", "Argocd-Username", "Argocd-User-Groups", "argocd.token", "argocd.token-1", "=argocd.token"},
+			rich:   http.Header{"Authorization": {"Bearer " + token}, "Cookie": {"argocd.token=" + token}},
+			poor:   nil, comma: 200, pipe: 200,
 		},
 		"argo_workflows": {
-			block: "inject argo_workflows", strips: []string{"authorization"},
+			block: "inject argo_workflows", strips: []string{"authorization", "=authorization"},
 			rich: http.Header{"Authorization": {"Bearer " + token}}, poor: nil, comma: 200, pipe: 200,
 		},
 		"kubeflow": {
@@ -197,31 +201,33 @@ func presetTests() map[string]presetTest {
 		},
 		"kube_rbac_proxy": {
 			block: "inject kube_rbac_proxy",
-			rich:  http.Header{"X-Remote-User": {"alice"}, "X-Remote-Groups": joined("|")},
+			rich:  http.Header{"X-Remote-User": {"alice"}, "X-Remote-Groups": joined(groups, "|")},
 			poor:  http.Header{"X-Remote-User": {"bob"}}, comma: 200, pipe: 403,
 		},
 		"opensearch_dashboards": {
-			block: "inject opensearch_dashboards",
-			rich:  http.Header{"X-Proxy-User": {"alice"}, "X-Proxy-Roles": joined(",")},
-			poor:  http.Header{"X-Proxy-User": {"bob"}}, comma: 403, pipe: 200,
+			block: "inject opensearch_dashboards", strips: []string{"Opendistro_security_impersonate_as"}, groups: plain,
+			rich: http.Header{"X-Proxy-User": {"alice"}, "X-Proxy-Roles": joined(plain, ",")},
+			poor: http.Header{"X-Proxy-User": {"bob"}}, comma: 403, pipe: 403,
 		},
 		"jenkins": {
-			block: "inject jenkins",
+			block: "inject jenkins", groups: plain, // and a display name that Jenkins could not read is not sent
 			rich: http.Header{
-				"X-Forwarded-User": {"alice"}, "X-Forwarded-Mail": {"alice@example.com"}, "X-Forwarded-Displayname": {"Alice Ärmel"},
-				"X-Forwarded-Groups": joined("|"),
+				"X-Forwarded-User": {"alice"}, "X-Forwarded-Mail": {"alice@example.com"}, "X-Forwarded-Groups": joined(plain, "|"),
 			},
 			poor: http.Header{"X-Forwarded-User": {"bob"}}, comma: 200, pipe: 403,
 		},
 		"mimir": {
-			block: "inject mimir",
-			rich:  http.Header{"X-Scope-Orgid": joined("|")}, poor: nil, comma: 200, pipe: 403,
+			block: "inject mimir", groups: tenants,
+			rich: http.Header{"X-Scope-Orgid": joined(tenants, "|")}, poor: nil, comma: 403, pipe: 403,
 		},
 	}
 }
 
+// handlerOfPreset asks as a user who was proven by a token.
+type handlerOfPreset func(id identity.User, token string, header http.Header) testhandler.Answer
+
 // presetHandler loads a preset behind a source that knows any identity.
-func presetHandler(t *testing.T, block string) func(id identity.User, token string, header http.Header) testhandler.Answer {
+func presetHandler(t *testing.T, block string) handlerOfPreset {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "token")
 	testhandler.Write(t, file, strings.TrimPrefix(servesOwnToken, "Bearer "))
@@ -258,7 +264,9 @@ func hostile(impersonation bool) (header, steering http.Header) {
 		"X-Forwarded-User", "X-Forwarded-Group", "X-Forwarded-Groups", "X-Forwarded-Email", "X-Forwarded-Mail",
 		"X-Forwarded-DisplayName", "X-Forwarded-Id-Token", "X-Forwarded-Access-Token", "X-Forwarded-Preferred-Username",
 		"X-WEBAUTH-USER", "X-WEBAUTH-EMAIL", "X-WEBAUTH-NAME", "X-WEBAUTH-ROLE", "X-WEBAUTH-GROUPS", "X-Scope-OrgID",
-		"Kubeflow-Userid", "Kubeflow-Groups", "X-Proxy-User", "X-Proxy-Roles", "Kiali-User", "X-Auth-Request-User",
+		"Kubeflow-Userid", "Kubeflow-Groups", "X-Proxy-User", "X-Proxy-Roles", "X-Proxy-Ext-Namespace", "Kiali-User",
+		"X-Auth-Request-User", "X-JWT-Assertion", "X-Access-Token", "KUBECONFIG", "X-HEADLAMP-USER-ID",
+		"Grpc-Metadata-Token", "Grpc-Metadata-Authorization", "Grpcgateway-Authorization", "Grpcgateway-Cookie",
 	}
 	if impersonation {
 		fields = append(fields, "Impersonate-User", "Impersonate-Group", "Impersonate-Uid", "Impersonate-Extra-Scopes")
@@ -270,7 +278,10 @@ func hostile(impersonation bool) (header, steering http.Header) {
 	}
 	header["Authorization"] = []string{"Bearer ZXZl", "Basic ZXZl"}
 	steering = make(http.Header)
-	for _, field := range []string{"KUBECONFIG", "X-HEADLAMP-USER-ID", "Proxy-To", "Forward-To", "X-JWT-Assertion"} {
+	for _, field := range []string{
+		"Proxy-To", "Forward-To", "jweToken", "X-DS-Authorization", "X-Grafana-Id", "X-Grafana-User", "Token", "Tokens",
+		"Argocd-Username", "Argocd-User-Groups", "opendistro_security_impersonate_as",
+	} {
 		header.Set(field, "eve")
 		steering.Set(field, "eve")
 	}
@@ -279,7 +290,10 @@ func hostile(impersonation bool) (header, steering http.Header) {
 
 // hostileCookies returns the cookies that some upstream believes.
 func hostileCookies() []string {
-	return []string{"kiali-token-home", "headlamp-auth-main.0", "argocd.token", "argocd.token-1", "authorization"}
+	return []string{
+		"kiali-token-home", "headlamp-auth-main.0", "argocd.token", "argocd.token-1", "authorization", "ssn", "renderKey",
+		"=kiali-token-away", "=headlamp-auth-main.1", "=argocd.token", "=authorization", "=ssn", // without a name
+	}
 }
 
 func cookieLine(names []string) string {

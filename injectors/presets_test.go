@@ -59,14 +59,17 @@ func TestPresetsWriteExactlyThis(t *testing.T) {
 				kept = slices.DeleteFunc(kept, func(cookie string) bool { return cookie == stripped })
 			}
 			base["Cookie"] = []string{cookieLine(kept)}
-			poor := identity.User{Username: "bob"}
+			rich, poor := richUser(), identity.User{Username: "bob"}
+			if test.groups != nil {
+				rich.Groups = test.groups
+			}
 			for _, one := range []struct {
 				what  string
 				user  identity.User
 				token string
 				want  http.Header
 			}{
-				{"with everything", richUser(), "dXNlcg==", test.rich},
+				{"with everything", rich, "dXNlcg==", test.rich},
 				{"with a name alone", poor, "", test.poor},
 			} {
 				want := base.Clone()

@@ -154,6 +154,7 @@ func TestStripCookies(t *testing.T) {
 		{Name: "all there are", Fields: testhandler.AliceAnd("cookie: session=x", "Cookie: _oauth2_proxy=y;"), Want: testhandler.As("alice")},
 		{Name: "twice", Fields: testhandler.AliceAnd("Cookie: session=x; a=1; session=y"), Want: testhandler.And(testhandler.As("alice"), "Cookie", "a=1")},
 		{Name: "in several lines", Fields: testhandler.AliceAnd("Cookie: a=1", "Cookie: session=x", "Cookie: b=2"), Want: testhandler.And(testhandler.As("alice"), "Cookie", "a=1", "Cookie", "b=2")},
+		{Name: "without a name, by the one in the value", Fields: testhandler.AliceAnd("Cookie: =session=x; a=1;= _oauth2_proxy =y; =b=2"), Want: testhandler.And(testhandler.As("alice"), "Cookie", "a=1; =b=2")},
 		{Name: "with blanks in odd places", Fields: testhandler.AliceAnd("Cookie:;;\tsession =x;session;a=1"), Want: testhandler.And(testhandler.As("alice"), "Cookie", ";;a=1")},
 		{Name: "others byte for byte", Fields: testhandler.AliceAnd(`Cookie: Session=1;my_session="a b";  c==;=d`), Want: testhandler.And(testhandler.As("alice"), "Cookie", `Session=1;my_session="a b";  c==;=d`)},
 		{Name: "a cookie is not a credential", Fields: []string{"Cookie: session=x"}, Status: 401, Reason: "no credential"},

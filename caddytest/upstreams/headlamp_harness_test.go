@@ -45,7 +45,7 @@ func headlampModes(t *testing.T, name string) map[string]headlampMode {
 			fields: []string{"X-Forwarded-Id-Token: " + token},
 			user:   "oidc:alice", groups: []string{"oidc:developers"},
 			sent: http.Header{
-				"Authorization": {"Bearer " + token}, "X-Forwarded-Id-Token": {token},
+				"Authorization":    {"Bearer " + token},
 				"X-Forwarded-User": {"oidc:alice"}, "X-Forwarded-Group": {"oidc:developers"}, "X-Forwarded-Email": {"alice@example.com"},
 			},
 		},
