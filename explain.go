@@ -21,6 +21,7 @@ func (h *Handler) Explain(w http.ResponseWriter, r *http.Request, next caddyhttp
 		Before:      r.Header.Clone(),
 		NoneTrusted: !h.trust.configured(),
 		ProxyOnly:   h.proxyOnly,
+		Logged:      h.loggedTokens(),
 		Sources:     make([]command.SourceReport, len(h.sources)),
 	}
 	report.Peer, report.PeerErr = h.trust.peer(r, true)

@@ -19,4 +19,6 @@ var (
 	_ CookieWriter = (*injectors.Token)(nil)
 	_ TokenSender  = (*injectors.Token)(nil)
 	_ TokenSender  = (*injectors.Headers)(nil)
+	_ TokenWriter  = (*injectors.Token)(nil)
+	_ TokenWriter  = (*injectors.Headers)(nil)
 )

@@ -51,6 +51,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		AllowReserved: h.AllowReserved,
 		MaxGroups:     h.MaxGroups,
 	}
+	h.warnOfLoggedTokens()
 	return h.compileFields()
 }
 

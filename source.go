@@ -35,6 +35,14 @@ type TokenSender interface {
 	SendsToken() (sends, alone bool)
 }
 
+// TokenWriter is implemented by an injector that writes a token, or another credential, into
+// fields. Caddy hides few fields in its logs: for all others the handler warns when the
+// configuration is loaded, and says which lines hide them.
+type TokenWriter interface {
+	// TokenFields returns the fields, in canonical spelling.
+	TokenFields() []string
+}
+
 // configuredSource is one source of the configuration, with the parts that the handler uses
 // after the source has decided.
 type configuredSource struct {

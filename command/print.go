@@ -17,6 +17,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/guest"
 )
 
 // explain follows a request and prints what happens to it.
@@ -39,6 +40,7 @@ func explain(out io.Writer, server *caddyhttp.Server, r *http.Request) (exitCode
 	p.peer(k.report)
 	p.stripped(k.report, r.Header)
 	p.sources(k.report)
+	p.logged(k.report)
 	if err != nil || !k.report.Passed {
 		return p.refused(err, recorder, repl)
 	}
@@ -160,6 +162,18 @@ func (p *printer) identity(src *SourceReport) {
 	}
 	if !src.Said.Expires.IsZero() {
 		p.line("    the credential expires, and streams end then")
+	}
+}
+
+// logged says which lines of the configuration hide tokens in Caddy's logs.
+func (p *printer) logged(report *Report) {
+	if len(report.Logged) == 0 {
+		return
+	}
+	p.line("\nlogged")
+	p.line("  %s: Caddy's logs show the token that is injected; these lines of the global options hide it", strings.Join(report.Logged, ", "))
+	for _, line := range guest.LogFilter(report.Logged) {
+		p.line("    %s", strings.ReplaceAll(line, "\t", "  "))
 	}
 }
 

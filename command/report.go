@@ -34,6 +34,9 @@ type Report struct {
 	// there are none.
 	ProxyOnly *identity.Names
 
+	// Logged are the fields with tokens that Caddy's logs show.
+	Logged []string
+
 	// Sources are all sources, in order, with their answers.
 	Sources []SourceReport
 

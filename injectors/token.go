@@ -91,6 +91,9 @@ func (i *Token) Writes() []string { return i.injector.Writes() }
 // SendsToken says that the user's own token is all that this injector sends.
 func (*Token) SendsToken() (sends, alone bool) { return true, true }
 
+// TokenFields returns the field that has the token.
+func (i *Token) TokenFields() []string { return i.injector.Writes() }
+
 // Cookies are patterns of the client's own cookies to strip.
 func (i *Token) Cookies() []string {
 	if i.Cookie == "" {
