@@ -58,8 +58,9 @@ type Handler struct {
 	// a prefix. Case and the difference between "_", "." and "-" do not count.
 	StripHeaders []string `json:"strip_headers,omitempty"`
 
-	// StripCookies are cookies to strip from requests, and as Set-Cookie from responses; a
-	// trailing "*" is a prefix.
+	// StripCookies are cookies to strip from requests, and as Set-Cookie from the upstream's
+	// responses; a trailing "*" is a prefix. A cookie that a handler before this one sets is
+	// not the upstream's, and stays.
 	StripCookies []string `json:"strip_cookies,omitempty"`
 
 	// PassAuthorization forwards the client's own Authorization, for upstreams with their

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
@@ -24,16 +25,25 @@ type response struct {
 	cookies identity.Patterns
 	stream  *stream // nil if the credential has no end, or streams may outlive it
 	wrote   bool
+
+	// before are the cookies of handlers before this one, which are not the upstream's: the
+	// session that oauth2-proxy has renewed, in its answer to a forward_auth.
+	before []string
 }
 
 func newResponse(w http.ResponseWriter, cookies identity.Patterns, s *stream) *response {
-	return &response{ResponseWriterWrapper: &caddyhttp.ResponseWriterWrapper{ResponseWriter: w}, cookies: cookies, stream: s}
+	return &response{
+		ResponseWriterWrapper: &caddyhttp.ResponseWriterWrapper{ResponseWriter: w},
+		cookies:               cookies,
+		stream:                s,
+		before:                slices.Clone(w.Header()[setCookie]),
+	}
 }
 
 // WriteHeader implements http.ResponseWriter. It strips cookies each time, since
 // informational responses may precede the final one, and have fields too.
 func (w *response) WriteHeader(status int) {
-	filterSetCookie(w.Header(), setCookie, w.cookies)
+	filterSetCookie(w.Header(), setCookie, w.cookies, w.before)
 	if !w.wrote && (status >= http.StatusOK || status == http.StatusSwitchingProtocols) {
 		w.wrote = true
 		if status == http.StatusSwitchingProtocols || len(w.Header()["Content-Length"]) == 0 {
@@ -79,8 +89,8 @@ func (w *response) begin() {
 // when the handlers are done, or an error route does. Fields announced as trailers come
 // last.
 func (w *response) end() {
-	filterSetCookie(w.Header(), setCookie, w.cookies)
-	filterSetCookie(w.Header(), http.TrailerPrefix+setCookie, w.cookies)
+	filterSetCookie(w.Header(), setCookie, w.cookies, w.before)
+	filterSetCookie(w.Header(), http.TrailerPrefix+setCookie, w.cookies, w.before)
 }
 
 // Interface guards

@@ -7,12 +7,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testhandler"
 )
 
 // Lines are stripped by the name of their cookie. The others stay, byte for byte and in order.
@@ -63,6 +67,55 @@ func TestStripCookiesByName(t *testing.T) {
 						t.Errorf("cookies %q, want %q", got.header["Set-Cookie"], test.want)
 					}
 				})
+			}
+		})
+	}
+}
+
+// oauth2-proxy renews a session in its answer to a forward_auth, which comes before this
+// handler: that line is for the browser, whatever the upstream answers under the same name.
+func TestStripCookiesThatTheUpstreamSetsAndNotThoseOfAnEarlierHandler(t *testing.T) {
+	h := cookieHandler(t)
+	for _, test := range []struct {
+		name                 string
+		before, hints, final []string
+		status               int // 0: an error
+		want                 []string
+		wantHints            []string
+	}{
+		{"a renewed session", []string{"session=new; Path=/"}, nil, []string{"theme=dark"}, 200, []string{"session=new; Path=/", "theme=dark"}, nil},
+		{"in parts", []string{"session=1", "kiali-token-1=2"}, nil, nil, 200, []string{"session=1", "kiali-token-1=2"}, nil},
+		{"beside the upstream's own", []string{"session=new"}, nil, []string{"session=old", "kiali-token=x"}, 200, []string{"session=new"}, nil},
+		{"in early hints too", []string{"session=new"}, []string{"session=old"}, nil, 200, []string{"session=new"}, []string{"103 session=new"}},
+		{"of an error", []string{"session=new"}, nil, []string{"session=old"}, 0, []string{"session=new"}, nil},
+		{"none", nil, nil, []string{"session=old"}, 200, nil, nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				w.Header()["Set-Cookie"] = slices.Clone(test.before)
+				err := h.ServeHTTP(w, testhandler.Prepared(r), caddyhttp.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) error {
+					if test.hints != nil {
+						own := w.Header().Clone()
+						w.Header()["Set-Cookie"] = append(w.Header()["Set-Cookie"], test.hints...)
+						w.WriteHeader(http.StatusEarlyHints)
+						clear(w.Header())
+						maps.Copy(w.Header(), own) // as reverse_proxy does
+					}
+					w.Header()["Set-Cookie"] = append(w.Header()["Set-Cookie"], test.final...)
+					if test.status == 0 {
+						return caddyhttp.Error(http.StatusBadGateway, errors.New("no upstream"))
+					}
+					w.WriteHeader(test.status)
+					return nil
+				}))
+				if err != nil { // an error route
+					w.WriteHeader(http.StatusBadGateway)
+				}
+			}))
+			defer server.Close()
+			got := get(t, server)
+			if !slices.Equal(got.header["Set-Cookie"], test.want) || !slices.Equal(got.hints, test.wantHints) {
+				t.Errorf("cookies %q after %q, want %q after %q", got.header["Set-Cookie"], got.hints, test.want, test.wantHints)
 			}
 		})
 	}
