@@ -5,14 +5,10 @@ package examples_test
 
 import (
 	"crypto/x509"
-	"encoding/pem"
 	"io"
 	"maps"
 	"net"
 	"net/http"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -54,6 +50,7 @@ func certExampleRunFile(t *testing.T, file, pool string, env map[string]string) 
 type certExampleCase struct {
 	name   string
 	from   string // an address; "" is 127.0.0.1, which the examples trust
+	method string // "" is GET
 	fields []string
 	status int
 	want   http.Header // nil: no request reaches the upstream
@@ -66,7 +63,7 @@ func (e *certExample) ask(t *testing.T, cases []certExampleCase) {
 			if c.from == "" {
 				c.from = "127.0.0.1"
 			}
-			r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+e.site+"/", nil)
+			r, err := http.NewRequestWithContext(t.Context(), c.method, "http://"+e.site+"/", nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -216,110 +213,4 @@ func TestExampleKong(t *testing.T) {
 		{name: "a bad certificate", fields: []string{field(stranger)}, status: http.StatusOK, want: consumer("guest", "guests")},
 		{name: "past the proxy", from: "127.0.0.2", fields: []string{field(builder)}, status: http.StatusOK, want: consumer("guest", "guests")},
 	})
-}
-
-// TestExampleNginx runs nginx itself, with the configuration beside the example.
-func TestExampleNginx(t *testing.T) {
-	root := testpki.NewCA(t, nil, "root", nil)
-	mid := testpki.NewCA(t, root, "between", nil)
-	alice := mid.Leaf(t, nil)
-	e := certExampleRun(t, "nginx-client-cert", testpki.PEMFile(t, root, mid), nil)
-
-	t.Run("past nginx", func(t *testing.T) {
-		fields := []string{"Ssl-Client-Cert: " + testpki.EscapedPEM(alice), "Ssl-Client-Verify: SUCCESS"}
-		e.ask(t, []certExampleCase{{name: "alice", from: "127.0.0.2", fields: fields, status: http.StatusUnauthorized}})
-	})
-
-	dir := t.TempDir()
-	server := root.Leaf(t, func(c *x509.Certificate) {
-		c.DNSNames, c.ExtKeyUsage = []string{"dashboard.example.com"}, []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
-	})
-	key, err := x509.MarshalPKCS8PrivateKey(server.Key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := exampleNginx(t, dir, e.site, map[string]string{
-		"server.pem": testpki.PEM(server), "client-ca.pem": testpki.PEM(root, mid),
-		"server-key.pem": string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})),
-	})
-	cases := []struct {
-		name   string
-		chain  []*testpki.Pair
-		status int
-		want   http.Header
-	}{
-		{"alice", []*testpki.Pair{alice}, http.StatusOK, impersonated("cert:alice", "cert:developers")},
-		{"no certificate", nil, http.StatusUnauthorized, nil},
-		{"a certificate by another CA", []*testpki.Pair{testpki.NewCA(t, nil, "root", nil).Leaf(t, nil)}, http.StatusBadRequest, nil},
-	}
-	for _, c := range cases {
-		t.Run(c.name, func(t *testing.T) {
-			config := testpki.ClientTLS(root, "dashboard.example.com", c.chain...)
-			r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+address+"/", nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			r.Host = "dashboard.example.com"
-			// The client's own field must be stripped, whether nginx writes one or not.
-			r.Header.Set("Ssl-Client-Cert", testpki.EscapedPEM(mid.Leaf(t, testpki.Named(3, "mallory"))))
-			r.Header.Set("Ssl-Client-Verify", "SUCCESS")
-			r.Header.Set("Impersonate-User", "admin")
-			e.do(t, &http.Transport{TLSClientConfig: config, DisableKeepAlives: true}, r, c.status, c.want)
-		})
-	}
-}
-
-// exampleNginx runs nginx with examples/nginx-client-cert.conf, in which only addresses and
-// the folder of the files are replaced, and returns its address.
-func exampleNginx(t *testing.T, dir, caddy string, files map[string]string) string {
-	t.Helper()
-	conf, err := os.ReadFile("../../examples/nginx-client-cert.conf")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := "127.0.0.1:" + freeport.Ports(t, 1)[0]
-	text := string(conf)
-	for old, replacement := range map[string]string{
-		"listen 443 ssl": "listen " + address + " ssl", "/etc/nginx/tls/": dir + "/", "http://127.0.0.1:8080": "http://" + caddy,
-	} {
-		if !strings.Contains(text, old) {
-			t.Fatalf("nginx-client-cert.conf has no %q", old)
-		}
-		text = strings.ReplaceAll(text, old, replacement)
-	}
-	files["site.conf"] = text
-	// One process, so that ending it ends nginx.
-	files["nginx.conf"] = "daemon off;\nmaster_process off;\npid nginx.pid;\nerror_log stderr;\nevents {}\nhttp {\naccess_log off;\n" +
-		"client_body_temp_path a;\nproxy_temp_path b;\nfastcgi_temp_path c;\nuwsgi_temp_path d;\nscgi_temp_path e;\n" +
-		"include site.conf;\n}\n"
-	for name, content := range files {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	binary, err := exec.LookPath("nginx")
-	if err != nil { // Debian's folder for servers, which is often not in PATH
-		binary = "/usr/sbin/nginx"
-	}
-	log, err := os.Create(filepath.Join(dir, "log"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer log.Close()
-	nginx := exec.CommandContext(t.Context(), binary, "-p", dir, "-c", filepath.Join(dir, "nginx.conf"), "-e", "stderr")
-	nginx.Stdout, nginx.Stderr = log, log
-	if err := nginx.Start(); err != nil {
-		t.Fatalf("starting nginx (is Debian's package installed? .ci/run does it): %v", err)
-	}
-	t.Cleanup(func() { _ = nginx.Wait() }) // the test's context is done by then
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-		if conn, err := net.DialTimeout("tcp", address, time.Second); err == nil {
-			_ = conn.Close()
-			return address
-		}
-		if time.Now().After(deadline) {
-			said, _ := os.ReadFile(log.Name())
-			t.Fatalf("nginx does not listen on %s:\n%s", address, said)
-		}
-	}
 }

@@ -69,6 +69,7 @@ func TestExampleOpenUnison(t *testing.T) {
 		{name: "no user without one", fields: []string{"Impersonate-User: admin"}, status: http.StatusUnauthorized},
 		{name: "no user with the account's own", fields: []string{"Authorization: Bearer " + api.LastToken()}, status: http.StatusUnauthorized},
 	})
+	e.ask(t, crossSite(token, alice))
 	if _, requests := api.Calls(); len(requests) != 1 ||
 		requests[0].Path != "/api/v1/namespaces/caddy-kube-identity/serviceaccounts/caddy-kube-identity/token" {
 		t.Errorf("the API server was asked for tokens: %+v", requests)

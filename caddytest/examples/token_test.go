@@ -74,9 +74,32 @@ func TestExampleOIDCKiali(t *testing.T) {
 			fields: []string{"X-Forwarded-User: alice", "X-Forwarded-Groups: developers"},
 		},
 	})
+	e.ask(t, crossSite(claims(nil), alice))
 	if _, requests := api.Calls(); len(requests) != 1 ||
 		requests[0].Path != "/api/v1/namespaces/caddy-kube-identity/serviceaccounts/caddy-kube-identity/token" {
 		t.Errorf("the API server was asked for tokens: %+v", requests)
+	}
+}
+
+// crossSite are requests that a page makes a browser send, with the session of the proxy in
+// front, which writes that session's token into Authorization: Kiali and the dashboards do not
+// check which page it was.
+func crossSite(token string, want http.Header) []certExampleCase {
+	and := func(fields ...string) http.Header {
+		header := want.Clone()
+		for _, field := range append(fields, "Content-Length: 0") {
+			name, value, _ := strings.Cut(field, ": ")
+			header.Set(name, value)
+		}
+		return header
+	}
+	const evil, here = "Origin: https://evil.example", "Sec-Fetch-Site: same-origin"
+	return []certExampleCase{
+		{name: "a page of another site", method: http.MethodPost, fields: []string{token, evil, "Sec-Fetch-Site: cross-site"}, status: 403},
+		{name: "a page of another site in an old browser", method: http.MethodDelete, fields: []string{token, evil}, status: 403},
+		{name: "a page of a neighbour", method: http.MethodPatch, fields: []string{token, "Sec-Fetch-Site: same-site"}, status: 403},
+		{name: "the dashboard's own page", method: http.MethodPost, fields: []string{token, here}, status: 200, want: and(here)},
+		{name: "a command line", method: http.MethodPost, fields: []string{token}, status: 200, want: and()},
 	}
 }
 
@@ -183,6 +206,8 @@ func TestExampleMixedTokens(t *testing.T) {
 		{name: "an unknown token", fields: []string{"Authorization: Bearer " + testissuer.New(t).Token(t, nil)}, status: 401},
 		{name: "no token", fields: []string{admin}, status: 401},
 	})
+	e.ask(t, crossSite("Authorization: Bearer "+pauls, paul))
+	e.ask(t, crossSite("Authorization: Bearer "+alices, own(alices)))
 	if reviews, _ := api.Calls(); len(reviews) != 2 {
 		t.Errorf("the API server was asked %d times about the two tokens that only it could know", len(reviews))
 	}
