@@ -110,6 +110,10 @@ type canary struct {
 
 // ask sends the request of one way, and plays the client.
 func (c *canary) ask(t *testing.T, n int, w canaryWay) {
+	if w.http2 {
+		c.askHTTP2(t, n, w)
+		return
+	}
 	conn, err := c.dial()
 	if err != nil {
 		t.Errorf("%s: %v", w.name, err)

@@ -20,6 +20,7 @@ type canaryWay struct {
 	body     string
 	upstream func(conn net.Conn, reader *bufio.Reader) // after the header of the request
 	client   func(conn net.Conn, reader *bufio.Reader) // after the request; nil: reads to the end
+	http2    bool                                      // the client cancels over HTTP/2
 
 	// What Caddy logs about it by default, for which a token must not be there to be seen:
 	// "warn" is reverse_proxy's line with the header that it sent, "error" the server's line
