@@ -69,12 +69,9 @@ func (r docsRecipe) adapted(t *testing.T) []byte {
 	return docsAdapt(t, docsWithFiles(t, text))
 }
 
-// docsComments matches the comments of a Caddyfile.
-var docsComments = regexp.MustCompile(`(?m)^\s*#.*$`)
-
 // handlers are the parts of the Caddyfile from each kube_identity to the next, without comments.
 func (r docsRecipe) handlers() []string {
-	text := docsComments.ReplaceAllString(r.caddyfile, "")
+	text := regexp.MustCompile(`(?m)^\s*#.*$`).ReplaceAllString(r.caddyfile, "")
 	return regexp.MustCompile(`(?m)^\s*kube_identity\b`).Split(text, -1)[1:]
 }
 
@@ -253,7 +250,9 @@ func TestDocsTokensInOtherFieldsAreKeptOutOfTheLog(t *testing.T) {
 			Logging struct {
 				Logs struct {
 					Default struct {
-						Encoder struct{ Fields map[string]struct{ Filter string } }
+						Encoder struct {
+							Fields map[string]struct{ Filter string }
+						}
 					}
 				}
 			}
@@ -298,7 +297,7 @@ func docsTokenFields(t *testing.T, config []byte) map[string]bool {
 func TestDocsAnIssuerMayHaveACertificateByAPrivateCA(t *testing.T) {
 	found := make(map[string]bool)
 	for _, recipe := range docsRecipes(t) {
-		for _, block := range regexp.MustCompile(`(?ms)^(\s*)oidc \S+ \{$.*?^\s*\}$`).FindAllString(recipe.caddyfile, -1) {
+		for _, block := range regexp.MustCompile(`(?s)\toidc \S+ \{\n.*?\n\t*\}\n`).FindAllString(recipe.caddyfile, -1) {
 			if strings.Contains(block, "\tpreset ") {
 				continue // an issuer of the public internet
 			}

@@ -110,6 +110,7 @@ type canary struct {
 
 // ask sends the request of one way, and plays the client.
 func (c *canary) ask(t *testing.T, n int, w canaryWay) {
+	t.Helper()
 	if w.http2 {
 		c.askHTTP2(t, n, w)
 		return

@@ -113,6 +113,7 @@ func canaryMoreWays(token string) []canaryWay {
 
 // askHTTP2 cancels a response over HTTP/2 after its first bytes.
 func (c *canary) askHTTP2(t *testing.T, n int, w canaryWay) {
+	t.Helper()
 	protocols := new(http.Protocols)
 	protocols.SetUnencryptedHTTP2(true)
 	transport := &http.Transport{Protocols: protocols, DialContext: func(context.Context, string, string) (net.Conn, error) { return c.dial() }}

@@ -124,7 +124,7 @@ func canaryByCertificate(t *testing.T) map[string]*canaryExample {
 		if err != nil {
 			return nil, err
 		}
-		config := &tls.Config{Certificates: []tls.Certificate{proxy}, ServerName: "localhost", InsecureSkipVerify: true} //nolint:gosec // the server is this test's own
+		config := &tls.Config{Certificates: []tls.Certificate{proxy}, ServerName: "localhost", InsecureSkipVerify: true}
 		return (&tls.Dialer{Config: config}).DialContext(t.Context(), "tcp", address)
 	}
 	return map[string]*canaryExample{

@@ -19,7 +19,7 @@ const headlampReviews = "/clusters/main" + testkube.ReviewPath
 // headlampGuard starts Caddy in front of a Headlamp, with block inside kube_identity.
 func headlampGuard(t *testing.T, h *headlamp.Server, block string) *testhandler.Caddy {
 	t.Helper()
-	return testhandler.Start(t, "", fmt.Sprintf("http://:0 {\n kube_identity {\n trusted_proxies static %s\n %s\n }\n reverse_proxy %s\n}\n",
+	return testhandler.Start(t, "", fmt.Sprintf("http://:0 {\n kube_identity {\n trusted_proxies static %s\n %s\n }\n reverse_proxy %s {\n header_up Host {upstream_hostport}\n }\n}\n",
 		testkube.TrustedPeer, block, h.Listener.Addr()))
 }
 
@@ -91,9 +91,9 @@ func (m headlampMode) wantSeen(t *testing.T, mark string) {
 }
 
 // headlampProxied is the whole header that arrives at Headlamp.
-func headlampProxied(fields http.Header, more ...string) http.Header {
+func headlampProxied(h *headlamp.Server, fields http.Header, more ...string) http.Header {
 	header := testhandler.Proxied(testkube.TrustedPeer, fields)
-	header["Host"], header["X-Forwarded-Host"] = []string{"kube.example"}, []string{"kube.example"}
+	header["Host"], header["X-Forwarded-Host"] = []string{h.Listener.Addr().String()}, []string{"kube.example"}
 	return testhandler.And(header, more...)
 }
 

@@ -60,7 +60,7 @@ func TestUpstreamHeadlampWatches(t *testing.T) {
 			}
 			cancel()
 			mode.wantSeen(t, mark)
-			h.WantOnly(t, "GET "+path, headlampProxied(mode.sent, "User-Agent", "Go-http-client/1.1"))
+			h.WantOnly(t, "GET "+path, headlampProxied(h, mode.sent, "User-Agent", "Go-http-client/1.1"))
 		})
 	}
 }
@@ -94,7 +94,7 @@ func TestUpstreamHeadlampWebsockets(t *testing.T) {
 					}
 					_ = conn.Close()
 					mode.wantSeen(t, mark)
-					want := headlampProxied(mode.sent, "Origin", "http://kube.example", "Connection", "Upgrade", "Upgrade", "websocket",
+					want := headlampProxied(h, mode.sent, "Origin", "http://kube.example", "Connection", "Upgrade", "Upgrade", "websocket",
 						"Sec-Websocket-Version", "13", "Sec-Websocket-Key", testhandler.WebSocketKey)
 					h.WantOnly(t, "GET "+path, want)
 					h.Elsewhere.WantNothing(t)

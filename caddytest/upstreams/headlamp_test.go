@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -43,7 +44,7 @@ func TestUpstreamHeadlampPlainRequests(t *testing.T) {
 						UID: answer.User.UID, Extra: answer.User.Extra,
 					})
 					mode.wantSeen(t, mark)
-					h.WantOnly(t, "POST "+headlampReviews+"?mark="+mark, headlampProxied(mode.sent, headlampPosted()...))
+					h.WantOnly(t, "POST "+headlampReviews+"?mark="+mark, headlampProxied(h, mode.sent, headlampPosted()...))
 					h.Elsewhere.WantNothing(t)
 				})
 			}
@@ -106,7 +107,7 @@ func TestUpstreamHeadlampTwoTokens(t *testing.T) {
 				t.Fatalf("status %d: %s", answer.Status, answer.Body)
 			}
 			mode.wantSeen(t, mark)
-			h.WantOnly(t, "POST "+headlampReviews+"?mark="+mark, headlampProxied(mode.sent, headlampPosted()...))
+			h.WantOnly(t, "POST "+headlampReviews+"?mark="+mark, headlampProxied(h, mode.sent, headlampPosted()...))
 		})
 	}
 }
@@ -127,7 +128,7 @@ func TestUpstreamHeadlampTheTopBar(t *testing.T) {
 			if me.Username != mode.user || me.Email != "alice@example.com" || !slices.Equal(me.Groups, mode.groups) {
 				t.Errorf("me = %+v", me)
 			}
-			h.WantOnly(t, "GET /clusters/main/me", headlampProxied(mode.sent))
+			h.WantOnly(t, "GET /clusters/main/me", headlampProxied(h, mode.sent))
 			testkube.Answer{Status: testkube.Get(t, c, "/clusters/main/me").Status, Mark: rand.Text()}.WantRefused(t, http.StatusUnauthorized)
 			h.WantNothing(t)
 		})
@@ -183,5 +184,19 @@ func TestUpstreamHeadlampRequestsThatItWouldMisread(t *testing.T) {
 			}
 			h.WantNothing(t)
 		})
+	}
+}
+
+// Headlamp on a loopback address, beside Caddy, refuses the host that the browser knows: the
+// recipe's header_up is needed.
+func TestUpstreamHeadlampOnALoopbackAddressNeedsItsOwnHost(t *testing.T) {
+	h := headlamp.New(t)
+	for options, status := range map[string]int{"": http.StatusForbidden, "header_up Host {upstream_hostport}": http.StatusOK} {
+		c := testhandler.Start(t, "", fmt.Sprintf("http://:0 {\n kube_identity {\n trusted_proxies static %s\n %s inject headlamp_impersonation {\n token_file %s\n }\n }\n reverse_proxy %s {\n %s\n }\n}\n",
+			testkube.TrustedPeer, testkube.Forwarded, testkube.File(t, "token"), h.Listener.Addr(), options))
+		answer := testkube.Get(t, c, "/clusters/main/me", "X-Forwarded-User: alice")
+		if answer.Status != status || (status == http.StatusForbidden) != strings.Contains(answer.Body, "invalid Host header") {
+			t.Errorf("with %q: %d %s, want %d", options, answer.Status, answer.Body, status)
+		}
 	}
 }

@@ -19,7 +19,8 @@ import (
 )
 
 // Server is Headlamp with -proxy-auth, -enable-helm and -enable-dynamic-clusters, in front
-// of the API server, for which it has no credentials of its own.
+// of the API server, for which it has no credentials of its own. It listens on a loopback
+// address, and so refuses other hosts.
 type Server struct {
 	*httptest.Server
 	testhandler.Recorder
@@ -50,6 +51,10 @@ func New(tb testing.TB) *Server {
 	mux.HandleFunc("/clusters/{cluster}/helm/", h.helm)
 	mux.Handle("/clusters/{cluster}/", &httputil.ReverseProxy{Rewrite: h.rewrite, Transport: h.transport, FlushInterval: -1})
 	h.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Host != h.Listener.Addr().String() { // against DNS rebinding
+			http.Error(w, "invalid Host header", http.StatusForbidden)
+			return
+		}
 		h.Record(r)
 		mux.ServeHTTP(w, r)
 	}))
