@@ -84,8 +84,7 @@ func (b *Badge) Authenticate(_ context.Context, r *identity.Request) (*identity.
 		return nil, fmt.Errorf("%w: the number on the badge is not known", identity.ErrRejected)
 	}
 	return &identity.Identity{
-		User:     identity.User{Username: user, Groups: []string{"devices"}},
-		Explicit: true, // a browser never attaches it on its own
+		User: identity.User{Username: user, Groups: []string{"devices"}},
 	}, nil
 }
 

@@ -121,8 +121,8 @@ type Handler struct {
 	Challenge string `json:"challenge,omitempty" placeholders:"url,query,server-relative-url,http.request.uri.query"`
 
 	// CrossOrigin are origins, such as https://portal.example.com, whose pages may send
-	// state-changing requests and open websockets with credentials that the browser attaches
-	// by itself. "off" allows all. Default: only this site's own pages.
+	// state-changing requests and open websockets, whatever the credential. "off" allows all.
+	// Default: only this site's own pages.
 	CrossOrigin []string `json:"cross_origin,omitempty"`
 
 	// KeepStreams lets an upgraded connection, or a response without a Content-Length, outlive

@@ -176,7 +176,7 @@ func (h *Handler) check(r *http.Request, ex *exchange, id *identity.Identity) er
 	if err := h.policy.Check(id); err != nil {
 		return err
 	}
-	return h.crossOrigin.Check(ex.browser(r), id)
+	return h.crossOrigin.Check(ex.browser(r))
 }
 
 // inject returns the request that is forwarded: a copy, so that error routes never see the

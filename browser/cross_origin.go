@@ -14,13 +14,13 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 )
 
-// CrossOrigin refuses requests that another site's page makes a browser send, with a
-// credential that the browser attaches by itself. The dashboards do not check that
-// themselves: Headlamp accepts a websocket of any origin, Kiali has no CSRF token.
+// CrossOrigin refuses requests that another site's page makes a browser send. It does so
+// whatever the credential: a proxy or another handler ahead of this one may have turned the
+// browser's cookie into an Authorization. The dashboards do not check that themselves:
+// Headlamp accepts a websocket of any origin, Kiali has no CSRF token.
 type CrossOrigin struct {
-	off        bool
-	protection *http.CrossOriginProtection
-	trusted    []string
+	off     bool
+	trusted []string
 }
 
 // NewCrossOrigin reads the option cross_origin: origins, or "off".
@@ -28,17 +28,12 @@ func NewCrossOrigin(words []string) (*CrossOrigin, error) {
 	if slices.Equal(words, []string{"off"}) {
 		return &CrossOrigin{off: true}, nil
 	}
-	c := &CrossOrigin{protection: http.NewCrossOriginProtection()}
 	for _, origin := range words {
 		if err := checkOrigin(origin); err != nil {
 			return nil, fmt.Errorf("cross_origin: %w", err)
 		}
-		if err := c.protection.AddTrustedOrigin(origin); err != nil {
-			return nil, fmt.Errorf("cross_origin: %w", err)
-		}
-		c.trusted = append(c.trusted, origin)
 	}
-	return c, nil
+	return &CrossOrigin{trusted: words}, nil
 }
 
 // checkOrigin refuses what a browser never sends as Origin: it would match no request.
@@ -61,53 +56,41 @@ func checkOrigin(origin string) error {
 
 // Check refuses, with [identity.ErrForbidden], a state-changing request or an upgrade of
 // another site's page. Reading is not refused: the other site's page cannot see the
-// response.
-func (c *CrossOrigin) Check(r Request, id *identity.Identity) error {
-	if c.off || id.Explicit {
+// response. The error names this site as the request names it, since a proxy in front that
+// changes Host makes it another one.
+func (c *CrossOrigin) Check(r Request) error {
+	opens := r.Upgrade != "" || r.Method == http.MethodConnect // a websocket over HTTP/2 or HTTP/3
+	reads := r.Method == http.MethodGet || r.Method == http.MethodHead || r.Method == http.MethodOptions
+	site := r.site()
+	if c.off || reads && !opens || c.ofThisSite(r, site, opens) {
 		return nil
 	}
-	origins := r.Header["Origin"]
-	switch {
-	case r.Upgrade != "", r.Method == http.MethodConnect: // a websocket over HTTP/2 or HTTP/3
-		if !c.mayOpen(r.site(), origins, r.Header["Sec-Fetch-Site"]) {
-			return fmt.Errorf("%w: a page of another origin opens a stream: %s",
-				identity.ErrForbidden, identity.Quote(strings.Join(origins, ", ")))
-		}
-	case r.Method == http.MethodGet, r.Method == http.MethodHead, r.Method == http.MethodOptions:
-	case !c.mayChange(r):
-		return fmt.Errorf("%w: a page of another origin sent this: %s",
-			identity.ErrForbidden, identity.Quote(strings.Join(origins, ", ")))
+	origin, here := identity.Quote(strings.Join(r.Header["Origin"], ", ")), identity.Quote(site.scheme+"://"+site.host)
+	if opens {
+		return fmt.Errorf("%w: a page of another origin opens a stream: %s, and this site is %s", identity.ErrForbidden, origin, here)
 	}
-	return nil
+	return fmt.Errorf("%w: a page of another origin sent this: %s, and this site is %s", identity.ErrForbidden, origin, here)
 }
 
-// mayChange decides about state-changing methods. CrossOriginProtection reads only the
-// first line of a field, and takes the Origin "null" for this site if the site has no name.
-func (c *CrossOrigin) mayChange(r Request) bool {
-	site, origins := r.site(), r.Header["Origin"]
-	if len(origins) > 1 || len(r.Header["Sec-Fetch-Site"]) > 1 || len(origins) == 1 && site.host == "" {
-		return false
-	}
-	host := site.host // as the browser knows it
-	if len(origins) == 1 && site.is(origins[0]) {
-		_, host, _ = strings.Cut(origins[0], "://") // it may lack the port
-	}
-	return c.protection.Check(&http.Request{Method: r.Method, Host: host, Header: r.Header}) == nil
-}
-
-// mayOpen decides about websockets, which other sites' pages may open and read. A browser
-// always sends Origin on a websocket handshake; a client that sends neither Origin nor
-// Sec-Fetch-Site is not a browser.
-func (c *CrossOrigin) mayOpen(site site, origins, fetchSite []string) bool {
+// ofThisSite says whether a request comes from this site's own page, from one that the
+// operator lists, from the user, or from a client that is not a browser and says nothing in
+// Origin and Sec-Fetch-Site. A browser always sends Origin on a websocket handshake, and
+// not always Sec-Fetch-Site. For other requests it may leave Origin out, or hide it ("null"),
+// while Sec-Fetch-Site vouches for the page.
+func (c *CrossOrigin) ofThisSite(r Request, site site, opens bool) bool {
+	origins, fetchSite := r.Header["Origin"], r.Header["Sec-Fetch-Site"]
+	vouched := slices.Equal(fetchSite, []string{"same-origin"}) || slices.Equal(fetchSite, []string{"none"})
 	switch {
-	case len(origins) == 0 && len(fetchSite) == 0:
-		return true
-	case len(origins) != 1 || len(fetchSite) > 1:
+	case len(origins) > 1 || len(fetchSite) > 1:
 		return false
-	case slices.Contains(c.trusted, origins[0]):
+	case len(origins) == 1 && slices.Contains(c.trusted, origins[0]):
 		return true
-	case len(fetchSite) == 1 && fetchSite[0] != "same-origin" && fetchSite[0] != "none":
+	case len(fetchSite) > 0 && !vouched:
 		return false
+	case vouched && !opens:
+		return true
+	case len(origins) == 0:
+		return len(fetchSite) == 0
 	}
 	return site.is(origins[0])
 }

@@ -25,10 +25,9 @@ const (
 
 // crossing is a client with one kind of credential, in front of a handler that takes it.
 type crossing struct {
-	name     string
-	explicit bool // the client itself put the credential into the request
-	handler  *testhandler.Handler
-	dress    func(*http.Request) *http.Request
+	name    string
+	handler *testhandler.Handler
+	dress   func(*http.Request) *http.Request
 }
 
 // newCrossings makes one client for each kind of credential. The options are for the handlers.
@@ -68,9 +67,9 @@ func newCrossings(t *testing.T, options object) []crossing {
 			r.Header.Set("Authorization", "Bearer "+token)
 			return has("X-Forwarded-Id-Token", token, direct)(r)
 		}},
-		{name: "Authorization of the client", explicit: true, dress: has("Authorization", "Bearer "+token, direct)},
+		{name: "Authorization of the client, or that Caddy made of a cookie", dress: has("Authorization", "Bearer "+token, direct)},
 		{name: "Authorization of a proxy", dress: has("Authorization", "Bearer "+token, proxy)},
-		{name: "anonymous", explicit: true, dress: has("Accept", "*/*", direct)},
+		{name: "anonymous", dress: has("Accept", "*/*", direct)},
 		{name: "a certificate before Authorization", dress: func(r *http.Request) *http.Request {
 			r.TLS.PeerCertificates = []*x509.Certificate{cert.Cert}
 			return has("Authorization", "Bearer "+token, direct)(r)

@@ -31,12 +31,11 @@ const (
 	selfDenying                  // two lines
 )
 
-// crossingAllowed is the rule. It reads the meaning of a request, not its fields.
-func crossingAllowed(explicit bool, method string, from origin, site fetchSite) bool {
+// crossingAllowed is the rule. It reads the meaning of a request, not its fields, and does not
+// ask for the credential.
+func crossingAllowed(method string, from origin, site fetchSite) bool {
 	upgrade := method == "websocket" || method == "SPDY" || method == "websocket h2"
 	switch {
-	case explicit: // no other site's page can send it
-		return true
 	case !upgrade && (method == "GET" || method == "HEAD" || method == "OPTIONS"):
 		return true
 	case from == contradicted || site == selfDenying:
@@ -49,8 +48,8 @@ func crossingAllowed(explicit bool, method string, from origin, site fetchSite) 
 		return from == here || from == unsaid && site == silent
 	case site == own: // the browser vouches for it
 		return true
-	default: // net/http does not compare the scheme
-		return from == unsaid || from == here || from == hereInPlain
+	default:
+		return from == unsaid || from == here
 	}
 }
 
@@ -109,7 +108,7 @@ func TestCrossOriginMatrix(t *testing.T) {
 		for _, sender := range senders {
 			for _, method := range methods {
 				t.Run(strings.Join([]string{c.name, sender.name, method}, "/"), func(t *testing.T) {
-					wantCrossing(t, c, crossingRequest(method, sender.send), crossingAllowed(c.explicit, method, sender.from, sender.site))
+					wantCrossing(t, c, crossingRequest(method, sender.send), crossingAllowed(method, sender.from, sender.site))
 				})
 			}
 		}

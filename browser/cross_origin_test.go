@@ -63,16 +63,26 @@ func TestCrossOriginToTheLetter(t *testing.T) {
 		"Authorization of a proxy | POST | cross-site | https://evil.example | 403",
 		"Authorization of a proxy | websocket | - | https://evil.example | 403",
 		"Authorization of a proxy | POST | - | - | 200",
-		"Authorization of the client | POST | cross-site | https://evil.example | 200",
-		"Authorization of the client | websocket | - | https://evil.example | 200",
-		"Authorization of the client | DELETE | garbage | null | 200",
+		"AUTH | POST | cross-site | https://evil.example | 403",
+		"AUTH | POST | same-site | - | 403",
+		"AUTH | POST | - | https://evil.example | 403",
+		"AUTH | POST | - | http://dash.example.com | 403",
+		"AUTH | POST | same-origin | http://dash.example.com | 200",
+		"AUTH | POST | same-origin | null | 200",
+		"AUTH | POST | cross-site | https://portal.example.net | 200",
+		"AUTH | POST | - | - | 200",
+		"AUTH | GET | cross-site | https://evil.example | 200",
+		"AUTH | websocket | - | https://evil.example | 403",
+		"AUTH | websocket | - | - | 200",
+		"AUTH | DELETE | garbage | null | 403",
 		"a certificate before Authorization | POST | cross-site | https://evil.example | 403",
 		"both places of a token | POST | cross-site | https://evil.example | 403",
-		"anonymous | POST | cross-site | https://evil.example | 200",
-		"anonymous | websocket | - | https://evil.example | 200",
+		"anonymous | POST | cross-site | https://evil.example | 403",
+		"anonymous | POST | - | - | 200",
+		"anonymous | websocket | - | https://evil.example | 403",
 	} {
 		t.Run(row, func(t *testing.T) {
-			column := strings.Split(row, " | ")
+			column := strings.Split(strings.Replace(row, "AUTH", "Authorization of the client, or that Caddy made of a cookie", 1), " | ")
 			header := make(http.Header)
 			for i, field := range []string{"Sec-Fetch-Site", "Origin"} {
 				if value := column[2+i]; value != "-" {
@@ -85,16 +95,20 @@ func TestCrossOriginToTheLetter(t *testing.T) {
 }
 
 // A page can put a token into the subprotocol of a websocket, as the API server's own clients
-// do. Pages of other sites do not have the token.
+// do. A page of another site that has one is listed in cross_origin.
 func TestCrossOriginTokenInASubprotocol(t *testing.T) {
 	testhandler.Quiet(t)
 	issuer := testissuer.New(t)
-	h := testhandler.Load(t, object{"sources": []any{testhandler.OIDC(issuer, nil)}, "injectors": testhandler.UserInjector()})
-	r := crossingRequest("websocket", fetchMetadata("cross-site", "https://evil.example"))
-	r.Header.Set("Sec-WebSocket-Protocol",
-		"v4.channel.k8s.io, base64url.bearer.authorization.k8s.io."+base64.RawURLEncoding.EncodeToString([]byte(issuer.Token(t, nil))))
-	if got := h.Ask(t, r); got.Upstream.Get("X-User") != "alice" {
-		t.Errorf("it is refused: %+v", got)
+	for origin, user := range map[string]string{"https://evil.example": "", trustedOrigin: "alice", thisOrigin: "alice"} {
+		h := testhandler.Load(t, object{
+			"sources": []any{testhandler.OIDC(issuer, nil)}, "injectors": testhandler.UserInjector(), "cross_origin": []string{trustedOrigin},
+		})
+		r := crossingRequest("websocket", fetchMetadata("", origin))
+		r.Header.Set("Sec-WebSocket-Protocol",
+			"v4.channel.k8s.io, base64url.bearer.authorization.k8s.io."+base64.RawURLEncoding.EncodeToString([]byte(issuer.Token(t, nil))))
+		if got := h.Ask(t, r); got.Upstream.Get("X-User") != user || user == "" && got.Status != http.StatusForbidden {
+			t.Errorf("%s: %+v", origin, got)
+		}
 	}
 }
 

@@ -117,7 +117,7 @@ func (keys apiKeys) Authenticate(_ context.Context, r *identity.Request) (*ident
 		return nil, fmt.Errorf("%w: the API key is not known", identity.ErrRejected)
 	}
 	// A browser never attaches the key on its own.
-	return &identity.Identity{User: identity.User{Username: user}, Explicit: true}, nil
+	return &identity.Identity{User: identity.User{Username: user}}, nil
 }
 
 func ExampleSource() {

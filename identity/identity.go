@@ -52,11 +52,6 @@ type Identity struct {
 	// Skew is how far the clock of the issuer, which set Expires, may be from ours.
 	Skew time.Duration
 
-	// Explicit says that the client attached the credential itself. Ambient credentials
-	// (client certificates, proxy sessions, passwords) are sent by a browser for any page,
-	// so cross-origin requests that carry one are refused.
-	Explicit bool
-
 	// Token is the bearer token that proved it, if one did. The source has verified it; a
 	// token that the client merely sent is never here.
 	Token Token

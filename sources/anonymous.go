@@ -77,7 +77,6 @@ func (a *Anonymous) AfterFailure() bool { return a.OnFailure }
 // Authenticate implements [identity.Source]: every client is the same user.
 func (a *Anonymous) Authenticate(context.Context, *identity.Request) (*identity.Identity, error) {
 	return &identity.Identity{
-		Explicit:      true, // there is no credential that another site's page could abuse
 		User:          identity.User{Username: a.User, Groups: a.Groups},
 		AllowReserved: []string{anonymousUser, anonymousGroup},
 	}, nil

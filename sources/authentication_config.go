@@ -84,18 +84,13 @@ func (a *AuthenticationConfig) Validate() error {
 
 // Authenticate implements [identity.Source].
 func (a *AuthenticationConfig) Authenticate(ctx context.Context, r *identity.Request) (*identity.Identity, error) {
-	token, explicit, err := a.token(r)
+	token, err := a.token(r)
 	if err != nil {
 		return nil, err
 	}
 	authenticator := *a.state.current()
 	authenticator.OnLookup = a.counted
-	id, err := authenticator.Authenticate(ctx, token)
-	if err != nil {
-		return nil, err
-	}
-	id.Explicit = explicit
-	return id, nil
+	return authenticator.Authenticate(ctx, token)
 }
 
 // UnmarshalCaddyfile sets up the source from Caddyfile tokens. Syntax:

@@ -45,18 +45,15 @@ func (b *Bearer) Reads() identity.Fields {
 	return identity.Fields{Names: append([]string{"Authorization"}, b.fields...), Credential: true}
 }
 
-// token finds the token of a request, and says whether the client itself put it there. The
-// fields of TokenHeader are written by a proxy, for the session that the browser has with
-// it. A trusted proxy may write Authorization for the same reason.
-func (b *Bearer) token(r *identity.Request) (token string, explicit bool, err error) {
+// token finds the token of a request.
+func (b *Bearer) token(r *identity.Request) (string, error) {
 	for _, field := range b.fields {
 		token, err := identity.RawToken(field, r.Stripped.Lines(field), b.MaxTokenSize)
 		if !errors.Is(err, identity.ErrAbsent) {
-			return token, false, err
+			return token, err
 		}
 	}
-	token, err = identity.Bearer(r.Stripped.Lines("Authorization"), b.MaxTokenSize)
-	return token, !r.Peer.Trusted, err
+	return identity.Bearer(r.Stripped.Lines("Authorization"), b.MaxTokenSize)
 }
 
 func (b *Bearer) parseTokenHeader(d *caddyfile.Dispenser) error {

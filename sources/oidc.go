@@ -204,16 +204,11 @@ func (o *OIDC) mapping() *oidc.Mapping {
 
 // Authenticate implements [identity.Source].
 func (o *OIDC) Authenticate(ctx context.Context, r *identity.Request) (*identity.Identity, error) {
-	token, explicit, err := o.token(r)
+	token, err := o.token(r)
 	if err != nil {
 		return nil, err
 	}
-	id, err := o.authenticator.Authenticate(ctx, token)
-	if err != nil {
-		return nil, err
-	}
-	id.Explicit = explicit
-	return id, nil
+	return o.authenticator.Authenticate(ctx, token)
 }
 
 // TokenIssuer implements [identity.TokenIssuer].

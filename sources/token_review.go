@@ -175,7 +175,7 @@ func (t *TokenReview) Validate() error {
 
 // Authenticate implements [identity.Source].
 func (t *TokenReview) Authenticate(ctx context.Context, r *identity.Request) (*identity.Identity, error) {
-	token, explicit, err := t.token(r)
+	token, err := t.token(r)
 	if err != nil {
 		return nil, err
 	}
@@ -194,7 +194,6 @@ func (t *TokenReview) Authenticate(ctx context.Context, r *identity.Request) (*i
 		User:          verdict.User,
 		AllowReserved: verdict.AllowReserved,
 		Expires:       verdict.Expires,
-		Explicit:      explicit,
 		Token:         identity.NewToken(token),
 	}, nil
 }
