@@ -132,7 +132,7 @@ func docsReasonRows(t *testing.T) []docsReasonRow {
 
 // TestDocsReasons: each reason that the code can give is in one of the README's tables of
 // reasons, with its status, and each row of these tables is a reason that the code gives.
-// The tables leave out the reasons of ErrInternal, which are for the authors of modules.
+// The tables leave out the reasons of ErrInternal, which are about modules and routes.
 func TestDocsReasons(t *testing.T) {
 	status := make(map[string]string)
 	for _, row := range docsTable(t, "sentinel") {

@@ -129,6 +129,7 @@ type Handler struct {
 	// the credential that opened it. Default: it ends when the credential expires.
 	KeepStreams bool `json:"keep_streams,omitempty"`
 
+	title       string // the words by which an operator knows it
 	logger      *zap.Logger
 	metrics     *guest.Metrics
 	trust       trust
@@ -157,7 +158,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if r.Trailer != nil {
 		defer dropTrailers(r.Body, r.Trailer, &err)
 	}
-	upgrade, err := shapeOf(r).Check()
+	upgrade, err := h.shape(r)
 	ex := h.strip(r, upgrade) // of refused shapes too: error routes must not see who the client claims to be
 	h.recognize(r, ex)
 	if err != nil {

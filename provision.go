@@ -19,6 +19,10 @@ import (
 
 // Provision loads the guests and compiles what they and the options say.
 func (h *Handler) Provision(ctx caddy.Context) error {
+	if err := checkRoutes(ctx); err != nil {
+		return err
+	}
+	h.title = describe(h.SourcesRaw, h.InjectorsRaw)
 	h.logger = ctx.Logger()
 	err := guest.Expand(h)
 	if err != nil {

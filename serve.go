@@ -40,6 +40,14 @@ func (ex *exchange) browser(r *http.Request) browser.Request {
 	}
 }
 
+// shape refuses a request that this handler must not see, or in a form that it does not take.
+func (h *Handler) shape(r *http.Request) (upgrade string, err error) {
+	if err := h.checkOnce(r); err != nil {
+		return "", err
+	}
+	return shapeOf(r).Check()
+}
+
 // shapeOf reads from r what [identity.Shape] checks. For an extended CONNECT net/http
 // leaves the protocol in a header field and quic-go in Proto; reverse_proxy looks there.
 func shapeOf(r *http.Request) identity.Shape {
@@ -182,7 +190,7 @@ func (h *Handler) check(r *http.Request, ex *exchange, id *identity.Identity) er
 // inject returns the request that is forwarded: a copy, so that error routes never see the
 // credential that was written.
 func (h *Handler) inject(ctx context.Context, r *http.Request, src *configuredSource, id *identity.Identity) (*http.Request, error) {
-	inner := r.WithContext(ctx)
+	inner := r.WithContext(h.mark(ctx))
 	inner.Header = cloneHeader(r.Header)
 	for _, injector := range src.injectors {
 		if err := write(ctx, injector, id, inner.Header); err != nil {

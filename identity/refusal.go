@@ -34,7 +34,8 @@ var (
 	// replay, and the address of the peer is not verified (RFC 8470).
 	ErrTooEarly = errors.New("too early")
 
-	// ErrInternal: a source or an injector broke its contract or panicked.
+	// ErrInternal: a source or an injector broke its contract or panicked, or the request has
+	// passed another handler.
 	ErrInternal = errors.New("internal error")
 )
 

@@ -1,0 +1,132 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package kubeidentity
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
+)
+
+// passedKey is the key of the handler that has passed a request, in the context of the
+// request that it forwards. A client cannot write there, and error routes do not see it,
+// because they run on the request as it came.
+type passedKey struct{}
+
+func (h *Handler) mark(ctx context.Context) context.Context {
+	return context.WithValue(ctx, passedKey{}, h)
+}
+
+// checkOnce refuses a request that already has what a handler injected: the field would
+// count as the client's own credential, and the upstream would act for the proxy's account.
+// So does a request that templates makes for httpInclude out of the one that it has. It
+// claims to come from 127.0.0.1, and so from a trusted proxy where that is one.
+func (h *Handler) checkOnce(r *http.Request) error {
+	if first, ok := r.Context().Value(passedKey{}).(*Handler); ok {
+		return fmt.Errorf("%w: %w", identity.ErrInternal, passedTwice(first.title, h.title))
+	}
+	made := r.Context().Value(http.LocalAddrContextKey) == nil // net/http and quic-go set it
+	if made && len(r.Header["Caddy-Templates-Include"]) > 0 {
+		return fmt.Errorf("%w: httpInclude made this request, not a client", identity.ErrInternal)
+	}
+	return nil
+}
+
+// passedTwice names two handlers by the words of their blocks.
+func passedTwice(first, second string) error {
+	return fmt.Errorf("one request passes two kube_identity: that with %q, then that with %q", first, second)
+}
+
+// configuredHandler is the part of a handler's JSON in which kube_identity can be.
+type configuredHandler struct {
+	Name           string              `json:"handler"`
+	Routes         caddyhttp.RouteList `json:"routes"` // of a subroute
+	HandleResponse []struct {
+		Routes caddyhttp.RouteList `json:"routes"`
+	} `json:"handle_response"`
+	SourcesRaw   []json.RawMessage `json:"sources"`
+	InjectorsRaw []json.RawMessage `json:"injectors"`
+}
+
+// describe returns the words by which an operator finds a handler.
+func describe(sources, injectors []json.RawMessage) string {
+	var words []string
+	for _, raw := range append(sources[:len(sources):len(sources)], injectors...) {
+		var guest struct{ Source, Injector string }
+		_ = json.Unmarshal(raw, &guest) // the guest's own loading says what is wrong
+		if guest.Injector != "" {
+			guest.Injector = "inject " + guest.Injector
+		}
+		words = append(words, guest.Source+guest.Injector)
+	}
+	return strings.Join(words, ", ")
+}
+
+// checkRoutes refuses a configuration in which every request that reaches one kube_identity
+// has passed another one. Routes that have been loaded have no raw handlers any more; the
+// first kube_identity that is loaded still sees all that come after it.
+func checkRoutes(ctx caddy.Context) error {
+	server, _ := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	if server == nil {
+		return nil
+	}
+	if _, err := passRoutes(server.Routes, ""); err != nil {
+		return err
+	}
+	if server.Errors == nil {
+		return nil
+	}
+	_, err := passRoutes(server.Errors.Routes, "")
+	return err
+}
+
+// passRoutes returns the kube_identity that every request has passed behind these routes.
+func passRoutes(routes caddyhttp.RouteList, passed string) (string, error) {
+	for _, route := range routes {
+		behind, err := passHandlers(route.HandlersRaw, passed)
+		if err != nil {
+			return "", err
+		}
+		if route.Group != "" || len(route.MatcherSets) > 0 || len(route.MatcherSetsRaw) > 0 {
+			continue // some requests do not take it
+		}
+		if passed = behind; route.Terminal {
+			break
+		}
+	}
+	return passed, nil
+}
+
+func passHandlers(handlers []json.RawMessage, passed string) (string, error) {
+	for _, raw := range handlers {
+		var handler configuredHandler
+		_ = json.Unmarshal(raw, &handler) // Caddy says what is wrong when it loads the handler
+		for _, response := range handler.HandleResponse {
+			if _, err := passRoutes(response.Routes, passed); err != nil {
+				return "", err
+			}
+		}
+		var err error
+		switch handler.Name {
+		case "kube_identity":
+			title := describe(handler.SourcesRaw, handler.InjectorsRaw)
+			if passed != "" {
+				return "", passedTwice(passed, title)
+			}
+			passed = title
+		case "subroute":
+			if passed, err = passRoutes(handler.Routes, passed); err != nil {
+				return "", err
+			}
+		}
+	}
+	return passed, nil
+}
