@@ -31,7 +31,9 @@ type Shape struct {
 //
 // CONNECT would be forwarded with the injected credential. Any other upgrade would turn
 // the connection to the upstream into a tunnel, through which a client can send requests
-// that the handler never sees.
+// that the handler never sees. But it is only an offer, which a server may ignore (RFC 9110,
+// section 7.8), and curl --http2 and Java's client send one for h2c with each request. So
+// it is dropped, and a list too, since the upstream would choose from it.
 func (s Shape) Check() (upgrade string, err error) {
 	switch {
 	case s.Early:
@@ -40,14 +42,12 @@ func (s Shape) Check() (upgrade string, err error) {
 		return "", fmt.Errorf("%w: TRACE", ErrMethod)
 	case s.Method == http.MethodConnect && s.Protocol != "websocket":
 		return "", fmt.Errorf("%w: CONNECT", ErrMethod)
-	case len(s.Upgrade) == 0:
+	case len(s.Upgrade) != 1:
 		return "", nil
-	case len(s.Upgrade) > 1:
-		return "", fmt.Errorf("%w: %d lines of Upgrade", ErrMalformed, len(s.Upgrade))
 	}
 	// ASCII only: under Unicode folding "webſocket" equals websocket.
 	if !equalFoldASCII(s.Upgrade[0], "websocket") && !equalFoldASCII(s.Upgrade[0], "SPDY/3.1") {
-		return "", fmt.Errorf("%w: upgrade to %s", ErrMalformed, Quote(s.Upgrade[0]))
+		return "", nil
 	}
 	for _, line := range s.Connection {
 		for token := range strings.SplitSeq(line, ",") {

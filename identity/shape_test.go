@@ -66,23 +66,24 @@ func TestShapeCheck(t *testing.T) {
 		{"a no-break space is not a blank", upgrade("\u00a0Upgrade", "websocket"), "", nil},
 		{"Connection without Upgrade is ignored", lines(nil, []string{"Upgrade"}), "", nil},
 
-		{"h2c would make a tunnel", upgrade("Upgrade, HTTP2-Settings", "h2c"), "", identity.ErrMalformed},
-		{"h2c is refused even without Connection", lines([]string{"h2c"}, nil), "", identity.ErrMalformed},
-		{"TLS is refused", upgrade("Upgrade", "TLS/1.0"), "", identity.ErrMalformed},
-		{"an older SPDY is refused", upgrade("Upgrade", "SPDY/3"), "", identity.ErrMalformed},
-		{"an empty Upgrade is refused", upgrade("Upgrade", ""), "", identity.ErrMalformed},
-		{"a list lets the upstream choose", upgrade("Upgrade", "websocket, h2c"), "", identity.ErrMalformed},
-		{"a blank is part of the value", upgrade("Upgrade", " websocket"), "", identity.ErrMalformed},
-		{"the long s folds to s only in Unicode", upgrade("Upgrade", "webſocket"), "", identity.ErrMalformed},
-		{"the Kelvin sign folds to k only in Unicode", upgrade("Upgrade", "websoc\u212aet"), "", identity.ErrMalformed},
-		{
-			"two lines can be read in two ways",
-			lines([]string{"websocket", "h2c"}, []string{"Upgrade"}), "", identity.ErrMalformed,
-		},
-		{
-			"two equal lines are refused",
-			lines([]string{"websocket", "websocket"}, []string{"Upgrade"}), "", identity.ErrMalformed,
-		},
+		{"h2c would make a tunnel, and is dropped", upgrade("Upgrade, HTTP2-Settings", "h2c"), "", nil},
+		{"h2c is dropped even without Connection", lines([]string{"h2c"}, nil), "", nil},
+		{"h2c in an extended CONNECT is dropped", identity.Shape{
+			Method: http.MethodConnect, Protocol: "websocket", Upgrade: []string{"h2c"}, Connection: []string{"Upgrade"},
+		}, "", nil},
+		{"CONNECT with an offer stays a tunnel", identity.Shape{
+			Method: http.MethodConnect, Upgrade: []string{"websocket"}, Connection: []string{"Upgrade"},
+		}, "", identity.ErrMethod},
+		{"TLS is dropped", upgrade("Upgrade", "TLS/1.0"), "", nil},
+		{"an older SPDY is dropped", upgrade("Upgrade", "SPDY/3"), "", nil},
+		{"an empty Upgrade is dropped", upgrade("Upgrade", ""), "", nil},
+		{"a list would let the upstream choose", upgrade("Upgrade", "websocket, h2c"), "", nil},
+		{"a list of one and nothing is a list", upgrade("Upgrade", "websocket,"), "", nil},
+		{"a blank is part of the value", upgrade("Upgrade", " websocket"), "", nil},
+		{"the long s folds to s only in Unicode", upgrade("Upgrade", "webſocket"), "", nil},
+		{"the Kelvin sign folds to k only in Unicode", upgrade("Upgrade", "websoc\u212aet"), "", nil},
+		{"two lines are a list", lines([]string{"websocket", "h2c"}, []string{"Upgrade"}), "", nil},
+		{"two equal lines are a list", lines([]string{"websocket", "websocket"}, []string{"Upgrade"}), "", nil},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

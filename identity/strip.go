@@ -80,7 +80,7 @@ func (r *StripRules) Strip(header http.Header, upgrade string) Stripped {
 // spelling that is in the map, and the upstream sees one field.
 func canonicalSpecial(name string) string {
 	for _, canonical := range [...]string{
-		"Connection", "Cookie", "Keep-Alive", "Proxy-Connection", subprotocolField, "Trailer", "Upgrade",
+		"Connection", "Cookie", "Http2-Settings", "Keep-Alive", "Proxy-Connection", subprotocolField, "Trailer", "Upgrade",
 	} {
 		if name != canonical && equalFoldASCII(name, canonical) {
 			return canonical
@@ -176,7 +176,8 @@ func rebuildConnection(header http.Header, upgrade string) {
 	delete(header, "Connection")
 	delete(header, "Proxy-Connection")
 	delete(header, "Keep-Alive")
-	delete(header, "Trailer") // quic-go leaves it in the header
+	delete(header, "Http2-Settings") // of an offer of h2c
+	delete(header, "Trailer")        // quic-go leaves it in the header
 	delete(header, "Upgrade")
 	if upgrade != "" {
 		header["Connection"] = []string{"Upgrade"}

@@ -38,7 +38,7 @@ func TestErrorRoutesGetNoIdentity(t *testing.T) {
 		refused("no credential", http.StatusOK, "no credential"),
 		refused("denied", http.StatusOK, `forbidden: user "bob" is denied`, "X-Forwarded-User: bob"),
 		refused("two users", http.StatusOK, "malformed: 2 lines of X-Forwarded-User", "X-Forwarded-User: alice", "X-Forwarded-User: bob"),
-		refused("an upgrade that is refused", http.StatusOK, `malformed: upgrade to "h2c"`, "X-Forwarded-User: alice", "Connection: Upgrade", "Upgrade: h2c"),
+		refused("an upgrade that is dropped", http.StatusOK, "", "X-Forwarded-User: alice", "Connection: Upgrade", "Upgrade: h2c"),
 		refused("the upstream fails", http.StatusOK, "", "X-Forwarded-User: alice"),
 		{
 			Name: "a stranger", From: testhandler.StrangerPeer, Fields: testhandler.Claims("X-Forwarded-User: alice"), Want: rest,
