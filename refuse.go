@@ -78,7 +78,7 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, ex *exchange, s
 	if res.header != "" {
 		header.Set(res.header, cmp.Or(res.value, h.login.Scheme()))
 	}
-	return caddyhttp.Error(status, err)
+	return caddyhttp.Error(status, res.err) // error routes often print the message to the client
 }
 
 func (h *Handler) logRefusal(level zapcore.Level, status int, ex *exchange, src *configuredSource, err error) {
