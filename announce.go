@@ -26,14 +26,20 @@ func (h *Handler) announce(r *http.Request, ex *exchange, src *configuredSource,
 		repl.Set("http.auth.user.email", id.Email)
 		repl.Set("http.kube_identity.source", src.nameValue)
 	}
-	server, _ := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
-	if server == nil || server.Logs == nil {
-		return // no access log that could show them
-	}
-	if extra, ok := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
+	if extra := extraFields(r); extra != nil {
 		extra.Set(zap.String("source", src.name))
 		extra.Set(zap.String("peer", ex.Peer.String()))
 		extra.Set(zap.String("user", id.Username))
 		extra.Set(zap.Strings("groups", id.Groups))
 	}
+}
+
+// extraFields are the fields that Caddy's access log adds to a request; nil without one.
+func extraFields(r *http.Request) *caddyhttp.ExtraLogFields {
+	server, _ := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	if server == nil || server.Logs == nil {
+		return nil
+	}
+	extra, _ := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields)
+	return extra
 }

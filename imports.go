@@ -21,4 +21,7 @@ var (
 	_ TokenSender  = (*injectors.Headers)(nil)
 	_ TokenWriter  = (*injectors.Token)(nil)
 	_ TokenWriter  = (*injectors.Headers)(nil)
+
+	_ TransportUser = (*injectors.FrontProxy)(nil)
+	_ TransportUser = (*injectors.Impersonation)(nil)
 )

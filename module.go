@@ -121,7 +121,8 @@ type Handler struct {
 	Challenge string `json:"challenge,omitempty" placeholders:"url,query,server-relative-url,http.request.uri.query"`
 
 	// CrossOrigin are origins, such as https://portal.example.com, whose pages may send
-	// state-changing requests and open websockets, whatever the credential. "off" allows all.
+	// state-changing requests and open websockets, whatever the credential. Their preflights
+	// are forwarded without an identity; those of other origins are refused. "off" allows all.
 	// Default: only this site's own pages.
 	CrossOrigin []string `json:"cross_origin,omitempty"`
 
@@ -140,6 +141,9 @@ type Handler struct {
 	sources     []*configuredSource
 	fallback    *configuredSource // the last source, where it is an identity.Fallback
 	injectors   []Injector
+
+	usesTransport bool // an injector's upstream knows the proxy by its own certificate
+
 	credentials []string        // canonical fields that hold credentials of clients
 	proxyOnly   *identity.Names // fields that are dropped unless the peer is trusted; nil where there are none
 }
@@ -155,14 +159,15 @@ func (*Handler) CaddyModule() caddy.ModuleInfo {
 // ServeHTTP strips what the request says about its sender, finds out who that is, and
 // forwards the request with exactly that identity, or refuses it.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) (err error) {
-	if r.Trailer != nil {
-		defer dropTrailers(r.Body, r.Trailer, &err)
-	}
+	defer dropTrailers(r.Body, r.Trailer, &err)
 	upgrade, err := h.shape(r)
 	ex := h.strip(r, upgrade) // of refused shapes too: error routes must not see who the client claims to be
 	h.recognize(r, ex)
 	if err != nil {
 		return h.refuse(w, r, ex, nil, err)
+	}
+	if browser.IsPreflight(ex.browser(r)) {
+		return h.preflight(w, r, ex, next)
 	}
 	src, id, err := h.authenticate(r.Context(), ex)
 	if err == nil {

@@ -97,6 +97,9 @@ func (h *Handler) loadInjectors(ctx caddy.Context) error {
 			return fmt.Errorf("loading injectors: %T is not an injector", module)
 		}
 		h.injectors = append(h.injectors, injector)
+		if user, ok := injector.(TransportUser); ok {
+			h.usesTransport = h.usesTransport || user.UsesTransport()
+		}
 		for _, src := range h.sources {
 			if names := injector.ForSources(); len(names) == 0 || slices.Contains(names, src.name) {
 				src.injectors = append(src.injectors, injector)

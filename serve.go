@@ -82,7 +82,7 @@ func (h *Handler) strip(r *http.Request, upgrade string) *exchange {
 // Trailer map, which net/http fills at the end of the body. So the body is closed here,
 // before anything can read to its end.
 func dropTrailers(body io.Closer, trailer http.Header, err *error) {
-	if *err == nil {
+	if *err == nil || trailer == nil {
 		return
 	}
 	_ = body.Close() // an error here is about the client's body, which is no longer wanted

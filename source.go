@@ -43,6 +43,13 @@ type TokenWriter interface {
 	TokenFields() []string
 }
 
+// TransportUser is implemented by an injector whose upstream may know the proxy by the
+// client certificate of reverse_proxy's transport, which goes along with every request.
+type TransportUser interface {
+	// UsesTransport says that it does: a request without an identity is not forwarded.
+	UsesTransport() bool
+}
+
 // configuredSource is one source of the configuration, with the parts that the handler uses
 // after the source has decided.
 type configuredSource struct {

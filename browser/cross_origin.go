@@ -65,11 +65,34 @@ func (c *CrossOrigin) Check(r Request) error {
 	if c.off || reads && !opens || c.ofThisSite(r, site, opens) {
 		return nil
 	}
-	origin, here := identity.Quote(strings.Join(r.Header["Origin"], ", ")), identity.Quote(site.scheme+"://"+site.host)
 	if opens {
-		return fmt.Errorf("%w: a page of another origin opens a stream: %s, and this site is %s", identity.ErrForbidden, origin, here)
+		return fmt.Errorf("%w: a page of another origin opens a stream: %s", identity.ErrForbidden, compared(r, site))
 	}
-	return fmt.Errorf("%w: a page of another origin sent this: %s, and this site is %s", identity.ErrForbidden, origin, here)
+	return fmt.Errorf("%w: a page of another origin sent this: %s", identity.ErrForbidden, compared(r, site))
+}
+
+// IsPreflight says whether a browser asks, for a page of another origin, whether the page may
+// send a request (Fetch standard, section "CORS protocol").
+func IsPreflight(r Request) bool {
+	return r.Method == http.MethodOptions && len(r.Header["Origin"]) > 0 && len(r.Header["Access-Control-Request-Method"]) > 0 &&
+		!(len(r.Header["Origin"]) == 1 && r.site().is(r.Header["Origin"][0]))
+}
+
+// CheckPreflight refuses, with [identity.ErrForbidden], a preflight of an origin that is not
+// listed, and one that is also something else.
+func (c *CrossOrigin) CheckPreflight(r Request) error {
+	origins := r.Header["Origin"]
+	if len(origins) == 1 && len(r.Header["Access-Control-Request-Method"]) == 1 && r.Upgrade == "" &&
+		(c.off || slices.Contains(c.trusted, origins[0])) {
+		return nil
+	}
+	return fmt.Errorf("%w: a preflight of a page of another origin: %s", identity.ErrForbidden, compared(r, r.site()))
+}
+
+// compared are the names that differ, for the log.
+func compared(r Request, site site) string {
+	return fmt.Sprintf("%s, and this site is %s",
+		identity.Quote(strings.Join(r.Header["Origin"], ", ")), identity.Quote(site.scheme+"://"+site.host))
 }
 
 // ofThisSite says whether a request comes from this site's own page, from one that the

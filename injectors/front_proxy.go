@@ -57,6 +57,9 @@ func (*FrontProxy) Inject(ctx context.Context, id *identity.Identity, header htt
 	return impersonation.FrontProxy().Inject(ctx, id, header)
 }
 
+// UsesTransport says that the upstream knows the proxy by its client certificate.
+func (*FrontProxy) UsesTransport() bool { return true }
+
 // UnmarshalCaddyfile sets up the injector from Caddyfile tokens. Syntax:
 //
 //	inject front_proxy [{

@@ -148,6 +148,9 @@ func (i *Impersonation) ClusterNeeds() identity.ClusterNeeds {
 	return identity.ClusterNeeds{Impersonate: needs}
 }
 
+// UsesTransport says whether the upstream knows the proxy by its client certificate.
+func (i *Impersonation) UsesTransport() bool { return i.NoCredential }
+
 // UnmarshalCaddyfile sets up the injector from Caddyfile tokens. Syntax:
 //
 //	inject impersonation {

@@ -46,7 +46,7 @@ func TestBrowserAttacks(t *testing.T) {
 				if !says {
 					fetchSite = ""
 				}
-				for _, what := range []string{"/form", "/fetch", "/socket"} {
+				for _, what := range []string{"/form", "/fetch", "/json", "/socket"} {
 					session := what == "/form" || !attacker.formOnly
 					b.wantAttack(t, what, session, fetchSite)
 				}
@@ -76,6 +76,14 @@ func (b *browserBench) wantAttack(t *testing.T, what string, session bool, fetch
 			want.status, want.arrived = http.StatusUnauthorized, ""
 		case path == "/guarded":
 			want.status, want.arrived = http.StatusForbidden, ""
+		}
+		if what == "/json" { // the browser asks first, without the session
+			switch {
+			case path == "/guarded":
+				want.status, want.session = http.StatusForbidden, false
+			case !session:
+				want.arrived = "guest"
+			}
 		}
 		if got := b.at(path + what); got != want {
 			t.Errorf("%s%s: got %+v, want %+v", path, what, got, want)

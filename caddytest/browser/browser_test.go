@@ -100,6 +100,7 @@ const socket = path => new Promise(done => {
 	for (const path of ["/bare", "/guarded", "/trusting", "/off"]) {
 		const at = "http://" + dash + path;
 		await fetch(at + "/fetch", {method: "POST", mode: "no-cors", credentials: "include", body: "delete"}).catch(() => 0);
+		await fetch(at + "/json", {method: "PUT", headers: {"Content-Type": "application/json"}, credentials: "include", body: "{}"}).catch(() => 0);
 		learnt[path + "/read"] = await fetch(at + "/read", {credentials: "include"}).then(r => r.text()).catch(() => "refused");
 		learnt[path + "/socket"] = await socket(path);
 		const form = document.body.appendChild(document.createElement("form"));
@@ -213,11 +214,15 @@ func (b *browserBench) respond(conn net.Conn, reader *bufio.Reader, request test
 		_, _ = io.Copy(io.Discard, reader)
 		return false
 	}
-	body := user
+	body, cors := user, ""
+	if strings.HasSuffix(path, "/json") { // the dashboard allows each page, so that kube_identity alone decides
+		cors = "Access-Control-Allow-Methods: PUT\r\nAccess-Control-Allow-Headers: content-type\r\n" +
+			"Access-Control-Allow-Credentials: true\r\nAccess-Control-Allow-Origin: " + request.Header.Get("Origin") + "\r\n"
+	}
 	if strings.HasSuffix(path, "/page") {
 		body = fmt.Sprintf(browserPage, b.dash, "http://evil.localhost:"+b.evil+"/report/page")
 	}
-	_, err := fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+	_, err := fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n%sContent-Length: %d\r\n\r\n%s", cors, len(body), body)
 	return err == nil
 }
 
