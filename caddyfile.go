@@ -85,6 +85,7 @@ func parseCaddyfile(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 //		# what a request without identity gets: 401, or
 //		login     <url>
 //		challenge <url>|<scheme>
+//		keep_cache_control
 //
 //		cross_origin off|<trusted_origin>...
 //		keep_streams
@@ -156,6 +157,7 @@ func (h *Handler) options() option.Options {
 		"login":                    h.parseLogin,
 		"challenge":                h.parseChallenge,
 		"cross_origin":             h.parseCrossOrigin,
+		"keep_cache_control":       option.Flag(&h.KeepCacheControl),
 		"keep_streams":             option.Flag(&h.KeepStreams),
 	}
 }

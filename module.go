@@ -120,6 +120,11 @@ type Handler struct {
 	// X-CSRF-Token (as oc does), or a value of WWW-Authenticate. Default: Bearer.
 	Challenge string `json:"challenge,omitempty" placeholders:"url,query,server-relative-url,http.request.uri.query"`
 
+	// KeepCacheControl leaves the response to a navigation as the upstream wrote it, where
+	// Login is set. Default: a response without Cache-Control gets "no-cache", so that a
+	// browser does not show the page from its cache after the session has ended.
+	KeepCacheControl bool `json:"keep_cache_control,omitempty"`
+
 	// CrossOrigin are origins, such as https://portal.example.com, whose pages may send
 	// state-changing requests and open websockets, whatever the credential. Their preflights
 	// are forwarded without an identity; those of other origins are refused. "off" allows all.

@@ -43,5 +43,5 @@ func (h *Handler) preflight(w http.ResponseWriter, r *http.Request, ex *exchange
 	inner.Header = cloneHeader(r.Header)
 	delete(inner.Header, "Cookie")
 	delete(inner.Header, "Authorization") // pass_authorization left it
-	return h.forward(w, inner, next)
+	return h.forward(w, inner, nil, next)
 }

@@ -15,14 +15,17 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 )
 
-// response acts on a response before its header is written: it strips cookies by name, since
-// Kiali puts the proxy's own token into one, and sees whether the response is a stream,
-// which ends with the credential. It buffers nothing, and leaves the rest of a streamed
-// or upgraded response as the upstream wrote it.
+// response acts on a response before its header is written. It strips cookies by name: Kiali
+// puts the proxy's own token into one. It lets a browser ask again before it shows a page
+// from its cache: after the session has ended, that would be a broken page instead of the
+// login. And it sees whether the response is a stream, which ends with the credential. It
+// buffers nothing, and leaves the rest of a streamed or upgraded response as the upstream
+// wrote it.
 type response struct {
 	*caddyhttp.ResponseWriterWrapper
 
 	cookies identity.Patterns
+	page    bool    // the response to a navigation, which is to be asked for again
 	stream  *stream // nil if the credential has no end, or streams may outlive it
 	wrote   bool
 
@@ -31,10 +34,11 @@ type response struct {
 	before []string
 }
 
-func newResponse(w http.ResponseWriter, cookies identity.Patterns, s *stream) *response {
+func newResponse(w http.ResponseWriter, cookies identity.Patterns, page bool, s *stream) *response {
 	return &response{
 		ResponseWriterWrapper: &caddyhttp.ResponseWriterWrapper{ResponseWriter: w},
 		cookies:               cookies,
+		page:                  page,
 		stream:                s,
 		before:                slices.Clone(w.Header()[setCookie]),
 	}
@@ -46,6 +50,7 @@ func (w *response) WriteHeader(status int) {
 	filterSetCookie(w.Header(), setCookie, w.cookies, w.before)
 	if !w.wrote && (status >= http.StatusOK || status == http.StatusSwitchingProtocols) {
 		w.wrote = true
+		w.askAgain(status)
 		if status == http.StatusSwitchingProtocols || len(w.Header()["Content-Length"]) == 0 {
 			w.stream.begin()
 		}
@@ -85,10 +90,19 @@ func (w *response) begin() {
 	}
 }
 
-// end strips cookies from a header that was never written explicitly: the server writes it
-// when the handlers are done, or an error route does. Fields announced as trailers come
-// last.
+// askAgain is for a final response to which the upstream has not set Cache-Control.
+func (w *response) askAgain(status int) {
+	if w.page && status >= http.StatusOK && len(w.Header()["Cache-Control"]) == 0 {
+		w.Header().Set("Cache-Control", "no-cache")
+	}
+}
+
+// end acts on a header that was never written explicitly: the server writes it when the
+// handlers are done, or an error route does. Fields announced as trailers come last.
 func (w *response) end() {
+	if !w.wrote {
+		w.askAgain(http.StatusOK)
+	}
 	filterSetCookie(w.Header(), setCookie, w.cookies, w.before)
 	filterSetCookie(w.Header(), http.TrailerPrefix+setCookie, w.cookies, w.before)
 }

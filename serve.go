@@ -201,12 +201,14 @@ func (h *Handler) inject(ctx context.Context, r *http.Request, src *configuredSo
 }
 
 // forward calls the next handler. The response is watched if cookies are to be stripped
-// from it, or if it could outlive the credential.
+// from it, if the login takes its place when the session has ended, or if it could outlive
+// the credential.
 func (h *Handler) forward(w http.ResponseWriter, inner *http.Request, s *stream, next caddyhttp.Handler) error {
-	if s == nil && len(h.stripRules.Cookies) == 0 {
+	page := !h.KeepCacheControl && h.login.OpensPage(browser.Request{Method: inner.Method, Header: inner.Header})
+	if s == nil && !page && len(h.stripRules.Cookies) == 0 {
 		return next.ServeHTTP(w, inner)
 	}
-	watched := newResponse(w, h.stripRules.Cookies, s)
+	watched := newResponse(w, h.stripRules.Cookies, page, s)
 	defer watched.end()
 	return next.ServeHTTP(watched, inner)
 }

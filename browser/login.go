@@ -76,7 +76,7 @@ func (l *Login) Scheme() string { return l.scheme }
 // client would take the login page for its answer. A request without a usable Host is never
 // redirected: there would be no way back.
 func (l *Login) Location(r Request, asked *url.URL, err error) string {
-	if r.Upgrade != "" || r.Method != http.MethodGet && r.Method != http.MethodHead {
+	if !reads(r) {
 		return ""
 	}
 	site := r.site()
@@ -91,6 +91,17 @@ func (l *Login) Location(r Request, asked *url.URL, err error) string {
 		return l.challenge.to(asked, site)
 	}
 	return ""
+}
+
+// OpensPage says whether a browser that has no identity would be sent to the login instead of
+// getting the answer to this request.
+func (l *Login) OpensPage(r Request) bool {
+	return l.login != nil && reads(r) && isNavigation(r.Header)
+}
+
+// reads says whether a request can be answered by a redirect to another page.
+func reads(r Request) bool {
+	return len(r.Header["Upgrade"]) == 0 && (r.Method == http.MethodGet || r.Method == http.MethodHead)
 }
 
 // isNavigation says whether a browser navigates to a page. Browsers say so in
