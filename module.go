@@ -147,6 +147,7 @@ type Handler struct {
 	fallback    *configuredSource // the last source, where it is an identity.Fallback
 	injectors   []Injector
 
+	errorRoutes   bool // a subroute around the handler has error routes
 	usesTransport bool // an injector's upstream knows the proxy by its own certificate
 
 	credentials []string        // canonical fields that hold credentials of clients

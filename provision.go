@@ -22,6 +22,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err := checkRoutes(ctx); err != nil {
 		return err
 	}
+	h.errorRoutes = inErrorRoutes(ctx)
 	h.title = describe(h.SourcesRaw, h.InjectorsRaw)
 	h.logger = ctx.Logger()
 	err := guest.Expand(h)

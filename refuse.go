@@ -6,6 +6,7 @@ package kubeidentity
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 
@@ -15,6 +16,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/caddy-kube-identity/caddy-kube-identity/browser"
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 )
 
@@ -23,6 +25,7 @@ type result struct {
 	err    error         // the sentinel
 	label  string        // value of the metric's label
 	status int           // for the client
+	reason string        // the same in the words of the Kubernetes API
 	level  zapcore.Level // for the log
 
 	// header is a field of the response, and value its value; empty for what the option
@@ -33,15 +36,18 @@ type result struct {
 // results is the one place where a refusal becomes a status. The first is also for an error
 // that wraps no sentinel.
 var results = [...]result{ //nolint:gochecknoglobals // a table
-	{identity.ErrInternal, "internal", http.StatusInternalServerError, zap.ErrorLevel, "", ""},
-	{identity.ErrUnavailable, "unavailable", http.StatusServiceUnavailable, zap.ErrorLevel, "Retry-After", "5"},
-	{identity.ErrMethod, "method", http.StatusMethodNotAllowed, zap.InfoLevel, "Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"},
-	{identity.ErrTooEarly, "too_early", http.StatusTooEarly, zap.InfoLevel, "", ""},
-	{identity.ErrMalformed, "malformed", http.StatusBadRequest, zap.WarnLevel, "", ""},
-	{identity.ErrForbidden, "forbidden", http.StatusForbidden, zap.WarnLevel, "", ""},
-	{identity.ErrRejected, "rejected", http.StatusUnauthorized, zap.WarnLevel, "WWW-Authenticate", ""},
-	{identity.ErrAbsent, "absent", http.StatusUnauthorized, zap.InfoLevel, "WWW-Authenticate", ""},
+	{identity.ErrInternal, "internal", http.StatusInternalServerError, "InternalError", zap.ErrorLevel, "", ""},
+	{identity.ErrUnavailable, "unavailable", http.StatusServiceUnavailable, "ServiceUnavailable", zap.ErrorLevel, "Retry-After", "5"},
+	{identity.ErrMethod, "method", http.StatusMethodNotAllowed, "MethodNotAllowed", zap.InfoLevel, "Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"},
+	{identity.ErrTooEarly, "too_early", http.StatusTooEarly, "", zap.InfoLevel, "", ""},
+	{identity.ErrMalformed, "malformed", http.StatusBadRequest, "BadRequest", zap.WarnLevel, "", ""},
+	{identity.ErrForbidden, "forbidden", http.StatusForbidden, "Forbidden", zap.WarnLevel, "", ""},
+	{identity.ErrRejected, "rejected", http.StatusUnauthorized, "Unauthorized", zap.WarnLevel, "WWW-Authenticate", ""},
+	{identity.ErrAbsent, "absent", http.StatusUnauthorized, "Unauthorized", zap.InfoLevel, "WWW-Authenticate", ""},
 }
+
+// errImpersonates refuses a client's own Impersonate-*.
+var errImpersonates = fmt.Errorf("%w: the client asks to impersonate another user", identity.ErrForbidden)
 
 func resultOf(err error) *result {
 	for i := range results {
@@ -78,7 +84,12 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, ex *exchange, s
 	if res.header != "" {
 		header.Set(res.header, cmp.Or(res.value, h.login.Scheme()))
 	}
-	return caddyhttp.Error(status, res.err) // error routes often print the message to the client
+	refused := caddyhttp.Error(status, res.err) // error routes often print the message to the client
+	if browser.WantsJSON(r.Header) && !h.hasErrorRoute(r, refused) {
+		writeStatus(w, res, err)
+		return nil
+	}
+	return refused
 }
 
 func (h *Handler) logRefusal(level zapcore.Level, status int, ex *exchange, src *configuredSource, err error) {

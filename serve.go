@@ -179,7 +179,7 @@ func (h *Handler) check(r *http.Request, ex *exchange, id *identity.Identity) er
 		return fmt.Errorf("%w: the credential has expired", identity.ErrRejected)
 	}
 	if h.ClientImpersonation == "reject" && ex.Stripped.HasImpersonation() {
-		return fmt.Errorf("%w: the client asks to impersonate another user", identity.ErrForbidden)
+		return errImpersonates
 	}
 	if err := h.policy.Check(id); err != nil {
 		return err

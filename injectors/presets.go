@@ -36,6 +36,9 @@ type Preset struct {
 	// cookie.
 	token  bool
 	cookie string
+
+	// frontProxy makes it inject front_proxy.
+	frontProxy bool
 }
 
 // Presets are the upstreams that this project knows, by the word behind inject. The names
@@ -96,6 +99,10 @@ func Presets() map[string]Preset {
 			Groups: "X-Forwarded-Groups", GroupsSeparator: "|", UserSyntax: "ascii", GroupsSyntax: "ascii",
 		}},
 		"mimir": {headers: &Headers{Groups: "X-Scope-OrgID", GroupsSeparator: "|", GroupsSyntax: "mimir"}},
+
+		// An API server acts as the client itself if its wish to be another user is dropped.
+		"kube_apiserver_token":       {token: true, ClientImpersonation: "reject"},
+		"kube_apiserver_front_proxy": {frontProxy: true, ClientImpersonation: "reject"},
 	}
 }
 

@@ -70,6 +70,9 @@ func (p *Preset) expand(d *caddyfile.Dispenser) ([]json.RawMessage, error) {
 		token := &Token{Scope: scope, Cookie: p.cookie}
 		raw = append(raw, caddyconfig.JSONModuleObject(token, "injector", "token", nil))
 	}
+	if p.frontProxy {
+		raw = append(raw, caddyconfig.JSONModuleObject(&FrontProxy{Scope: scope}, "injector", "front_proxy", nil))
+	}
 	if p.headers != nil {
 		headers.Scope = scope
 		raw = append(raw, caddyconfig.JSONModuleObject(headers, "injector", "headers", nil))

@@ -153,6 +153,18 @@ func presetTests() map[string]presetTest {
 			block: "inject kube_apiserver " + credential + "uid\n}", rejects: true,
 			rich: impersonated(http.Header{"Impersonate-Uid": {"42"}}), poor: bare(nil), comma: 200, pipe: 200,
 		},
+		"kube_apiserver_token": {
+			block: "inject kube_apiserver_token", rejects: true,
+			rich: http.Header{"Authorization": {"Bearer " + token}}, poor: nil, comma: 200, pipe: 200,
+		},
+		"kube_apiserver_front_proxy": {
+			block: "inject kube_apiserver_front_proxy", rejects: true,
+			rich: http.Header{
+				"X-Remote-User": {"alice"}, "X-Remote-Uid": {"42"}, "X-Remote-Group": {"dev team", "grüppe", "a:b=c;d", "on-call"},
+				"X-Remote-Extra-Scopes": {"view", "edit"}, "X-Remote-Extra-Example.com%2ftenant": {"acme"}, "X-Remote-Extra-Other": {"x"},
+			},
+			poor: http.Header{"X-Remote-User": {"bob"}}, comma: 200, pipe: 200,
+		},
 		"headlamp": {
 			block: "inject headlamp", strips: headlampStrips,
 			rich: http.Header{

@@ -6,9 +6,12 @@ package spoofing_test
 import (
 	"fmt"
 	"net/http"
+	"path/filepath"
 	"testing"
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testhandler"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testissuer"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testpki"
 )
 
 // Single-valued fields in two lines: a proxy sets such a field and does not add to it, so
@@ -145,6 +148,33 @@ func TestClientImpersonation(t *testing.T) {
 	reject = append(reject, testhandler.Exchange{Name: "none of them", Fields: testhandler.AliceAnd("Impersonation: x"), Want: testhandler.And(testhandler.As("alice"), "Impersonation", "x")})
 	testhandler.Guard(t, "", testhandler.Impersonating(t, "client_impersonation drop")).Run(t, drop)
 	testhandler.Guard(t, "", testhandler.Impersonating(t, "client_impersonation reject")).Run(t, reject)
+}
+
+// The same with the presets for API servers, however they prove the user: kubectl is told why.
+func TestKubectlAsTowardsAnAPIServer(t *testing.T) {
+	issuer := testissuer.New(t)
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	testhandler.Write(t, ca, testpki.PEM(issuer.CA))
+	for _, inject := range []string{
+		"kube_apiserver {\ntoken_file " + testhandler.TokenFile(t) + "\n}", "kube_apiserver {\nno_credential\n}",
+		"kube_apiserver_token", "kube_apiserver_front_proxy",
+	} {
+		g := testhandler.Guard(t, "", "http://:0 {\nkube_identity {\noidc "+issuer.URL+" {\naudience dash\ntrust_pool file "+ca+
+			"\n}\ninject "+inject+"\n}\nreverse_proxy %[1]s\n}\n")
+		for _, field := range []string{"Impersonate-User: admin", "Impersonate-Group: ops", "impersonate-uid: 1", "Impersonate-Extra-Scopes: a"} {
+			t.Run(inject+"/"+field, func(t *testing.T) {
+				fields := []string{testhandler.Bearer(issuer.Token(t, nil)), "Accept: application/json, */*", field}
+				got := g.Send(t, testhandler.StrangerPeer, "GET /api/v1/nodes HTTP/1.1", fields, "")
+				g.CheckReason(t, "forbidden: the client asks to impersonate another user")
+				g.CheckNothing(t)
+				const body = `{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure",` +
+					`"message":"impersonation (Impersonate-*, kubectl --as) is not allowed here","reason":"Forbidden","code":403}` + "\n"
+				if got.Status != http.StatusForbidden || got.Text != body {
+					t.Errorf("status %d, text %q", got.Status, got.Text)
+				}
+			})
+		}
+	}
 }
 
 func TestStripCookies(t *testing.T) {

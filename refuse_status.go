@@ -1,0 +1,69 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package kubeidentity
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+)
+
+// statusObject is the Status of the Kubernetes API (apimachinery, pkg/apis/meta/v1), with
+// which an API server explains a status: Headlamp's page and kubectl read nothing else.
+type statusObject struct {
+	Kind       string   `json:"kind"`
+	APIVersion string   `json:"apiVersion"`
+	Metadata   struct{} `json:"metadata"`
+	Status     string   `json:"status"`
+	Message    string   `json:"message"`
+	Reason     string   `json:"reason,omitempty"`
+	Code       int      `json:"code"`
+}
+
+// writeStatus answers a client that reads JSON. The object says no more than the status. An
+// attempt to impersonate is named, because the client itself has made it on purpose.
+func writeStatus(w http.ResponseWriter, res *result, err error) {
+	object := statusObject{
+		Kind: "Status", APIVersion: "v1", Status: "Failure",
+		Message: http.StatusText(res.status), Reason: res.reason, Code: res.status,
+	}
+	if errors.Is(err, errImpersonates) {
+		object.Message = "impersonation (Impersonate-*, kubectl --as) is not allowed here"
+	}
+	content, _ := json.Marshal(object) // it cannot fail
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(res.status)
+	_, _ = w.Write(append(content, '\n')) // an error here is about the client's connection
+}
+
+// hasErrorRoute says whether an error route of the operator's answers a refusal: then the
+// handler must not. Only the handler knows the subroutes around it, and only the server
+// knows which of its sites' error routes fits. They run on the request as it came.
+func (h *Handler) hasErrorRoute(r *http.Request, refused error) bool {
+	server, _ := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	if h.errorRoutes || server == nil || server.Errors == nil {
+		return h.errorRoutes
+	}
+	asked := server.Errors.WithError(r, refused)
+	asked.URL = askedFor(r)
+	for i := range server.Errors.Routes {
+		if fits, err := server.Errors.Routes[i].MatcherSets.AnyMatchWithError(asked); fits || err != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// inErrorRoutes says whether a subroute around the handler that is loaded has error routes.
+func inErrorRoutes(ctx caddy.Context) bool {
+	for _, module := range ctx.Modules() {
+		if subroute, ok := module.(*caddyhttp.Subroute); ok && subroute.Errors != nil && len(subroute.Errors.Routes) > 0 {
+			return true
+		}
+	}
+	return false
+}
