@@ -26,7 +26,9 @@ type site struct {
 }
 
 // site returns the site that the request was sent to. X-Forwarded-Proto and
-// X-Forwarded-Host are believed only from a trusted peer, and only if each has one value.
+// X-Forwarded-Host are believed only from a trusted peer. Where each proxy of a chain has
+// added its own, the first is that of the browser's: a page cannot write these fields, so
+// that it cannot choose the first by going through a proxy that only adds.
 func (r *Request) site() site {
 	s := site{"http", r.Host}
 	if r.TLS {
@@ -35,13 +37,23 @@ func (r *Request) site() site {
 	if !r.Peer.Trusted {
 		return s
 	}
-	if proto := single(r.Header["X-Forwarded-Proto"]); proto == "http" || proto == "https" {
+	if proto := first(r.Header["X-Forwarded-Proto"]); proto == "http" || proto == "https" {
 		s.scheme = proto
 	}
-	if host := single(r.Header["X-Forwarded-Host"]); isHostAndPort(host) {
+	if host := first(r.Header["X-Forwarded-Host"]); isHostAndPort(host) {
 		s.host = host
 	}
 	return s
+}
+
+// first returns the first element of a list in one line. Two lines come from two parties of
+// which one did not know of the other.
+func first(lines []string) string {
+	if len(lines) != 1 {
+		return ""
+	}
+	element, _, _ := strings.Cut(lines[0], ",")
+	return strings.TrimSpace(element)
 }
 
 // single returns the value of a field that has exactly one.

@@ -35,11 +35,18 @@ func TestLoginKnowsTheSite(t *testing.T) {
 		{name: "an untrusted peer says TLS", request: page + navigate + "\nX-Forwarded-Proto: https", want: here},
 		{name: "an untrusted peer says another host", request: page + navigate + "\nX-Forwarded-Host: evil.example", want: here},
 		{name: "two hosts", peer: trusted, request: page + navigate + "\nX-Forwarded-Host: evil.example\nX-Forwarded-Host: dash.example.com", want: here},
+		{
+			name: "a chain of proxies", peer: trusted, want: login("https://pub.example.com"),
+			request: page + navigate + "\nX-Forwarded-Proto: https,http\nX-Forwarded-Host: pub.example.com, kiali.svc",
+		},
+		{name: "a chain over plain HTTP", peer: trusted, tls: true, request: page + navigate + "\nX-Forwarded-Proto: http , https", want: here},
+		{name: "a chain whose first proxy said nothing", peer: trusted, request: page + navigate + "\nX-Forwarded-Host: , evil.example", want: here},
+		{name: "a chain of a peer that is not trusted", request: page + navigate + "\nX-Forwarded-Host: evil.example, dash.example.com", want: here},
 		{name: "two schemes", peer: trusted, request: page + navigate + "\nX-Forwarded-Proto: https\nX-Forwarded-Proto: http", want: here},
 		{name: "the standard's field is not read", peer: trusted, request: page + navigate + "\nForwarded: host=evil.example;proto=https", want: here},
 	}
 	for _, host := range []string{
-		"", "evil.example, dash.example.com", "dash.example.com,evil.example", "dash.example.com@evil.example", "user:pw@evil.example",
+		"", ",evil.example", "evil.example/, dash.example.com", "dash.example.com@evil.example", "user:pw@evil.example",
 		"evil.example/", "evil.example/x?", "evil.example?", "evil.example#", `evil.example\`, "evil.example%2f", "evil example",
 		":443", "[::1", "evil.example:x", "//evil.example", "évil.example", "evil.example&x=", "${url}",
 	} {
@@ -48,7 +55,7 @@ func TestLoginKnowsTheSite(t *testing.T) {
 			request: page + navigate + "\nX-Forwarded-Host: " + host, want: here,
 		})
 	}
-	for _, scheme := range []string{"", "javascript", "https,http", "https://evil.example/?", "ftp", "HTTPS:"} {
+	for _, scheme := range []string{"", "javascript", ",https", "wss,https", "https://evil.example/?", "ftp", "HTTPS:"} {
 		tests = append(tests, loginTest{
 			name: "the proxy says a scheme that is not valid: " + scheme, peer: trusted,
 			request: page + navigate + "\nX-Forwarded-Proto: " + scheme, want: here,
@@ -100,7 +107,11 @@ func TestCrossOriginBehindAProxy(t *testing.T) {
 		{"a page of the backend's name and a websocket", proxied, "websocket", false, "backend:8080", []string{"dash.example.com"}, nil, fetchMetadata("", "http://backend:8080"), false},
 		{"the browser vouches for a method", proxied, "POST", true, "backend:8080", nil, nil, fetchMetadata("same-origin", thisOrigin), true},
 		{"the proxy says two hosts", proxied, "POST", true, "dash.example.com", []string{"evil.example", "dash.example.com"}, nil, fetchMetadata("", "https://evil.example"), false},
-		{"the proxy says a list", proxied, "POST", true, "dash.example.com", []string{"evil.example, dash.example.com"}, nil, fetchMetadata("", "https://evil.example"), false},
+		{"a chain of proxies", proxied, "POST", false, "kiali.svc", []string{"dash.example.com, kiali.svc"}, []string{"https,http"}, fetchMetadata("", thisOrigin), true},
+		{"a chain of proxies, and a websocket", proxied, "websocket", false, "kiali.svc", []string{"dash.example.com,kiali.svc"}, []string{"https, http"}, fetchMetadata("", thisOrigin), true},
+		{"a page of the inner proxy's name", proxied, "POST", false, "kiali.svc", []string{"dash.example.com, kiali.svc"}, []string{"https,http"}, fetchMetadata("", "http://kiali.svc"), false},
+		{"a page over plain HTTP behind a chain", proxied, "websocket", false, "kiali.svc", []string{"dash.example.com, kiali.svc"}, []string{"https,http"}, fetchMetadata("", "http://dash.example.com"), false},
+		{"an untrusted peer says a list", direct, "POST", true, "dash.example.com", []string{"evil.example, dash.example.com"}, nil, fetchMetadata("", "https://evil.example"), false},
 		{"the proxy says a host with a user", proxied, "POST", true, "dash.example.com", []string{"u@evil.example"}, nil, fetchMetadata("", "https://u@evil.example"), false},
 		{"an untrusted peer says the attacker's host", direct, "POST", true, "dash.example.com", []string{"evil.example"}, nil, fetchMetadata("", "https://evil.example"), false},
 		{"an untrusted peer, and a websocket", direct, "websocket", true, "dash.example.com", []string{"evil.example"}, nil, fetchMetadata("", "https://evil.example"), false},
