@@ -173,3 +173,18 @@ func TestCrossOriginsAreCheckedAtLoad(t *testing.T) {
 		}
 	}
 }
+
+// A front that passes Host without its port makes every websocket another origin's, while the
+// page's own requests pass by Sec-Fetch-Site. The operator sees both names in the log.
+func TestCrossOriginNamesTheHostThatItComparedWith(t *testing.T) {
+	for _, c := range newCrossings(t, nil) {
+		if c.name != "forwarded" {
+			continue
+		}
+		r := crossingRequest("websocket", fetchMetadata("", thisOrigin+":8443"))
+		const want = `forbidden: a page of another origin opens a stream: "https://dash.example.com:8443", and this site is "https://dash.example.com"`
+		if got := c.handler.Ask(t, c.dress(r)); got.Reason() != want {
+			t.Errorf("the reason is %s\nwant %s", got.Reason(), want)
+		}
+	}
+}
