@@ -5,6 +5,7 @@ package kubeidentity_test
 
 import (
 	"errors"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -75,9 +76,7 @@ func TestAPageFromTheBrowsersCacheInsteadOfTheLogin(t *testing.T) {
 				"sources": []any{object{"source": "anonymous", "user": "guest"}}, "injectors": testhandler.UserInjector(),
 				"login": "/login?rd=${url}",
 			}
-			for option, value := range test.options {
-				config[option] = value
-			}
+			maps.Copy(config, test.options)
 			r, w := testhandler.Request(test.lines...), finalRecorder{httptest.NewRecorder()}
 			r.Method = test.method
 			err := testhandler.Load(t, config).ServeHTTP(w, r, test.upstream)

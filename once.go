@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -59,7 +60,7 @@ type configuredHandler struct {
 // describe returns the words by which an operator finds a handler.
 func describe(sources, injectors []json.RawMessage) string {
 	var words []string
-	for _, raw := range append(sources[:len(sources):len(sources)], injectors...) {
+	for _, raw := range slices.Concat(sources, injectors) {
 		var guest struct{ Source, Injector string }
 		_ = json.Unmarshal(raw, &guest) // the guest's own loading says what is wrong
 		if guest.Injector != "" {

@@ -74,8 +74,11 @@ func (c *CrossOrigin) Check(r Request) error {
 // IsPreflight says whether a browser asks, for a page of another origin, whether the page may
 // send a request (Fetch standard, section "CORS protocol").
 func IsPreflight(r Request) bool {
-	return r.Method == http.MethodOptions && len(r.Header["Origin"]) > 0 && len(r.Header["Access-Control-Request-Method"]) > 0 &&
-		!(len(r.Header["Origin"]) == 1 && r.site().is(r.Header["Origin"][0]))
+	origins := r.Header["Origin"]
+	if r.Method != http.MethodOptions || len(origins) == 0 || len(r.Header["Access-Control-Request-Method"]) == 0 {
+		return false
+	}
+	return len(origins) > 1 || !r.site().is(origins[0])
 }
 
 // CheckPreflight refuses, with [identity.ErrForbidden], a preflight of an origin that is not

@@ -5,6 +5,7 @@ package browser_test
 
 import (
 	"crypto/tls"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"reflect"
@@ -57,9 +58,7 @@ func TestPreflight(t *testing.T) {
 		r.TLS = &tls.ConnectionState{HandshakeComplete: true}
 		r.Header = make(http.Header)
 		for _, header := range []http.Header{test.header, more} {
-			for name, lines := range header {
-				r.Header[name] = lines
-			}
+			maps.Copy(r.Header, header)
 		}
 		got := h.Ask(t, testhandler.Prepared(r))
 		if got.Status != test.status {
@@ -78,9 +77,7 @@ func TestPreflight(t *testing.T) {
 			"injectors":       testhandler.UserInjector(),
 			"cross_origin":    []string{trustedOrigin},
 		}
-		for name, value := range options {
-			config[name] = value
-		}
+		maps.Copy(config, options)
 		return testhandler.Load(t, config)
 	}
 	for name, h := range map[string]*testhandler.Handler{

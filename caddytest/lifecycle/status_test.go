@@ -55,12 +55,14 @@ func TestAScriptReadsTheBodyOfARefusal(t *testing.T) {
 		{"HEAD", "HEAD / HTTP/1.1", []string{accept}, 401, "", "no credential"},
 		{"denied", "GET / HTTP/1.1", []string{accept, "X-Forwarded-User: bob"}, 403, status(403, "Forbidden", "Forbidden"), `forbidden: user "bob" is denied`},
 		{
-			"two users", "GET / HTTP/1.1", []string{accept, "X-Forwarded-User: bob", "X-Forwarded-User: alice"},
+			"two users", "GET / HTTP/1.1",
+			[]string{accept, "X-Forwarded-User: bob", "X-Forwarded-User: alice"},
 			400, status(400, "BadRequest", "Bad Request"), "malformed: 2 lines of X-Forwarded-User",
 		},
 		{"TRACE", "TRACE / HTTP/1.1", []string{accept}, 405, status(405, "MethodNotAllowed", "Method Not Allowed"), "method not allowed: TRACE"},
 		{
-			"kubectl --as", "GET /api HTTP/1.1", []string{accept, "X-Forwarded-User: alice", "Impersonate-User: admin"},
+			"kubectl --as", "GET /api HTTP/1.1",
+			[]string{accept, "X-Forwarded-User: alice", "Impersonate-User: admin"},
 			403, status(403, "Forbidden", "impersonation (Impersonate-*, kubectl --as) is not allowed here"),
 			"forbidden: the client asks to impersonate another user",
 		},

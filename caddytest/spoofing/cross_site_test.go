@@ -67,11 +67,13 @@ func TestAnotherSitesPageUsesACookieThatCaddyTurnsIntoAToken(t *testing.T) {
 				`forbidden: a page of another origin sent this: "https://evil.example", and this site is "http://dash.example"`,
 			},
 			{
-				"another page in an old browser", "POST / HTTP/1.1", []string{"Origin: https://evil.example"},
+				"another page in an old browser", "POST / HTTP/1.1",
+				[]string{"Origin: https://evil.example"},
 				`forbidden: a page of another origin sent this: "https://evil.example", and this site is "http://dash.example"`,
 			},
 			{
-				"a browser that hides Origin", "PUT / HTTP/1.1", []string{"Sec-Fetch-Site: same-site"},
+				"a browser that hides Origin", "PUT / HTTP/1.1",
+				[]string{"Sec-Fetch-Site: same-site"},
 				`forbidden: a page of another origin sent this: "", and this site is "http://dash.example"`,
 			},
 			{
