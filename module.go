@@ -76,7 +76,7 @@ type Handler struct {
 	// of authentication: exact names, without braces, of values that no client can write.
 	// Names below http.request, http.regexp, http.matchers and http.error are refused, since
 	// a client writes these. Default: none.
-	TrustedPlaceholder []string `json:"trusted_placeholder,omitempty" placeholders:"*"`
+	TrustedPlaceholder []string `json:"trusted_placeholder,omitempty" placeholders:"request"`
 
 	// SourcesRaw find out who the client is; they are asked in order. At least one is
 	// required.
@@ -114,11 +114,11 @@ type Handler struct {
 	// redirected when it navigates to a page. Its query must contain at least one of
 	// "${url}" (the URL of the request, escaped), "${query}" (the query as it came) and
 	// "${server-relative-url}" (path and query, escaped). Default: no redirect, but 401.
-	Login string `json:"login,omitempty" placeholders:"url,query,server-relative-url,http.request.uri.query"`
+	Login string `json:"login,omitempty" placeholders:"own"`
 
 	// Challenge is for other clients: a URL like Login, for those that send a non-empty
 	// X-CSRF-Token (as oc does), or a value of WWW-Authenticate. Default: Bearer.
-	Challenge string `json:"challenge,omitempty" placeholders:"url,query,server-relative-url,http.request.uri.query"`
+	Challenge string `json:"challenge,omitempty" placeholders:"own"`
 
 	// KeepCacheControl leaves the response to a navigation as the upstream wrote it, where
 	// Login is set. Default: a response without Cache-Control gets "no-cache", so that a

@@ -5,6 +5,7 @@ package injectors_test
 
 import (
 	"encoding/base64"
+	"maps"
 	"net/http"
 	"net/mail"
 	"net/url"
@@ -64,9 +65,13 @@ func readers() map[string]reader {
 			want.Groups = set(user.Groups)
 			return want
 		}},
-		"kubernetes_dashboard":   {reads: apiServerReads, wants: impersonated(false)},
-		"tekton_dashboard":       {reads: apiServerReads, wants: impersonated(true, "scopes", "example.com/tenant")},
-		"kube_apiserver":         {reads: apiServerReads, wants: impersonated(true)},
+		"kubernetes_dashboard": {reads: apiServerReads, wants: impersonated(false)},
+		"tekton_dashboard":     {reads: apiServerReads, wants: impersonated(true, "scopes", "example.com/tenant")},
+		"kube_apiserver":       {reads: apiServerReads, wants: impersonated(true)},
+		"kube_apiserver_token": token,
+		"kube_apiserver_front_proxy": {reads: frontProxyReads, wants: func(user identity.User) read {
+			return read{User: user.Username, UID: user.UID, Groups: user.Groups, Extra: allExtra(user)}
+		}},
 		"headlamp":               {reads: headlampReads, wants: names},
 		"headlamp_impersonation": {reads: headlampReads, wants: names},
 		"openshift_oauth": {reads: openShiftReads, display: "X-Remote-User-Display-Name", wants: func(user identity.User) read {
@@ -100,6 +105,23 @@ func apiServerReads(header http.Header) read {
 		}
 	}
 	return got
+}
+
+// frontProxyReads: k8s.io/apiserver, pkg/authentication/request/headerrequest/requestheader.go.
+func frontProxyReads(header http.Header) read {
+	renamed := make(http.Header)
+	for name, values := range header {
+		if rest, found := strings.CutPrefix(name, "X-Remote-"); found {
+			renamed["Impersonate-"+rest] = values
+		}
+	}
+	return apiServerReads(renamed)
+}
+
+func allExtra(user identity.User) map[string][]string {
+	extra := map[string][]string{}
+	maps.Copy(extra, user.Extra)
+	return extra
 }
 
 // headlampReads: headlamp, backend/cmd/headlamp.go, handleMe with -proxy-auth.

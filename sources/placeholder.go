@@ -36,10 +36,10 @@ func init() {
 type Placeholder struct {
 	// User is the name of the user. Required. A request for which it is unknown or empty has
 	// no credential for this source.
-	User string `json:"user,omitempty" placeholders:"*"`
+	User string `json:"user,omitempty" placeholders:"request"`
 
 	// Groups is a list, or a text that GroupsSeparator splits.
-	Groups string `json:"groups,omitempty" placeholders:"*"`
+	Groups string `json:"groups,omitempty" placeholders:"request"`
 
 	// GroupsSeparator splits the text of Groups: one character that is neither letter
 	// nor digit. forward_auth joins several lines of an answer with ",". Default: the
@@ -47,10 +47,10 @@ type Placeholder struct {
 	GroupsSeparator string `json:"groups_separator,omitempty"`
 
 	// UID, Email, Name (for display) and PreferredUsername.
-	UID               string `json:"uid,omitempty" placeholders:"*"`
-	Email             string `json:"email,omitempty" placeholders:"*"`
-	Name              string `json:"name,omitempty" placeholders:"*"`
-	PreferredUsername string `json:"preferred_username,omitempty" placeholders:"*"`
+	UID               string `json:"uid,omitempty" placeholders:"request"`
+	Email             string `json:"email,omitempty" placeholders:"request"`
+	Name              string `json:"name,omitempty" placeholders:"request"`
+	PreferredUsername string `json:"preferred_username,omitempty" placeholders:"request"`
 
 	user, groups, uid, email, name, preferredUsername string // keys in the replacer
 

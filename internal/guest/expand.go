@@ -6,7 +6,6 @@ package guest
 import (
 	"fmt"
 	"reflect"
-	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -18,16 +17,17 @@ import (
 // cannot lose its only entry because a variable is not set. A value is not expanded
 // again. "\{" is a brace.
 //
-// The tag placeholders of a field has the names that stay as they are, because the option
-// gives them a meaning of its own, such as ${url}; "*" leaves the whole field alone.
+// A field with the tag placeholders:"request" is left alone: it names placeholders of
+// a request. In a field with placeholders:"own", unknown ones stay, since the option has
+// words in that form, such as ${url}, and judges them itself.
 func Expand(config any) error {
 	return expand(caddy.NewReplacer(), reflect.ValueOf(config).Elem(), "")
 }
 
-func expand(repl *caddy.Replacer, v reflect.Value, own string) error {
+func expand(repl *caddy.Replacer, v reflect.Value, kind string) error {
 	switch v.Kind() { //nolint:exhaustive // the others hold no text
 	case reflect.String:
-		text, err := expandText(repl, v.String(), own)
+		text, err := expandText(repl, v.String(), kind)
 		if err == nil {
 			v.SetString(text)
 		}
@@ -36,7 +36,7 @@ func expand(repl *caddy.Replacer, v reflect.Value, own string) error {
 		if v.IsNil() {
 			return nil
 		}
-		return expand(repl, v.Elem(), own)
+		return expand(repl, v.Elem(), kind)
 	case reflect.Struct:
 		return expandFields(repl, v)
 	case reflect.Slice:
@@ -44,12 +44,12 @@ func expand(repl *caddy.Replacer, v reflect.Value, own string) error {
 			return nil // a guest's JSON: that guest expands its own
 		}
 		for i := range v.Len() {
-			if err := expand(repl, v.Index(i), own); err != nil {
+			if err := expand(repl, v.Index(i), kind); err != nil {
 				return err
 			}
 		}
 	case reflect.Map:
-		return expandMap(repl, v, own)
+		return expandMap(repl, v, kind)
 	}
 	return nil
 }
@@ -58,11 +58,11 @@ func expand(repl *caddy.Replacer, v reflect.Value, own string) error {
 func expandFields(repl *caddy.Replacer, v reflect.Value) error {
 	for i := range v.NumField() {
 		field := v.Type().Field(i)
-		own := field.Tag.Get("placeholders")
-		if !field.IsExported() || own == "*" {
+		kind := field.Tag.Get("placeholders")
+		if !field.IsExported() || kind == "request" {
 			continue
 		}
-		if err := expand(repl, v.Field(i), own); err != nil {
+		if err := expand(repl, v.Field(i), kind); err != nil {
 			if name, _, _ := strings.Cut(field.Tag.Get("json"), ","); name != "" {
 				return fmt.Errorf("%s: %w", name, err)
 			}
@@ -72,7 +72,7 @@ func expandFields(repl *caddy.Replacer, v reflect.Value) error {
 	return nil
 }
 
-func expandMap(repl *caddy.Replacer, v reflect.Value, own string) error {
+func expandMap(repl *caddy.Replacer, v reflect.Value, kind string) error {
 	if v.IsNil() {
 		return nil
 	}
@@ -82,7 +82,7 @@ func expandMap(repl *caddy.Replacer, v reflect.Value, own string) error {
 		for i, part := range []reflect.Value{entries.Key(), entries.Value()} {
 			pair[i] = reflect.New(part.Type()).Elem()
 			pair[i].Set(part)
-			if err := expand(repl, pair[i], own); err != nil {
+			if err := expand(repl, pair[i], kind); err != nil {
 				return err
 			}
 		}
@@ -95,10 +95,10 @@ func expandMap(repl *caddy.Replacer, v reflect.Value, own string) error {
 	return nil
 }
 
-func expandText(repl *caddy.Replacer, text, own string) (string, error) {
+func expandText(repl *caddy.Replacer, text, kind string) (string, error) {
 	return repl.ReplaceFunc(text, func(name string, value any) (any, error) {
 		if _, known := repl.Get(name); !known {
-			if slices.Contains(strings.Split(own, ","), name) {
+			if kind == "own" {
 				return "{" + name + "}", nil
 			}
 			return nil, fmt.Errorf("{%s} has no value when the configuration is loaded; a brace that is meant is written \\{", name)

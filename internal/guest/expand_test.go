@@ -28,8 +28,8 @@ type expandConfig struct {
 	Inners  []expandInner     `json:"inners,omitempty"`
 	Raw     json.RawMessage   `json:"raw,omitempty"`
 	Timeout caddy.Duration    `json:"timeout,omitempty"`
-	Request string            `json:"request,omitempty" placeholders:"*"`
-	Login   string            `json:"login,omitempty" placeholders:"url,query"`
+	Request string            `json:"request,omitempty" placeholders:"request"`
+	Login   string            `json:"login,omitempty" placeholders:"own"`
 
 	hidden string
 }
@@ -50,7 +50,7 @@ func TestExpand(t *testing.T) {
 		Raw:     json.RawMessage(`"{env.KI_NAME}"`),
 		Timeout: 5,
 		Request: "{http.auth.user.id}",
-		Login:   "https://{env.KI_NAME}/?rd=${url}&${query}",
+		Login:   "https://{env.KI_NAME}/?rd=${url}&${other}",
 		hidden:  "{env.KI_NAME}",
 	}
 	want := &expandConfig{
@@ -62,7 +62,7 @@ func TestExpand(t *testing.T) {
 		Raw:     json.RawMessage(`"{env.KI_NAME}"`),
 		Timeout: 5,
 		Request: "{http.auth.user.id}",
-		Login:   "https://alice/?rd=${url}&${query}",
+		Login:   "https://alice/?rd=${url}&${other}",
 		hidden:  "{env.KI_NAME}",
 	}
 	if err := guest.Expand(config); err != nil {
@@ -88,7 +88,6 @@ func TestExpandRefuses(t *testing.T) {
 		{"a file that is not there", expandConfig{Map: map[string]string{"x": "{file./missing}"}}, "map: {file./missing} is empty"},
 		{"a placeholder of a request", expandConfig{Inner: &expandInner{Names: []string{"{http.request.host}"}}}, "inner: names: {http.request.host} has no value"},
 		{"a word of another option", expandConfig{Text: "${url}"}, "text: {url} has no value"},
-		{"an unknown word of the option itself", expandConfig{Login: "${uri}"}, "login: {uri} has no value"},
 		{"an unset variable beside the option's words", expandConfig{Login: "{env.KI_UNSET}?${url}"}, "login: {env.KI_UNSET} is empty"},
 		{"two keys that become one", expandConfig{Map: map[string]string{"{env.KI_ONE}": "a", "{env.KI_TWO}": "b"}}, "map: same is there twice"},
 	} {
