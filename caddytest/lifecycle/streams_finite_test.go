@@ -31,7 +31,7 @@ func TestAFiniteResponseOutlivesTheCredential(t *testing.T) {
 	part := strings.Repeat("x", 20)
 	parts := []string{part, part, part, part, part}
 	whole := strings.Join(parts, "")
-	respond := func(conn net.Conn, reader *bufio.Reader, request testhandler.Received) bool {
+	respond := func(conn net.Conn, _ *bufio.Reader, request testhandler.Received) bool {
 		switch _, kind, _ := strings.Cut(request.Line, "/"); strings.Fields(kind)[0] {
 		case "download":
 			_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n")
