@@ -5,6 +5,7 @@ package testkube
 
 import (
 	"bufio"
+	"crypto/tls"
 	"encoding/binary"
 	"io"
 	"net"
@@ -38,11 +39,16 @@ func ConfigMap(tb testing.TB, namespace, name string) {
 	}
 }
 
-// Upgrade asks for a websocket. The reader has the bytes after the answer.
+// Upgrade asks for a websocket, as a page of the site does. The reader has the bytes after
+// the answer.
 func Upgrade(tb testing.TB, conn net.Conn, path string, fields ...string) (Answer, *bufio.Reader) {
 	tb.Helper()
+	scheme := "http"
+	if _, secured := conn.(*tls.Conn); secured {
+		scheme = "https"
+	}
 	lines := append([]string{
-		"GET " + path + " HTTP/1.1", "Host: kube.example", "Origin: http://kube.example",
+		"GET " + path + " HTTP/1.1", "Host: kube.example", "Origin: " + scheme + "://kube.example",
 		"Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: " + testhandler.WebSocketKey,
 	}, fields...)
 	if _, err := io.WriteString(conn, Lines(lines)+"\r\n"); err != nil {
