@@ -92,14 +92,15 @@ type Fallback interface {
 	AfterFailure() bool
 }
 
-// TokenIssuer is a [Source] for the tokens of one issuer, for as long as the configuration
-// lasts. The first source that has the issuer and reads the token's field decides: a later one
-// would never be asked, so the handler refuses to load it.
+// TokenIssuer is a [Source] of bearer tokens. The first source that takes an issuer's tokens
+// and reads the token's field decides: a later one would never be asked, so the handler refuses
+// to load it.
 type TokenIssuer interface {
 	Source
 
-	// TokenIssuer is compared with a token's iss, byte for byte.
-	TokenIssuer() string
+	// TokenIssuers are the issuers whose tokens it takes when it is loaded, as the tokens' iss
+	// has them, byte for byte. None: it takes every token.
+	TokenIssuers() []string
 }
 
 // Remarker is a [Source] that notices mistakes in its configuration by the credentials that

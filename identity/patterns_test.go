@@ -11,11 +11,17 @@ import (
 
 func TestPatterns(t *testing.T) {
 	for pattern, ok := range map[string]bool{
-		"alice": true, "team-*": true, "ü*": true, " ": true, "a b": true, "system:*": true,
+		"alice": true, "team-*": true, "ü*": true, "a b": true, "a *": true, "system:*": true,
 		"": false, "*": false, "**": false, "a**": false, "a*b": false, "*a": false,
 	} {
 		if err := identity.CheckPattern(pattern); (err == nil) != ok {
 			t.Errorf("CheckPattern(%q) = %v", pattern, err)
+		}
+	}
+	// an operator writes a list into one value, as a file with a name on each line
+	for _, pattern := range []string{" ", " alice", "alice ", "alice\nbob", "alice\n*", " *", "a\x00b", "a\u200bb", "a\xff", "a\u2028b"} {
+		if identity.CheckPattern(pattern) == nil {
+			t.Errorf("CheckPattern(%q) takes a pattern that no name can match", pattern)
 		}
 	}
 	patterns := identity.Patterns{"alice", "team-*"}

@@ -93,6 +93,15 @@ func (a *AuthenticationConfig) Authenticate(ctx context.Context, r *identity.Req
 	return authenticator.Authenticate(ctx, token)
 }
 
+// TokenIssuers implements [identity.TokenIssuer].
+func (a *AuthenticationConfig) TokenIssuers() []string {
+	var issuers []string
+	for _, issuer := range a.state.current().Issuers {
+		issuers = append(issuers, issuer.URL)
+	}
+	return issuers
+}
+
 // UnmarshalCaddyfile sets up the source from Caddyfile tokens. Syntax:
 //
 //	authentication_config <file> [{
@@ -120,4 +129,5 @@ var (
 	_ caddy.Validator       = (*AuthenticationConfig)(nil)
 	_ caddyfile.Unmarshaler = (*AuthenticationConfig)(nil)
 	_ identity.Source       = (*AuthenticationConfig)(nil)
+	_ identity.TokenIssuer  = (*AuthenticationConfig)(nil)
 )

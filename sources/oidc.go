@@ -211,8 +211,8 @@ func (o *OIDC) Authenticate(ctx context.Context, r *identity.Request) (*identity
 	return o.authenticator.Authenticate(ctx, token)
 }
 
-// TokenIssuer implements [identity.TokenIssuer].
-func (o *OIDC) TokenIssuer() string { return o.Issuer }
+// TokenIssuers implements [identity.TokenIssuer].
+func (o *OIDC) TokenIssuers() []string { return []string{o.Issuer} }
 
 // Remarks implements [identity.Remarker].
 func (o *OIDC) Remarks() []string {

@@ -227,7 +227,7 @@ func TestTokenSourcesLeaveNothingWhenTheyDoNotLoad(t *testing.T) {
 			"injectors": []any{object{"injector": "impersonation", "no_credential": true, "service_account": account}},
 		},
 		"the handler around them": {
-			"sources":    []any{testhandler.OIDC(issuer, nil), object{"source": "token_review"}, object{"source": "authentication_config", "file": authenticationFile(t, issuer)}},
+			"sources":    []any{testhandler.OIDC(issuer, nil), object{"source": "authentication_config", "file": authenticationFile(t, testissuer.New(t))}, object{"source": "token_review"}},
 			"injectors":  []any{object{"injector": "impersonation", "service_account": account}},
 			"max_groups": -1,
 		},
@@ -268,7 +268,7 @@ func TestTokensAreCounted(t *testing.T) {
 	s := testhandler.Load(t, object{
 		"kubernetes": testhandler.Kubernetes(t, cluster, nil),
 		"sources": []any{
-			testhandler.OIDC(issuer, nil), object{"source": "authentication_config", "file": authenticationFile(t, issuer)}, object{"source": "token_review"},
+			testhandler.OIDC(issuer, nil), object{"source": "authentication_config", "file": authenticationFile(t, testissuer.New(t))}, object{"source": "token_review"},
 		},
 		"injectors": testhandler.UserInjector(),
 	})

@@ -198,6 +198,9 @@ func (t *TokenReview) Authenticate(ctx context.Context, r *identity.Request) (*i
 	}, nil
 }
 
+// TokenIssuers implements [identity.TokenIssuer]: the API server decides about every token.
+func (*TokenReview) TokenIssuers() []string { return nil }
+
 // ClusterNeeds implements [identity.ClusterUser].
 func (*TokenReview) ClusterNeeds() identity.ClusterNeeds {
 	return identity.ClusterNeeds{ReviewTokens: true, ServiceAccounts: true}
@@ -241,5 +244,6 @@ var (
 	_ caddy.Validator       = (*TokenReview)(nil)
 	_ caddyfile.Unmarshaler = (*TokenReview)(nil)
 	_ identity.Source       = (*TokenReview)(nil)
+	_ identity.TokenIssuer  = (*TokenReview)(nil)
 	_ identity.ClusterUser  = (*TokenReview)(nil)
 )
