@@ -31,14 +31,15 @@ func init() {
 // {http.auth.user.*}, {http.reverse_proxy.header.*}, or one that the handler's
 // trusted_placeholder names. Others may be the client's own words, which another handler
 // (map, vars) has copied. Its value is data: a value that itself looks like a placeholder is
-// not expanded, and "(null)" and "-" are no values. An answer to forward_auth is believed
+// not expanded, and "(null)" and "-" are not values. A list or an object where one text is meant
+// is a mistake of the handler that set it (500). An answer to forward_auth is believed
 // only if its status is 2xx; one with another status that names a user is a bad credential.
 type Placeholder struct {
 	// User is the name of the user. Required. A request for which it is unknown or empty has
 	// no credential for this source.
 	User string `json:"user,omitempty" placeholders:"request"`
 
-	// Groups is a list, or a text that GroupsSeparator splits.
+	// Groups is a list of texts, or a text that GroupsSeparator splits.
 	Groups string `json:"groups,omitempty" placeholders:"request"`
 
 	// GroupsSeparator splits the text of Groups: one character that is neither letter
@@ -148,18 +149,30 @@ func (p *Placeholder) Authenticate(ctx context.Context, _ *identity.Request) (*i
 		return nil, fmt.Errorf("%w: the request has no placeholders", identity.ErrInternal)
 	}
 	id := new(identity.Identity)
-	if id.Username = lookUp(repl, p.user); id.Username == "" {
+	for _, field := range [...]struct {
+		value *string
+		key   string
+	}{
+		{&id.Username, p.user},
+		{&id.UID, p.uid},
+		{&id.Email, p.email},
+		{&id.Name, p.name},
+		{&id.PreferredUsername, p.preferredUsername},
+	} {
+		var err error
+		if *field.value, err = lookUp(repl, field.key); err != nil {
+			return nil, err
+		}
+	}
+	if id.Username == "" {
 		return nil, identity.ErrAbsent
 	}
 	if err := p.checkAnswer(repl); err != nil {
 		return nil, err
 	}
-	id.UID = lookUp(repl, p.uid)
-	id.Email = lookUp(repl, p.email)
-	id.Name = lookUp(repl, p.name)
-	id.PreferredUsername = lookUp(repl, p.preferredUsername)
-	id.Groups = p.lookUpGroups(repl)
-	return id, nil
+	var err error
+	id.Groups, err = p.lookUpGroups(repl)
+	return id, err
 }
 
 // checkAnswer refuses an answer with which the authentication server did not let the
@@ -173,37 +186,6 @@ func (p *Placeholder) checkAnswer(repl *caddy.Replacer) error {
 		return fmt.Errorf("%w: the authentication server answered with status %d", identity.ErrRejected, status)
 	}
 	return nil
-}
-
-// lookUp gets a value, if it says anything, and does not expand it: an identity that holds the text of a
-// placeholder, such as {env.SECRET}, would be replaced by what it names
-// (CVE-2026-30852).
-func lookUp(repl *caddy.Replacer, key string) string {
-	if key == "" {
-		return ""
-	}
-	value, ok := repl.Get(key)
-	text := caddy.ToString(value)
-	if !ok || identity.IsNothing(text) {
-		return ""
-	}
-	return text
-}
-
-// lookUpGroups takes a list as it is, so that a group may contain the separator.
-func (p *Placeholder) lookUpGroups(repl *caddy.Replacer) []string {
-	if p.groups == "" {
-		return nil
-	}
-	value, _ := repl.Get(p.groups)
-	switch groups := value.(type) {
-	case identity.Groups:
-		return identity.SplitGroups(groups, "")
-	case []string:
-		return identity.SplitGroups(groups, "")
-	default:
-		return identity.SplitGroups([]string{caddy.ToString(value)}, p.GroupsSeparator)
-	}
 }
 
 // UnmarshalCaddyfile sets up the source from Caddyfile tokens. Syntax:

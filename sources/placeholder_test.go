@@ -20,6 +20,7 @@ func TestPlaceholderTakesTheIdentityOfAnotherHandler(t *testing.T) {
 		"groups": "{http.reverse_proxy.header.X-Auth-Request-Groups}", "groups_separator": ",",
 	}
 	login := object{"source": "placeholder", "user": "{http.auth.user.id}", "groups": "{http.auth.user.groups}"}
+	plugin := object{"source": "placeholder", "user": "{ldap.user}", "groups": "{ldap.groups}", "groups_separator": " "}
 	for name, test := range map[string]struct {
 		source object
 		set    object
@@ -59,11 +60,25 @@ func TestPlaceholderTakesTheIdentityOfAnotherHandler(t *testing.T) {
 			}, "", nil, identity.ErrAbsent,
 		},
 		"a plugin's placeholder that the operator declares": {
-			object{"source": "placeholder", "user": "{ldap.user}", "groups": "{ldap.groups}", "groups_separator": " "},
-			object{"ldap.user": "alice", "ldap.groups": "dev ops", "http.auth.user.id": "mallory"},
-			"alice",
-			[]string{"dev", "ops"},
-			nil,
+			plugin, object{"ldap.user": "alice", "ldap.groups": "dev ops", "http.auth.user.id": "mallory"}, "alice", []string{"dev", "ops"}, nil,
+		},
+		"a plugin's list of groups, as JSON has it": {
+			plugin, object{"ldap.user": "alice", "ldap.groups": []any{"dev", "ops"}}, "alice", []string{"dev", "ops"}, nil,
+		},
+		"a plugin's list where one user is meant": {
+			plugin, object{"ldap.user": []string{"alice"}}, "", nil, identity.ErrInternal,
+		},
+		"a plugin's object where one user is meant": {
+			plugin, object{"ldap.user": object{"name": "alice"}}, "", nil, identity.ErrInternal,
+		},
+		"a plugin's list of groups with more than text in it": {
+			plugin, object{"ldap.user": "alice", "ldap.groups": []any{"dev", object{"ops": true}}}, "", nil, identity.ErrInternal,
+		},
+		"a plugin's object where groups are meant": {
+			plugin, object{"ldap.user": "alice", "ldap.groups": object{"dev": true}}, "", nil, identity.ErrInternal,
+		},
+		"a plugin's number for a user": {
+			plugin, object{"ldap.user": 1001}, "1001", nil, nil,
 		},
 		"no answer":                            {answer, object{}, "", nil, identity.ErrAbsent},
 		"an empty name":                        {login, object{"http.auth.user.id": ""}, "", nil, identity.ErrAbsent},
