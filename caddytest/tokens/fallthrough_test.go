@@ -162,6 +162,9 @@ func TestTokenIsDecidedByOneSource(t *testing.T) {
 	expired := one.Token(t, map[string]any{"exp": 1})
 	api.Know(expired, carol())
 	opaque := api.Login(carol())
+	webhooks := secret(t, testissuer.Segment(map[string]any{"alg": "HS256"})+"."+
+		testissuer.Segment(map[string]any{"iss": "https://webhook.example", "jti": rand.Text()})+".c2lnbmVk")
+	api.Know(webhooks, carol())
 	elsewhere := one.Token(t, map[string]any{"iss": "https://elsewhere.example"})
 	g.Run(t, []testhandler.Exchange{
 		{Name: "of the first issuer", Line: "GET /first HTTP/1.1", Fields: []string{testhandler.Bearer(one.Token(t, nil))}, Want: testhandler.As("oidc:alice", "oidc:dev", "oidc:ops")},
@@ -185,6 +188,7 @@ func TestTokenIsDecidedByOneSource(t *testing.T) {
 	const unknown = "rejected: reviewing a token: the API server says \"[invalid bearer token, token lookup failed]\""
 	g.Run(t, []testhandler.Exchange{
 		{Name: "opaque", Line: "GET /first HTTP/1.1", Fields: []string{testhandler.Bearer(opaque)}, Want: testhandler.As("carol", "dev")},
+		{Name: "of a webhook, with a shared secret", Line: "GET /first HTTP/1.1", Fields: []string{testhandler.Bearer(webhooks)}, Want: testhandler.As("carol", "dev")},
 		{Name: "of an unknown issuer", Line: "GET /first HTTP/1.1", Fields: []string{testhandler.Bearer(elsewhere)}, Status: 401, Reason: unknown},
 		{Name: "none", Line: "GET /first HTTP/1.1", Want: testhandler.As("system:anonymous", "system:unauthenticated")},
 	})

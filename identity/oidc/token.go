@@ -26,6 +26,10 @@ type unverified struct {
 	header  Header
 	payload []byte
 	claims  Claims
+
+	// fault is why the header makes it a bad token, if it does. Only a token of a configured
+	// issuer is refused for it: another source decides about the tokens of others.
+	fault error
 }
 
 // issuer returns the iss claim. It selects the issuer that verifies the token, and proves
@@ -37,7 +41,7 @@ func (t *unverified) issuer() string {
 
 // read reads a compact JWS (RFC 7515, section 3.1), which has exactly two dots. The error
 // wraps [identity.ErrAbsent] when raw is not a JWT at all, and [identity.ErrRejected] when
-// it is a JWT that is bad with any issuer.
+// it is a JWT whose issuer cannot be read.
 func read(raw string) (*unverified, error) {
 	head, rest, _ := strings.Cut(raw, ".")
 	payload, signature, found := strings.Cut(rest, ".")
@@ -50,9 +54,9 @@ func read(raw string) (*unverified, error) {
 	case strings.Contains(signature, "."):
 		return nil, fmt.Errorf("%w: the token is not a JWT", identity.ErrAbsent)
 	}
-	header, err := readHeader(head)
-	if err != nil {
-		return nil, fmt.Errorf("%w: reading the token's header: %w", identity.ErrRejected, err)
+	header, fault := readHeader(head)
+	if fault != nil {
+		fault = fmt.Errorf("%w: reading the token's header: %w", identity.ErrRejected, fault)
 	}
 	decoded, err := decode(payload)
 	if err != nil {
@@ -65,7 +69,7 @@ func read(raw string) (*unverified, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: reading the token's claims: %w", identity.ErrRejected, err)
 	}
-	return &unverified{raw, header, decoded, claims}, nil
+	return &unverified{raw, header, decoded, claims, fault}, nil
 }
 
 // readHeader reads the needed members of the JOSE header, and refuses members that change

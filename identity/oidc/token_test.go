@@ -163,6 +163,23 @@ func TestTokenHasAHeaderOfOneMeaning(t *testing.T) {
 	}
 }
 
+// A cluster's webhook has tokens of its own, in the form of a JWT: a MAC, or of a type that is
+// not a credential elsewhere. The issuer is not ours, so the next source decides.
+func TestTokenOfAnotherIssuerIsLeftToTheNextSource(t *testing.T) {
+	m := newMint(t)
+	foreign := encode(claims(members{"iss": "https://webhook.example"}))
+	for _, token := range []string{
+		encode(`{"alg":"HS256"}`) + "." + foreign + ".c2ln",
+		encode(`{"alg":"ES256K"}`) + "." + foreign + ".c2ln",
+		encode(`{"alg":"none"}`) + "." + foreign + ".",
+		encode(`{"alg":"ES256","typ":"session+jwt"}`) + "." + foreign + ".c2ln",
+		encode(`{"alg":"ES256","crit":["x"],"x":1}`) + "." + foreign + ".c2ln",
+		encode(`{"alg":"HS256"}`) + "." + encode(`{"sub":"alice"}`) + ".c2ln",
+	} {
+		wantUser(t, newAuthenticator(t, newIssuer(m.keys())), token, "", identity.ErrAbsent, "is not known here")
+	}
+}
+
 // The attack: a MAC whose secret is the public key, which the verifier has.
 func TestTokenIsNotAMACWithThePublicKey(t *testing.T) {
 	m := newMint(t)

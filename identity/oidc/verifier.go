@@ -46,6 +46,9 @@ func (i *Issuer) verify(ctx context.Context, token *unverified, now time.Time) (
 	if token.issuer() != i.URL {
 		return expires, fmt.Errorf("%w: the token is from another issuer", identity.ErrRejected)
 	}
+	if token.fault != nil {
+		return expires, token.fault
+	}
 	algorithms := i.Algorithms
 	if len(algorithms) == 0 {
 		algorithms = Algorithms()

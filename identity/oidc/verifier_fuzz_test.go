@@ -109,6 +109,12 @@ func FuzzRead(f *testing.F) {
 			}
 			return
 		}
+		if token.fault != nil {
+			if !errors.Is(token.fault, identity.ErrRejected) {
+				t.Error(token.fault)
+			}
+			return
+		}
 		segments := strings.Split(raw, ".")
 		if len(segments) != 3 || token.raw != raw || !slices.Contains(Algorithms(), token.header.Algorithm) {
 			t.Fatalf("%d segments, algorithm %q", len(segments), token.header.Algorithm)
