@@ -95,6 +95,22 @@ func upns(leaf *x509.Certificate) ([]string, error) {
 	return texts, nil
 }
 
+// understood returns the leaf without the alternative names among the critical extensions that
+// x509 does not understand, if they have a user principal name. A smart card may have no other
+// name, and then they are critical (RFC 5280, section 4.1.2.6).
+func understood(leaf *x509.Certificate) *x509.Certificate {
+	if len(leaf.UnhandledCriticalExtensions) == 0 {
+		return leaf
+	}
+	if names, err := upns(leaf); err != nil || len(names) == 0 {
+		return leaf
+	}
+	known := *leaf
+	known.UnhandledCriticalExtensions = slices.DeleteFunc(slices.Clone(leaf.UnhandledCriticalExtensions),
+		func(id asn1.ObjectIdentifier) bool { return id.Equal(asn1.ObjectIdentifier{2, 5, 29, 17}) })
+	return &known
+}
+
 // otherText reads the value of another name: [0] EXPLICIT UTF8String.
 func otherText(der []byte) (string, error) {
 	var outer, inner asn1.RawValue

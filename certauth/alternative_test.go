@@ -97,6 +97,43 @@ func TestMappingUPN(t *testing.T) {
 	}
 }
 
+// A smart card whose certificate has no subject: then the names are critical (RFC 5280, section
+// 4.1.2.6), and x509 does not understand a principal name.
+func TestCriticalPrincipalNameIsUnderstood(t *testing.T) {
+	root, key := newAuthority(t, "ecdsa", "root", nil), newKey(t, "ecdsa")
+	pool := x509.NewCertPool()
+	pool.AddCert(root.cert)
+	verifier := certauth.Verifier{MaxIntermediates: 4}
+	mapping := certauth.Mapping{Username: []certauth.Attribute{certauth.UPN}}
+	other := tlv(0xa0, oidOther, tlv(0xa0, tlv(0x0c, []byte("alice"))))
+	unknown := pkix.Extension{Id: asn1.ObjectIdentifier{1, 2, 3, 4}, Critical: true, Value: tlv(0x05)}
+	for name, test := range map[string]struct {
+		names []byte
+		more  []pkix.Extension
+		user  string
+	}{
+		"a principal name":                     {upn("alice@corp.example"), nil, "alice@corp.example"},
+		"beside a name of another type":        {slices.Concat(other, upn("alice")), nil, "alice"},
+		"only a name of another type":          {other, nil, ""},
+		"a principal name that cannot be read": {tlv(0xa0, oidUPN), nil, ""},
+		"beside an unknown extension":          {upn("alice"), []pkix.Extension{unknown}, ""},
+	} {
+		leaf := sign(t, changed(clientTemplate(""), func(c *x509.Certificate) {
+			c.Subject = pkix.Name{}
+			c.ExtraExtensions = append(test.more, pkix.Extension{Id: asn1.ObjectIdentifier{2, 5, 29, 17}, Critical: true, Value: tlv(0x30, test.names)})
+		}), key, root)
+		chain, _, err := verifier.Verify(certauth.Trust{Roots: pool}, []*x509.Certificate{leaf}, time.Now())
+		if test.user == "" {
+			wantSentinel(t, err, identity.ErrRejected)
+			continue
+		}
+		wantSentinel(t, err, nil)
+		if user, err := mapping.User(chain); err != nil || user.Username != test.user {
+			t.Errorf("%s: %q, %v", name, user.Username, err)
+		}
+	}
+}
+
 // A URI that an issuer wrote in another way is another name: url.URL reads both the same.
 func TestURIsAreComparedAsTheyStand(t *testing.T) {
 	root, key := newAuthority(t, "ecdsa", "root", nil), newKey(t, "ecdsa")

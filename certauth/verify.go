@@ -63,7 +63,7 @@ func (v *Verifier) Verify(trust Trust, sent []*x509.Certificate, now time.Time) 
 	if err := checkLeaf(sent[0]); err != nil {
 		return nil, until, fmt.Errorf("%w: %w", identity.ErrRejected, err)
 	}
-	chain, until, err = v.rules(trust).Build(sent, now)
+	chain, until, err = v.rules(trust).Build(append([]*x509.Certificate{understood(sent[0])}, sent[1:]...), now)
 	if err != nil {
 		return nil, until, fmt.Errorf("%w: %w", identity.ErrRejected, err)
 	}
