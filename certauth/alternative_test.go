@@ -120,7 +120,7 @@ func TestCriticalPrincipalNameIsUnderstood(t *testing.T) {
 	} {
 		leaf := sign(t, changed(clientTemplate(""), func(c *x509.Certificate) {
 			c.Subject = pkix.Name{}
-			c.ExtraExtensions = append(test.more, pkix.Extension{Id: asn1.ObjectIdentifier{2, 5, 29, 17}, Critical: true, Value: tlv(0x30, test.names)})
+			c.ExtraExtensions = append(slices.Clone(test.more), pkix.Extension{Id: asn1.ObjectIdentifier{2, 5, 29, 17}, Critical: true, Value: tlv(0x30, test.names)})
 		}), key, root)
 		chain, _, err := verifier.Verify(certauth.Trust{Roots: pool}, []*x509.Certificate{leaf}, time.Now())
 		if test.user == "" {
