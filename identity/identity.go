@@ -93,8 +93,8 @@ type Fallback interface {
 }
 
 // TokenIssuer is a [Source] of bearer tokens. The first source that takes an issuer's tokens
-// and reads the token's field decides: a later one would never be asked, so the handler refuses
-// to load it.
+// and reads the token's field decides: a later one is never asked. The handler refuses to load
+// that if both are of one kind, and otherwise logs it.
 type TokenIssuer interface {
 	Source
 

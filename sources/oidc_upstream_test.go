@@ -152,7 +152,7 @@ func TestTwoSourcesOfOneIssuer(t *testing.T) {
 		return testhandler.TryLoad(t, object{"sources": sources, "injectors": testhandler.UserInjector()})
 	}
 	for _, options := range [][]object{{cli, object{}}, {portal, cli}, {cli, cli}, {cli, portal, object{"token_header": []string{"x-portal"}}}} {
-		if _, err := load(options...); err == nil || !strings.Contains(err.Error(), "the source oidc would never be asked: a source before it has the same issuer") {
+		if _, err := load(options...); err == nil || !strings.Contains(err.Error(), "the source oidc is there twice for the issuer") {
 			t.Errorf("%v: %v", options, err)
 		}
 	}

@@ -158,6 +158,7 @@ func TestTokenIsDecidedByOneSource(t *testing.T) {
 	inject := "inject impersonation {\n token_file " + testhandler.TokenFile(t) + "\n}"
 	g := tokenGuard(t, "", tokenSite(
 		tokenBlock("first", api.Kubeconfig(t), oidcBlock(t, one), oidcFor(t, two, "audience other"), "token_review", anonymous, inject),
+		tokenBlock("last", api.Kubeconfig(t), "token_review", oidcBlock(t, one), inject),
 	))
 	expired := one.Token(t, map[string]any{"exp": 1})
 	api.Know(expired, carol())
@@ -190,6 +191,10 @@ func TestTokenIsDecidedByOneSource(t *testing.T) {
 		{Name: "opaque", Line: "GET /first HTTP/1.1", Fields: []string{testhandler.Bearer(opaque)}, Want: testhandler.As("carol", "dev")},
 		{Name: "of a webhook, with a shared secret", Line: "GET /first HTTP/1.1", Fields: []string{testhandler.Bearer(webhooks)}, Want: testhandler.As("carol", "dev")},
 		{Name: "of an unknown issuer", Line: "GET /first HTTP/1.1", Fields: []string{testhandler.Bearer(elsewhere)}, Status: 401, Reason: unknown},
+		{
+			Name: "good by oidc, behind an API server that does not know it", Line: "GET /last HTTP/1.1",
+			Fields: []string{testhandler.Bearer(one.Token(t, nil))}, Status: 401, Reason: unknown,
+		},
 		{Name: "none", Line: "GET /first HTTP/1.1", Want: testhandler.As("system:anonymous", "system:unauthenticated")},
 	})
 }
