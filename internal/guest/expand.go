@@ -15,7 +15,7 @@ import (
 // own modules do when they are provisioned: {env.*}, {file.*}, {system.*} and {time.now.*}
 // have a value then. A placeholder that has none is an error, so a list of denied users
 // cannot lose its only entry because a variable is not set. A value is not expanded
-// again. "\{" is a brace.
+// again. "\{" is a brace, and a brace that is not closed is an error too.
 //
 // A field with the tag placeholders:"request" is left alone: it names placeholders of
 // a request. In a field with placeholders:"own", unknown ones stay, since the option has
@@ -96,6 +96,9 @@ func expandMap(repl *caddy.Replacer, v reflect.Value, kind string) error {
 }
 
 func expandText(repl *caddy.Replacer, text, kind string) (string, error) {
+	if unclosed(text) {
+		return "", fmt.Errorf("%q has a { without a }; a brace that is meant is written \\{", text)
+	}
 	return repl.ReplaceFunc(text, func(name string, value any) (any, error) {
 		if _, known := repl.Get(name); !known {
 			if kind == "own" {
@@ -108,4 +111,11 @@ func expandText(repl *caddy.Replacer, text, kind string) (string, error) {
 		}
 		return value, nil
 	})
+}
+
+// unclosed says whether a placeholder begins and does not end: Caddy leaves one as it is, and
+// "{env.DENIED" would become the name of a user.
+func unclosed(text string) bool {
+	text = strings.NewReplacer(`\{`, "", `\}`, "").Replace(text)
+	return strings.LastIndexByte(text, '{') > strings.LastIndexByte(text, '}')
 }

@@ -43,7 +43,7 @@ func TestExpand(t *testing.T) {
 	t.Setenv("KI_BRACES", "{env.KI_NAME}")
 	config := &expandConfig{
 		Text:    "a {env.KI_NAME} and {file." + secret + "}",
-		List:    []string{"{env.KI_NAME}", `\{plain\}`, "{open", "{env.KI_BRACES}"},
+		List:    []string{"{env.KI_NAME}", `\{plain\}`, `\{open`, "{env.KI_BRACES}"},
 		Map:     map[string]string{"{env.KI_NAME}": "is {env.KI_NAME}"},
 		Inner:   &expandInner{Names: []string{"{env.KI_NAME}"}},
 		Inners:  []expandInner{{Names: []string{"{env.KI_NAME}"}}},
@@ -87,6 +87,10 @@ func TestExpandRefuses(t *testing.T) {
 		{"a variable that is empty", expandConfig{List: []string{"x", "{env.KI_EMPTY}"}}, "list: {env.KI_EMPTY} is empty"},
 		{"a file that is not there", expandConfig{Map: map[string]string{"x": "{file./missing}"}}, "map: {file./missing} is empty"},
 		{"a placeholder of a request", expandConfig{Inner: &expandInner{Names: []string{"{http.request.host}"}}}, "inner: names: {http.request.host} has no value"},
+		{"a placeholder that is not closed", expandConfig{List: []string{"{env.KI_ONE"}}, `list: "{env.KI_ONE" has a { without a }`},
+		{"a second one that is not closed", expandConfig{Text: "{env.KI_ONE} {env.KI_TWO"}, `text: "{env.KI_ONE} {env.KI_TWO" has a { without a }`},
+		{"one that only a brace that is meant closes", expandConfig{Text: `{env.KI_ONE\}`}, `text: "{env.KI_ONE\\}" has a { without a }`},
+		{"one that is not closed before a brace that is meant", expandConfig{Text: `{env.KI_ONE \{x`}, `text: "{env.KI_ONE \\{x" has a { without a }`},
 		{"a word of another option", expandConfig{Text: "${url}"}, "text: {url} has no value"},
 		{"an unset variable beside the option's words", expandConfig{Login: "{env.KI_UNSET}?${url}"}, "login: {env.KI_UNSET} is empty"},
 		{"two keys that become one", expandConfig{Map: map[string]string{"{env.KI_ONE}": "a", "{env.KI_TWO}": "b"}}, "map: same is there twice"},
