@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strconv"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
@@ -27,6 +28,7 @@ type response struct {
 	cookies identity.Patterns
 	page    bool    // the response to a navigation, which is to be asked for again
 	stream  *stream // nil if the credential has no end, or streams may outlive it
+	tunnel  bool    // the request is a WebSocket over HTTP/2 or 3 (RFC 8441, RFC 9220)
 	wrote   bool
 
 	// before are the cookies of handlers before this one, which are not the upstream's: the
@@ -34,28 +36,41 @@ type response struct {
 	before []string
 }
 
-func newResponse(w http.ResponseWriter, cookies identity.Patterns, page bool, s *stream) *response {
+func newResponse(w http.ResponseWriter, r *http.Request, cookies identity.Patterns, page bool, s *stream) *response {
 	return &response{
 		ResponseWriterWrapper: &caddyhttp.ResponseWriterWrapper{ResponseWriter: w},
 		cookies:               cookies,
 		page:                  page,
 		stream:                s,
+		tunnel:                r.Method == http.MethodConnect,
 		before:                slices.Clone(w.Header()[setCookie]),
 	}
 }
 
 // WriteHeader implements http.ResponseWriter. It strips cookies each time, since
-// informational responses may precede the final one, and have fields too.
+// informational responses may precede the final one, and have fields too. For a tunnel
+// reverse_proxy turns the upstream's 101 into 200, with the upstream's Content-Length.
 func (w *response) WriteHeader(status int) {
 	filterSetCookie(w.Header(), setCookie, w.cookies, w.before)
 	if !w.wrote && (status >= http.StatusOK || status == http.StatusSwitchingProtocols) {
 		w.wrote = true
 		w.askAgain(status)
-		if status == http.StatusSwitchingProtocols || len(w.Header()["Content-Length"]) == 0 {
+		if status == http.StatusSwitchingProtocols || w.tunnel || !hasLength(w.Header()) {
 			w.stream.begin()
 		}
 	}
 	w.ResponseWriterWrapper.WriteHeader(status)
+}
+
+// hasLength says whether a response has a length. The server drops one that is not a number,
+// which an upstream can send over HTTP/2, and sends a stream.
+func hasLength(header http.Header) bool {
+	lines := header["Content-Length"]
+	if len(lines) != 1 {
+		return false
+	}
+	_, err := strconv.ParseUint(lines[0], 10, 63)
+	return err == nil
 }
 
 // Write implements http.ResponseWriter.

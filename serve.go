@@ -208,7 +208,7 @@ func (h *Handler) forward(w http.ResponseWriter, inner *http.Request, s *stream,
 	if s == nil && !page && len(h.stripRules.Cookies) == 0 {
 		return next.ServeHTTP(w, inner)
 	}
-	watched := newResponse(w, h.stripRules.Cookies, page, s)
+	watched := newResponse(w, inner, h.stripRules.Cookies, page, s)
 	defer watched.end()
 	return next.ServeHTTP(watched, inner)
 }

@@ -41,6 +41,8 @@ func TestAFiniteResponseOutlivesTheCredential(t *testing.T) {
 			slowly(conn, parts...)
 		case "upload":
 			slowly(conn, "", "", "", "HTTP/1.1 201 Created\r\nContent-Length: 4\r\n\r\n", "done")
+		case "late":
+			slowly(conn, "", "", "", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "14\r\n"+part+"\r\n", "0\r\n\r\n")
 		case "chunked":
 			_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
 			slowly(conn, "14\r\n"+part+"\r\n", "14\r\n"+part+"\r\n", "14\r\n"+part+"\r\n", "14\r\n"+part+"\r\n", "14\r\n"+part+"\r\n", "0\r\n\r\n")
@@ -57,6 +59,7 @@ func TestAFiniteResponseOutlivesTheCredential(t *testing.T) {
 		{"download", "", whole, false},
 		{"early-hints", "", whole, false},
 		{"upload", "", "done", false},
+		{"late", "", part, true}, // the response to an upload, without a length, after the expiry
 		{"chunked", "", whole, true},
 		{"until-closed", "", whole, true},
 		{"chunked", "keep_streams", whole, false},
