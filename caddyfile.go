@@ -137,15 +137,14 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 // options maps each option of the block to its parser.
 func (h *Handler) options() option.Options {
 	field := option.Each(identity.CheckFieldPattern)
-	cookie := option.Each(identity.CheckPattern)
-	pattern := option.Each(identity.CheckNamePattern)
+	pattern := option.Each(identity.CheckPattern)
 	return option.Options{
 		"trusted_proxies":          h.parseTrustedProxies,
 		"trusted_proxies_unix":     option.Flag(&h.TrustedProxiesUnix),
 		"insecure_trust_all_peers": option.Flag(&h.InsecureTrustAllPeers),
 		"trusted_proxy_cert":       h.parseTrustedProxyCert,
 		"strip_headers":            option.List(&h.StripHeaders, field),
-		"strip_cookies":            option.List(&h.StripCookies, cookie),
+		"strip_cookies":            option.List(&h.StripCookies, pattern),
 		"pass_authorization":       option.Flag(&h.PassAuthorization),
 		"client_impersonation":     option.Word(&h.ClientImpersonation, checkClientImpersonation),
 		"trusted_placeholder":      option.PlaceholderNames(&h.TrustedPlaceholder),

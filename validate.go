@@ -49,15 +49,14 @@ func (h *Handler) validateOptions() error {
 	for _, list := range []struct {
 		option   string
 		patterns []string
-		check    func(string) error
 	}{
-		{"strip_cookies", h.StripCookies, identity.CheckPattern},
-		{"deny_users", h.DenyUsers, identity.CheckNamePattern},
-		{"deny_groups", h.DenyGroups, identity.CheckNamePattern},
-		{"allow_groups", h.AllowGroups, identity.CheckNamePattern},
+		{"strip_cookies", h.StripCookies},
+		{"deny_users", h.DenyUsers},
+		{"deny_groups", h.DenyGroups},
+		{"allow_groups", h.AllowGroups},
 	} {
 		for _, pattern := range list.patterns {
-			if err := list.check(pattern); err != nil {
+			if err := identity.CheckPattern(pattern); err != nil {
 				errs = append(errs, fmt.Errorf("%s: %w", list.option, err))
 			}
 		}

@@ -41,20 +41,3 @@ func CheckPattern(pattern string) error {
 	}
 	return nil
 }
-
-// CheckNamePattern refuses a pattern that matches no name of a user or group, beside what
-// [CheckPattern] refuses: names with outer blanks or control characters are refused, so a
-// deny_users with all lines of a file in one value would deny no user.
-func CheckNamePattern(pattern string) error {
-	if err := CheckPattern(pattern); err != nil {
-		return err
-	}
-	name, isPrefix := strings.CutSuffix(pattern, "*")
-	if isPrefix {
-		name += "x" // a prefix may end with a blank
-	}
-	if checkString("name", name) != nil {
-		return fmt.Errorf("pattern %q matches no name: it has an outer blank, a line break or another control character, or is not UTF-8", pattern)
-	}
-	return nil
-}
