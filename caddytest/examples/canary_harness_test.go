@@ -129,7 +129,10 @@ func (c *canary) ask(t *testing.T, n int, w canaryWay) {
 	}
 	defer conn.Close()
 	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
-	lines := append([]string{cmp.Or(w.method, "GET") + " " + canaryPath(c.prefix, n) + " HTTP/1.1", "Host: " + cmp.Or(c.host, conn.RemoteAddr().String())}, c.fields...)
+	lines := []string{cmp.Or(w.method, "GET") + " " + canaryPath(c.prefix, n) + " HTTP/1.1", "Host: " + cmp.Or(c.host, conn.RemoteAddr().String())}
+	if !w.alone {
+		lines = append(lines, c.fields...)
+	}
 	if !strings.Contains(strings.Join(w.fields, "\n"), "Connection:") {
 		lines = append(lines, "Connection: close")
 	}

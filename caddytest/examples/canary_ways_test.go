@@ -20,6 +20,7 @@ type canaryWay struct {
 	body     string
 	upstream func(conn net.Conn, reader *bufio.Reader) // after the header of the request
 	client   func(conn net.Conn, reader *bufio.Reader) // after the request; nil: reads to the end
+	alone    bool                                      // its fields hold the credential, and no others do
 	http2    bool                                      // the client cancels over HTTP/2
 
 	// What Caddy logs about it by default, for which a token must not be there to be seen:
