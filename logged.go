@@ -27,7 +27,7 @@ func (h *Handler) loggedTokens() []string {
 // handler cannot hide them: the lines of the log are reverse_proxy's own.
 func (h *Handler) warnOfLoggedTokens() {
 	if fields := h.loggedTokens(); len(fields) > 0 {
-		h.logger.Warn("a token is injected into fields that Caddy's logs show: hide them by these lines of the global options",
+		h.logger.Warn("a token is injected into fields that Caddy's logs show, unless these lines are in the global options",
 			zap.Strings("fields", fields), zap.Strings("global_options", guest.LogFilter(fields)))
 	}
 }

@@ -171,7 +171,7 @@ func (p *printer) logged(report *Report) {
 		return
 	}
 	p.line("\nlogged")
-	p.line("  %s: Caddy's logs show the token that is injected; these lines of the global options hide it", strings.Join(report.Logged, ", "))
+	p.line("  %s: Caddy's logs show the token that is injected, unless these lines are in the global options", strings.Join(report.Logged, ", "))
 	for _, line := range guest.LogFilter(report.Logged) {
 		p.line("    %s", strings.ReplaceAll(line, "\t", "  "))
 	}
