@@ -64,7 +64,8 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, ex *exchange, s
 	res := resultOf(err)
 	status, location := res.status, ""
 	if status == http.StatusUnauthorized {
-		if location = h.login.Location(ex.browser(r), askedFor(r), err); location != "" {
+		_, asked := asItCame(r)
+		if location = h.login.Location(ex.browser(r), asked, err); location != "" {
 			status = http.StatusFound
 		}
 	}
@@ -128,11 +129,12 @@ func (h *Handler) logStreamEnd(ex *exchange, src *configuredSource) {
 		zap.String("reason", "the credential has expired"))
 }
 
-// askedFor is the URL that the client asked for. The handlers rewrite, uri and handle_path
-// may have changed it since, and will again when the client comes back from the login.
-func askedFor(r *http.Request) *url.URL {
+// asItCame returns what the client asked for. The handlers method, rewrite, uri and
+// handle_path may have changed it since, and will again when the client comes back from the
+// login.
+func asItCame(r *http.Request) (method string, asked *url.URL) {
 	if original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok && original.URL != nil {
-		return original.URL
+		return original.Method, original.URL
 	}
-	return r.URL
+	return r.Method, r.URL
 }

@@ -49,10 +49,21 @@ func (h *Handler) hasErrorRoute(r *http.Request, refused error) bool {
 		return h.errorRoutes
 	}
 	asked := server.Errors.WithError(r, refused)
-	asked.URL = askedFor(r)
-	for i := range server.Errors.Routes {
-		if fits, err := server.Errors.Routes[i].MatcherSets.AnyMatchWithError(asked); fits || err != nil {
-			return true
+	asked.Method, asked.URL = asItCame(r)
+	return answers(server.Errors.Routes, asked)
+}
+
+// answers says whether one of the routes answers a request. Of a site with a name, all error
+// routes are in a subroute behind the name, and none of them may fit.
+func answers(routes caddyhttp.RouteList, asked *http.Request) bool {
+	for i := range routes {
+		if fits, err := routes[i].MatcherSets.AnyMatchWithError(asked); err == nil && !fits {
+			continue
+		}
+		for _, handler := range routes[i].Handlers {
+			if subroute, ok := handler.(*caddyhttp.Subroute); !ok || answers(subroute.Routes, asked) {
+				return true
+			}
 		}
 	}
 	return false

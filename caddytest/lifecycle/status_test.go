@@ -6,6 +6,7 @@ package lifecycle_test
 import (
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testhandler"
@@ -99,13 +100,27 @@ func TestAScriptReadsTheBodyOfARefusal(t *testing.T) {
 			"}\nhttp://other.example:0 {\n\thandle_errors {\n\t\trespond \"other\"\n\t}", "", status(401, "Unauthorized", "Unauthorized"),
 		},
 		"an error route behind a rewrite": {"handle_errors {\n\t\trespond \"sorry\"\n\t}", "rewrite * /x", "sorry"},
+		"an error route for the method that the client sent": {
+			"handle_errors {\n\t\t@get method GET\n\t\trespond @get \"sorry\"\n\t}", "method POST", "sorry",
+		},
+		"an error route for another method": {
+			"handle_errors {\n\t\t@post method POST\n\t\trespond @post \"sorry\"\n\t}", "method POST", status(401, "Unauthorized", "Unauthorized"),
+		},
+		"error routes of which none fits": {
+			"handle_errors {\n\t\t@gone expression `{err.status_code} == 410`\n\t\thandle @gone {\n\t\t\trespond \"sorry\"\n\t\t}\n\t}",
+			"", status(401, "Unauthorized", "Unauthorized"),
+		},
 	} {
-		t.Run(name, func(t *testing.T) {
-			g := testhandler.Guard(t, "", fmt.Sprintf(site, test.errors, test.before, testhandler.TokenFile(t)))
-			got := g.Send(t, testhandler.TrustedPeer, "GET / HTTP/1.1", []string{accept}, "")
-			if got.Status != http.StatusUnauthorized || got.Text != test.text {
-				t.Errorf("status %d, text %q, want %q", got.Status, got.Text, test.text)
-			}
-		})
+		// Of a site with a name, all error routes are below one for the name.
+		for _, address := range []string{"http://:0", "http://" + testhandler.SiteHost + ":0"} {
+			t.Run(name+" of "+address, func(t *testing.T) {
+				caddyfile := strings.Replace(site, "http://:0", address, 1)
+				g := testhandler.Guard(t, "", fmt.Sprintf(caddyfile, test.errors, test.before, testhandler.TokenFile(t)))
+				got := g.Send(t, testhandler.TrustedPeer, "GET / HTTP/1.1", []string{accept}, "")
+				if got.Status != http.StatusUnauthorized || got.Text != test.text {
+					t.Errorf("status %d, text %q, want %q", got.Status, got.Text, test.text)
+				}
+			})
+		}
 	}
 }
