@@ -21,7 +21,8 @@ const preflightSource = "preflight"
 // preflight forwards the preflight of a listed origin. It has no credential (Fetch standard,
 // section "CORS-preflight fetch"), so nothing is injected or announced. It has no cookies
 // either: a client that sends some could use a session of the upstream's own without an
-// identity here. It is refused if the upstream would take the certificate of
+// identity here. Nor has it a body, which would come from a client without an identity. It
+// is refused if the upstream would take the certificate of
 // reverse_proxy's transport for that of a user.
 func (h *Handler) preflight(w http.ResponseWriter, r *http.Request, ex *exchange, next caddyhttp.Handler) error {
 	err := h.crossOrigin.CheckPreflight(ex.browser(r))
@@ -43,5 +44,7 @@ func (h *Handler) preflight(w http.ResponseWriter, r *http.Request, ex *exchange
 	inner.Header = cloneHeader(r.Header)
 	delete(inner.Header, "Cookie")
 	delete(inner.Header, "Authorization") // pass_authorization left it
+	delete(inner.Header, "Content-Length")
+	inner.Body, inner.ContentLength, inner.TransferEncoding = http.NoBody, 0, nil
 	return h.forward(w, inner, nil, next)
 }
