@@ -79,14 +79,19 @@ func checkRoutes(ctx caddy.Context) error {
 	if server == nil {
 		return nil
 	}
-	if _, err := passRoutes(server.Routes, ""); err != nil {
-		return err
+	lists := []caddyhttp.RouteList{server.Routes}
+	if server.Errors != nil {
+		lists = append(lists, server.Errors.Routes)
 	}
-	if server.Errors == nil {
-		return nil
+	for _, named := range server.NamedRoutes {
+		lists = append(lists, caddyhttp.RouteList{*named})
 	}
-	_, err := passRoutes(server.Errors.Routes, "")
-	return err
+	for _, routes := range lists {
+		if _, err := passRoutes(routes, ""); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // passRoutes returns the kube_identity that every request has passed behind these routes.

@@ -167,6 +167,7 @@ func TestTwoHandlersOfOneRouteDoNotLoad(t *testing.T) {
 		"the first in a route":                 {"route {\nroute {\n" + first + "}\n" + second + proxy + "}\n", false},
 		"the second after an answer":           {first + "reverse_proxy 127.0.0.1:1 {\n@ok status 2xx\nhandle_response @ok {\n" + second + proxy + "}\n}\n", false},
 		"both in an error route":               {"respond 1\nhandle_errors {\nroute {\n" + first + second + proxy + "}\n}\n", false},
+		"both in a named route":                {"handle /x {\ninvoke named\n}\n}\n&(named) {\nroute {\n" + first + second + proxy + "}\n", false},
 		"in two handles":                       {"handle /x {\n" + first + proxy + "}\nhandle {\n" + second + proxy + "}\n", true},
 		"in two handles, the second with /":    {"handle {\n" + first + proxy + "}\nhandle /x {\n" + second + proxy + "}\n", true},
 		"behind matchers":                      {"@a method GET\n@b not method GET\nroute {\nkube_identity @a " + impersonates + "\nkube_identity @b " + reads + "\n" + proxy + "}\n", true},
