@@ -28,7 +28,14 @@ func init() {
 	httpcaddyfile.RegisterDirectiveOrder("kube_identity", httpcaddyfile.After, "forward_auth")
 }
 
+// parseCaddyfile refuses a named route: if no handler in it has a matcher, Caddy 2.11 keeps
+// the first handler alone (httpcaddyfile, extractNamedRoutes). After a header or a
+// request_header, say, kube_identity would be lost without a word.
 func parseCaddyfile(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
+	if h.IsNamedRoute() {
+		h.Next() // for the line in the error
+		return nil, h.Err("kube_identity in a named route, of which Caddy may keep only the first handler: import a snippet instead")
+	}
 	handler := new(Handler)
 	err := handler.UnmarshalCaddyfile(h.Dispenser)
 	return handler, err

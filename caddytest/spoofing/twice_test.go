@@ -63,13 +63,13 @@ func TestTheSecondHandlerTakesTheFirstOnesCredentialForTheClients(t *testing.T) 
 	}
 }
 `,
-		"a named route": `&(named) {
-	kube_identity ` + reads + `
-	reverse_proxy %[1]s
-}
-http://:0 {
-	kube_identity ` + impersonates + `
-	invoke named
+		"the second in a handle": `http://:0 {
+	@both method GET POST
+	kube_identity @both ` + impersonates + `
+	handle {
+		kube_identity ` + reads + `
+		reverse_proxy %[1]s
+	}
 }
 `,
 	} {
@@ -167,7 +167,6 @@ func TestTwoHandlersOfOneRouteDoNotLoad(t *testing.T) {
 		"the first in a route":                 {"route {\nroute {\n" + first + "}\n" + second + proxy + "}\n", false},
 		"the second after an answer":           {first + "reverse_proxy 127.0.0.1:1 {\n@ok status 2xx\nhandle_response @ok {\n" + second + proxy + "}\n}\n", false},
 		"both in an error route":               {"respond 1\nhandle_errors {\nroute {\n" + first + second + proxy + "}\n}\n", false},
-		"both in a named route":                {"handle /x {\ninvoke named\n}\n}\n&(named) {\nroute {\n" + first + second + proxy + "}\n", false},
 		"in two handles":                       {"handle /x {\n" + first + proxy + "}\nhandle {\n" + second + proxy + "}\n", true},
 		"in two handles, the second with /":    {"handle {\n" + first + proxy + "}\nhandle /x {\n" + second + proxy + "}\n", true},
 		"behind matchers":                      {"@a method GET\n@b not method GET\nroute {\nkube_identity @a " + impersonates + "\nkube_identity @b " + reads + "\n" + proxy + "}\n", true},
@@ -184,6 +183,20 @@ func TestTwoHandlersOfOneRouteDoNotLoad(t *testing.T) {
 				t.Errorf("got %v", err)
 			}
 		})
+	}
+}
+
+// Only JSON can have kube_identity in a named route.
+func TestTwoHandlersOfANamedRouteDoNotLoad(t *testing.T) {
+	impersonates, reads := two(t)
+	config := mustConfig(t, testhandler.Adapt(t, "{\nadmin off\nauto_https off\npersist_config off\n}\nhttp://127.0.0.1:0 {\nroute {\nkube_identity "+
+		impersonates+"\nkube_identity "+reads+"\n}\n}\n"))
+	config.AppsRaw["http"] = json.RawMessage(strings.NewReplacer(
+		`"listen":[":0"],"routes":[`, `"listen":[":0"],"routes":[{"handle":[{"handler":"invoke","name":"named"}]}],"named_routes":{"named":`,
+		`"terminal":true}]`, `"terminal":true}}`,
+	).Replace(string(config.AppsRaw["http"])))
+	if err := caddy.Validate(config); err == nil || !strings.Contains(err.Error(), strings.TrimPrefix(passedTwice, "internal error: ")) {
+		t.Errorf("got %v", err)
 	}
 }
 
