@@ -71,8 +71,8 @@ func describe(sources, injectors []json.RawMessage) string {
 	return strings.Join(words, ", ")
 }
 
-// checkRoutes refuses a configuration in which every request that reaches one kube_identity
-// has passed another one. Routes that have been loaded have no raw handlers any more; the
+// checkRoutes refuses a configuration in which every request that could reach one
+// kube_identity has passed another one, or has been forwarded already. Routes that have been loaded have no raw handlers any more; the
 // first kube_identity that is loaded still sees all that come after it.
 func checkRoutes(ctx caddy.Context) error {
 	server, _ := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
@@ -87,52 +87,69 @@ func checkRoutes(ctx caddy.Context) error {
 		lists = append(lists, caddyhttp.RouteList{*named})
 	}
 	for _, routes := range lists {
-		if _, err := passRoutes(routes, ""); err != nil {
+		if _, err := passRoutes(routes, passed{}); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// passRoutes returns the kube_identity that every request has passed behind these routes.
-func passRoutes(routes caddyhttp.RouteList, passed string) (string, error) {
+// passed is what every request has passed that comes to a place among the routes.
+type passed struct {
+	handler string // a kube_identity, by the words of its block
+	proxy   bool   // a reverse_proxy, which answers all requests
+}
+
+// passRoutes returns what every request has passed behind these routes.
+func passRoutes(routes caddyhttp.RouteList, before passed) (passed, error) {
 	for _, route := range routes {
-		behind, err := passHandlers(route.HandlersRaw, passed)
+		behind, err := passHandlers(route.HandlersRaw, before)
 		if err != nil {
-			return "", err
+			return before, err
 		}
 		if route.Group != "" || len(route.MatcherSets) > 0 || len(route.MatcherSetsRaw) > 0 {
 			continue // some requests do not take it
 		}
-		if passed = behind; route.Terminal {
+		if before = behind; route.Terminal {
 			break
 		}
 	}
-	return passed, nil
+	return before, nil
 }
 
-func passHandlers(handlers []json.RawMessage, passed string) (string, error) {
+func passHandlers(handlers []json.RawMessage, before passed) (passed, error) {
 	for _, raw := range handlers {
 		var handler configuredHandler
 		_ = json.Unmarshal(raw, &handler) // Caddy says what is wrong when it loads the handler
 		for _, response := range handler.HandleResponse {
-			if _, err := passRoutes(response.Routes, passed); err != nil {
-				return "", err
+			if _, err := passRoutes(response.Routes, before); err != nil {
+				return before, err
 			}
 		}
 		var err error
 		switch handler.Name {
 		case "kube_identity":
-			title := describe(handler.SourcesRaw, handler.InjectorsRaw)
-			if passed != "" {
-				return "", passedTwice(passed, title)
-			}
-			passed = title
+			before, err = before.and(describe(handler.SourcesRaw, handler.InjectorsRaw))
+		case "reverse_proxy":
+			before.proxy = before.proxy || len(handler.HandleResponse) == 0
 		case "subroute":
-			if passed, err = passRoutes(handler.Routes, passed); err != nil {
-				return "", err
-			}
+			before, err = passRoutes(handler.Routes, before)
+		}
+		if err != nil {
+			return before, err
 		}
 	}
-	return passed, nil
+	return before, nil
+}
+
+// and adds a kube_identity, unless it is a second one, or guards nothing.
+func (p passed) and(handler string) (passed, error) {
+	switch {
+	case p.handler != "":
+		return p, passedTwice(p.handler, handler)
+	case p.proxy:
+		return p, fmt.Errorf("kube_identity with %q comes after a reverse_proxy that forwards every request: it would guard nothing", handler)
+	}
+	p.handler = handler
+	return p, nil
 }
