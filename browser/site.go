@@ -37,8 +37,11 @@ func (r *Request) site() site {
 	if !r.Peer.Trusted {
 		return s
 	}
-	if proto := first(r.Header["X-Forwarded-Proto"]); proto == "http" || proto == "https" {
-		s.scheme = proto
+	switch first(r.Header["X-Forwarded-Proto"]) {
+	case "http", "ws": // Traefik says ws and wss for a websocket
+		s.scheme = "http"
+	case "https", "wss":
+		s.scheme = "https"
 	}
 	if host := first(r.Header["X-Forwarded-Host"]); isHostAndPort(host) {
 		s.host = host

@@ -55,7 +55,7 @@ func TestLoginKnowsTheSite(t *testing.T) {
 			request: page + navigate + "\nX-Forwarded-Host: " + host, want: here,
 		})
 	}
-	for _, scheme := range []string{"", "javascript", ",https", "wss,https", "https://evil.example/?", "ftp", "HTTPS:"} {
+	for _, scheme := range []string{"", "javascript", ",https", "wsss,https", "https://evil.example/?", "ftp", "HTTPS:"} {
 		tests = append(tests, loginTest{
 			name: "the proxy says a scheme that is not valid: " + scheme, peer: trusted,
 			request: page + navigate + "\nX-Forwarded-Proto: " + scheme, want: here,
@@ -130,6 +130,11 @@ func TestCrossOriginBehindAProxy(t *testing.T) {
 		{"TLS ended at a proxy that says so", proxied, "websocket", false, "dash.example.com", nil, []string{"https"}, fetchMetadata("", thisOrigin), true},
 		{"a page over plain HTTP, and the proxy says https", proxied, "websocket", false, "dash.example.com", nil, []string{"https"}, fetchMetadata("", "http://dash.example.com"), false},
 		{"a page over plain HTTP, and the proxy says nothing", proxied, "websocket", false, "dash.example.com", nil, nil, fetchMetadata("", "http://dash.example.com"), true},
+		// Traefik says wss and ws for a websocket (pkg/middlewares/forwardedheaders)
+		{"a page over plain HTTP, and Traefik ended TLS", proxied, "websocket", false, "dash.example.com", nil, []string{"wss"}, fetchMetadata("", "http://dash.example.com"), false},
+		{"a page over plain HTTP, and the first of a chain ended TLS", proxied, "websocket", false, "dash.example.com", nil, []string{"wss, http"}, fetchMetadata("", "http://dash.example.com"), false},
+		{"a page over TLS, and Traefik ended TLS", proxied, "websocket", false, "dash.example.com", nil, []string{"wss"}, fetchMetadata("", thisOrigin), true},
+		{"a page over plain HTTP, and so is Traefik", proxied, "websocket", true, "dash.example.com", nil, []string{"ws"}, fetchMetadata("", "http://dash.example.com"), true},
 		{"plain HTTP as it should be", proxied, "websocket", true, "dash.example.com", nil, []string{"http"}, fetchMetadata("", "http://dash.example.com"), true},
 		{"an untrusted peer says plain HTTP", direct, "websocket", true, "dash.example.com", nil, []string{"http"}, fetchMetadata("", "http://dash.example.com"), false},
 		{"two schemes", proxied, "websocket", true, "dash.example.com", nil, []string{"http", "https"}, fetchMetadata("", "http://dash.example.com"), false},
