@@ -13,6 +13,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 )
@@ -72,8 +73,9 @@ func describe(sources, injectors []json.RawMessage) string {
 }
 
 // checkRoutes refuses a configuration in which every request that could reach one
-// kube_identity has passed another one, or has been forwarded already. Routes that have been loaded have no raw handlers any more; the
-// first kube_identity that is loaded still sees all that come after it.
+// kube_identity has passed another one, or has been forwarded already. Routes that have been
+// loaded have no raw handlers any more; the first kube_identity that is loaded still sees all
+// that come after it.
 func checkRoutes(ctx caddy.Context) error {
 	server, _ := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
 	if server == nil {
@@ -107,6 +109,7 @@ func passRoutes(routes caddyhttp.RouteList, before passed) (passed, error) {
 		if err != nil {
 			return before, err
 		}
+		behind.proxy = behind.proxy || forwards(route.Handlers)
 		if route.Group != "" || len(route.MatcherSets) > 0 || len(route.MatcherSetsRaw) > 0 {
 			continue // some requests do not take it
 		}
@@ -140,6 +143,20 @@ func passHandlers(handlers []json.RawMessage, before passed) (passed, error) {
 		}
 	}
 	return before, nil
+}
+
+// forwards says whether handlers that have been loaded forward every request.
+func forwards(handlers []caddyhttp.MiddlewareHandler) bool {
+	return slices.ContainsFunc(handlers, func(handler caddyhttp.MiddlewareHandler) bool {
+		switch loaded := handler.(type) {
+		case *reverseproxy.Handler:
+			return len(loaded.HandleResponse) == 0
+		case *caddyhttp.Subroute:
+			behind, _ := passRoutes(loaded.Routes, passed{}) // it has been loaded without an error
+			return behind.proxy
+		}
+		return false
+	})
 }
 
 // and adds a kube_identity, unless it is a second one, or guards nothing.

@@ -21,9 +21,8 @@ const preflightSource = "preflight"
 // preflight forwards the preflight of a listed origin. It has no credential (Fetch standard,
 // section "CORS-preflight fetch"), so nothing is injected or announced. It has no cookies
 // either: a client that sends some could use a session of the upstream's own without an
-// identity here. Nor has it a body, which would come from a client without an identity. It
-// is refused if the upstream would take the certificate of
-// reverse_proxy's transport for that of a user.
+// identity here. And it has no body, since the sender is unknown. It is refused if the
+// upstream would take the certificate of reverse_proxy's transport for that of a user.
 func (h *Handler) preflight(w http.ResponseWriter, r *http.Request, ex *exchange, next caddyhttp.Handler) error {
 	err := h.crossOrigin.CheckPreflight(ex.browser(r))
 	if err == nil && h.usesTransport {
