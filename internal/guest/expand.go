@@ -96,7 +96,7 @@ func expandMap(repl *caddy.Replacer, v reflect.Value, kind string) error {
 }
 
 func expandText(repl *caddy.Replacer, text, kind string) (string, error) {
-	if unclosed(text) {
+	if kind != "own" && unclosed(text) {
 		return "", fmt.Errorf("%q has a { without a }; a brace that is meant is written \\{", text)
 	}
 	return repl.ReplaceFunc(text, func(name string, value any) (any, error) {
