@@ -103,7 +103,7 @@ func TestPresentedCredentials(t *testing.T) {
 		{name: "forbidden", fields: []string{"Authorization: Bearer forbidden"}, status: 403, reason: "forbidden: not you", always: true},
 	}
 	for fallback, guest := range map[string]http.Header{"": nil, "anonymous": anonymous, "anonymous {\non_failure\n}": anonymous} {
-		t.Run("sources test_bearer "+strings.ReplaceAll(fallback, "\n", " "), func(t *testing.T) {
+		t.Run("sources test_bearer "+strings.NewReplacer("\n", " ", "{", "", "}", "").Replace(fallback), func(t *testing.T) {
 			var exchanges []testhandler.Exchange
 			for _, c := range cases {
 				e := testhandler.Exchange{Name: c.name, From: testhandler.StrangerPeer, Fields: c.fields, Status: c.status, Reason: c.reason, Want: c.want}

@@ -102,7 +102,7 @@ func TestDiscoveryDocuments(t *testing.T) {
 }
 
 // A document on this machine, at the operator's own discovery url or an issuer's for trying
-// things out, may have its keys there too: whoever serves it decides about the keys anyway.
+// things out, may have its keys there too: its server decides about the keys anyway.
 func TestDiscoveryDocumentsOnThisMachine(t *testing.T) {
 	for keys, want := range map[string]string{
 		"http://127.0.0.1:8080/keys": "",
