@@ -56,7 +56,7 @@ func FuzzAuthenticatorHeader(f *testing.F) {
 		if !identity.IsRefusal(err) || errors.Is(err, identity.ErrInternal) && j.Encoding.Valid() {
 			t.Errorf("%v should wrap exactly one sentinel, and not ErrInternal for a valid encoding", err)
 		}
-		if verdict.User.Username != "" || len(err.Error()) > 160 || shows(err.Error(), leafText) || shows(err.Error(), chainText) {
+		if verdict.User.Username != "" || len(err.Error()) > 256 || shows(err.Error(), leafText) || shows(err.Error(), chainText) {
 			t.Errorf("the error shows a part of the field: %v", err)
 		}
 	})

@@ -4,7 +4,9 @@
 package identity_test
 
 import (
+	"math/rand/v2"
 	"net/textproto"
+	"slices"
 	"strings"
 	"testing"
 
@@ -31,6 +33,38 @@ func matches(pattern, name string) bool {
 		return strings.HasPrefix(foldedName(name), foldedName(prefix))
 	}
 	return foldedName(name) == foldedName(pattern)
+}
+
+// A set matches what one of its patterns matches, whatever else is in it: prefixes of each
+// other, a name and the prefix of the same text, the same pattern twice.
+func TestASetMatchesWhatOneOfItsPatternsMatches(t *testing.T) {
+	random := rand.New(rand.NewPCG(3, 4))
+	text := func(most int) string {
+		letters := make([]byte, 1+random.IntN(most))
+		for i := range letters {
+			letters[i] = "aAbx-_.1"[random.IntN(8)]
+		}
+		return string(letters)
+	}
+	for range 20_000 {
+		var patterns []string
+		for range 1 + random.IntN(12) {
+			pattern := text(4)
+			if random.IntN(3) == 0 {
+				pattern += "*"
+			}
+			patterns = append(patterns, pattern)
+		}
+		set, err := identity.NewNames(patterns...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		name := text(6)
+		want := slices.ContainsFunc(patterns, func(pattern string) bool { return matches(pattern, name) })
+		if got := set.Match(name); got != want {
+			t.Fatalf("patterns %q, name %q: %v, want %v", patterns, name, got, want)
+		}
+	}
 }
 
 func FuzzNames(f *testing.F) {
