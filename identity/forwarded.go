@@ -113,9 +113,9 @@ func (f *Forwarded) groups(stripped Stripped) []string {
 
 // SplitGroups returns the groups in lines: each line is one group or, with a separator, a
 // list of them. Empty groups are left out, and so are lines that say nothing ([IsNothing]);
-// inside a list such a word is a name, since the proxy wrote the list as a whole. Blanks around an element of a list are not part
-// of it (RFC 9110, section 5.6.1); a line without a separator stays as it is. The result
-// is a new slice.
+// inside a list such a word is a name, since the proxy wrote the list as a whole. Blanks
+// around an element of a list are not part of it (RFC 9110, section 5.6.1); a line without
+// a separator stays as it is. The result is a new slice.
 func SplitGroups(lines []string, separator string) []string {
 	groups := make([]string, 0, len(lines))
 	for _, line := range lines {

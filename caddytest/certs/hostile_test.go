@@ -188,7 +188,7 @@ func TestClientCertAnonymous(t *testing.T) {
 		{"no certificate, by headers", "headers", nil, 200, "", http.Header{"X-User": {"system:anonymous"}, "X-Groups": {"system:unauthenticated"}}},
 		{"no certificate, by headers without a value", "email", nil, 200, "", http.Header{}},
 		{"no certificate, under another name", "guest", nil, 200, "", testhandler.As("guest", "visitors", "everybody")},
-		{"an empty field is no certificate", "front", empty, 200, "", front},
+		{"an empty field is not a certificate", "front", empty, 200, "", front},
 		{"no certificate, and a claim to be admin", "front", []string{"X-Remote-User: admin", "X-Remote-Extra-Scopes: all", "Impersonate-User: admin"}, 200, "", front},
 		{"a good certificate, by front_proxy", "front", sent(good), 200, "", testhandler.Proves(good, "alice")},
 		{"a good certificate, by impersonation", "impersonation", sent(good), 200, "", testhandler.As("alice")},

@@ -43,7 +43,7 @@ func newOauth2Proxy(t *testing.T) *oauth2Proxy {
 		}
 		users := map[string]string{"alices": "alice", "alices-old": "alice", "admins-old": "system:admin"}
 		if err != nil || users[session.Value] == "" {
-			w.Header().Set("X-Auth-Request-User", "nobody-must-believe-this")
+			w.Header().Set("X-Auth-Request-User", "not-to-be-believed")
 			w.Header().Set("Set-Cookie", oauth2Removed)
 			w.WriteHeader(http.StatusUnauthorized)
 			return

@@ -93,16 +93,16 @@ func TestClaimsInsideOfOthers(t *testing.T) {
 	}
 	const rest = `,"ids":["u-1"],"tenant":{"https://example.com/name":"acme"}`
 	alice := identity.User{UID: "u-1", Groups: []string{"kc:dev", "kc:ops"}}
-	nobody := alice
-	nobody.Groups = nil
+	withoutGroups := alice
+	withoutGroups.Groups = nil
 	runMapping(t, mapping, []mappingTest{
 		{name: "all of them", claims: `{"ctx":{"user":"alice"},"realm_access":{"roles":["dev","ops"]}` + rest + `}`, want: alice},
 		{name: "one group as a text", claims: `{"ctx":{"user":"alice"},"realm_access":{"roles":"dev"}` + rest + `}`, want: identity.User{UID: "u-1", Groups: []string{"kc:dev"}}},
-		{name: "no groups", claims: `{"ctx":{"user":"alice"},"realm_access":{}` + rest + `}`, want: nobody},
-		{name: "groups that are null", claims: `{"ctx":{"user":"alice"},"realm_access":{"roles":null}` + rest + `}`, want: nobody},
-		{name: "no object of groups", claims: `{"ctx":{"user":"alice"}` + rest + `}`, want: nobody},
-		{name: "names with slashes and dots are other claims", claims: `{"ctx":{"user":"alice"},"/realm_access/roles":["admin"],"realm_access.roles":["admin"],"realm_access/roles":["admin"]` + rest + `}`, want: nobody},
-		{name: "a text in place of the object", claims: `{"ctx":{"user":"alice"},"realm_access":"roles"` + rest + `}`, want: nobody},
+		{name: "no groups", claims: `{"ctx":{"user":"alice"},"realm_access":{}` + rest + `}`, want: withoutGroups},
+		{name: "groups that are null", claims: `{"ctx":{"user":"alice"},"realm_access":{"roles":null}` + rest + `}`, want: withoutGroups},
+		{name: "no object of groups", claims: `{"ctx":{"user":"alice"}` + rest + `}`, want: withoutGroups},
+		{name: "names with slashes and dots are other claims", claims: `{"ctx":{"user":"alice"},"/realm_access/roles":["admin"],"realm_access.roles":["admin"],"realm_access/roles":["admin"]` + rest + `}`, want: withoutGroups},
+		{name: "a text in place of the object", claims: `{"ctx":{"user":"alice"},"realm_access":"roles"` + rest + `}`, want: withoutGroups},
 		{name: "an object of groups", claims: `{"ctx":{"user":"alice"},"realm_access":{"roles":{"dev":true}}` + rest + `}`, reason: `"/realm_access/roles" is not a string or a list`},
 		{name: "a number among the groups", claims: `{"ctx":{"user":"alice"},"realm_access":{"roles":["dev",1]}` + rest + `}`, reason: `"/realm_access/roles" is not a list of strings`},
 		{name: "no name", claims: `{"sub":"eve","ctx":{}` + rest + `}`, reason: `there is no claim "/ctx/user"`},
