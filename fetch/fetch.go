@@ -56,6 +56,11 @@ func ask(
 	ctx, cancel := context.WithTimeout(ctx, limit.Time)
 	defer cancel()
 	content, header, err := do(ctx, via, method, to, mediaType, body, limit.Bytes)
+	if ended := ctx.Err(); ended != nil {
+		// net/http may return what the server wrote when it saw the connection close: that
+		// is often an empty answer with status 200.
+		err = fmt.Errorf("%w: %w", ErrUnreachable, ended)
+	}
 	switch {
 	case err == nil:
 		return content, header, nil

@@ -126,6 +126,32 @@ func TestRequestEndsWithItsTimeAndItsContext(t *testing.T) {
 	}
 }
 
+// late answers when the request has ended, like a server that sees the connection close and
+// whose empty answer is read before the connection is.
+type late struct{}
+
+func (late) RoundTrip(r *http.Request) (*http.Response, error) {
+	<-r.Context().Done()
+	return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: http.NoBody}, nil
+}
+
+func TestAnswerAfterTheEndOfTheRequestIsNotAnAnswer(t *testing.T) {
+	u, err := fetch.ParseURL("http://127.0.0.1/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _, err = fetch.Get(t.Context(), late{}, u, fetch.Limit{Bytes: 100, Time: time.Millisecond})
+	if want := `asking "127.0.0.1": no whole answer within 1ms`; !errors.Is(err, fetch.ErrUnreachable) || err.Error() != want {
+		t.Errorf("after its time: %v, want %s", err, want)
+	}
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(errors.New("given up"))
+	_, _, err = fetch.Get(ctx, late{}, u, limit(100))
+	if want := `asking "127.0.0.1": given up`; !errors.Is(err, fetch.ErrUnreachable) || err.Error() != want {
+		t.Errorf("when canceled: %v, want %s", err, want)
+	}
+}
+
 // A name in a certificate resolves to an address behind the proxy.
 func TestGuardedTransportDoesNotConnect(t *testing.T) {
 	var asked atomic.Int64
