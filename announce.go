@@ -16,21 +16,47 @@ import (
 
 // announce tells the rest of Caddy who the client is. It runs only when nothing can refuse
 // the request any more: a placeholder that is set for a request which is then refused would
-// make an error route believe the identity (caddyserver/caddy#7688). Every placeholder is
-// set, so that none keeps a value about another handler's user.
-func (h *Handler) announce(r *http.Request, ex *exchange, src *configuredSource, id *identity.Identity) {
+// make an error route believe the identity (caddyserver/caddy#7688). A placeholder has its
+// value looked up when it is expanded, which most are not. Values that an earlier handler set
+// are about another user, and would be found first: they are removed.
+func (h *Handler) announce(r *http.Request, ex *exchange, src *configuredSource, who *settled) {
 	src.metrics.OK.Inc()
 	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
-		repl.Set("http.auth.user.id", id.Username)
-		repl.Set("http.auth.user.groups", identity.Groups(id.Groups))
-		repl.Set("http.auth.user.email", id.Email)
-		repl.Set("http.kube_identity.source", src.nameValue)
+		for _, name := range [...]string{userPlaceholder, groupsPlaceholder, emailPlaceholder, sourcePlaceholder} {
+			repl.Delete(name)
+		}
+		repl.Map(who.provide)
 	}
 	if extra := extraFields(r); extra != nil {
 		extra.Set(zap.String("source", src.name))
 		extra.Set(zap.String("peer", ex.Peer.String()))
-		extra.Set(zap.String("user", id.Username))
-		extra.Set(zap.Strings("groups", id.Groups))
+		extra.Set(zap.String("user", who.Username))
+		extra.Set(zap.Strings("groups", who.Groups))
+	}
+}
+
+// The placeholders of a request that is forwarded.
+const (
+	userPlaceholder   = "http.auth.user.id"
+	groupsPlaceholder = "http.auth.user.groups"
+	emailPlaceholder  = "http.auth.user.email"
+	sourcePlaceholder = "http.kube_identity.source"
+)
+
+// placeholders returns what a replacer asks for values. Like all of settled it is made once.
+func (s *settled) placeholders() caddy.ReplacerFunc {
+	return func(name string) (value any, known bool) {
+		switch name {
+		case userPlaceholder:
+			return s.Username, true
+		case groupsPlaceholder:
+			return identity.Groups(s.Groups), true
+		case emailPlaceholder:
+			return s.Email, true
+		case sourcePlaceholder:
+			return s.Source, true
+		}
+		return nil, false
 	}
 }
 

@@ -27,7 +27,10 @@ func (h *Handler) Explain(w http.ResponseWriter, r *http.Request, next caddyhttp
 	report.Peer, report.PeerErr = h.trust.peer(r, true)
 	for n, src := range h.sources {
 		report.Sources[n] = command.SourceReport{Name: src.name, Reads: src.Reads().Names}
-		src.Source = &explained{Source: src.Source, answer: &report.Sources[n], report: report}
+		src.Source = &explained{Source: src.Source, answer: &report.Sources[n], report: report, settle: func(id *identity.Identity) *identity.Identity {
+			who, _ := h.settle(src, id) // an error refuses the request, which the report shows
+			return &who.Identity
+		}}
 	}
 	err := h.ServeHTTP(w, r, caddyhttp.HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
 		report.Passed = true
@@ -42,17 +45,18 @@ type explained struct {
 
 	answer *command.SourceReport
 	report *command.Report
+	settle func(*identity.Identity) *identity.Identity
 }
 
 // Authenticate implements [identity.Source].
 func (e *explained) Authenticate(ctx context.Context, r *identity.Request) (*identity.Identity, error) {
 	id, err := e.Source.Authenticate(ctx, r)
-	e.answer.Asked, e.answer.ID, e.answer.Err = true, id, err
+	e.answer.Asked, e.answer.Err = true, err
 	if remarker, ok := e.Source.(identity.Remarker); ok {
 		e.answer.Remarks = remarker.Remarks()
 	}
 	if id != nil {
-		e.answer.Said = *id
+		e.answer.Said, e.answer.ID = *id, e.settle(id)
 		e.report.Token = id.Token.Reveal()
 	}
 	return id, err

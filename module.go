@@ -147,6 +147,8 @@ type Handler struct {
 	fallback    *configuredSource // the last source, where it is an identity.Fallback
 	injectors   []Injector
 
+	exchanges exchanges
+
 	errorRoutes   bool // a subroute around the handler has error routes
 	usesTransport bool // an injector's upstream knows the proxy by its own certificate
 
@@ -166,8 +168,10 @@ func (*Handler) CaddyModule() caddy.ModuleInfo {
 // forwards the request with exactly that identity, or refuses it.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) (err error) {
 	defer dropTrailers(r.Body, r.Trailer, &err)
-	upgrade, err := h.shape(r)
-	ex := h.strip(r, upgrade) // of refused shapes too: error routes must not see who the client claims to be
+	ex := h.exchanges.begin()
+	defer h.exchanges.end(ex)
+	err = h.shape(r, ex)
+	h.strip(r, ex) // of refused shapes too: error routes must not see who the client claims to be
 	h.recognize(r, ex)
 	if err != nil {
 		return h.refuse(w, r, ex, nil, err)
@@ -176,20 +180,21 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		return h.preflight(w, r, ex, next)
 	}
 	src, id, err := h.authenticate(r.Context(), ex)
-	if err == nil {
-		err = h.check(r, ex, id)
-	}
 	if err != nil {
 		return h.refuse(w, r, ex, src, err)
 	}
-	ctx, stream := h.newStream(r.Context(), ex, src, id)
-	defer stream.end()
-	inner, err := h.inject(ctx, r, src, id)
+	who, err := h.check(r, ex, src, id)
 	if err != nil {
 		return h.refuse(w, r, ex, src, err)
 	}
-	h.announce(r, ex, src, id)
-	return h.forward(w, inner, stream, next)
+	on := h.newPassage(r.Context(), ex, src, who)
+	defer on.stream.close()
+	inner, err := h.inject(on, r, ex, src, id, who) //nolint:contextcheck // on wraps the request's
+	if err != nil {
+		return h.refuse(w, r, ex, src, err)
+	}
+	h.announce(r, ex, src, who)
+	return h.forward(w, inner, on, next)
 }
 
 // Interface guards

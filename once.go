@@ -4,7 +4,6 @@
 package kubeidentity
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -18,15 +17,6 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 )
 
-// passedKey is the key of the handler that has passed a request, in the context of the
-// request that it forwards. A client cannot write there, and error routes do not see it,
-// because they run on the request as it came.
-type passedKey struct{}
-
-func (h *Handler) mark(ctx context.Context) context.Context {
-	return context.WithValue(ctx, passedKey{}, h)
-}
-
 // checkOnce refuses a request that already has what a handler injected: the field would
 // count as the client's own credential, and the upstream would act for the proxy's account.
 // So does a request that templates makes for httpInclude out of the one that it has. It
@@ -35,8 +25,8 @@ func (h *Handler) checkOnce(r *http.Request) error {
 	if first, ok := r.Context().Value(passedKey{}).(*Handler); ok {
 		return fmt.Errorf("%w: %w", identity.ErrInternal, passedTwice(first.title, h.title))
 	}
-	made := r.Context().Value(http.LocalAddrContextKey) == nil // net/http and quic-go set it
-	if made && len(r.Header["Caddy-Templates-Include"]) > 0 {
+	included := len(r.Header["Caddy-Templates-Include"]) > 0
+	if included && r.Context().Value(http.LocalAddrContextKey) == nil { // net/http and quic-go set it
 		return fmt.Errorf("%w: httpInclude made this request, not a client", identity.ErrInternal)
 	}
 	return nil

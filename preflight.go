@@ -39,11 +39,12 @@ func (h *Handler) preflight(w http.ResponseWriter, r *http.Request, ex *exchange
 		extra.Set(zap.String("source", preflightSource))
 		extra.Set(zap.String("peer", ex.Peer.String()))
 	}
-	inner := r.WithContext(h.mark(r.Context()))
-	inner.Header = cloneHeader(r.Header)
+	on := &passage{Context: r.Context(), by: h}
+	inner := r.WithContext(on) //nolint:contextcheck // on wraps the request's
+	inner.Header = cloneHeader(r.Header, 0)
 	delete(inner.Header, "Cookie")
 	delete(inner.Header, "Authorization") // pass_authorization left it
 	delete(inner.Header, "Content-Length")
 	inner.Body, inner.ContentLength, inner.TransferEncoding = http.NoBody, 0, nil
-	return h.forward(w, inner, nil, next)
+	return h.forward(w, inner, on, next)
 }

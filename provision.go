@@ -74,7 +74,7 @@ func (h *Handler) loadSources(ctx caddy.Context) error {
 			return fmt.Errorf("loading sources: %T is not a source", module)
 		}
 		name := module.(caddy.Module).CaddyModule().ID.Name()
-		h.sources = append(h.sources, &configuredSource{Source: src, name: name, nameValue: name, metrics: h.metrics.ForSource(name)})
+		h.sources = append(h.sources, &configuredSource{Source: src, name: name, owner: new(identity.Owner), metrics: h.metrics.ForSource(name)})
 	}
 	last := h.sources[len(h.sources)-1]
 	if fallback, ok := last.Source.(identity.Fallback); ok {
@@ -103,7 +103,7 @@ func (h *Handler) loadInjectors(ctx caddy.Context) error {
 		}
 		for _, src := range h.sources {
 			if names := injector.ForSources(); len(names) == 0 || slices.Contains(names, src.name) {
-				src.injectors = append(src.injectors, injector)
+				src.injectors = append(src.injectors, newConfiguredInjector(injector))
 				sends, _ := tokenSent(injector)
 				src.sends = src.sends || sends
 			}

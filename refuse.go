@@ -122,10 +122,10 @@ func (h *Handler) logFallback(ex *exchange, src *configuredSource, err error) {
 
 // logStreamEnd logs that a stream ends with its credential: reverse_proxy's own line, if
 // there is one, says only that the context was canceled.
-func (h *Handler) logStreamEnd(ex *exchange, src *configuredSource) {
+func (h *Handler) logStreamEnd(source, peer string) {
 	h.logger.Info("stream ended",
-		zap.String("source", src.label()),
-		zap.String("peer", ex.Peer.String()),
+		zap.String("source", source),
+		zap.String("peer", peer),
 		zap.String("reason", "the credential has expired"))
 }
 

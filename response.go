@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"slices"
 	"strconv"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -23,28 +22,17 @@ import (
 // buffers nothing, and leaves the rest of a streamed or upgraded response as the upstream
 // wrote it.
 type response struct {
-	*caddyhttp.ResponseWriterWrapper
+	caddyhttp.ResponseWriterWrapper
 
 	cookies identity.Patterns
-	page    bool    // the response to a navigation, which is to be asked for again
-	stream  *stream // nil if the credential has no end, or streams may outlive it
-	tunnel  bool    // the request is a WebSocket over HTTP/2 or 3 (RFC 8441, RFC 9220)
+	page    bool // the response to a navigation, which is to be asked for again
+	stream  *stream
+	tunnel  bool // the request is a WebSocket over HTTP/2 or 3 (RFC 8441, RFC 9220)
 	wrote   bool
 
 	// before are the cookies of handlers before this one, which are not the upstream's: the
 	// session that oauth2-proxy has renewed, in its answer to a forward_auth.
 	before []string
-}
-
-func newResponse(w http.ResponseWriter, r *http.Request, cookies identity.Patterns, page bool, s *stream) *response {
-	return &response{
-		ResponseWriterWrapper: &caddyhttp.ResponseWriterWrapper{ResponseWriter: w},
-		cookies:               cookies,
-		page:                  page,
-		stream:                s,
-		tunnel:                r.Method == http.MethodConnect,
-		before:                slices.Clone(w.Header()[setCookie]),
-	}
 }
 
 // WriteHeader implements http.ResponseWriter. It strips cookies each time, since

@@ -5,6 +5,7 @@ package kubeidentity
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
@@ -50,16 +51,53 @@ type TransportUser interface {
 	UsesTransport() bool
 }
 
+// LinesKeeper is implemented by an injector that writes the same lines for the same identity.
+// It is split in two. What ofIdentity writes depends on the identity and the configuration
+// alone: the handler asks once, keeps the lines with the verdict, and writes copies of them.
+// What ofRequest writes (nil: nothing), such as a credential that may be renewed at any time,
+// is asked for with each request. Neither looks at the header; the identity that ofIdentity
+// gets has no token, and neither changes the identity or keeps it. All other injectors are asked with each request.
+type LinesKeeper interface {
+	KeepLines() (ofIdentity, ofRequest identity.Injector)
+}
+
+// configuredInjector is one injector of the configuration, for one source.
+type configuredInjector struct {
+	Injector
+
+	ofIdentity, ofRequest identity.Injector // nil: nothing to ask
+}
+
+func newConfiguredInjector(injector Injector) configuredInjector {
+	if keeper, ok := injector.(LinesKeeper); ok {
+		ofIdentity, ofRequest := keeper.KeepLines()
+		return configuredInjector{injector, ofIdentity, ofRequest}
+	}
+	return configuredInjector{injector, nil, injector}
+}
+
+// identity returns what ofRequest is asked about. A guest that does not split itself gets a
+// copy of its own, since it may keep or change it.
+func (c configuredInjector) identity(ex *exchange, who *settled, token identity.Token) *identity.Identity {
+	id := &ex.injected
+	if c.ofIdentity == nil {
+		id, token = new(identity.Identity), identity.NewToken(token.Reveal())
+	}
+	*id = who.Identity
+	id.Token = token
+	return id
+}
+
 // configuredSource is one source of the configuration, with the parts that the handler uses
 // after the source has decided.
 type configuredSource struct {
 	identity.Source
 
 	name      string
-	nameValue any        // name as an any, so that announcing it does not allocate
-	onFailure bool       // it is a fallback that is also asked after a bad credential
-	injectors []Injector // those that write its identities
-	sends     bool       // one of them sends the user's own token
+	onFailure bool                 // it is a fallback that is also asked after a bad credential
+	injectors []configuredInjector // those that write its identities
+	sends     bool                 // one of them sends the user's own token
+	owner     *identity.Owner      // of what this configuration derives from its verdicts
 	metrics   guest.SourceMetrics
 }
 
@@ -72,19 +110,27 @@ func (s *configuredSource) label() string {
 }
 
 // ask lets the source look at a request, and holds it to its contract: an identity, or an
-// error that wraps exactly one sentinel. A panic becomes an error.
+// error that wraps exactly one sentinel. A panic becomes an error. The clock is looked at
+// again, for the metric and for what follows, if the source may have worked on a credential:
+// not if it has none for a request, nor if it has kept a verdict that is settled here.
 func (s *configuredSource) ask(ctx context.Context, ex *exchange) (decided *configuredSource, id *identity.Identity, err error) {
-	start := time.Now()
 	id, err = s.authenticate(ctx, &ex.Request)
-	s.metrics.Seconds.Observe(time.Since(start).Seconds())
-	if err != nil {
-		return s, nil, err
+	if err == nil && id.Memo.Get(s.owner) != nil || errors.Is(err, identity.ErrAbsent) {
+		return s, id, err
 	}
-	id.Source = s.name
+	now := time.Now()
+	s.metrics.Seconds.Observe(now.Sub(ex.Received).Seconds())
+	ex.Received = now
+	return s, id, err
+}
+
+// end is when a credential with an expiry ends. If its token is sent, there is no time after
+// the expiry: the upstream judges the token by its own clock, and would refuse it.
+func (s *configuredSource) end(id *identity.Identity) time.Time {
 	if s.sends {
-		id.Skew = 0 // the upstream judges the token by its own clock, and would refuse it
+		return id.Expires
 	}
-	return s, id, nil
+	return id.Expires.Add(id.Skew)
 }
 
 func (s *configuredSource) authenticate(ctx context.Context, r *identity.Request) (id *identity.Identity, err error) {
@@ -93,5 +139,8 @@ func (s *configuredSource) authenticate(ctx context.Context, r *identity.Request
 	if err == nil && id == nil {
 		return nil, identity.ErrInternal
 	}
-	return id, classified(err)
+	if err != nil {
+		return nil, classified(err)
+	}
+	return id, nil
 }

@@ -13,40 +13,51 @@ import (
 // stream ends a response that could outlive the credential that opened it: an upgraded
 // connection, or a response without a Content-Length. A response of a known length ends by
 // itself. It is whole even if the credential expires meanwhile, as it is with kube-apiserver.
+// Most requests are not streams: for them there is a context that can be canceled, and no
+// timer.
 type stream struct {
-	ends   time.Time
-	expire func()
-	cancel context.CancelFunc
-	timer  *time.Timer // nil until the response turns out to be a stream
+	end    time.Time
+	cancel context.CancelFunc // nil if the response may last as long as it likes
+	timer  *time.Timer        // nil until the response turns out to be a stream
+
+	handler *Handler // for its log
+	source  string
+	peer    identity.Peer
 }
 
-// newStream returns the context in which the request is forwarded. The stream is nil if the
-// response may last as long as it likes.
-func (h *Handler) newStream(ctx context.Context, ex *exchange, src *configuredSource, id *identity.Identity) (context.Context, *stream) {
-	if h.KeepStreams || id.Expires.IsZero() {
-		return ctx, nil
+// newPassage begins what goes on with a request. The caller closes it when the response is
+// over.
+func (h *Handler) newPassage(ctx context.Context, ex *exchange, src *configuredSource, who *settled) *passage {
+	on := &passage{Context: ctx, by: h}
+	if h.KeepStreams || who.Expires.IsZero() {
+		return on
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	return ctx, &stream{ends: id.Expires.Add(id.Skew), cancel: cancel, expire: func() {
-		h.logStreamEnd(ex, src)
-		cancel()
-	}}
+	on.stream = stream{end: src.end(&who.Identity), handler: h, source: src.name, peer: ex.Peer}
+	on.Context, on.stream.cancel = context.WithCancel(ctx)
+	return on
 }
+
+// ends says whether the response ends with the credential.
+func (s *stream) ends() bool { return s.cancel != nil }
 
 // begin is called when the response turns out to be a stream.
 func (s *stream) begin() {
-	if s != nil && s.timer == nil {
-		s.timer = time.AfterFunc(time.Until(s.ends), s.expire)
+	if s.ends() && s.timer == nil {
+		s.timer = time.AfterFunc(time.Until(s.end), s.expire)
 	}
 }
 
-// end is called when the response is over.
-func (s *stream) end() {
-	if s == nil {
-		return
-	}
+func (s *stream) expire() {
+	s.handler.logStreamEnd(s.source, s.peer.String())
+	s.cancel()
+}
+
+// close is called when the response is over.
+func (s *stream) close() {
 	if s.timer != nil {
 		s.timer.Stop()
 	}
-	s.cancel()
+	if s.ends() {
+		s.cancel()
+	}
 }

@@ -163,7 +163,7 @@ func (h *Handler) validateTokens() error {
 		silent := len(src.injectors) > 0 && !src.Reads().Credential // an injector that does more than send the token sets it to false
 		var sendsToken bool
 		for _, injector := range src.injectors {
-			sends, alone := tokenSent(injector)
+			sends, alone := tokenSent(injector.Injector)
 			sendsToken = sendsToken || sends
 			silent = silent && alone
 		}
@@ -186,7 +186,7 @@ func tokenSent(injector Injector) (sends, alone bool) {
 	return false, false
 }
 
-func writesImpersonation(injector Injector) bool {
+func writesImpersonation(injector configuredInjector) bool {
 	_, found := identity.Overlap(injector.Writes(), []string{"Impersonate-*"})
 	return found
 }

@@ -61,8 +61,11 @@ func checkOrigin(origin string) error {
 func (c *CrossOrigin) Check(r Request) error {
 	opens := r.Upgrade != "" || r.Method == http.MethodConnect // a websocket over HTTP/2 or HTTP/3
 	reads := r.Method == http.MethodGet || r.Method == http.MethodHead || r.Method == http.MethodOptions
+	if c.off || reads && !opens {
+		return nil
+	}
 	site := r.site()
-	if c.off || reads && !opens || c.ofThisSite(r, site, opens) {
+	if c.ofThisSite(r, site, opens) {
 		return nil
 	}
 	if opens {

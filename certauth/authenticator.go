@@ -114,6 +114,7 @@ func (a *Authenticator) cached(
 	verdict, until, err := verify()
 	switch {
 	case err == nil:
+		verdict.Memo = new(identity.Memo)
 		a.Cache.Put(key, verdict, until)
 		return verdict, nil
 	case identity.IsBadCredential(err) || errors.Is(err, identity.ErrForbidden):
@@ -141,14 +142,9 @@ func tooLong(material [][]string) bool {
 // the lines. Counts and lengths are part of it, so that two different lists never give
 // the same bytes.
 func (a *Authenticator) keyOf(trust Key, material [][]string) Key {
-	room := len(trust) + 8
-	for _, lines := range material {
-		room += 8
-		for _, line := range lines {
-			room += 8 + len(line)
-		}
-	}
-	text := append(make([]byte, 0, room), trust[:]...)
+	buffer := a.Cache.buffers.Get().(*[]byte)
+	text := (*buffer)[:0]
+	text = append(text, trust[:]...)
 	if a.Revocation != nil {
 		text = binary.BigEndian.AppendUint64(text, a.Revocation.Generation())
 	}
@@ -156,7 +152,10 @@ func (a *Authenticator) keyOf(trust Key, material [][]string) Key {
 		text = binary.BigEndian.AppendUint64(text, uint64(len(lines)))
 		text = identity.AppendFramed(text, lines...)
 	}
-	return sha256.Sum256(text)
+	key := Key(sha256.Sum256(text))
+	*buffer = text
+	a.Cache.buffers.Put(buffer)
+	return key
 }
 
 // parse reads the certificates out of header lines. If a parser panics on them, the

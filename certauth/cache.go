@@ -19,13 +19,19 @@ type Key [32]byte
 type Verdict struct {
 	User    identity.User
 	Expires time.Time // when the first certificate of the chain expires
-	until   time.Time // how long the verdict may be used
+
+	// Memo comes with this verdict each time; nil if there is no cache.
+	Memo *identity.Memo
+
+	until time.Time // how long the verdict may be used
 }
 
 // Cache keeps verdicts, the most recently used ones, for as long as they stay true. Good ones
 // and refusals have places of their own: a client that sends garbage cannot push good ones
 // out.
 type Cache struct {
+	buffers sync.Pool // of *[]byte: what is hashed, which is no secret
+
 	mu       sync.Mutex
 	verdicts *lru.Cache[Key, Verdict]
 	refusals *lru.Cache[Key, refusal]
@@ -38,7 +44,9 @@ type refusal struct {
 
 // NewCache makes a cache of at most size verdicts of each kind.
 func NewCache(size int) *Cache {
-	return &Cache{verdicts: lru.New[Key, Verdict](size), refusals: lru.New[Key, refusal](size)}
+	c := &Cache{verdicts: lru.New[Key, Verdict](size), refusals: lru.New[Key, refusal](size)}
+	c.buffers.New = func() any { return new([]byte) }
+	return c
 }
 
 // Get returns the verdict that is still true at now, or the refusal. The user's slices and

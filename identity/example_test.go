@@ -27,7 +27,7 @@ func ExampleStripRules_Strip() {
 		"X_forwarded_user": {"admin"},
 	}
 
-	stripped := rules.Strip(header, "")
+	stripped := rules.Strip(header, "", nil)
 	fmt.Println("forwarded:", header)
 	fmt.Println("stripped:", stripped.Lines("Impersonate-User"))
 	// A variant spelling is stripped, but never found under the name that it imitates.

@@ -5,6 +5,7 @@ package identity
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"maps"
 	"net/url"
@@ -34,13 +35,45 @@ type Forwarded struct {
 // Reads implements [Source]: only a trusted proxy may set these fields.
 func (f *Forwarded) Reads() Fields {
 	fields := Fields{Proxy: true}
-	for _, list := range [...][]string{f.User, f.Groups, f.UID, f.Email, f.Name, f.PreferredUsername} {
+	for _, list := range f.lists() {
 		fields.Names = append(fields.Names, list...)
 	}
 	for _, prefix := range f.Extra {
 		fields.Names = append(fields.Names, prefix+"*")
 	}
 	return fields
+}
+
+func (f *Forwarded) lists() [6][]string {
+	return [...][]string{f.User, f.Groups, f.UID, f.Email, f.Name, f.PreferredUsername}
+}
+
+// AppendRead appends all that Authenticate reads of a request, framed, and says whether there
+// is anything: two requests with the same bytes have the same identity.
+func (f *Forwarded) AppendRead(text []byte, stripped Stripped) (read []byte, found bool) {
+	add := func(lines []string) {
+		text = binary.BigEndian.AppendUint64(text, uint64(len(lines)))
+		text = AppendFramed(text, lines...)
+		found = found || len(lines) > 0
+	}
+	for _, list := range f.lists() {
+		for _, field := range list {
+			add(stripped.Lines(field))
+		}
+	}
+	for _, prefix := range f.Extra {
+		var names []string
+		for name := range stripped.WithPrefix(prefix) {
+			names = append(names, name)
+		}
+		slices.Sort(names) // they were stripped in the order of a map, which is none
+		text = binary.BigEndian.AppendUint64(text, uint64(len(names)))
+		for _, name := range names {
+			text = AppendFramed(text, name)
+			add(stripped.Lines(name))
+		}
+	}
+	return text, found
 }
 
 // Authenticate implements [Source]. It returns [ErrAbsent] if there is no user, whatever

@@ -219,7 +219,7 @@ func BenchmarkForwarded(b *testing.B) {
 		Email: []string{"X-Forwarded-Email"}, PreferredUsername: []string{"X-Forwarded-Preferred-Username"},
 	}
 	rules := identity.StripRules{Fields: names(b, identity.BuiltinFields()...)}
-	request := &identity.Request{Stripped: rules.Strip(browserHeader(), "")}
+	request := &identity.Request{Stripped: rules.Strip(browserHeader(), "", nil)}
 	ctx := b.Context()
 	b.ReportAllocs()
 	for b.Loop() {

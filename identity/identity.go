@@ -55,9 +55,15 @@ type Identity struct {
 	// Token is the bearer token that proved it, if one did. The source has verified it; a
 	// token that the client merely sent is never here.
 	Token Token
+
+	// Memo belongs to the verdict that the source keeps, and comes with it each time. All
+	// identities with one Memo differ in Token at most, and these are one token. Nil if the
+	// source keeps no verdicts.
+	Memo *Memo
 }
 
-// Request is what a [Source] may look at.
+// Request is what a [Source] may look at. It is valid until Authenticate returns: after that
+// its memory belongs to another request. Its strings may be kept.
 type Request struct {
 	// Stripped are the fields that were stripped off the request.
 	Stripped Stripped
@@ -68,6 +74,32 @@ type Request struct {
 	// Certificates are the peer's, from the TLS handshake with this server, its own first.
 	// Only that the peer has the key of the first is proven; the chain is not verified.
 	Certificates []*x509.Certificate
+
+	// Received is when the request came; see [Request.Now].
+	Received time.Time
+
+	proven Identity // see [Request.Proven]
+	token  string
+}
+
+// Proven returns the identity, with the token that proved it (empty: none), in the memory of
+// the request: a source that makes an identity for each request needs none of its own. It is
+// valid as long as the request is.
+func (r *Request) Proven(id Identity, token string) *Identity {
+	r.proven, r.token = id, token
+	if token != "" {
+		r.proven.Token = Token{&r.token}
+	}
+	return &r.proven
+}
+
+// Now is the time by which a request is judged: when it came, so that one look at the clock
+// serves all sources. Without that it is the present time.
+func (r *Request) Now() time.Time {
+	if r.Received.IsZero() {
+		return time.Now()
+	}
+	return r.Received
 }
 
 // Source is one way to authenticate a request.
@@ -77,8 +109,8 @@ type Source interface {
 
 	// Authenticate returns the identity, or an error that wraps exactly one of the
 	// [Sentinels]: [ErrAbsent] if the request has no credential for this source, another
-	// one if it has a credential that proves nothing. The caller may change the identity,
-	// but not its slices and maps.
+	// one if it has a credential that proves nothing. The caller does not change the identity:
+	// a source may return one to many requests.
 	Authenticate(ctx context.Context, r *Request) (*Identity, error)
 }
 

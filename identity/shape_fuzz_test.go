@@ -41,7 +41,7 @@ func FuzzUpgrade(f *testing.F) {
 		if err != nil {
 			t.Fatalf("it is refused: %v", err)
 		}
-		rules.Strip(header, upgrade)
+		rules.Strip(header, upgrade, nil)
 		asked := strings.Contains(strings.ToLower(connection), "upgrade")
 		want := http.Header{}
 		if lower := strings.ToLower(offers); upgrade != "" {

@@ -55,7 +55,7 @@ func BenchmarkStrip(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				reset()
-				if stripped := rules.Strip(work, ""); len(stripped) != 3 {
+				if stripped := rules.Strip(work, "", nil); len(stripped) != 3 {
 					b.Fatal(len(stripped))
 				}
 			}

@@ -84,7 +84,7 @@ func TestStripMovesABearerTokenBehindABlankThatOnlyTheAPIServerTrims(t *testing.
 	for _, blank := range []string{"\u00a0", "\u0085", "\u2003", "\u3000", " \u00a0\t"} {
 		header := h("Sec-Websocket-Protocol", blank+token+blank+", v4.channel.k8s.io")
 		rules := identity.StripRules{Fields: names(t, identity.BuiltinFields()...)}
-		stripped := rules.Strip(header, "websocket")
+		stripped := rules.Strip(header, "websocket", nil)
 		for _, line := range header["Sec-Websocket-Protocol"] {
 			if strings.Contains(line, bearerElement) {
 				t.Errorf("behind %q the token is left: %q", blank, line)

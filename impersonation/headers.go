@@ -6,6 +6,7 @@ package impersonation
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -58,9 +59,45 @@ func (h *Headers) Writes() []string {
 
 // Inject implements [identity.Injector].
 func (h *Headers) Inject(ctx context.Context, id *identity.Identity, header http.Header) error {
+	names, token := h.KeepLines()
+	written := make(http.Header)
+	if err := names.Inject(ctx, id, written); err != nil {
+		return err
+	}
+	if token != nil {
+		if err := token.Inject(ctx, id, written); err != nil {
+			return err
+		}
+	}
+	maps.Copy(header, written)
+	return nil
+}
+
+// KeepLines splits the injector: all lines but that of the user's own token are always the
+// same for an identity.
+func (h *Headers) KeepLines() (ofIdentity, ofRequest identity.Injector) {
+	if h.Token == "" {
+		return (*names)(h), nil
+	}
+	return (*names)(h), &Token{Field: h.Token}
+}
+
+// names writes everything but the token.
+type names Headers
+
+// Writes implements [identity.Injector].
+func (n *names) Writes() []string {
+	h := Headers(*n)
+	h.Token = ""
+	return h.Writes()
+}
+
+// Inject implements [identity.Injector].
+func (n *names) Inject(_ context.Context, id *identity.Identity, header http.Header) error {
+	h := (*Headers)(n)
 	if id.Username == "" {
 		// groups without a user: an API server would read them as the proxy's own
-		return fmt.Errorf("%w: the identity has no user", identity.ErrForbidden)
+		return errNoUser()
 	}
 	if err := h.checkUser(id); err != nil {
 		return err
@@ -72,11 +109,6 @@ func (h *Headers) Inject(ctx context.Context, id *identity.Identity, header http
 	name := id.Name
 	if !h.UserSyntax.isRead(name) {
 		name = ""
-	}
-	if h.Token != "" {
-		if err := (&Token{Field: h.Token}).Inject(ctx, id, header); err != nil {
-			return err
-		}
 	}
 	for _, field := range [...]struct{ name, value string }{
 		{h.User, id.Username},

@@ -48,32 +48,72 @@ func (i *Impersonation) Writes() []string {
 // Inject implements [identity.Injector]. Credential and user are written together or not
 // at all: with a proxy's token and no Impersonate-User the request runs as the proxy.
 func (i *Impersonation) Inject(ctx context.Context, id *identity.Identity, header http.Header) error {
-	if id.Username == "" {
-		return fmt.Errorf("%w: the identity has no user", identity.ErrForbidden)
-	}
-	if i.Credential != nil {
-		authorization, err := i.Credential.Authorization(ctx)
-		if err != nil {
+	subject, credential := i.KeepLines()
+	if credential != nil {
+		if err := credential.Inject(ctx, id, header); err != nil {
 			return err
 		}
-		if authorization == "" {
-			return fmt.Errorf("%w: the proxy's credential is empty", identity.ErrUnavailable)
-		}
-		header["Authorization"] = []string{authorization}
+	}
+	return subject.Inject(ctx, id, header)
+}
+
+// KeepLines splits the injector: the lines about the user are always the same, and the
+// proxy's own credential, if there is one, may be renewed at any time.
+func (i *Impersonation) KeepLines() (ofIdentity, ofRequest identity.Injector) {
+	if i.Credential == nil {
+		return (*subject)(i), nil
+	}
+	return (*subject)(i), own{i.Credential}
+}
+
+// own writes the proxy's own credential.
+type own struct{ Credential }
+
+// Writes implements [identity.Injector].
+func (own) Writes() []string { return []string{"Authorization"} }
+
+// Inject implements [identity.Injector].
+func (o own) Inject(ctx context.Context, id *identity.Identity, header http.Header) error {
+	if id.Username == "" {
+		return errNoUser()
+	}
+	authorization, err := o.Authorization(ctx)
+	if err != nil {
+		return err
+	}
+	if authorization == "" {
+		return fmt.Errorf("%w: the proxy's credential is empty", identity.ErrUnavailable)
+	}
+	header["Authorization"] = []string{authorization}
+	return nil
+}
+
+func errNoUser() error { return fmt.Errorf("%w: the identity has no user", identity.ErrForbidden) }
+
+// subject writes the user that the proxy acts for.
+type subject Impersonation
+
+// Writes implements [identity.Injector].
+func (*subject) Writes() []string { return []string{"Impersonate-*"} }
+
+// Inject implements [identity.Injector].
+func (s *subject) Inject(_ context.Context, id *identity.Identity, header http.Header) error {
+	if id.Username == "" {
+		return errNoUser()
 	}
 	header["Impersonate-User"] = []string{id.Username}
 	if len(id.Groups) > 0 {
 		groups := slices.Clone(id.Groups) // one line each: upstreams do not split lines
-		if i.SortGroups {
+		if s.SortGroups {
 			slices.Sort(groups)
 			groups = slices.Compact(groups)
 		}
 		header["Impersonate-Group"] = groups
 	}
-	if i.UID && id.UID != "" {
+	if s.UID && id.UID != "" {
 		header["Impersonate-Uid"] = []string{id.UID}
 	}
-	for _, key := range i.Extra {
+	for _, key := range s.Extra {
 		if values := id.Extra[key]; len(values) > 0 {
 			header[extraField("Impersonate-Extra-", key)] = slices.Clone(values)
 		}

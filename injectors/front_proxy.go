@@ -57,6 +57,11 @@ func (*FrontProxy) Inject(ctx context.Context, id *identity.Identity, header htt
 	return impersonation.FrontProxy().Inject(ctx, id, header)
 }
 
+// KeepLines says that all lines may be kept.
+func (*FrontProxy) KeepLines() (ofIdentity, ofRequest identity.Injector) {
+	return impersonation.FrontProxy().KeepLines()
+}
+
 // UsesTransport says that the upstream knows the proxy by its client certificate.
 func (*FrontProxy) UsesTransport() bool { return true }
 

@@ -149,6 +149,11 @@ func (i *Headers) Inject(ctx context.Context, id *identity.Identity, header http
 	return i.headers.Inject(ctx, id, header)
 }
 
+// KeepLines says that all lines may be kept but that of the token.
+func (i *Headers) KeepLines() (ofIdentity, ofRequest identity.Injector) {
+	return i.headers.KeepLines()
+}
+
 func checkUserSyntax(syntax string) error { return option.OneOf(impersonation.UserSyntaxes())(syntax) }
 
 func checkGroupsSyntax(syntax string) error {

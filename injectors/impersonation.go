@@ -139,6 +139,11 @@ func (i *Impersonation) Inject(ctx context.Context, id *identity.Identity, heade
 	return i.injector.Inject(ctx, id, header)
 }
 
+// KeepLines says that the lines about the user may be kept, but not the credential.
+func (i *Impersonation) KeepLines() (ofIdentity, ofRequest identity.Injector) {
+	return i.injector.KeepLines()
+}
+
 // ClusterNeeds implements [identity.ClusterUser].
 func (i *Impersonation) ClusterNeeds() identity.ClusterNeeds {
 	needs := &identity.ImpersonationNeeds{Certificate: i.NoCredential, UID: i.UID, Extra: i.Extra}

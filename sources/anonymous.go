@@ -39,6 +39,8 @@ type Anonymous struct {
 	// (malformed or rejected), as Kong's anonymous consumer does. One that is proven but
 	// forbidden, or that could not be checked, is refused all the same.
 	OnFailure bool `json:"on_failure,omitempty"`
+
+	identity *identity.Identity
 }
 
 // CaddyModule returns the Caddy module information.
@@ -56,6 +58,11 @@ func (a *Anonymous) Provision(caddy.Context) error {
 	}
 	if len(a.Groups) == 0 {
 		a.Groups = []string{anonymousGroup}
+	}
+	a.identity = &identity.Identity{
+		User:          identity.User{Username: a.User, Groups: a.Groups},
+		AllowReserved: []string{anonymousUser, anonymousGroup},
+		Memo:          new(identity.Memo),
 	}
 	return nil
 }
@@ -76,10 +83,7 @@ func (a *Anonymous) AfterFailure() bool { return a.OnFailure }
 
 // Authenticate implements [identity.Source]: every client is the same user.
 func (a *Anonymous) Authenticate(context.Context, *identity.Request) (*identity.Identity, error) {
-	return &identity.Identity{
-		User:          identity.User{Username: a.User, Groups: a.Groups},
-		AllowReserved: []string{anonymousUser, anonymousGroup},
-	}, nil
+	return a.identity, nil
 }
 
 // UnmarshalCaddyfile sets up the source from Caddyfile tokens. Syntax:

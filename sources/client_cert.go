@@ -109,6 +109,7 @@ type ClientCert struct {
 
 	authenticator                     *certauth.Authenticator
 	header, chainHeader, verifyHeader string // canonical
+	allowReserved                     []string
 	stateKey                          string // in certStates
 }
 
@@ -140,6 +141,7 @@ func (c *ClientCert) Provision(ctx caddy.Context) error {
 	c.header = http.CanonicalHeaderKey(c.Header)
 	c.chainHeader = http.CanonicalHeaderKey(c.ChainHeader)
 	c.verifyHeader = http.CanonicalHeaderKey(c.VerifyHeader)
+	c.allowReserved = []string{identity.CredentialID}
 	metrics, err := guest.NewMetrics(ctx.GetMetricsRegistry())
 	if err != nil {
 		return err
@@ -192,14 +194,14 @@ func (c *ClientCert) Authenticate(ctx context.Context, r *identity.Request) (*id
 	if err != nil {
 		return nil, err
 	}
-	return &identity.Identity{
-		User: verdict.User, AllowReserved: []string{identity.CredentialID}, Expires: verdict.Expires,
-	}, nil
+	return r.Proven(identity.Identity{
+		User: verdict.User, AllowReserved: c.allowReserved, Expires: verdict.Expires, Memo: verdict.Memo,
+	}, ""), nil
 }
 
 func (c *ClientCert) verify(ctx context.Context, r *identity.Request) (certauth.Verdict, error) {
 	if c.TLS {
-		return c.authenticator.Certificates(ctx, r.Certificates, time.Now())
+		return c.authenticator.Certificates(ctx, r.Certificates, r.Now())
 	}
 	leaf, chain := r.Stripped.Lines(c.header), r.Stripped.Lines(c.chainHeader)
 	if c.verifyHeader != "" && !c.authenticator.Absent(leaf) {
@@ -207,7 +209,7 @@ func (c *ClientCert) verify(ctx context.Context, r *identity.Request) (certauth.
 			return certauth.Verdict{}, err
 		}
 	}
-	return c.authenticator.Header(ctx, leaf, chain, time.Now())
+	return c.authenticator.Header(ctx, leaf, chain, r.Now())
 }
 
 // checkVerified compares what the proxy says about its own verification: a proxy that does

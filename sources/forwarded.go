@@ -56,6 +56,7 @@ type Forwarded struct {
 	GroupPrefix string `json:"group_prefix,omitempty"`
 
 	source identity.Forwarded // with the names of fields in canonical spelling
+	kept   *kept
 }
 
 // forwardedPresets are the fields that well-known proxies send, as their documentation
@@ -115,6 +116,7 @@ func (f *Forwarded) Provision(caddy.Context) error {
 		UserPrefix:        f.UserPrefix,
 		GroupPrefix:       f.GroupPrefix,
 	}
+	f.kept = newKept()
 	return nil
 }
 
@@ -153,7 +155,12 @@ func (f *Forwarded) Reads() identity.Fields { return f.source.Reads() }
 
 // Authenticate implements [identity.Source].
 func (f *Forwarded) Authenticate(ctx context.Context, r *identity.Request) (*identity.Identity, error) {
-	return f.source.Authenticate(ctx, r)
+	var room [512]byte
+	texts, found := f.source.AppendRead(room[:0], r.Stripped)
+	if !found {
+		return nil, identity.ErrAbsent
+	}
+	return f.kept.get(texts, func() (*identity.Identity, error) { return f.source.Authenticate(ctx, r) })
 }
 
 // UnmarshalCaddyfile sets up the source from Caddyfile tokens. Syntax:

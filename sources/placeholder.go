@@ -56,7 +56,8 @@ type Placeholder struct {
 	user, groups, uid, email, name, preferredUsername string // keys in the replacer
 
 	trusted    []string // the operator's trusted_placeholder
-	fromAnswer bool     // at least one key belongs to an authentication server's answer
+	kept       *kept
+	fromAnswer bool // at least one key belongs to an authentication server's answer
 }
 
 const (
@@ -78,6 +79,7 @@ func (p *Placeholder) Provision(ctx caddy.Context) error {
 	if err := guest.Expand(p); err != nil {
 		return fmt.Errorf("placeholder: %w", err)
 	}
+	p.kept = newKept()
 	p.trusted = guest.TrustedPlaceholders(ctx)
 	p.user, p.groups = placeholderKey(p.User), placeholderKey(p.Groups)
 	p.uid, p.email = placeholderKey(p.UID), placeholderKey(p.Email)
@@ -148,31 +150,31 @@ func (p *Placeholder) Authenticate(ctx context.Context, _ *identity.Request) (*i
 	if !ok {
 		return nil, fmt.Errorf("%w: the request has no placeholders", identity.ErrInternal)
 	}
-	id := new(identity.Identity)
-	for _, field := range [...]struct {
-		value *string
-		key   string
-	}{
-		{&id.Username, p.user},
-		{&id.UID, p.uid},
-		{&id.Email, p.email},
-		{&id.Name, p.name},
-		{&id.PreferredUsername, p.preferredUsername},
-	} {
+	var texts [5]string
+	for n, key := range [...]string{p.user, p.uid, p.email, p.name, p.preferredUsername} {
 		var err error
-		if *field.value, err = lookUp(repl, field.key); err != nil {
+		if texts[n], err = lookUp(repl, key); err != nil {
 			return nil, err
 		}
 	}
-	if id.Username == "" {
+	if texts[0] == "" {
 		return nil, identity.ErrAbsent
 	}
 	if err := p.checkAnswer(repl); err != nil {
 		return nil, err
 	}
-	var err error
-	id.Groups, err = p.lookUpGroups(repl)
-	return id, err
+	groups, err := p.lookUpGroups(repl)
+	if err != nil {
+		return nil, err
+	}
+	var room [512]byte
+	read := identity.AppendFramed(identity.AppendFramed(room[:0], texts[:]...), groups...)
+	return p.kept.get(read, func() (*identity.Identity, error) {
+		return &identity.Identity{User: identity.User{
+			Username: texts[0], UID: texts[1], Email: texts[2], Name: texts[3], PreferredUsername: texts[4],
+			Groups: groups,
+		}}, nil
+	})
 }
 
 // checkAnswer refuses an answer with which the authentication server did not let the

@@ -180,7 +180,7 @@ func (t *TokenReview) Authenticate(ctx context.Context, r *identity.Request) (*i
 		return nil, err
 	}
 	key := t.state.cache.Key(token)
-	verdict, found, err := t.state.cache.Get(key, time.Now())
+	verdict, found, err := t.state.cache.Get(key, r.Now())
 	t.counted(found)
 	if !found {
 		verdict, err = t.state.cache.Judge(ctx, key, func(ctx context.Context, known bool) (tokencache.Verdict, error) {
@@ -190,12 +190,12 @@ func (t *TokenReview) Authenticate(ctx context.Context, r *identity.Request) (*i
 	if err != nil {
 		return nil, err
 	}
-	return &identity.Identity{
+	return r.Proven(identity.Identity{
 		User:          verdict.User,
 		AllowReserved: verdict.AllowReserved,
 		Expires:       verdict.Expires,
-		Token:         identity.NewToken(token),
-	}, nil
+		Memo:          verdict.Memo,
+	}, token), nil
 }
 
 // TokenIssuers implements [identity.TokenIssuer]: the API server decides about every token.

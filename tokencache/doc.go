@@ -17,6 +17,7 @@
 // are being judged, the judgement takes too long, or the cache is closed.
 //
 // Memory: at most Size good verdicts of 64 KiB each, which would be 256 MiB by default; a
-// user with a dozen groups takes about 1 kB, which makes 4 MiB. In addition there are Size
-// bad verdicts of at most 1 KiB of text each.
+// user with a dozen groups takes about 1 kB, which makes 4 MiB. What handlers derive from a
+// verdict ([identity.Memo]) shares its texts, and takes about as much again for each handler.
+// In addition there are Size bad verdicts of at most 1 KiB of text each.
 package tokencache

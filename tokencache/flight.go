@@ -104,6 +104,7 @@ func (c *Cache) run(f *flight, judge judgement) {
 	f.err = fmt.Errorf("%w: judging a token: it ended without a verdict", identity.ErrInternal)
 	verdict, err := judge(f.ctx, f.known)
 	if err == nil {
+		verdict.Memo = new(identity.Memo)
 		f.verdict, f.err = verdict, nil
 		return
 	}

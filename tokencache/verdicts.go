@@ -35,6 +35,9 @@ type Verdict struct {
 	// AllowReserved are the reserved names that the token's user may have, see
 	// [identity.Identity]. Shared, too.
 	AllowReserved []string
+
+	// Memo is the cache's own: it comes with this verdict each time, and ends with it.
+	Memo *identity.Memo
 }
 
 // accepted is a good verdict that is kept. When its time is over, only a mark remains: the

@@ -60,6 +60,7 @@ func (a *Authenticator) Authenticate(ctx context.Context, raw string) (*identity
 		Expires:       verdict.Expires,
 		Skew:          a.Skew,
 		Token:         identity.NewToken(raw),
+		Memo:          verdict.Memo,
 	}, nil
 }
 

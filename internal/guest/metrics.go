@@ -35,7 +35,7 @@ func NewMetrics(registry *prometheus.Registry) (*Metrics, error) {
 		}, []string{"source", "result"}),
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Namespace: namespace, Subsystem: subsystem, Name: "authenticate_seconds",
-			Help:    "Time a source took to decide, or to find no credential of its own.",
+			Help:    "Time a source took to decide about a credential whose verdict it had not kept.",
 			Buckets: []float64{1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1, 10},
 		}, []string{"source"}),
 		Untrusted: prometheus.NewCounter(prometheus.CounterOpts{

@@ -1,0 +1,60 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package kubeidentity
+
+import (
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/browser"
+	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
+)
+
+// exchange is the state of one request between strip and announce. Its memory is used again
+// for other requests, so nothing that goes on with a request may point into it.
+type exchange struct {
+	identity.Request
+
+	upgrade string // the protocol that the request switches to; empty for most
+	dropped int    // how many fields were dropped because the peer is not trusted
+	peerErr error  // why the peer's certificate did not make it trusted
+
+	injected identity.Identity // what follows from the verdict, with the request's own token
+
+	room [12]identity.StrippedField // for Stripped, which takes more memory only if that is not enough
+}
+
+// exchanges is the memory for one handler's exchanges.
+type exchanges struct{ pool sync.Pool }
+
+// begin returns an exchange that knows nothing but the time.
+func (e *exchanges) begin() *exchange {
+	ex, _ := e.pool.Get().(*exchange)
+	if ex == nil {
+		ex = new(exchange)
+	}
+	*ex = exchange{} // whatever happened to it in between
+	ex.Received = time.Now()
+	ex.Stripped = ex.room[:0]
+	return ex
+}
+
+// end empties an exchange, so that nothing of it stays in memory, and gives it back.
+func (e *exchanges) end(ex *exchange) {
+	*ex = exchange{}
+	e.pool.Put(ex)
+}
+
+// browser returns the parts of the request that package browser needs.
+func (ex *exchange) browser(r *http.Request) browser.Request {
+	return browser.Request{
+		Method:  r.Method,
+		Host:    r.Host,
+		TLS:     r.TLS != nil,
+		Header:  r.Header,
+		Upgrade: ex.upgrade,
+		Peer:    ex.Peer,
+	}
+}
