@@ -17,16 +17,22 @@ import (
 // apiServer is a stub that knows some tokens, and records when it was asked.
 type apiServer struct {
 	mu    sync.Mutex
-	users map[string]string // by token
+	users map[string]reviewed // by token
 	asked []time.Time
+}
+
+// reviewed is what the API server says about the user of a token.
+type reviewed struct {
+	name   string
+	groups []string
 }
 
 // startAPIServer serves on the loopback interface, and writes a kubeconfig.
 func startAPIServer(ctx context.Context, dir string) (*apiServer, error) {
-	api := &apiServer{users: make(map[string]string)}
+	api := &apiServer{users: make(map[string]reviewed)}
 	mux := http.NewServeMux()
 	mux.Handle("POST /apis/authentication.k8s.io/v1/tokenreviews", api)
-	addr, err := serve(ctx, mux)
+	addr, err := serve(ctx, nil, mux)
 	if err != nil {
 		return nil, err
 	}
@@ -41,10 +47,10 @@ current-context: bench
 }
 
 // add makes a token valid for a user.
-func (a *apiServer) add(token, user string) {
+func (a *apiServer) add(token, user string, groups ...string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.users[token] = user
+	a.users[token] = reviewed{user, groups}
 }
 
 // ServeHTTP answers a TokenReview.
@@ -65,8 +71,7 @@ func (a *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	status := map[string]any{"user": map[string]any{}}
 	if good {
 		status = map[string]any{"authenticated": true, "user": map[string]any{
-			"username": user,
-			"groups":   []string{"developers", "on-call", "cluster-viewers", "platform-engineering", "system:authenticated"},
+			"username": user.name, "groups": user.groups,
 		}}
 	}
 	w.Header().Set("Content-Type", "application/json")

@@ -65,11 +65,11 @@ func (c *chains) run(ctx context.Context, dir, binary string) (costs []*chainCos
 	if c.pki, err = newChainPKI(); err != nil {
 		return nil, nil, err
 	}
-	upstream, err := startUpstream(ctx, 0)
+	addr, err := upstream{}.start(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
-	if c.server, err = c.start(ctx, dir, binary, upstream); err != nil {
+	if c.server, err = c.start(ctx, dir, binary, addr); err != nil {
 		return nil, nil, err
 	}
 	defer c.server.stop()

@@ -10,7 +10,7 @@ import "testing"
 // loses no request.
 func TestMadeUpChainsCostLittleCPU(t *testing.T) {
 	dir := t.TempDir()
-	caddy, err := buildCaddy(t.Context(), dir)
+	caddy, err := buildCaddy(t.Context(), dir, usersCaddy)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,88 +10,144 @@ import (
 	"slices"
 )
 
-// measure starts the two servers and compares them.
-func measure(ctx context.Context, o options, dir string) error {
-	if o.pairs < 11 {
-		return errors.New("fewer than 11 pairs prove nothing on a shared machine")
-	}
-	s, err := newScenario(ctx, o, dir)
+// measurePair compares two servers.
+func (l *lab) measurePair(ctx context.Context) error {
+	s, err := l.scenario(l.options)
 	if err != nil {
 		return err
 	}
-	upstream, err := startUpstream(ctx, 0)
+	subjects, err := l.startAll(ctx, s, l.against, l.measured())
 	if err != nil {
 		return err
 	}
-	bare, err := startCaddy(ctx, dir, o.caddy, config{name: "bare", site: site("", upstream, o.idle), admin: o.profile != ""})
-	if err != nil {
+	defer stopAll(subjects)
+	if err := l.compare(subjects); err != nil {
 		return err
 	}
-	defer bare.stop()
-	other, err := startCaddy(ctx, dir, o.caddy, config{name: "other", site: site(s.directive, upstream, o.idle), admin: o.profile != ""})
-	if err != nil {
-		return err
-	}
-	defer other.stop()
-	if err := compare(o, s.request, other, bare); err != nil {
-		return err
-	}
-	if o.profile == "" {
+	if l.profile == "" {
 		return nil
 	}
-	for _, server := range []*server{bare, other} {
-		if err := server.profile(ctx, o, s.request); err != nil {
+	for _, s := range subjects {
+		if err := s.takeProfile(ctx, l.options); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// compare runs the blocks in turn. The order within a pair changes from pair to pair, so
-// that a drift of the machine's speed affects both.
-func compare(o options, request string, other, bare *server) error {
-	for _, s := range []*server{bare, other} { // warm-up, not counted
-		if _, err := s.block(o, request); err != nil {
-			return err
-		}
+// measured names the handler of the server that is measured.
+func (o options) measured() string {
+	if o.strips > 0 {
+		return stripper
 	}
-	var ratios, costs, references []float64
-	for i := range o.pairs {
-		order := []*server{bare, other}
-		if i%2 == 1 {
-			slices.Reverse(order)
-		}
-		cost := map[*server]float64{}
-		for _, s := range order {
-			var err error
-			if cost[s], err = s.block(o, request); err != nil {
-				return err
-			}
-		}
-		ratios = append(ratios, cost[other]/cost[bare])
-		costs, references = append(costs, cost[other]), append(references, cost[bare])
-		fmt.Printf("pair %2d: bare %6.2f  other %6.2f  ratio %.3f\n", i+1, cost[bare], cost[other], ratios[i])
-	}
-	fmt.Printf("\nCPU seconds of caddy per 100,000 requests, median of %d blocks of %d requests over %d connections:\n",
-		o.pairs, o.requests, o.connections)
-	fmt.Printf("bare reverse_proxy %.2f, the other (%s) %.2f\n", quantile(references, 0.5), o.what(), quantile(costs, 0.5))
-	median := quantile(ratios, 0.5)
-	fmt.Printf("ratio of the pairs: median %.3f, quartiles %.3f to %.3f, all %.3f to %.3f\n",
-		median, quantile(ratios, 0.25), quantile(ratios, 0.75), slices.Min(ratios), slices.Max(ratios))
-	if o.limit > 0 && median > o.limit {
-		return fmt.Errorf("the median ratio %.3f is above %.2f", median, o.limit)
-	}
-	return nil
+	return o.subject
 }
 
-// quantile interpolates between the two nearest values; without values it is 0.
-func quantile(values []float64, q float64) float64 {
-	if len(values) == 0 {
+// what names the measured subject, for the report.
+func (o options) what() string {
+	switch {
+	case o.strips > 0:
+		return fmt.Sprintf("%d request_header lines", o.strips)
+	case o.subject != handler:
+		return fmt.Sprintf("%s, with the request of %s", o.subject, o.mode)
+	}
+	return o.mode
+}
+
+// maxRatio is the largest median ratio of the mode to a yardstick; 0 if there is none.
+func (o options) maxRatio(against string) float64 {
+	if o.limit != aim {
+		return o.limit
+	}
+	if o.measured() != handler {
 		return 0
 	}
-	sorted := slices.Sorted(slices.Values(values))
-	at := q * float64(len(sorted)-1)
-	low := int(at)
-	high := min(low+1, len(sorted)-1)
-	return sorted[low] + (at-float64(low))*(sorted[high]-sorted[low])
+	switch against {
+	case bare:
+		at := slices.IndexFunc(modes(), func(m mode) bool { return m.name == o.mode })
+		return modes()[at].limit
+	case minimal:
+		return minimalLimit
+	default:
+		return 0
+	}
 }
+
+// compare prints the cost of the second subject as a ratio to that of the first.
+func (l *lab) compare(subjects []*subject) error {
+	costs, err := l.rounds(subjects, func(i int, cost []float64) {
+		fmt.Printf("pair %2d: %s %6.2f  other %6.2f  ratio %.3f\n", i+1, l.against, cost[0], cost[1], cost[1]/cost[0])
+	})
+	if err != nil {
+		return err
+	}
+	ratio := newFigure(ratios(costs[1], costs[0]))
+	fmt.Printf("\nCPU seconds of caddy per 100,000 requests, median of %d blocks of %d requests over %d connections:\n",
+		l.pairs, l.requests, l.connections)
+	fmt.Printf("%s %.2f, the other (%s) %.2f\n", l.against, quantile(costs[0], 0.5), l.what(), quantile(costs[1], 0.5))
+	fmt.Printf("ratio of the pairs: median %.3f, 90 %% interval %.3f to %.3f, quartiles %.3f to %.3f, all %.3f to %.3f\n",
+		ratio.median, ratio.low, ratio.high, ratio.lower, ratio.upper, ratio.least, ratio.most)
+	return exceeds("the median ratio", ratio.median, l.maxRatio(l.against))
+}
+
+// exceeds is an error if a value is above a limit, unless that is 0.
+func exceeds(what string, value, limit float64) error {
+	if limit > 0 && value > limit {
+		return fmt.Errorf("%s %.3f is above %.2f", what, value, limit)
+	}
+	return nil
+}
+
+// rounds measures the subjects in turn, and returns the CPU seconds of each, round by round.
+// It calls each with those of a round.
+func (o options) rounds(subjects []*subject, each func(round int, cost []float64)) ([][]float64, error) {
+	costs := make([][]float64, len(subjects))
+	for _, s := range subjects { // warm-up, not counted
+		if _, err := s.block(o); err != nil {
+			return nil, err
+		}
+	}
+	for round := range o.pairs {
+		cost := make([]float64, len(subjects))
+		for _, i := range order(round, len(subjects)) {
+			var err error
+			if cost[i], err = subjects[i].block(o); err != nil {
+				return nil, err
+			}
+			costs[i] = append(costs[i], cost[i])
+		}
+		if each != nil {
+			each(round, cost)
+		}
+	}
+	return costs, nil
+}
+
+// order is the order of n blocks in a round. Each second round is the one before it
+// backwards, so that a drift of the machine's speed affects all; after two rounds another
+// one begins, so that each comes after each.
+func order(round, n int) []int {
+	turn := make([]int, n)
+	for i := range turn {
+		turn[i] = (i + round/2) % n
+	}
+	if round%2 == 1 {
+		slices.Reverse(turn)
+	}
+	return turn
+}
+
+// ratios divides round by round.
+func ratios(costs, references []float64) []float64 {
+	divided := make([]float64, len(costs))
+	for i := range costs {
+		divided[i] = costs[i] / references[i]
+	}
+	return divided
+}
+
+// joined is errors.Join of those that are added.
+type joined []error
+
+func (j *joined) add(err error) { *j = append(*j, err) }
+func (j *joined) err() error    { return errors.Join(*j...) }

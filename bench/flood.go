@@ -66,20 +66,20 @@ func (f *flood) run(ctx context.Context, dir, binary string) (*figures, error) {
 // many requests as the flood has connections wait for its upstream: the cost of the requests
 // themselves, without any authentication.
 func (f *flood) growthWithout(ctx context.Context, dir, binary string) (int64, error) {
-	upstream, err := startUpstream(ctx, 2*time.Second)
+	addr, err := upstream{takes: 2 * time.Second}.start(ctx)
 	if err != nil {
 		return 0, err
 	}
-	caddy, err := startCaddy(ctx, dir, binary, config{name: "reference", site: site("", upstream, 0)})
+	caddy, err := startCaddy(ctx, dir, binary, config{name: "reference", site: site("", proxy{upstream: addr})})
 	if err != nil {
 		return 0, err
 	}
 	defer caddy.stop()
 	good := newIssuer()
-	token := good.token("alice")
-	request := browser + bearer(token)
+	token := good.token("alice", fiveGroups()...)
+	one := &subject{server: caddy, request: browser + bearer(token)}
 	o := options{requests: 1, connections: 1}
-	if _, err := caddy.block(o, request); err != nil {
+	if _, err := one.block(o); err != nil {
 		return 0, err
 	}
 	before, _, err := caddy.memory()
@@ -90,7 +90,7 @@ func (f *flood) growthWithout(ctx context.Context, dir, binary string) (int64, e
 		return 0, err
 	}
 	o = options{requests: 3 * f.connections, connections: f.connections}
-	if _, err := caddy.block(o, request); err != nil {
+	if _, err := one.block(o); err != nil {
 		return 0, err
 	}
 	_, peak, err := caddy.memory()
@@ -99,13 +99,13 @@ func (f *flood) growthWithout(ctx context.Context, dir, binary string) (int64, e
 
 // start runs a caddy that asks its own issuer first, and then the API server.
 func (f *flood) start(ctx context.Context, dir, binary string) (*server, error) {
-	upstream, err := startUpstream(ctx, 0)
+	addr, err := upstream{}.start(ctx)
 	if err != nil {
 		return nil, err
 	}
 	c := config{
 		name: "flood",
-		site: site(protect(dir, oidcSource(dir)+"\n\t"+reviewSource(dir, f.options)), upstream, 0),
+		site: site(protect(dir, oidcSource(dir)+"\n\t"+reviewSource(dir, f.options)), proxy{upstream: addr}),
 		log:  "output " + f.log,
 	}
 	path := filepath.Join(dir, "caddy.log")
@@ -123,7 +123,7 @@ func (f *flood) start(ctx context.Context, dir, binary string) (*server, error) 
 
 // measure runs the flood between two calm times.
 func (f *flood) measure(caddy *server, issuer *issuer, api *apiServer) (*figures, error) {
-	good := issuer.token("mallory")
+	good := issuer.token("mallory", fiveGroups()...)
 	found := &figures{flood: f}
 	time.Sleep(f.calm)
 	var err error

@@ -100,7 +100,7 @@ func TestQuantileInterpolates(t *testing.T) {
 // another signature, of the right size.
 func TestForgedTokensDifferFromGoodOnesInTheSignatureAlone(t *testing.T) {
 	issuer := newIssuer()
-	good := issuer.token("alice")
+	good := issuer.token("alice", fiveGroups()...)
 	if len(good) < 1100 || len(good) > 1300 {
 		t.Errorf("the good token has %d bytes", len(good))
 	}

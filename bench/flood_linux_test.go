@@ -12,7 +12,7 @@ import (
 // so the users' tokens are verified again and again during the flood.
 func TestFloodOfBadTokensCostsUsersNothing(t *testing.T) {
 	dir := t.TempDir()
-	caddy, err := buildCaddy(t.Context(), dir)
+	caddy, err := buildCaddy(t.Context(), dir, usersCaddy)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -46,9 +46,9 @@ func startUsers(addr string, issuer *issuer, api *apiServer) (*users, error) {
 	all := &users{done: make(chan struct{}), wrong: make(map[string]int)}
 	for i := range usersOfEach {
 		proven, reviewed := fmt.Sprintf("proven-%d", i), fmt.Sprintf("reviewed-%d", i)
-		token := issuer.token(proven)
+		token := issuer.token(proven, fiveGroups()...)
 		opaque := "token-of-" + reviewed
-		api.add(opaque, reviewed)
+		api.add(opaque, reviewed, fiveGroups()...)
 		for _, one := range []*user{
 			{addr: addr, name: issuerURL + "#" + proven, request: browser + bearer(token)},
 			{addr: addr, name: reviewed, request: browser + bearer(opaque)},

@@ -26,15 +26,23 @@ func newIssuer() *issuer { return &issuer{testissuer.RSA("bench", 0)} }
 // keySet is the issuer's JWK Set.
 func (i *issuer) keySet() []byte { return testissuer.KeySet(i.key) }
 
-// token makes a token of about 1.2 kB, RS256, with five groups, for an hour.
-func (i *issuer) token(user string) string {
+// lifetime is that of tokens and certificates: longer than any measurement takes.
+const lifetime = 12 * time.Hour
+
+// fiveGroups are the groups of a token of about 1.2 kB.
+func fiveGroups() []string {
+	return []string{"developers", "on-call", "cluster-viewers", "platform-engineering", "everybody"}
+}
+
+// token makes a token, RS256.
+func (i *issuer) token(user string, groups ...string) string {
 	now := time.Now().Unix()
 	return i.key.Sign(map[string]any{"alg": "RS256", "kid": "bench", "typ": "JWT"}, map[string]any{
 		"iss": issuerURL, "aud": audience, "azp": audience, "sub": user,
-		"iat": now, "nbf": now, "auth_time": now, "exp": now + 3600,
+		"iat": now, "nbf": now, "auth_time": now, "exp": now + int64(lifetime/time.Second),
 		"email": user + "@example.com", "email_verified": true,
 		"name": strings.ToUpper(user[:1]) + user[1:] + " Example", "preferred_username": user,
-		"groups":  []string{"developers", "on-call", "cluster-viewers", "platform-engineering", "everybody"},
+		"groups":  groups,
 		"jti":     "5e1cf0f3-9c52-4b1c-a3c6-6d1f0a5f0b7e",
 		"sid":     "1f6cb1f5-8d6c-44a5-9a3a-0d5f2f3c8a10",
 		"at_hash": "Zk3vJ0m0o8o1v7f2V2yq9A",

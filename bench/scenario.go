@@ -4,18 +4,98 @@
 package main
 
 import (
-	"context"
 	"fmt"
-	"os"
-	"path/filepath"
+	"slices"
 	"strings"
-	"time"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testpki"
 )
 
-// scenario is a request that both servers get, and the protection of one of their sites.
+// The handlers before reverse_proxy.
+const (
+	bare     = "bare"
+	null     = "null"
+	minimal  = "minimal"
+	handler  = "kube_identity"
+	stripper = "request_header"
+)
+
+// scenario is a request that all servers get, and the handlers that their sites may have.
 type scenario struct {
-	request   string
-	directive string
+	request  string
+	user     string            // whom kube_identity takes the client for
+	handlers map[string]string // the directive
+}
+
+// mode is a way in which the identity of a client is proven.
+type mode struct {
+	name  string
+	limit float64 // the aim: the ratio to a bare reverse_proxy is at most this in the median
+
+	// prepare says what a request of the mode has, and who decides about it.
+	prepare func(*lab, options) (proof, error)
+}
+
+// modes are all modes. A new one is an entry here: what it needs while it is measured is
+// started by prepare, as the API server's answer is for token_review.
+func modes() []mode {
+	return []mode{
+		{"forwarded", 1.07, forwardedProof},
+		{"oidc", 1.10, oidcProof},
+		{"token_review", 1.11, reviewProof},
+		{"client_cert", 1.04, certificateProof},
+	}
+}
+
+// minimalLimit is the aim for the ratio to minimal, in all modes.
+const minimalLimit = 1.05
+
+func modeNames() (names []string) {
+	for _, m := range modes() {
+		names = append(names, m.name)
+	}
+	return names
+}
+
+// proof is what a mode adds to a request, and the source that it is for.
+type proof struct {
+	fields  string // lines of the request
+	names   []string
+	source  string // in the Caddyfile
+	trusted bool   // it is believed only from a trusted proxy
+	user    string
+	groups  []string
+}
+
+// scenario prepares the mode of the options.
+func (l *lab) scenario(o options) (*scenario, error) {
+	at := slices.IndexFunc(modes(), func(m mode) bool { return m.name == o.mode })
+	if at < 0 {
+		return nil, fmt.Errorf("there is no mode %q", o.mode)
+	}
+	p, err := modes()[at].prepare(l, o)
+	if err != nil {
+		return nil, err
+	}
+	return &scenario{
+		request: browser + p.fields + "\r\n",
+		user:    p.user,
+		handlers: map[string]string{
+			bare:     "",
+			null:     "yardstick_null",
+			minimal:  p.minimal(),
+			handler:  l.protect(p, o.sources),
+			stripper: strips(o.strips),
+		},
+	}, nil
+}
+
+// seenBehind is the user that the upstream sees behind a handler.
+func (s *scenario) seenBehind(name string) string {
+	if name == handler || name == minimal {
+		return s.user
+	}
+	return noUser
 }
 
 // browser is the request of a dashboard's page, up to the fields about its user.
@@ -29,105 +109,69 @@ const browser = "GET /api/v1/namespaces?limit=500 HTTP/1.1\r\n" +
 	"Sec-Fetch-Dest: empty\r\nSec-Fetch-Mode: cors\r\nSec-Fetch-Site: same-origin\r\n" +
 	"User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36\r\n"
 
-// forwardedFields are the fields that oauth2-proxy adds.
-const forwardedFields = "X-Forwarded-User: alice\r\nX-Forwarded-Email: alice@example.com\r\n" +
-	"X-Forwarded-Groups: developers,on-call,cluster-viewers\r\n\r\n"
+// authorization is the line of a token.
+func authorization(token string) string { return "Authorization: Bearer " + token + "\r\n" }
 
 // bearer is the end of a request with a token.
-func bearer(token string) string { return "Authorization: Bearer " + token + "\r\n\r\n" }
+func bearer(token string) string { return authorization(token) + "\r\n" }
 
-// what names the measured subject, for the report.
-func (o options) what() string {
-	if o.strips > 0 {
-		return fmt.Sprintf("%d request_header lines", o.strips)
+// groupNames are as many groups as the options say, or those of the mode.
+func (o options) groupNames(usual ...string) []string {
+	if o.groups == 0 {
+		return usual
 	}
-	return o.mode
+	names := make([]string, o.groups)
+	for i := range names {
+		names[i] = fmt.Sprintf("team-%03d", i)
+	}
+	return names
 }
 
-// newScenario prepares a mode: the files that the configuration names, and the API server.
-func newScenario(ctx context.Context, o options, dir string) (*scenario, error) {
-	issuer := newIssuer()
-	if err := issuer.writeFiles(dir); err != nil {
-		return nil, err
-	}
-	token := issuer.token("alice")
-	s := new(scenario)
-	switch o.mode {
-	case "forwarded":
-		s.request = browser + forwardedFields
-		s.directive = protect(dir, "trusted_proxies static 127.0.0.0/8\n\tforwarded oauth2_proxy")
-	case "oidc":
-		s.request = browser + bearer(token)
-		s.directive = protect(dir, oidcSource(dir))
-	case "token_review":
-		api, err := startAPIServer(ctx, dir)
-		if err != nil {
-			return nil, err
-		}
-		api.add(token, "alice")
-		s.request = browser + bearer(token)
-		s.directive = protect(dir, reviewSource(dir, ""))
-	default:
-		return nil, fmt.Errorf("there is no mode %q", o.mode)
-	}
-	if o.strips > 0 {
-		s.directive = strips(o.strips)
-	}
-	return s, nil
+// forwardedProof has the fields that oauth2-proxy adds.
+func forwardedProof(_ *lab, o options) (proof, error) {
+	groups := o.groupNames("developers", "on-call", "cluster-viewers")
+	return proof{
+		fields: "X-Forwarded-User: alice\r\nX-Forwarded-Email: alice@example.com\r\n" +
+			"X-Forwarded-Groups: " + strings.Join(groups, ",") + "\r\n",
+		names:   []string{"X-Forwarded-User", "X-Forwarded-Email", "X-Forwarded-Groups", "Authorization"},
+		source:  "forwarded oauth2_proxy",
+		trusted: true, user: "alice", groups: groups,
+	}, nil
 }
 
-// strips are lines that remove one field each, as operators write them without the plugin.
-func strips(n int) string {
-	var lines strings.Builder
-	for i := range n {
-		fmt.Fprintf(&lines, "request_header -X-Identity-%d\n\t", i)
-	}
-	return lines.String()
+// tokenFields are the fields that minimal deletes from a request with a token.
+func tokenFields() []string {
+	return []string{"Authorization", "Impersonate-User", "Impersonate-Group", "Impersonate-Uid"}
 }
 
-// protect is the site's protection: the users that the sources prove are impersonated with a
-// token file.
-func protect(dir, sources string) string {
-	return fmt.Sprintf(`kube_identity {
-	%s
-	inject impersonation {
-		token_file %q
-	}
-}`, sources, filepath.Join(dir, "token"))
+func oidcProof(l *lab, o options) (proof, error) {
+	groups := o.groupNames(fiveGroups()...)
+	return proof{
+		fields: authorization(l.issuer.token("alice", groups...)), names: tokenFields(),
+		source: oidcSource(l.dir), user: issuerURL + "#alice", groups: groups,
+	}, nil
 }
 
-func oidcSource(dir string) string {
-	return fmt.Sprintf(`oidc %s {
-		audience %s
-		jwks_file %q
-		groups_claim groups
-	}`, issuerURL, audience, filepath.Join(dir, "jwks.json"))
+func reviewProof(l *lab, o options) (proof, error) {
+	groups := o.groupNames(fiveGroups()...)
+	token := l.issuer.token("alice", groups...)
+	l.api.add(token, "alice", groups...)
+	return proof{
+		fields: authorization(token), names: tokenFields(),
+		source: reviewSource(l.dir, ""), user: "alice", groups: groups,
+	}, nil
 }
 
-func reviewSource(dir, options string) string {
-	return fmt.Sprintf(`token_review {
-		%s
+// certificateProof has a certificate as nginx passes it on.
+func certificateProof(l *lab, o options) (proof, error) {
+	cert, err := l.pki.user("alice", o.groupNames("developers", "on-call", "cluster-viewers"))
+	if err != nil {
+		return proof{}, err
 	}
-	kubernetes {
-		kubeconfig %q
-	}`, options, filepath.Join(dir, "kubeconfig"))
-}
-
-// writeFiles writes the issuer's keys and the proxy's own token, with old modification
-// times: a file that has just changed is read each time.
-func (i *issuer) writeFiles(dir string) error {
-	old := time.Now().Add(-time.Hour)
-	for name, content := range map[string][]byte{
-		"jwks.json": i.keySet(),
-		"token":     []byte("eyJhbGciOiJSUzI1NiJ9.e30.c2ln"),
-	} {
-		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, content, 0o600); err != nil {
-			return err
-		}
-		if err := os.Chtimes(path, old, old); err != nil {
-			return err
-		}
-	}
-	return nil
+	return proof{
+		fields:  "Ssl-Client-Cert: " + testpki.EscapedPEM(cert.Pair) + "\r\nSsl-Client-Verify: SUCCESS\r\n",
+		names:   []string{"Ssl-Client-Cert", "Ssl-Client-Verify", "Authorization", "Impersonate-User"},
+		source:  fmt.Sprintf("client_cert nginx {\n\t\ttrust_pool file %q\n\t\tgroups organization\n\t}", l.file(caFile)),
+		trusted: true, user: "alice", groups: cert.Cert.Subject.Organization, // in the order of the certificate
+	}, nil
 }

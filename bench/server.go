@@ -6,6 +6,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -25,6 +26,9 @@ import (
 type server struct {
 	name, addr, admin string
 	cmd               *exec.Cmd
+
+	tls *tls.Config // of clients; nil: plain
+	h2  bool        // clients speak HTTP/2
 }
 
 // config is the configuration of one caddy.
@@ -33,25 +37,14 @@ type config struct {
 	site   string // the content of the site's block
 	log    string // the content of the block log; default: errors
 	stderr string // a file for caddy's stderr; default: this process's own
-	admin  bool   // for profiles
+	admin  bool   // with the admin API, for profiles and reloads
 	scheme string // of the site; default: http
+
+	protocols string // of the server; default: Caddy's
 }
 
-// site is the content of the site's block.
-func site(directive, upstream string, idle int) string {
-	if idle == 0 {
-		return fmt.Sprintf("%s\n\treverse_proxy %s", directive, upstream)
-	}
-	return fmt.Sprintf(`%s
-	reverse_proxy %s {
-		transport http {
-			keepalive_idle_conns_per_host %d
-		}
-	}`, directive, upstream, idle)
-}
-
-// siteTemplate is the configuration: admin, storage, log, scheme, port and site.
-const siteTemplate = `{
+// siteGlobal are the global options: admin, storage, log and servers.
+const siteGlobal = `{
 	admin %s
 	persist_config off
 	auto_https off
@@ -59,12 +52,24 @@ const siteTemplate = `{
 	log {
 		%s
 	}
+	%s
 }
-%s://:%s {
+`
+
+// siteBlock is a site: scheme, port and content.
+const siteBlock = `%s:%s {
 	bind 127.0.0.1
 	%s
 }
 `
+
+// servers is the global option of that name.
+func (c config) servers() string {
+	if c.protocols == "" {
+		return ""
+	}
+	return "servers {\n\t\tprotocols " + c.protocols + "\n\t}"
+}
 
 // startCaddy runs caddy with one site, for any Host.
 func startCaddy(ctx context.Context, dir, binary string, c config) (*server, error) {
@@ -83,7 +88,8 @@ func startCaddy(ctx context.Context, dir, binary string, c config) (*server, err
 		}
 	}
 	path := filepath.Join(dir, c.name+".caddyfile")
-	text := fmt.Sprintf(siteTemplate, s.admin, dir, cmp.Or(c.log, "level ERROR"), cmp.Or(c.scheme, "http"), port, c.site)
+	text := fmt.Sprintf(siteGlobal, s.admin, dir, cmp.Or(c.log, "level ERROR"), c.servers()) +
+		fmt.Sprintf(siteBlock, cmp.Or(c.scheme, "http")+"://", port, c.site)
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		return nil, err
 	}
@@ -123,27 +129,10 @@ func (s *server) stop() {
 	_ = s.cmd.Wait()
 }
 
-// cpu returns the CPU seconds that the process has used, from Linux's /proc: user and
-// system time are the fields 14 and 15, in hundredths of a second.
+// cpu returns the CPU seconds that the process has used.
 func (s *server) cpu() (float64, error) {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", s.cmd.Process.Pid))
-	if err != nil {
-		return 0, err
-	}
-	_, rest, _ := strings.Cut(string(stat), ") ") // the name before may contain blanks
-	fields := strings.Fields(rest)
-	if len(fields) < 13 {
-		return 0, errors.New("reading /proc: too few fields")
-	}
-	ticks := 0
-	for _, field := range fields[11:13] {
-		n, err := strconv.Atoi(field)
-		if err != nil {
-			return 0, fmt.Errorf("reading /proc: %w", err)
-		}
-		ticks += n
-	}
-	return float64(ticks) / 100, nil
+	used, err := cpuTime(s.cmd.Process.Pid)
+	return used.Seconds(), err
 }
 
 // memory returns the resident memory of the process and its maximum so far, in bytes.
@@ -176,14 +165,14 @@ func (s *server) forgetMost() error {
 	return os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", s.cmd.Process.Pid), []byte("5"), 0o600)
 }
 
-// profile takes a CPU profile under load.
-func (s *server) profile(ctx context.Context, o options, request string) error {
+// takeProfile takes a CPU profile under load.
+func (s *subject) takeProfile(ctx context.Context, o options) error {
 	ctx, cancel := context.WithCancel(ctx)
 	loaded := make(chan error, 1)
 	go func() {
 		var err error
 		for err == nil && ctx.Err() == nil {
-			_, err = s.block(o, request)
+			_, err = s.block(o)
 		}
 		loaded <- err
 	}()
