@@ -16,11 +16,6 @@ import (
 // A comparison means something only if the servers forward what they should: minimal the
 // same as kube_identity to the byte, and null the same as bare.
 func TestServersForwardWhatIsCompared(t *testing.T) {
-	dir := t.TempDir()
-	caddy, err := buildCaddy(t.Context(), dir, benchCaddy)
-	if err != nil {
-		t.Fatal(err)
-	}
 	variants := map[string]options{
 		"forwarded over TLS":            {mode: "forwarded", tls: true, sources: 1},
 		"forwarded by h2c":              {mode: "forwarded", h2: true, sources: 1},
@@ -32,12 +27,7 @@ func TestServersForwardWhatIsCompared(t *testing.T) {
 	}
 	for name, o := range variants {
 		t.Run(name, func(t *testing.T) {
-			o.caddy = caddy
-			l, err := newLab(t.Context(), o, t.TempDir())
-			if err != nil {
-				t.Fatal(err)
-			}
-			s, seen := forwarded(t, l)
+			s, seen := forwarded(t, newTestLab(t, o))
 			if !reflect.DeepEqual(seen[null], seen[bare]) {
 				t.Errorf("null forwards\n%q, and bare\n%q", seen[null], seen[bare])
 			}

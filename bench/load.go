@@ -49,7 +49,7 @@ func (o options) maxLoad() float64 {
 	return o.limit
 }
 
-// sites is a configuration of many sites with one of a scenario's handlers, for a server
+// sitesOf is a configuration of many sites with one of a scenario's handlers, for a server
 // that runs with another. If own is set, each site has its own audience, so that the sites
 // do not share the state of that source.
 func (l *lab) sitesOf(s *scenario, name string, n int, own bool) func(*server, proxy) string {
@@ -84,7 +84,10 @@ func (l *lab) adapt(ctx context.Context, caddyfile string) ([]byte, error) {
 
 // attempts is how often a connection is tried that Caddy resets: with each load it replaces
 // its sockets, and resets the connections that wait at the old ones.
-const attempts = 10
+const attempts = 100
+
+// again is the time to the next attempt.
+const again = 2 * time.Millisecond
 
 // load replaces the configuration, also by the same one, and returns when the new one runs.
 func (s *server) load(ctx context.Context, config []byte) (took time.Duration, err error) {
@@ -92,7 +95,7 @@ func (s *server) load(ctx context.Context, config []byte) (took time.Duration, e
 		if took, err = s.loadOnce(ctx, config); !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, io.EOF) {
 			break
 		}
-		time.Sleep(10 * time.Millisecond)
+		time.Sleep(again)
 	}
 	return took, err
 }
@@ -126,7 +129,8 @@ type provisioned struct {
 	subject
 
 	config    []byte
-	took, cpu []float64 // milliseconds
+	took, cpu []float64 // of a load, in milliseconds
+	validated []float64 // of a process that only validates, in milliseconds
 }
 
 // measureProvision loads the sites with and without kube_identity in turn, in one process,
@@ -157,9 +161,31 @@ func (l *lab) measureProvision(ctx context.Context, s *scenario, p proxy, own bo
 			if err := both[i].provision(ctx, empty, round > 0, !own); err != nil {
 				return fmt.Errorf("%s: %w", both[i].name, err)
 			}
+			took, err := l.validate(ctx, both[i].config)
+			if err != nil {
+				return err
+			}
+			if round > 0 {
+				both[i].validated = append(both[i].validated, took)
+			}
 		}
 	}
 	return l.reportProvision(both, own)
+}
+
+// validate returns how long caddy validate takes, in milliseconds: a process that starts,
+// provisions the configuration, and ends.
+func (l *lab) validate(ctx context.Context, config []byte) (float64, error) {
+	path := l.file("sites.json")
+	if err := os.WriteFile(path, config, 0o600); err != nil {
+		return 0, err
+	}
+	start := time.Now()
+	output, err := exec.CommandContext(ctx, l.caddy, "validate", "--config", path).CombinedOutput()
+	if err != nil {
+		return 0, fmt.Errorf("validating the configuration of the sites: %w: %s", err, output)
+	}
+	return time.Since(start).Seconds() * 1000, nil
 }
 
 // provision loads the configuration once, and asks a site of it who the client is.
@@ -191,11 +217,13 @@ func (l *lab) reportProvision(both []*provisioned, own bool) error {
 		what = "each with an audience of its own"
 	}
 	fmt.Printf("\n%s: a load of %d sites with %d sources, %s, median of %d pairs:\n\n", l.mode, l.sites, maxSources, what, l.pairs)
-	fmt.Println("| | without | kube_identity | ratio |\n| --- | --- | --- | --- |")
+	fmt.Println("| | bare | kube_identity | ratio |\n| --- | --- | --- | --- |")
 	ratio := newFigure(ratios(both[1].took, both[0].took))
-	fmt.Printf("| time, ms | %.0f | %.0f | %s |\n", quantile(both[0].took, 0.5), quantile(both[1].took, 0.5), ratio)
-	fmt.Printf("| CPU, ms | %.0f | %.0f | %s |\n", quantile(both[0].cpu, 0.5), quantile(both[1].cpu, 0.5),
+	fmt.Printf("| load, ms | %.1f | %.1f | %s |\n", quantile(both[0].took, 0.5), quantile(both[1].took, 0.5), ratio)
+	fmt.Printf("| CPU of a load, ms | %.1f | %.1f | %s |\n", quantile(both[0].cpu, 0.5), quantile(both[1].cpu, 0.5),
 		newFigure(ratios(both[1].cpu, both[0].cpu)))
+	fmt.Printf("| `caddy validate`, with its start, ms | %.0f | %.0f | %s |\n", quantile(both[0].validated, 0.5),
+		quantile(both[1].validated, 0.5), newFigure(ratios(both[1].validated, both[0].validated)))
 	return exceeds("the time of a load, sites "+what+",", ratio.median, l.maxLoad())
 }
 

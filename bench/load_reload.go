@@ -31,6 +31,7 @@ type reloaded struct {
 	quiet, noisy []float64 // the 99th percentile of each period, in milliseconds
 	times        []float64 // that a reload took, in milliseconds
 	again        int       // requests that were sent again over a new connection
+	lost         []error   // wrong answers
 }
 
 // measureReload compares the slowest of a hundred requests beside reloads with those
@@ -71,13 +72,16 @@ func (l *lab) reportReload(both []*reloaded) error {
 	fmt.Printf("\n%s: 99 of 100 requests take at most, in ms, over %d connections with a request every %v, "+
 		"median of %d periods of %v; with reloads of %d sites every %v:\n\n",
 		l.mode, l.connections, reloadPace, l.pairs, period, l.reloadSites, reloadEvery)
-	fmt.Println("| | without reloads | with | ratio | a reload takes | sent again |\n| --- | --- | --- | --- | --- | --- |")
+	fmt.Println("| | without reloads | with | ratio | a reload takes | sent again | wrong answers |\n| --- | --- | --- | --- | --- | --- | --- |")
 	for i, name := range []string{bare, handler} {
 		r := both[i]
-		fmt.Printf("| `%s` | %.2f | %.2f | %s | %.1f | %d |\n", name, quantile(r.quiet, 0.5), quantile(r.noisy, 0.5),
-			newFigure(ratios(r.noisy, r.quiet)), quantile(r.times, 0.5), r.again)
+		fmt.Printf("| `%s` | %.2f | %.2f | %s | %.1f | %d | %d |\n", name, quantile(r.quiet, 0.5), quantile(r.noisy, 0.5),
+			newFigure(ratios(r.noisy, r.quiet)), quantile(r.times, 0.5), r.again, len(r.lost))
 	}
 	ratio := quantile(ratios(both[1].noisy, both[1].quiet), 0.5)
+	if l.limit != 0 && len(both[1].lost) > 0 {
+		return fmt.Errorf("%d wrong answers, the first: %w", len(both[1].lost), both[1].lost[0])
+	}
 	return exceeds("the 99th percentile beside reloads, as a ratio to that without,", ratio, l.maxLoad())
 }
 
@@ -98,13 +102,15 @@ func (r *reloaded) watch(ctx context.Context, connections int, reload, counts bo
 	}
 	wait.Wait()
 	var took []float64
+	repeated := 0
 	for _, c := range clients {
-		took, err = append(took, c.took...), errors.Join(err, c.err)
-		r.again += c.again
+		took, repeated, err = append(took, c.took...), repeated+c.again, errors.Join(err, c.err)
+		r.lost = append(r.lost, c.lost...)
 	}
 	if err != nil || !counts {
 		return err
 	}
+	r.again += repeated
 	p99 := quantile(took, 0.99)
 	if reload {
 		r.noisy, r.times = append(r.noisy, p99), append(r.times, times...)
@@ -136,7 +142,8 @@ func (r *reloaded) reload(ctx context.Context) (times []float64, err error) {
 type paced struct {
 	took  []float64 // milliseconds
 	again int
-	err   error
+	lost  []error
+	err   error // that ended it
 }
 
 // act sends requests until the period is over.
@@ -153,7 +160,11 @@ func (c *paced) act(ctx context.Context, s *subject, first time.Duration) error 
 			return nil
 		case <-time.After(time.Until(next)):
 		}
-		if conn, err = c.ask(s, conn); err != nil {
+		conn, err = c.ask(s, conn)
+		switch {
+		case errors.Is(err, errWrong):
+			c.lost = append(c.lost, err)
+		case err != nil:
 			return err
 		}
 		// From when the request was due: one that another held up counts as slow.
@@ -174,6 +185,7 @@ func (c *paced) ask(s *subject, conn exchanger) (exchanger, error) {
 		c.again++
 		var fresh exchanger
 		if fresh, err = s.dial(); err != nil {
+			time.Sleep(again)
 			continue
 		}
 		conn.close()
