@@ -148,7 +148,7 @@ type paced struct {
 
 // act sends requests until the period is over.
 func (c *paced) act(ctx context.Context, s *subject, first time.Duration) error {
-	conn, err := s.dial()
+	conn, err := dialAgain(s)
 	if err != nil {
 		return err
 	}
@@ -183,14 +183,24 @@ func (c *paced) ask(s *subject, conn exchanger) (exchanger, error) {
 			break
 		}
 		c.again++
-		var fresh exchanger
-		if fresh, err = s.dial(); err != nil {
-			time.Sleep(again)
-			continue
+		fresh, failed := dialAgain(s)
+		if failed != nil {
+			return conn, failed
 		}
 		conn.close()
 		conn = fresh
 		err = s.ask(conn)
 	}
 	return conn, err
+}
+
+// dialAgain connects although Caddy replaces its sockets.
+func dialAgain(s *subject) (conn exchanger, err error) {
+	for range attempts {
+		if conn, err = s.dial(); err == nil {
+			return conn, nil
+		}
+		time.Sleep(again)
+	}
+	return nil, err
 }
