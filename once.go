@@ -65,7 +65,7 @@ func describe(sources, injectors []json.RawMessage) string {
 // checkRoutes refuses a configuration in which every request that could reach one
 // kube_identity has passed another one, or has been forwarded already. Routes that have been
 // loaded have no raw handlers any more; the first kube_identity that is loaded still sees all
-// that come after it.
+// that come after it, so the others need not look.
 func checkRoutes(ctx caddy.Context) error {
 	server, _ := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
 	if server == nil {
@@ -78,12 +78,31 @@ func checkRoutes(ctx caddy.Context) error {
 	for _, named := range server.NamedRoutes {
 		lists = append(lists, caddyhttp.RouteList{*named})
 	}
+	if slices.ContainsFunc(lists, hasLoaded) {
+		return nil
+	}
 	for _, routes := range lists {
 		if _, err := passRoutes(routes, passed{}); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// hasLoaded says whether a kube_identity of these routes is loaded. Without it each of the many
+// sites of a configuration would read the routes of all others.
+func hasLoaded(routes caddyhttp.RouteList) bool {
+	return slices.ContainsFunc(routes, func(route caddyhttp.Route) bool {
+		return slices.ContainsFunc(route.Handlers, func(handler caddyhttp.MiddlewareHandler) bool {
+			switch loaded := handler.(type) {
+			case *Handler:
+				return true
+			case *caddyhttp.Subroute:
+				return hasLoaded(loaded.Routes)
+			}
+			return false
+		})
+	})
 }
 
 // passed is what every request has passed that comes to a place among the routes.
