@@ -163,7 +163,7 @@ func newIssuer(keys Keys) *Issuer {
 		Audiences:  []string{clientID},
 		CheckParty: true,
 		Skew:       10 * time.Second,
-		Early:      5 * time.Minute,
+		Early:      4 * time.Minute, // with Skew less than five minutes, so that go-oidc judges the times too
 		Keys:       keys,
 		Mapper:     &Mapping{Username: "sub", UsernamePrefix: "oidc:", Groups: "groups", GroupsPrefix: "oidc:"},
 	}

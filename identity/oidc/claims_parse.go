@@ -118,8 +118,8 @@ func (p *parser) object() (any, error) {
 	return object, nil
 }
 
-// fold returns the same text for names that some reader treats as equal: Go's encoding/json
-// accepts "\u017fub", with the long s, for "sub" too.
+// fold returns the same text for names that some reader treats as equal: Go's encoding/json,
+// and go-oidc with it, accepts "\u017fub", with the long s, for "sub" too.
 func fold(name string) string {
 	for i := range len(name) {
 		if c := name[i]; c >= utf8.RuneSelf || 'A' <= c && c <= 'Z' {

@@ -76,8 +76,6 @@ type RemoteConfig struct {
 // have one flight for many requests, by other rules: theirs is for one certificate or one
 // token, and begins when it is needed. Here one fetch is for all tokens of an issuer, and
 // may not begin too soon after the last one.
-//
-// go-oidc's RemoteKeySet keeps keys for ever, and fetches again for each invented token.
 type RemoteKeys struct {
 	state atomic.Pointer[keyState]
 

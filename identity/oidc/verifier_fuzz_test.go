@@ -4,7 +4,6 @@
 package oidc
 
 import (
-	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -14,7 +13,6 @@ import (
 	"testing"
 	"time"
 
-	goidc "github.com/coreos/go-oidc/v3/oidc"
 	josejson "github.com/go-jose/go-jose/v4/json"
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
@@ -207,79 +205,69 @@ func decodeAs[T any](text json.RawMessage) (value T, ok bool) {
 	return value, err == nil
 }
 
-// yesKeys accept every signature, for go-oidc as well.
-type yesKeys struct{ fakeKeys }
-
-func (k *yesKeys) forGoOIDC() goidc.KeySet { return yesKeySet{k} }
-
-type yesKeySet struct{ keys *yesKeys }
-
-func (s yesKeySet) VerifySignature(ctx context.Context, token string) ([]byte, error) {
-	return s.keys.VerifySignature(ctx, token, Header{})
-}
-
-// FuzzAuthenticate signs any payload. A token that is accepted is from the issuer, for the
-// audience, and valid now, by other decoders as well.
+// FuzzAuthenticate signs any header and payload, and changes a byte of the token if asked to.
+// A token that is accepted is signed by the key that it names, from the issuer, for the
+// audience, and valid now: by the standard library, which reads it once more.
 func FuzzAuthenticate(f *testing.F) {
 	for _, payload := range payloads() {
-		f.Add(`{"alg":"ES256"}`, payload)
+		f.Add(`{"alg":"ES256"}`, payload, uint16(0), byte(0))
+		f.Add(`{"alg":"ES256","kid":"k1","typ":"JWT"}`, payload, uint16(0), byte(0))
 	}
-	f.Add(`{"alg":"none"}`, payloads()[0])
-	f.Add(`{"alg":"RS256","jwk":{"kty":"oct","k":"AA"},"x5c":["AA"]}`, payloads()[0])
-	keys := &yesKeys{fakeKeys{yes: true}}
-	issuer := newIssuer(keys)
-	issuer.Early = 4 * time.Minute // go-oidc has five, and its clock is slow here
-	a := newAuthenticator(f, issuer)
-	other := goidc.NewVerifier(issuerURL, keys.forGoOIDC(), &goidc.Config{
-		SupportedSigningAlgs: Algorithms(), ClientID: clientID,
-		Now: func() time.Time { return time.Now().Add(-issuer.Skew) },
-	})
-	f.Fuzz(func(t *testing.T, header, payload string) {
-		token := encode(header) + "." + encode(payload) + ".c2ln"
-		id, err := a.Authenticate(t.Context(), token)
+	f.Add(`{"alg":"none"}`, payloads()[0], uint16(0), byte(0))
+	f.Add(`{"alg":"ES256","kid":"k2"}`, payloads()[0], uint16(0), byte(0))
+	f.Add(`{"alg":"ES256","jwk":{"kty":"oct","k":"AA"},"x5c":["AA"]}`, payloads()[0], uint16(0), byte(0))
+	f.Add(`{"alg":"ES256"}`, payloads()[0], uint16(3), byte(1))
+	f.Add(`{"alg":"ES256"}`, payloads()[0], uint16(1000), byte(1))
+	m := newMint(f)
+	a := newAuthenticator(f, newIssuer(m.published(f)))
+	f.Fuzz(func(t *testing.T, header, payload string, place uint16, change byte) {
+		token := []byte(m.sign(t, header, payload))
+		token[int(place)%len(token)] ^= change
+		id, err := a.Authenticate(t.Context(), string(token))
 		if err != nil {
-			if id != nil || !identity.IsRefusal(err) || strings.Contains(err.Error(), encode(payload)) && len(payload) > 20 {
+			if id != nil || !identity.IsRefusal(err) || len(payload) > 20 && strings.Contains(err.Error(), encode(payload)) {
 				t.Errorf("%+v, %v", id, err)
 			}
 			return
 		}
-		var claims map[string]json.RawMessage // a struct would take EXP for exp
-		if err := json.Unmarshal([]byte(payload), &claims); err != nil {
-			t.Fatal(err)
-		}
-		audiences, isList := decodeAs[[]string](claims["aud"])
-		if audience, ok := decodeAs[string](claims["aud"]); ok && !isList {
-			audiences = []string{audience}
-		}
-		maker, _ := decodeAs[string](claims["iss"])
-		party, _ := decodeAs[string](claims["azp"])
-		issued := claims["azp"] != nil && string(claims["azp"]) != "null"
-		subject, _ := decodeAs[string](claims["sub"])
-		expires, expiresOK := decodeAs[float64](claims["exp"])
-		notBefore, _ := decodeAs[float64](claims["nbf"])
-		now := float64(time.Now().Unix())
-		switch {
-		case maker != issuerURL:
-			t.Errorf("made by %q", maker)
-		case !slices.Contains(audiences, clientID) || len(audiences) > 1 && issued && party != clientID:
-			t.Errorf("for %q, issued to %q", audiences, party)
-		case !expiresOK || expires < now-11 || notBefore > now+241 || id.Expires.Unix() != int64(expires):
-			t.Errorf("from %v to %v, expires %v", notBefore, expires, id.Expires)
-		case subject == "" || id.Username != "oidc:"+subject:
-			t.Errorf("%q of %q", id.Username, subject)
-		}
-		for name := range claims {
-			if fold(name) != name {
-				return // go-oidc may read another value
+		wantSigned(t, &m.key.PublicKey, string(token))
+		read := make([]map[string]json.RawMessage, 2) // a struct would take EXP for exp
+		for i, segment := range strings.SplitN(string(token), ".", 3)[:2] {
+			text, err := base64.RawURLEncoding.DecodeString(segment)
+			if err := errors.Join(err, json.Unmarshal(text, &read[i])); err != nil {
+				t.Fatal(err)
 			}
 		}
-		if _, there := claims["_claim_sources"]; there {
-			return // it reads more of this claim than this package does
+		algorithm, _ := decodeAs[string](read[0]["alg"])
+		if kid, named := decodeAs[string](read[0]["kid"]); algorithm != "ES256" || named && kid != "" && kid != "k1" {
+			t.Errorf("signed with %q by %q", algorithm, kid)
 		}
-		// it also reads more of the header, which is left to Keys here
-		_, err = other.Verify(t.Context(), token)
-		if err != nil && !strings.Contains(err.Error(), "malformed jwt") {
-			t.Errorf("go-oidc refuses: %v", err)
-		}
+		wantClaims(t, read[1], id)
 	})
+}
+
+// wantClaims wants claims that newIssuer accepts, and the identity that they describe.
+func wantClaims(tb testing.TB, claims map[string]json.RawMessage, id *identity.Identity) {
+	tb.Helper()
+	audiences, isList := decodeAs[[]string](claims["aud"])
+	if audience, ok := decodeAs[string](claims["aud"]); ok && !isList {
+		audiences = []string{audience}
+	}
+	maker, _ := decodeAs[string](claims["iss"])
+	party, _ := decodeAs[string](claims["azp"])
+	issued := claims["azp"] != nil && string(claims["azp"]) != "null"
+	subject, _ := decodeAs[string](claims["sub"])
+	expires, expiresOK := decodeAs[float64](claims["exp"])
+	notBefore, _ := decodeAs[float64](claims["nbf"])
+	now := float64(time.Now().Unix())
+	switch {
+	case maker != issuerURL:
+		tb.Errorf("made by %q", maker)
+	case !slices.Contains(audiences, clientID) || len(audiences) > 1 && issued && party != clientID:
+		tb.Errorf("for %q, issued to %q", audiences, party)
+	case !expiresOK || expires < now-11 || notBefore > now+241 || id.Expires.Unix() != int64(expires):
+		tb.Errorf("from %v to %v, expires %v", notBefore, expires, id.Expires)
+	case subject == "" || id.Username != "oidc:"+subject:
+		tb.Errorf("%q of %q", id.Username, subject)
+	}
 }

@@ -6,14 +6,16 @@ package oidc
 import (
 	"context"
 	"crypto"
+	"crypto/ecdsa"
+	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"fmt"
+	"math/big"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
-
-	goidc "github.com/coreos/go-oidc/v3/oidc"
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 )
@@ -45,22 +47,25 @@ func runVerifier(t *testing.T, tests []verifierTest) {
 				token := m.token(t, payload)
 				wantUser(t, newAuthenticator(t, issuer), token, "oidc:alice", test.want, test.reason)
 				if test.want == nil {
-					wantGoOIDC(t, m, issuer.URL, token)
+					wantSigned(t, &m.key.PublicKey, token)
 				}
 			})
 		})
 	}
 }
 
-// wantGoOIDC checks that go-oidc, the API server's verifier, accepts the token too.
-func wantGoOIDC(tb testing.TB, m *mint, issuer, token string) {
+// wantSigned checks with the standard library alone that the key has signed the token.
+func wantSigned(tb testing.TB, key *ecdsa.PublicKey, token string) {
 	tb.Helper()
-	verifier := goidc.NewVerifier(issuer, &goidc.StaticKeySet{PublicKeys: m.keys().public}, &goidc.Config{
-		SupportedSigningAlgs: Algorithms(), SkipClientIDCheck: true,
-		SkipExpiryCheck: true, // it has no skew
-	})
-	if _, err := verifier.Verify(tb.Context(), token); err != nil {
-		tb.Errorf("go-oidc refuses: %v", err)
+	end := strings.LastIndexByte(token, '.')
+	signature, err := base64.RawURLEncoding.DecodeString(token[end+1:])
+	if err != nil || len(signature) != 64 {
+		tb.Fatalf("a signature of %d bytes, %v", len(signature), err)
+	}
+	digest := sha256.Sum256([]byte(token[:end]))
+	r, s := new(big.Int).SetBytes(signature[:32]), new(big.Int).SetBytes(signature[32:])
+	if !ecdsa.Verify(key, digest[:], r, s) {
+		tb.Error("accepted, and the key has not signed it")
 	}
 }
 
@@ -179,7 +184,7 @@ func TestTokenIsNotACredentialOfItsBearer(t *testing.T) {
 	})
 }
 
-// newIssuer has ten seconds of skew after exp, and five minutes before nbf.
+// newIssuer has ten seconds of skew after exp, and four minutes before nbf.
 func TestTokenIsValidNow(t *testing.T) {
 	strict := func(i *Issuer) { i.Skew, i.Early = 0, 0 }
 	runVerifier(t, []verifierTest{
@@ -212,9 +217,9 @@ func TestTokenIsValidNow(t *testing.T) {
 		{name: "good since now", changes: members{"nbf": in(0)}},
 		{name: "good from now on, without leeway", changes: members{"nbf": in(0)}, issuer: strict},
 		{name: "good in a second, without leeway", changes: members{"nbf": in(time.Second)}, issuer: strict, want: identity.ErrRejected, reason: "becomes valid in 1s"},
-		{name: "good within the leeway", changes: members{"nbf": in(4 * time.Minute)}},
-		{name: "good at its end", changes: members{"nbf": in(5 * time.Minute)}},
-		{name: "good beyond it", changes: members{"nbf": in(5*time.Minute + time.Second)}, want: identity.ErrRejected, reason: "becomes valid in 5m1s"},
+		{name: "good within the leeway", changes: members{"nbf": in(3 * time.Minute)}},
+		{name: "good at its end", changes: members{"nbf": in(4 * time.Minute)}},
+		{name: "good beyond it", changes: members{"nbf": in(4*time.Minute + time.Second)}, want: identity.ErrRejected, reason: "becomes valid in 4m1s"},
 		{name: "good since 1970", changes: members{"nbf": 0}},
 		{name: "nbf is null", changes: members{"nbf": nil}, want: identity.ErrRejected, reason: `"nbf" is not a time`},
 		{name: "nbf is a text", changes: members{"nbf": "0"}, want: identity.ErrRejected, reason: `"nbf" is not a time`},
@@ -318,19 +323,21 @@ func TestIssuerRefusesTheTokensOfAnother(t *testing.T) {
 	wantRefusal(t, token.raw, err, identity.ErrRejected, "from another issuer")
 }
 
-// The API server refuses these, since go-oidc cannot read them.
+// The API server refuses these too, since go-oidc cannot read them.
 func TestClaimsOfTheStandardHaveTheirTypes(t *testing.T) {
 	byName := func(i *Issuer) { i.Mapper = &Mapping{Username: "user", UsernamePrefix: "oidc:"} }
 	named := func(claim string, value any) members { return members{"user": "alice", "sub": gone{}, claim: value} }
 	runVerifier(t, []verifierTest{
 		{name: "another claim is the name", changes: named("x", 1), issuer: byName},
 		{name: "sub is null", changes: named("sub", nil), issuer: byName},
-		{name: "sub is a number", changes: named("sub", 1000), issuer: byName, want: identity.ErrRejected, reason: `"sub" is not a string`},
-		{name: "sub is a list", changes: named("sub", []string{"alice"}), issuer: byName, want: identity.ErrRejected, reason: `"sub" is not a string`},
-		{name: "nonce is a number", changes: members{"nonce": 1}, want: identity.ErrRejected, reason: `"nonce" is not a string`},
-		{name: "at_hash is true", changes: members{"at_hash": true}, want: identity.ErrRejected, reason: `"at_hash" is not a string`},
+		{name: "sub is a number", changes: named("sub", 1000), issuer: byName, want: identity.ErrRejected, reason: goOIDCRefuses},
+		{name: "sub is a list", changes: named("sub", []string{"alice"}), issuer: byName, want: identity.ErrRejected, reason: goOIDCRefuses},
+		{name: "nonce is a number", changes: members{"nonce": 1}, want: identity.ErrRejected, reason: goOIDCRefuses},
+		{name: "at_hash is true", changes: members{"at_hash": true}, want: identity.ErrRejected, reason: goOIDCRefuses},
 		{name: "nonce and at_hash are null", changes: members{"nonce": nil, "at_hash": nil}},
 		{name: "iat is a date", changes: members{"iat": "today"}, want: identity.ErrRejected, reason: `"iat" is not a time`},
+		// go-oidc takes this one
+		{name: "iat is a number in quotes", changes: members{"iat": "1"}, want: identity.ErrRejected, reason: `"iat" is not a time`},
 		{name: "iat is null", changes: members{"iat": nil}, want: identity.ErrRejected, reason: `"iat" is not a time`},
 		{name: "iat is before 1970", changes: members{"iat": -1.5}},
 	})
@@ -340,7 +347,6 @@ func TestClaimsOfTheStandardHaveTheirTypes(t *testing.T) {
 // their source in any case.
 func TestDistributedClaims(t *testing.T) {
 	const place = `"_claim_sources":{"src1":{"endpoint":"https://graph.example/groups","access_token":"secret"}}`
-	const nowhere = `"_claim_names" is not an object of names from _claim_sources`
 	runVerifier(t, []verifierTest{
 		{name: "the groups", more: `"_claim_names":{"groups":"src1"},` + place, want: identity.ErrForbidden, reason: "left out the groups"},
 		{name: "the groups, which are in the token too", changes: members{"groups": []string{"dev"}}, more: `"_claim_names":{"groups":"src1"},` + place},
@@ -348,12 +354,14 @@ func TestDistributedClaims(t *testing.T) {
 		{name: "nothing", more: `"_claim_names":{},"_claim_sources":{}`},
 		{name: "nothing, as null", more: `"_claim_names":null,"_claim_sources":null`},
 		{name: "a source without a claim", more: place},
-		{name: "without a source", more: `"_claim_names":{"groups":"src1"}`, want: identity.ErrRejected, reason: nowhere},
-		{name: "something else without a source", more: `"_claim_names":{"address":"src1"}`, want: identity.ErrRejected, reason: nowhere},
-		{name: "at a source that is not there", more: `"_claim_names":{"groups":"src2"},` + place, want: identity.ErrRejected, reason: nowhere},
-		{name: "at a source without a name", more: `"_claim_names":{"groups":""},"_claim_sources":{"":{}}`, want: identity.ErrRejected, reason: nowhere},
-		{name: "at a source that is a number", more: `"_claim_names":{"groups":7},` + place, want: identity.ErrRejected, reason: nowhere},
-		{name: "the names are a list", more: `"_claim_names":["groups"],` + place, want: identity.ErrRejected, reason: `"_claim_names" is not an object`},
-		{name: "the sources are a list", more: `"_claim_names":{},"_claim_sources":["src1"]`, want: identity.ErrRejected, reason: `"_claim_sources" is not an object`},
+		{name: "without a source", more: `"_claim_names":{"groups":"src1"}`, want: identity.ErrRejected, reason: goOIDCRefuses},
+		{name: "something else without a source", more: `"_claim_names":{"address":"src1"}`, want: identity.ErrRejected, reason: goOIDCRefuses},
+		{name: "at a source that is not there", more: `"_claim_names":{"groups":"src2"},` + place, want: identity.ErrRejected, reason: goOIDCRefuses},
+		{name: "at a source without a name", more: `"_claim_names":{"groups":""},"_claim_sources":{"":{}}`, want: identity.ErrRejected, reason: goOIDCRefuses},
+		{name: "at a source that is a number", more: `"_claim_names":{"groups":7},` + place, want: identity.ErrRejected, reason: goOIDCRefuses},
+		{name: "at a source that is not an object", more: `"_claim_names":{"address":"src1"},"_claim_sources":{"src1":7}`, want: identity.ErrRejected, reason: goOIDCRefuses},
+		{name: "at an endpoint that is a number", more: `"_claim_names":{},"_claim_sources":{"src1":{"endpoint":7}}`, want: identity.ErrRejected, reason: goOIDCRefuses},
+		{name: "the names are a list", more: `"_claim_names":["groups"],` + place, want: identity.ErrRejected, reason: goOIDCRefuses},
+		{name: "the sources are a list", more: `"_claim_names":{},"_claim_sources":["src1"]`, want: identity.ErrRejected, reason: goOIDCRefuses},
 	})
 }
