@@ -103,6 +103,31 @@ func TestGoOIDCRefusesWhatTheChecksBeforeItLetThrough(t *testing.T) {
 	}
 }
 
+// The header that was read is the one that go-oidc reads: a token cannot show one of the
+// issuer's algorithms here, and be verified by another.
+func TestGoOIDCReadsTheAlgorithmThatWasRead(t *testing.T) {
+	m := newMint(t)
+	token, err := read(m.token(t, claims(nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	token.header.Algorithm = "ES384"
+	keys := m.keys()
+	err = newIssuer(keys).askGoOIDC(t.Context(), token, clientID, time.Now())
+	wantReason(t, err, identity.ErrRejected, goOIDCCannotRead)
+	if keys.asked.Load() != 0 {
+		t.Error("the keys are asked")
+	}
+}
+
+// A token that lists other audiences first is still compared with one of ours.
+func TestGoOIDCIsAskedForAnAudienceOfOurs(t *testing.T) {
+	issuer := &Issuer{Audiences: []string{"a", clientID}}
+	if audience, err := issuer.checkAudience(Claims{"aud": []any{"x", clientID}}); audience != clientID || err != nil {
+		t.Errorf("%q, %v", audience, err)
+	}
+}
+
 // go-oidc has one clock for exp and nbf, and its own five minutes before nbf: what an operator
 // allows beyond these is not lost, and neither is what the operator forbids within them.
 func TestSkewIsTheOperators(t *testing.T) {

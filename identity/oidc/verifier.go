@@ -90,11 +90,11 @@ func (i *Issuer) checkAudience(claims Claims) (string, error) {
 	if !ok {
 		return "", wrongType("aud", "a string or a list of strings")
 	}
-	n := slices.IndexFunc(audiences, func(audience string) bool { return slices.Contains(i.Audiences, audience) })
+	n := slices.IndexFunc(i.Audiences, func(own string) bool { return slices.Contains(audiences, own) })
 	if n < 0 {
 		return "", fmt.Errorf("%w: the token is for another audience: %s", identity.ErrRejected, quoteFew(audiences))
 	}
-	return audiences[n], i.checkParty(claims["azp"], audiences)
+	return i.Audiences[n], i.checkParty(claims["azp"], audiences)
 }
 
 // checkParty looks at the client that the token was issued to. Keycloak gives the access
