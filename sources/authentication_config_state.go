@@ -24,9 +24,9 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/outage"
 )
 
-// earlyTokens is how long before its nbf a token is valid, as with kube-apiserver (go-oidc,
-// oidc/verify.go). After its exp it is not valid, as there.
-const earlyTokens = 5 * time.Minute
+// earlyTokens is how long before its nbf a token is valid, as with kube-apiserver (go-oidc
+// v2.5.0, verify.go; version 3 has five minutes). After its exp it is not valid, as there.
+const earlyTokens = time.Minute
 
 // authenticationStates holds what outlives a configuration, by the path of the file.
 var authenticationStates = guest.NewPool() //nolint:gochecknoglobals // a UsagePool is what outlives a configuration

@@ -60,6 +60,33 @@ func TestAuthenticationConfigFollowsItsFile(t *testing.T) {
 	}
 }
 
+// The API server (v1.37) has version 2 of go-oidc, which allows a minute before nbf; version 3
+// allows five. A token that it does not take yet was taken here.
+func TestAuthenticationConfigTakesATokenWhenTheAPIServerDoes(t *testing.T) {
+	testhandler.Logging(t)
+	issuer := testissuer.New(t)
+	path := authenticationFile(t, issuer)
+	synctest.Test(t, func(t *testing.T) {
+		s := testhandler.Load(t, object{"sources": []any{object{"source": "authentication_config", "file": path}}, "injectors": testhandler.UserInjector()})
+		defer s.End()
+		in := func(wait time.Duration) int64 { return time.Now().Add(wait).Unix() }
+		hour := in(time.Hour)
+		for _, test := range []struct {
+			claims object
+			user   string
+			status int
+		}{
+			{object{"exp": hour, "nbf": in(time.Minute)}, "alice", 200},
+			{object{"exp": hour, "nbf": in(61 * time.Second)}, "", 401},
+			{object{"exp": hour, "nbf": in(3 * time.Minute)}, "", 401},
+			{object{"exp": in(-time.Second)}, "", 401},
+		} {
+			s.WantUser(t, issuer.Token(t, test.claims), test.user, test.status)
+		}
+	})
+	testhandler.WantNothingLeft(t)
+}
+
 func TestAuthenticationConfigKeepsTheLastGoodFile(t *testing.T) {
 	_, logFile := testhandler.Logging(t)
 	one, two := testissuer.New(t), testissuer.New(t)

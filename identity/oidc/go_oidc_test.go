@@ -132,12 +132,12 @@ func TestGoOIDCIsAskedForAnAudienceOfOurs(t *testing.T) {
 // allows beyond these is not lost, and neither is what the operator forbids within them.
 func TestSkewIsTheOperators(t *testing.T) {
 	skew := func(skew time.Duration) func(*Issuer) { return func(i *Issuer) { i.Skew, i.Early = skew, skew } }
-	kubeAPIServer := func(i *Issuer) { i.Skew, i.Early = 0, goOIDCEarly }
+	all := func(i *Issuer) { i.Skew, i.Early = 0, goOIDCEarly }
 	const most = goOIDCEarly / 2 // that go-oidc judges too
 	runVerifier(t, []verifierTest{
-		{name: "as kube-apiserver: good in five minutes", changes: members{"nbf": in(5 * time.Minute)}, issuer: kubeAPIServer},
-		{name: "as kube-apiserver: good in more", changes: members{"nbf": in(301 * time.Second)}, issuer: kubeAPIServer, want: identity.ErrRejected, reason: "becomes valid in 5m1s"},
-		{name: "as kube-apiserver: expired", changes: members{"exp": in(-time.Second)}, issuer: kubeAPIServer, want: identity.ErrRejected, reason: "expired 1s ago"},
+		{name: "good in five minutes, all before nbf", changes: members{"nbf": in(5 * time.Minute)}, issuer: all},
+		{name: "good in more, all before nbf", changes: members{"nbf": in(301 * time.Second)}, issuer: all, want: identity.ErrRejected, reason: "becomes valid in 5m1s"},
+		{name: "expired, all before nbf", changes: members{"exp": in(-time.Second)}, issuer: all, want: identity.ErrRejected, reason: "expired 1s ago"},
 		{name: "good within 2m30s", changes: members{"nbf": in(most)}, issuer: skew(most)},
 		{name: "good beyond 2m30s", changes: members{"nbf": in(most + time.Second)}, issuer: skew(most), want: identity.ErrRejected, reason: "becomes valid in 2m31s"},
 		{name: "expired within 2m30s", changes: members{"exp": in(-most)}, issuer: skew(most)},
