@@ -67,7 +67,7 @@ func usuals(tb testing.TB) []usual {
 	review["kubernetes"] = testhandler.Kubernetes(tb, cluster, nil)
 	return []usual{
 		{"forwarded", toImpersonation(tb, forwarded()), nil, 9},
-		{"oidc", toImpersonation(tb, testhandler.OIDC(issuer, object{"groups_claim": "groups"})), []string{testhandler.Bearer(token)}, 12},
+		{"oidc", toImpersonation(tb, testhandler.OIDC(issuer, object{"groups_claim": "groups"})), []string{testhandler.Bearer(token)}, 10},
 		{"token_review", review, []string{testhandler.Bearer(reviewed)}, 10},
 		{"client_cert", toImpersonation(tb, object{
 			"source": "client_cert", "header": "X-Client-Cert", "encoding": "url_pem", "trust_pool": testhandler.InlinePool(authority),

@@ -90,7 +90,7 @@ func (a *AuthenticationConfig) Authenticate(ctx context.Context, r *identity.Req
 	}
 	authenticator := *a.state.current()
 	authenticator.OnLookup = a.counted
-	return authenticator.Authenticate(ctx, token)
+	return authenticator.Authenticate(ctx, r, token)
 }
 
 // TokenIssuers implements [identity.TokenIssuer].

@@ -208,7 +208,7 @@ func (o *OIDC) Authenticate(ctx context.Context, r *identity.Request) (*identity
 	if err != nil {
 		return nil, err
 	}
-	return o.authenticator.Authenticate(ctx, token)
+	return o.authenticator.Authenticate(ctx, r, token)
 }
 
 // TokenIssuers implements [identity.TokenIssuer].

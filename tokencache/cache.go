@@ -123,6 +123,16 @@ func (c *Cache) Get(key Key, now time.Time) (verdict Verdict, found bool, err er
 	return c.lookLocked(key, now)
 }
 
+// Pass keeps, as long as a bad verdict, that a token is for another source. The text of err is
+// kept with it; it wraps [identity.ErrAbsent].
+func (c *Cache) Pass(key Key, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.base.Err() == nil {
+		c.rejectLocked(key, newRefusal(err, identity.ErrAbsent), time.Now())
+	}
+}
+
 // Close ends the judgements under way, without waiting for their end, and empties the cache.
 // From then on [Cache.Judge] fails with [identity.ErrUnavailable].
 func (c *Cache) Close() {

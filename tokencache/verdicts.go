@@ -116,16 +116,19 @@ func lasting(err error) *refusal {
 		return nil
 	}
 	for _, sentinel := range [...]error{identity.ErrRejected, identity.ErrMalformed, identity.ErrForbidden} {
-		if !errors.Is(err, sentinel) {
-			continue
+		if errors.Is(err, sentinel) {
+			return newRefusal(err, sentinel)
 		}
-		text := err.Error()
-		if len(text) > maxReason {
-			text = strings.ToValidUTF8(text[:maxReason], "") + "…"
-		}
-		return &refusal{strings.Clone(text), sentinel}
 	}
 	return nil
+}
+
+func newRefusal(err, sentinel error) *refusal {
+	text := err.Error()
+	if len(text) > maxReason {
+		text = strings.ToValidUTF8(text[:maxReason], "") + "…"
+	}
+	return &refusal{strings.Clone(text), sentinel}
 }
 
 // interrupted says whether an error is that of an ended context.

@@ -272,3 +272,22 @@ func TestGoodVerdictReplacesABadOne(t *testing.T) {
 		wantBad(t, cache, key, identity.ErrRejected)
 	})
 }
+
+// A token of another source's issuer is read once, and not for each of its requests.
+func TestTokenOfAnotherSourceIsKnownForAWhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cache := newCache(t, tokencache.Config{NegativeTTL: time.Minute})
+		key := cache.Key("token")
+		cache.Pass(key, fmt.Errorf("%w: the issuer is not known here: %s", identity.ErrAbsent, strings.Repeat("x", 5000)))
+		time.Sleep(time.Minute - 1)
+		wantBad(t, cache, key, identity.ErrAbsent)
+		if _, _, err := cache.Get(key, time.Now()); len(err.Error()) > 1100 {
+			t.Errorf("the error has %d bytes", len(err.Error()))
+		}
+		time.Sleep(time.Nanosecond)
+		wantGood(t, cache, key, "")
+		cache.Close()
+		cache.Pass(key, identity.ErrAbsent)
+		wantGood(t, cache, key, "")
+	})
+}

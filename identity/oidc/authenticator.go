@@ -40,11 +40,12 @@ func NewCache(issuers int) *tokencache.Cache {
 	return tokencache.New(tokencache.Config{MaxUnknown: maxJudged + issuers*maxWaiting})
 }
 
-// Authenticate verifies a token. The error wraps [identity.ErrAbsent] when raw is not a JWT
-// or its issuer is not configured. The user's slices and maps are shared.
-func (a *Authenticator) Authenticate(ctx context.Context, raw string) (*identity.Identity, error) {
+// Authenticate verifies a token of the request. The error wraps [identity.ErrAbsent] when raw
+// is not a JWT or its issuer is not configured. The identity is in the request's memory, and
+// the user's slices and maps are shared.
+func (a *Authenticator) Authenticate(ctx context.Context, r *identity.Request, raw string) (*identity.Identity, error) {
 	key := a.key(raw)
-	verdict, found, err := a.Cache.Get(key, time.Now())
+	verdict, found, err := a.Cache.Get(key, r.Now())
 	if a.OnLookup != nil {
 		a.OnLookup(found)
 	}
@@ -54,14 +55,13 @@ func (a *Authenticator) Authenticate(ctx context.Context, raw string) (*identity
 	if err != nil {
 		return nil, err
 	}
-	return &identity.Identity{
+	return r.Proven(identity.Identity{
 		User:          verdict.User,
 		AllowReserved: verdict.AllowReserved,
 		Expires:       verdict.Expires,
 		Skew:          a.Skew,
-		Token:         identity.NewToken(raw),
 		Memo:          verdict.Memo,
-	}, nil
+	}, raw), nil
 }
 
 // key names the verdict on a token by the issuers' present keys: once an issuer has
@@ -87,8 +87,9 @@ func (a *Authenticator) judge(ctx context.Context, key tokencache.Key, raw strin
 			})
 		}
 	}
-	return tokencache.Verdict{}, fmt.Errorf("%w: the issuer %s is not known here",
-		identity.ErrAbsent, identity.Quote(token.issuer()))
+	err = fmt.Errorf("%w: the issuer %s is not known here", identity.ErrAbsent, identity.Quote(token.issuer()))
+	a.Cache.Pass(key, err) // a later source may accept it, and reading it each time would cost more than that
+	return tokencache.Verdict{}, err
 }
 
 // verdict verifies a token and maps its claims to a user.

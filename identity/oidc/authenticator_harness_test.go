@@ -205,7 +205,7 @@ func wantRefusal(tb testing.TB, token string, err, sentinel error, reason string
 // wantUser authenticates a token, and wants this user, or a refusal.
 func wantUser(tb testing.TB, a *Authenticator, token, user string, sentinel error, reason string) {
 	tb.Helper()
-	id, err := a.Authenticate(tb.Context(), token)
+	id, err := a.Authenticate(tb.Context(), new(identity.Request), token)
 	wantRefusal(tb, token, err, sentinel, reason)
 	switch {
 	case err != nil && id != nil:

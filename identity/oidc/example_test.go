@@ -53,7 +53,7 @@ func ExampleAuthenticator() {
 			"iss": "https://login.example.com", "aud": audience, "exp": time.Now().Add(time.Hour).Unix(),
 			"sub": "alice", "groups": []string{"developers"},
 		})
-		id, err := authenticator.Authenticate(context.Background(), token)
+		id, err := authenticator.Authenticate(context.Background(), new(identity.Request), token)
 		if errors.Is(err, identity.ErrRejected) {
 			fmt.Println("rejected")
 			continue

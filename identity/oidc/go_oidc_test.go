@@ -199,13 +199,13 @@ func TestWhatIsRefusedFirstDoesNotReachGoOIDC(t *testing.T) {
 		keys := m.keys()
 		issuer := newIssuer(keys)
 		issuer.Algorithms = []string{"ES256"}
-		_, err := newAuthenticator(t, issuer).Authenticate(t.Context(), token)
+		_, err := newAuthenticator(t, issuer).Authenticate(t.Context(), new(identity.Request), token)
 		if !identity.IsRefusal(err) || strings.Contains(err.Error(), "go-oidc") || keys.asked.Load() != 0 {
 			t.Errorf("%s: %v, and the keys are asked %d times", name, err, keys.asked.Load())
 		}
 	}
 	keys := m.keys()
-	_, err := newAuthenticator(t, newIssuer(keys)).Authenticate(t.Context(), sign(nil, plain))
+	_, err := newAuthenticator(t, newIssuer(keys)).Authenticate(t.Context(), new(identity.Request), sign(nil, plain))
 	wantReason(t, err, identity.ErrRejected, goOIDCCannotRead)
 	if keys.asked.Load() != 0 {
 		t.Error("the keys are asked about a token that go-oidc cannot read")
@@ -220,7 +220,7 @@ func TestErrorsOfTheKeysComeThroughGoOIDC(t *testing.T) {
 	for _, sentinel := range []error{identity.ErrUnavailable, identity.ErrRejected, identity.ErrInternal} {
 		cause := errors.New("the cause")
 		want := fmt.Errorf("%w: fetching keys: %w", sentinel, cause)
-		_, err := newAuthenticator(t, newIssuer(&fakeKeys{err: want})).Authenticate(t.Context(), token)
+		_, err := newAuthenticator(t, newIssuer(&fakeKeys{err: want})).Authenticate(t.Context(), new(identity.Request), token)
 		if !errors.Is(err, cause) {
 			t.Errorf("%v does not have the cause", err)
 		}
@@ -240,7 +240,7 @@ func TestIssuersOutageAndRotationThroughGoOIDC(t *testing.T) {
 			payload := encode(claims(members{"iss": keysIssuer, "jti": time.Now().String()}))
 			input := header + "." + payload
 			token := input + "." + encode(string(signatureOf(t, by, "ES256", input)))
-			id, err := newAuthenticator(t, issuer).Authenticate(t.Context(), token)
+			id, err := newAuthenticator(t, issuer).Authenticate(t.Context(), new(identity.Request), token)
 			if err == nil && id.Username != "oidc:alice" {
 				t.Errorf("the user is %q", id.Username)
 			}
@@ -282,7 +282,7 @@ func TestPanicsAreRefusals(t *testing.T) {
 	foreign.set.byID["k1"][0].key = &rsa.PublicKey{}
 	for _, keys := range []Keys{broken, foreign, panickingKeys{m.keys()}} {
 		token := m.token(t, claims(nil))
-		_, err := newAuthenticator(t, newIssuer(keys)).Authenticate(t.Context(), token)
+		_, err := newAuthenticator(t, newIssuer(keys)).Authenticate(t.Context(), new(identity.Request), token)
 		wantRefusal(t, token, err, identity.ErrRejected, "")
 		if strings.Contains(err.Error(), "claim") {
 			t.Errorf("%v has the value of the panic", err)

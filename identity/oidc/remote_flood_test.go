@@ -72,7 +72,7 @@ func TestForgedTokensThatWaitForAHangingIssuerKeepNoOtherTokenOut(t *testing.T) 
 				for n := range flood {
 					token := forge(t, m, n)
 					senders.Go(func() {
-						_, err := a.Authenticate(t.Context(), token)
+						_, err := a.Authenticate(t.Context(), new(identity.Request), token)
 						refused.Store(n, err)
 					})
 				}

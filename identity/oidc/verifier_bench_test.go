@@ -22,6 +22,7 @@ import (
 	goidc "github.com/coreos/go-oidc/v3/oidc"
 	"github.com/go-jose/go-jose/v4"
 
+	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 	"github.com/caddy-kube-identity/caddy-kube-identity/tokencache"
 )
 
@@ -55,7 +56,7 @@ func BenchmarkCold(b *testing.B) {
 		own, remote := verifiers(b, test.algorithm, test.key.Public())
 		steps := []func() error{
 			func() error {
-				_, err := own.Authenticate(b.Context(), token)
+				_, err := own.Authenticate(b.Context(), new(identity.Request), token)
 				return err
 			},
 			func() error {
@@ -163,7 +164,7 @@ func BenchmarkHit(b *testing.B) {
 	b.ReportAllocs()
 	ratios := sideBySide(b,
 		func() error {
-			_, err := a.Authenticate(b.Context(), token)
+			_, err := a.Authenticate(b.Context(), new(identity.Request), token)
 			return err
 		},
 		func() error {

@@ -223,7 +223,7 @@ func FuzzAuthenticate(f *testing.F) {
 	f.Fuzz(func(t *testing.T, header, payload string, place uint16, change byte) {
 		token := []byte(m.sign(t, header, payload))
 		token[int(place)%len(token)] ^= change
-		id, err := a.Authenticate(t.Context(), string(token))
+		id, err := a.Authenticate(t.Context(), new(identity.Request), string(token))
 		if err != nil {
 			if id != nil || !identity.IsRefusal(err) || len(payload) > 20 && strings.Contains(err.Error(), encode(payload)) {
 				t.Errorf("%+v, %v", id, err)

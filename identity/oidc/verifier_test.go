@@ -238,7 +238,7 @@ func TestExpiryIsTheTokens(t *testing.T) {
 		a := newAuthenticator(t, newIssuer(m.keys()))
 		a.Skew = 7 * time.Second
 		for _, ago := range []time.Duration{5 * time.Second, -time.Minute} {
-			id, err := a.Authenticate(t.Context(), m.token(t, claims(members{"exp": in(-ago)})))
+			id, err := a.Authenticate(t.Context(), new(identity.Request), m.token(t, claims(members{"exp": in(-ago)})))
 			if err != nil || !id.Expires.Equal(time.Now().Add(-ago)) || id.Skew != 7*time.Second {
 				t.Fatalf("%v, %v", id, err)
 			}
@@ -268,7 +268,7 @@ func TestSignatureIsByAKeyOfTheIssuer(t *testing.T) {
 			token := test.by.token(t, claims(nil))
 			wantUser(t, a, token, "oidc:alice", test.want, test.reason)
 			if test.keys.err != nil {
-				_, err := a.Authenticate(t.Context(), token)
+				_, err := a.Authenticate(t.Context(), new(identity.Request), token)
 				if !errors.Is(err, test.keys.err) {
 					t.Errorf("%v is not the error of the keys", err)
 				}
@@ -298,7 +298,7 @@ func TestCheapChecksGoFirst(t *testing.T) {
 		"another party": {"aud": []string{clientID, "x"}, "azp": "x"}, "a logout": {"events": members{}}, "bound to a key": {"cnf": members{}},
 	} {
 		keys := m.keys()
-		if _, err := newAuthenticator(t, newIssuer(keys)).Authenticate(t.Context(), m.token(t, claims(changes))); err == nil {
+		if _, err := newAuthenticator(t, newIssuer(keys)).Authenticate(t.Context(), new(identity.Request), m.token(t, claims(changes))); err == nil {
 			t.Errorf("%s: not refused", name)
 		}
 		if keys.asked.Load() != 0 {
