@@ -178,9 +178,21 @@ func checkString(what, s string) error {
 	return nil
 }
 
-// isPlain recognizes the usual case, printable ASCII without blanks, in one pass.
-// BenchmarkPolicy: 1.06 → 0.20 µs with 4 groups, 59 → 5.0 µs with 256.
+// isPlain says whether all bytes are printable ASCII, and none is a blank: the usual case of a
+// name, and what a token has to be. It looks at eight bytes at once. BenchmarkIsBearerToken with
+// 1.5 kB, beside a byte at a time: 783 → 237 ns.
 func isPlain(s string) bool {
+	const each = 0x0101010101010101
+	for ; len(s) >= 8; s = s[8:] {
+		x := uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+			uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+		// The high bit of a byte that is above 0x7f, or becomes so by adding one (0x7f), or
+		// borrows when 0x21 is taken from it. Where a carry or borrow comes from another byte,
+		// that byte has set its own bit.
+		if (x|(x+each)|((x-0x21*each)&^x))&(0x80*each) != 0 {
+			return false
+		}
+	}
 	for i := range len(s) {
 		if s[i] <= ' ' || s[i] >= 0x7f {
 			return false

@@ -118,14 +118,7 @@ func checkToken(field, token string, limit int) error {
 // (k8s.io/apiserver, pkg/authentication/request/bearertoken). That is more than RFC 6750,
 // section 2.1, has: Rancher's tokens contain a colon. What a word means is for the source to
 // decide that verifies it.
-func IsBearerToken(s string) bool {
-	for i := range len(s) {
-		if s[i] <= ' ' || s[i] >= 0x7f {
-			return false
-		}
-	}
-	return s != ""
-}
+func IsBearerToken(s string) bool { return s != "" && isPlain(s) }
 
 // LeaksToken says whether text contains a token, or twelve characters in a row of it. Another
 // server's message about a token is logged only if it does not.
