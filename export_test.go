@@ -48,3 +48,11 @@ func (h *Handler) Drain() (all, full int) {
 		}
 	}
 }
+
+// BeginsEmpty says whether the next exchange out of the memory knows nothing but the time.
+func (h *Handler) BeginsEmpty() bool {
+	ex := *h.exchanges.begin()
+	empty := len(ex.Stripped) == 0 && time.Since(ex.Received) < time.Minute
+	ex.Stripped, ex.Received = nil, time.Time{}
+	return empty && reflect.ValueOf(ex).IsZero()
+}

@@ -31,6 +31,9 @@ type scribble struct {
 	InPlace bool `json:"in_place,omitempty"`
 }
 
+// lastScribbled is the identity that scribble has changed last, and keeps.
+var lastScribbled atomic.Pointer[identity.Identity]
+
 func (*scribble) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "http.kube_identity.injectors.test_scribble", New: func() caddy.Module { return new(scribble) }}
 }
@@ -52,6 +55,7 @@ func (s *scribble) Inject(_ context.Context, id *identity.Identity, header http.
 			delete(id.Extra, key)
 		}
 	}
+	lastScribbled.Store(id)
 	id.Username, id.UID, id.Email, id.Groups, id.Extra, id.Token = "scribbled", "scribbled", "scribbled", nil, nil, identity.NewToken("scribbled")
 	return nil
 }
