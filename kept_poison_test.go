@@ -40,6 +40,8 @@ func TestNothingOfTheLastRequestIsInTheMemoryOfTheNext(t *testing.T) {
 		if got := behind.ask(t, poisoned, a); !reflect.DeepEqual(got, want) {
 			t.Fatalf("%q %v became\n%+v\ninstead of\n%+v", a.lines, a.placeholders, got, want)
 		}
+		inner(poisoned).Drain()
+		inner(poisoned).Poison(1)
 		if !inner(poisoned).BeginsEmpty() {
 			t.Fatal("an exchange begins with what was in it")
 		}
