@@ -4,6 +4,7 @@
 package kubeidentity_test
 
 import (
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -84,9 +85,7 @@ func TestNoUserOfARefusedRequestIsAnnounced(t *testing.T) {
 	file := testhandler.TokenFile(t)
 	badges := func(options object) object {
 		config := object{"sources": []any{object{"source": "test_badge"}}, "injectors": []any{object{"injector": "impersonation", "token_file": file}, object{"injector": "test_scribble"}}}
-		for name, value := range options {
-			config[name] = value
-		}
+		maps.Copy(config, options)
 		return config
 	}
 	forwarding := object{

@@ -28,7 +28,7 @@ func plainInjectors() []any {
 // The memory of a request was another's, an administrator's, and nothing had emptied it.
 func TestNothingOfTheLastRequestIsInTheMemoryOfTheNext(t *testing.T) {
 	testhandler.Quiet(t)
-	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // the order of requests is not a secret
+	random := rand.New(rand.NewPCG(1, 2))
 	world := newWorld(t)
 	config := world.config(plainInjectors(), nil)
 	clean, poisoned := testhandler.Load(t, config), testhandler.Load(t, config)

@@ -5,6 +5,7 @@ package kubeidentity_test
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -50,9 +51,7 @@ func writings(tb testing.TB, random *rand.Rand) []writing {
 	}
 	headers := func(more object) object {
 		injector := object{"injector": "headers", "user": "X-User", "uid": "X-Uid", "email": "X-Email", "groups": "X-Groups"}
-		for name, value := range more {
-			injector[name] = value
-		}
+		maps.Copy(injector, more)
 		return injector
 	}
 	return []writing{
@@ -87,7 +86,7 @@ func policies() []object {
 func TestARequestIsServedAsIfItWereTheFirst(t *testing.T) {
 	const rounds, requests = 2, 50
 	testhandler.Quiet(t)
-	random := rand.New(rand.NewPCG(7, 11)) //nolint:gosec // the order of requests is not a secret
+	random := rand.New(rand.NewPCG(7, 11))
 	world := newWorld(t)
 	for n, w := range writings(t, random) {
 		t.Run(w.name, func(t *testing.T) {
@@ -124,7 +123,7 @@ func TestARequestIsServedAsIfItWereTheFirst(t *testing.T) {
 // Both share the verdicts on tokens and certificates.
 func TestTheLastConfigurationWritesNoLineOfTheNext(t *testing.T) {
 	testhandler.Quiet(t)
-	random := rand.New(rand.NewPCG(3, 5)) //nolint:gosec // the order of requests is not a secret
+	random := rand.New(rand.NewPCG(3, 5))
 	world := newWorld(t)
 	var loaded []*testhandler.Handler
 	var configs []object

@@ -35,15 +35,18 @@ func TestAVerdictThatIsJudgedAgainHasANewMemo(t *testing.T) {
 	}{
 		{"its time is over", func(*testing.T, *tokencache.Cache, tokencache.Key) { time.Sleep(10 * time.Second) }},
 		{"it was revoked, and came back", func(t *testing.T, cache *tokencache.Cache, key tokencache.Key) {
+			t.Helper()
 			time.Sleep(10 * time.Second)
 			put(t, cache, key, tokencache.Verdict{}, refused(identity.ErrRejected))
 			time.Sleep(10 * time.Second)
 		}},
 		{"it was not decided for a while", func(t *testing.T, cache *tokencache.Cache, key tokencache.Key) {
+			t.Helper()
 			time.Sleep(10 * time.Second)
 			put(t, cache, key, tokencache.Verdict{}, refused(identity.ErrUnavailable))
 		}},
 		{"it was pushed out", func(t *testing.T, cache *tokencache.Cache, _ tokencache.Key) {
+			t.Helper()
 			for _, other := range []string{"x", "y", "z"} {
 				judged(t, cache, cache.Key(other), other)
 			}

@@ -198,7 +198,8 @@ func echoed(ctx context.Context, transport *http.Transport, url string, header h
 		return nil, err
 	}
 	received := make(http.Header)
-	return received, json.Unmarshal(text, &received)
+	err = json.Unmarshal(text, &received)
+	return received, err
 }
 
 // checkAccessLog compares the user of each line with the one who sent the request.
