@@ -5,6 +5,7 @@ package kubeidentity
 
 import (
 	"net/http"
+	"slices"
 
 	"go.uber.org/zap"
 
@@ -17,13 +18,17 @@ import (
 // announce tells the rest of Caddy who the client is. It runs only when nothing can refuse
 // the request any more: a placeholder that is set for a request which is then refused would
 // make an error route believe the identity (caddyserver/caddy#7688). A placeholder has its
-// value looked up when it is expanded, which most are not. Values that an earlier handler set
-// are about another user, and would be found first: they are removed.
+// value looked up when it is expanded, which most are not. A name that an earlier handler gave
+// a value (authentication, or map with the client's own words) would be found first, and is
+// about another user: such a name is set, which comes before every look-up.
 func (h *Handler) announce(r *http.Request, ex *exchange, src *configuredSource, who *settled) {
 	src.metrics.OK.Inc()
 	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
 		for _, name := range [...]string{userPlaceholder, groupsPlaceholder, emailPlaceholder, sourcePlaceholder} {
-			repl.Delete(name)
+			if _, known := repl.Get(name); known {
+				value, _ := who.provide(name)
+				repl.Set(name, value)
+			}
 		}
 		repl.Map(who.provide)
 	}
@@ -50,7 +55,7 @@ func (s *settled) placeholders() caddy.ReplacerFunc {
 		case userPlaceholder:
 			return s.Username, true
 		case groupsPlaceholder:
-			return identity.Groups(s.Groups), true
+			return identity.Groups(slices.Clone(s.Groups)), true // a handler may sort them
 		case emailPlaceholder:
 			return s.Email, true
 		case sourcePlaceholder:

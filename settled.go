@@ -20,6 +20,7 @@ import (
 type settled struct {
 	identity.Identity
 
+	said    identity.User // by the source
 	fields  []settledField
 	lines   int // how many lines all fields have
 	most    int // how many fields are written at most, those for each request included
@@ -35,10 +36,11 @@ type settledField struct {
 // settle applies the policy to an identity, unless that is done: for a verdict that the
 // source has kept, this handler has kept what follows from it.
 func (h *Handler) settle(src *configuredSource, id *identity.Identity) (*settled, error) {
-	if known, ok := id.Memo.Get(src.owner).(*settled); ok {
+	// A source of another module may wrap one that keeps verdicts, and change what it says.
+	if known, ok := id.Memo.Get(src.owner).(*settled); ok && known.said.Is(&id.User) {
 		return known, nil
 	}
-	s := &settled{Identity: *id}
+	s := &settled{Identity: *id, said: id.User}
 	s.Source, s.Token, s.Memo = src.name, identity.Token{}, nil
 	return s, h.policy.Check(&s.Identity)
 }

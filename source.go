@@ -54,9 +54,10 @@ type TransportUser interface {
 // LinesKeeper is implemented by an injector that writes the same lines for the same identity.
 // It is split in two. What ofIdentity writes depends on the identity and the configuration
 // alone: the handler asks once, keeps the lines with the verdict, and writes copies of them.
-// What ofRequest writes (nil: nothing), such as a credential that may be renewed at any time,
-// is asked for with each request. Neither looks at the header; the identity that ofIdentity
-// gets has no token, and neither changes the identity or keeps it. All other injectors are asked with each request.
+// What ofRequest writes, such as a credential that may be renewed at any time, is asked for
+// with each request. Either may be nil: nothing. The identity that ofIdentity gets has no
+// token, and the header is empty; neither changes the identity or keeps it. All other
+// injectors are asked with each request.
 type LinesKeeper interface {
 	KeepLines() (ofIdentity, ofRequest identity.Injector)
 }
@@ -66,26 +67,29 @@ type configuredInjector struct {
 	Injector
 
 	ofIdentity, ofRequest identity.Injector // nil: nothing to ask
+
+	keeps bool // it is a [LinesKeeper]
 }
 
 func newConfiguredInjector(injector Injector) configuredInjector {
 	if keeper, ok := injector.(LinesKeeper); ok {
 		ofIdentity, ofRequest := keeper.KeepLines()
-		return configuredInjector{injector, ofIdentity, ofRequest}
+		return configuredInjector{injector, ofIdentity, ofRequest, true}
 	}
-	return configuredInjector{injector, nil, injector}
+	return configuredInjector{injector, nil, injector, false}
 }
 
 // identity returns what ofRequest is asked about. A guest that does not split itself gets a
 // copy of its own, since it may keep or change it.
 func (c configuredInjector) identity(ex *exchange, who *settled, token identity.Token) *identity.Identity {
-	id := &ex.injected
-	if c.ofIdentity == nil {
-		id, token = new(identity.Identity), identity.NewToken(token.Reveal())
+	if !c.keeps {
+		id := who.Clone()
+		id.Token = identity.NewToken(token.Reveal())
+		return &id
 	}
-	*id = who.Identity
-	id.Token = token
-	return id
+	ex.injected = who.Identity
+	ex.injected.Token = token
+	return &ex.injected
 }
 
 // configuredSource is one source of the configuration, with the parts that the handler uses

@@ -6,7 +6,10 @@ package identity
 import (
 	"context"
 	"crypto/x509"
+	"maps"
 	"net/http"
+	"reflect"
+	"slices"
 	"time"
 )
 
@@ -29,6 +32,15 @@ type User struct {
 	Email             string
 	Name              string
 	PreferredUsername string
+}
+
+// Is says whether u and other are the same values of one source: equal texts, and the same
+// memory for groups and extra attributes. It costs no look at these.
+func (u *User) Is(other *User) bool {
+	return u.Username == other.Username && u.UID == other.UID &&
+		u.Email == other.Email && u.Name == other.Name && u.PreferredUsername == other.PreferredUsername &&
+		len(u.Groups) == len(other.Groups) && (len(u.Groups) == 0 || &u.Groups[0] == &other.Groups[0]) &&
+		reflect.ValueOf(u.Extra).Pointer() == reflect.ValueOf(other.Extra).Pointer()
 }
 
 // Identity is a user, and how the user was proven.
@@ -60,6 +72,17 @@ type Identity struct {
 	// identities with one Memo differ in Token at most, and these are one token. Nil if the
 	// source keeps no verdicts.
 	Memo *Memo
+}
+
+// Clone returns a copy that shares nothing with the identity that could be changed.
+func (id *Identity) Clone() Identity {
+	clone := *id
+	clone.Groups, clone.AllowReserved = slices.Clone(id.Groups), slices.Clone(id.AllowReserved)
+	clone.Extra = maps.Clone(id.Extra)
+	for key, values := range clone.Extra {
+		clone.Extra[key] = slices.Clone(values)
+	}
+	return clone
 }
 
 // Request is what a [Source] may look at. It is valid until Authenticate returns: after that

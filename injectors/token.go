@@ -107,6 +107,10 @@ func (i *Token) Inject(ctx context.Context, id *identity.Identity, header http.H
 	return i.injector.Inject(ctx, id, header)
 }
 
+// KeepLines says that nothing may be kept: a token would stay in memory longer than its
+// request.
+func (i *Token) KeepLines() (ofIdentity, ofRequest identity.Injector) { return nil, &i.injector }
+
 // UnmarshalCaddyfile sets up the injector from Caddyfile tokens. Syntax:
 //
 //	inject token [<field>] [{
