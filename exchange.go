@@ -23,7 +23,7 @@ type exchange struct {
 
 	injected identity.Identity // what follows from the verdict, with the request's own token
 
-	room [12]identity.StrippedField // for Stripped, which takes more memory only if that is not enough
+	room [8]identity.StrippedField // for Stripped, which takes more memory only if that is not enough
 }
 
 // exchanges is the memory for one handler's exchanges.

@@ -37,6 +37,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	}
 	ctx = guest.WithKubernetes(ctx, h.Kubernetes.config())
 	ctx = guest.WithTrustedPlaceholders(ctx, h.TrustedPlaceholder)
+	ctx = guest.WithMetrics(ctx, h.metrics)
 	if err := h.loadSources(ctx); err != nil {
 		return err
 	}
@@ -119,7 +120,7 @@ func (h *Handler) compileFields() error {
 	if err := option.Each(identity.CheckFieldPattern)(h.StripHeaders); err != nil {
 		return fmt.Errorf("strip_headers: %w", err)
 	}
-	names := slices.Concat(identity.BuiltinFields(), h.StripHeaders)
+	names := slices.Clone(h.StripHeaders)
 	cookies := slices.Clone(h.StripCookies)
 	var proxyOnly []string
 	for _, src := range h.sources {
@@ -146,7 +147,7 @@ func (h *Handler) compileFields() error {
 		return fmt.Errorf("collecting header fields: %w", err)
 	}
 	h.stripRules = identity.StripRules{
-		Fields:            stripped,
+		Fields:            stripped.And(identity.BuiltinNames()),
 		Cookies:           cookies,
 		PassAuthorization: h.PassAuthorization,
 	}

@@ -87,6 +87,9 @@ func (c configuredInjector) identity(ex *exchange, who *settled, token identity.
 		id.Token = identity.NewToken(token.Reveal())
 		return &id
 	}
+	if token.IsZero() {
+		return &who.Identity
+	}
 	ex.injected = who.Identity
 	ex.injected.Token = token
 	return &ex.injected

@@ -3,6 +3,17 @@
 
 package identity
 
+import "sync"
+
+// BuiltinNames are [BuiltinFields] as a set.
+var BuiltinNames = sync.OnceValue(func() *Names { //nolint:gochecknoglobals // a table
+	names, err := NewNames(BuiltinFields()...)
+	if err != nil {
+		panic(err) // a test would have found it
+	}
+	return names
+})
+
 // BuiltinFields are stripped off every request, whatever is configured: the fields in
 // which the proxies, load balancers and upstreams that this project knows carry an
 // identity or a credential. Fields that an injector can write are among them, since the

@@ -16,7 +16,10 @@ const MaxFieldName = 128
 // case, with every byte except letters and digits as "-". Upstreams fold too (CGI and WSGI
 // turn "-" into "_", PHP also "."), so a client's Remote_User or Remote.User must not get
 // past a set that has Remote-User (CVE-2025-64484, CVE-2026-52845).
-type Names struct{ root *fieldNode }
+type Names struct {
+	root *fieldNode
+	also *Names // nil: no more
+}
 
 type fieldPattern struct {
 	folded   string
@@ -32,11 +35,17 @@ func NewNames(patterns ...string) (*Names, error) {
 		}
 		folded = append(folded, foldPattern(pattern))
 	}
-	return &Names{newFieldNode(folded)}, nil
+	return &Names{root: newFieldNode(folded)}, nil
 }
 
+// And returns the names of both sets. It shares them, so that the sites of a configuration
+// have the built-in names once.
+func (n *Names) And(other *Names) *Names { return &Names{root: n.root, also: other} }
+
 // Match says whether name, in any spelling, is in the set. It does not allocate.
-func (n *Names) Match(name string) bool { return name != "" && n.root.match(name) }
+func (n *Names) Match(name string) bool {
+	return name != "" && (n.root.match(name) || n.also != nil && n.also.Match(name))
+}
 
 func foldPattern(pattern string) fieldPattern {
 	name, isPrefix := strings.CutSuffix(pattern, "*")

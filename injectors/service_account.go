@@ -106,7 +106,7 @@ func (s *ServiceAccount) provision(ctx caddy.Context) (impersonation.Credential,
 		client.Close()
 	}
 	state := value.(*serviceAccountState)
-	metrics, err := guest.NewMetrics(ctx.GetMetricsRegistry())
+	metrics, err := guest.MetricsOf(ctx)
 	if err != nil {
 		return nil, err
 	}

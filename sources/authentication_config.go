@@ -61,7 +61,7 @@ func (a *AuthenticationConfig) Provision(ctx caddy.Context) error {
 	if err := a.acquireState(); err != nil {
 		return fmt.Errorf("authentication_config: %w", err)
 	}
-	metrics, err := guest.NewMetrics(ctx.GetMetricsRegistry())
+	metrics, err := guest.MetricsOf(ctx)
 	if err != nil {
 		return err
 	}

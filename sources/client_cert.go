@@ -142,7 +142,7 @@ func (c *ClientCert) Provision(ctx caddy.Context) error {
 	c.chainHeader = http.CanonicalHeaderKey(c.ChainHeader)
 	c.verifyHeader = http.CanonicalHeaderKey(c.VerifyHeader)
 	c.allowReserved = []string{identity.CredentialID}
-	metrics, err := guest.NewMetrics(ctx.GetMetricsRegistry())
+	metrics, err := guest.MetricsOf(ctx)
 	if err != nil {
 		return err
 	}

@@ -131,7 +131,7 @@ func (o *OIDC) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return fmt.Errorf("oidc %s: %w", o.Issuer, err)
 	}
-	metrics, err := guest.NewMetrics(ctx.GetMetricsRegistry())
+	metrics, err := guest.MetricsOf(ctx)
 	if err != nil {
 		return err
 	}

@@ -130,7 +130,7 @@ func (t *TokenReview) Provision(ctx caddy.Context) error {
 		client.Close()
 	}
 	t.state = value.(*reviewState)
-	metrics, err := guest.NewMetrics(ctx.GetMetricsRegistry())
+	metrics, err := guest.MetricsOf(ctx)
 	if err != nil {
 		return err
 	}

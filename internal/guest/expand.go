@@ -96,6 +96,9 @@ func expandMap(repl *caddy.Replacer, v reflect.Value, kind string) error {
 }
 
 func expandText(repl *caddy.Replacer, text, kind string) (string, error) {
+	if !strings.Contains(text, "{") {
+		return text, nil
+	}
 	if kind != "own" && unclosed(text) {
 		return "", fmt.Errorf("%q has a { without a }; a brace that is meant is written \\{", text)
 	}

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/caddyserver/caddy/v2"
 )
 
 // Metrics are shared by all handlers of one configuration, in Caddy's registry. Their
@@ -65,6 +67,23 @@ func NewMetrics(registry *prometheus.Registry) (*Metrics, error) {
 		return nil, fmt.Errorf("registering metrics: %w", err)
 	}
 	return m, nil
+}
+
+// metricsKey is the key of the metrics in the context that guests are provisioned with.
+type metricsKey struct{}
+
+// WithMetrics returns a context whose guests find these metrics: making them for each guest of
+// many sites would take as long as the guests themselves.
+func WithMetrics(ctx caddy.Context, metrics *Metrics) caddy.Context {
+	return ctx.WithValue(metricsKey{}, metrics)
+}
+
+// MetricsOf returns the metrics of the handler ([WithMetrics]).
+func MetricsOf(ctx caddy.Context) (*Metrics, error) {
+	if metrics, ok := ctx.Value(metricsKey{}).(*Metrics); ok {
+		return metrics, nil
+	}
+	return NewMetrics(ctx.GetMetricsRegistry())
 }
 
 // register registers a collector. If the registry already has the collector, *collector
