@@ -21,8 +21,6 @@ type exchange struct {
 	dropped int    // how many fields were dropped because the peer is not trusted
 	peerErr error  // why the peer's certificate did not make it trusted
 
-	injected identity.Identity // what follows from the verdict, with the request's own token
-
 	room [8]identity.StrippedField // for Stripped, which takes more memory only if that is not enough
 }
 

@@ -22,8 +22,7 @@ func (h *Handler) Poison(exchanges int) {
 		Source: "forwarded", AllowReserved: []string{"system:admin", "system:masters"}, Expires: time.Now().Add(time.Hour),
 	}
 	for range exchanges {
-		ex := &exchange{upgrade: "websocket", dropped: 3, peerErr: errors.New("poisoned"), injected: admin}
-		ex.injected.Token = identity.NewToken("the-admins-token")
+		ex := &exchange{upgrade: "websocket", dropped: 3, peerErr: errors.New("poisoned")}
 		ex.Peer.Trusted, ex.Received = true, time.Now().Add(-time.Hour)
 		ex.Proven(admin, "the-admins-token")
 		for n, name := range []string{"Authorization", "X-In-User", "X-In-Groups", "X-Sep-User", "X-Client-Cert", "X-Badge"} {

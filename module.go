@@ -189,7 +189,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	}
 	on := h.newPassage(r.Context(), ex, src, who)
 	defer on.stream.close()
-	inner, err := h.inject(on, r, ex, src, id, who) //nolint:contextcheck // on wraps the request's
+	inner, err := h.inject(on, r, src, id, who) //nolint:contextcheck // on wraps the request's
 	if err != nil {
 		return h.refuse(w, r, ex, src, err)
 	}

@@ -169,7 +169,7 @@ func (h *Handler) check(r *http.Request, ex *exchange, src *configuredSource, id
 
 // inject returns the request that is forwarded: a copy, so that error routes never see the
 // credential that was written.
-func (h *Handler) inject(on *passage, r *http.Request, ex *exchange, src *configuredSource, id *identity.Identity, who *settled) (*http.Request, error) {
+func (h *Handler) inject(on *passage, r *http.Request, src *configuredSource, id *identity.Identity, who *settled) (*http.Request, error) {
 	if err := who.ready(on, src, id.Memo); err != nil {
 		return nil, err
 	}
@@ -179,7 +179,7 @@ func (h *Handler) inject(on *passage, r *http.Request, ex *exchange, src *config
 		if injector.ofRequest == nil {
 			continue
 		}
-		if err := write(on, injector.ofRequest, injector.identity(ex, who, id.Token), inner.Header); err != nil {
+		if err := write(on, injector.ofRequest, injector.identity(who, id.Token), inner.Header); err != nil {
 			return nil, err
 		}
 	}

@@ -81,18 +81,18 @@ func newConfiguredInjector(injector Injector) configuredInjector {
 
 // identity returns what ofRequest is asked about. A guest that does not split itself gets a
 // copy of its own, since it may keep or change it.
-func (c configuredInjector) identity(ex *exchange, who *settled, token identity.Token) *identity.Identity {
-	if !c.keeps {
+func (c configuredInjector) identity(who *settled, token identity.Token) *identity.Identity {
+	switch {
+	case !c.keeps:
 		id := who.Clone()
 		id.Token = identity.NewToken(token.Reveal())
 		return &id
-	}
-	if token.IsZero() {
+	case token.IsZero():
 		return &who.Identity
 	}
-	ex.injected = who.Identity
-	ex.injected.Token = token
-	return &ex.injected
+	id := who.Identity
+	id.Token = token
+	return &id
 }
 
 // configuredSource is one source of the configuration, with the parts that the handler uses

@@ -17,8 +17,9 @@ const MaxFieldName = 128
 // turn "-" into "_", PHP also "."), so a client's Remote_User or Remote.User must not get
 // past a set that has Remote-User (CVE-2025-64484, CVE-2026-52845).
 type Names struct {
-	root *fieldNode
-	also *Names // nil: no more
+	starts starts // of both
+	root   *fieldNode
+	also   *Names // nil: no more
 }
 
 type fieldPattern struct {
@@ -35,16 +36,18 @@ func NewNames(patterns ...string) (*Names, error) {
 		}
 		folded = append(folded, foldPattern(pattern))
 	}
-	return &Names{root: newFieldNode(folded)}, nil
+	return &Names{starts: newStarts(folded), root: newFieldNode(folded)}, nil
 }
 
 // And returns the names of both sets. It shares them, so that the sites of a configuration
 // have the built-in names once.
-func (n *Names) And(other *Names) *Names { return &Names{root: n.root, also: other} }
+func (n *Names) And(other *Names) *Names {
+	return &Names{starts: n.starts.and(&other.starts), root: n.root, also: other}
+}
 
 // Match says whether name, in any spelling, is in the set. It does not allocate.
 func (n *Names) Match(name string) bool {
-	return name != "" && (n.root.match(name) || n.also != nil && n.also.Match(name))
+	return n.starts.have(name) && (n.root.match(name) || n.also != nil && n.also.Match(name))
 }
 
 func foldPattern(pattern string) fieldPattern {
