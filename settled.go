@@ -37,12 +37,20 @@ type settledField struct {
 // source has kept, this handler has kept what follows from it.
 func (h *Handler) settle(src *configuredSource, id *identity.Identity) (*settled, error) {
 	// A source of another module may wrap one that keeps verdicts, and change what it says.
-	if known, ok := id.Memo.Get(src.owner).(*settled); ok && known.said.Is(&id.User) {
+	if known, ok := id.Memo.Get(src.owner).(*settled); ok && known.isOf(id) {
 		return known, nil
 	}
 	s := &settled{Identity: *id, said: id.User}
 	s.Source, s.Token, s.Memo = src.name, identity.Token{}, nil
 	return s, h.policy.Check(&s.Identity)
+}
+
+// isOf says whether the source said the same of id as of what was settled: who it is, what it
+// may be called, and until when.
+func (s *settled) isOf(id *identity.Identity) bool {
+	return s.said.Is(&id.User) && s.Expires.Equal(id.Expires) && s.Skew == id.Skew &&
+		len(s.AllowReserved) == len(id.AllowReserved) &&
+		(len(id.AllowReserved) == 0 || &s.AllowReserved[0] == &id.AllowReserved[0])
 }
 
 // ready asks the injectors for what they always write for the identity, unless that is done.

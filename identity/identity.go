@@ -103,17 +103,24 @@ type Request struct {
 
 	proven Identity // see [Request.Proven]
 	token  string
+	taken  bool // proven and token are in use
 }
 
 // Proven returns the identity, with the token that proved it (empty: none), in the memory of
 // the request: a source that makes an identity for each request needs none of its own. It is
-// valid as long as the request is.
+// valid as long as the request is. A second identity of a request has other memory: a source
+// may ask two others, and compare what they say.
 func (r *Request) Proven(id Identity, token string) *Identity {
-	r.proven, r.token = id, token
-	if token != "" {
-		r.proven.Token = Token{&r.token}
+	proven, text := &r.proven, &r.token
+	if r.taken {
+		proven, text = new(Identity), new(string)
 	}
-	return &r.proven
+	r.taken = true
+	*proven, *text = id, token
+	if token != "" {
+		proven.Token = Token{text}
+	}
+	return proven
 }
 
 // Now is the time by which a request is judged: when it came, so that one look at the clock
