@@ -79,6 +79,8 @@ func (*keeper) KeepLines() (ofIdentity, ofRequest identity.Injector) {
 	return keeperLines("User"), keeperLines("Token")
 }
 
+func (*keeper) SendsToken() (sends, alone bool) { return true, false }
+
 // keeperLines writes lines that are the identity's own slices.
 type keeperLines string
 

@@ -56,8 +56,8 @@ type TransportUser interface {
 // alone: the handler asks once, keeps the lines with the verdict, and writes copies of them.
 // What ofRequest writes, such as a credential that may be renewed at any time, is asked for
 // with each request. Either may be nil: nothing. The identity that ofIdentity gets has no
-// token, and the header is empty; neither changes the identity or keeps it. All other
-// injectors are asked with each request.
+// token, nor that of ofRequest unless it is a [TokenSender]. The header of ofIdentity is empty.
+// Neither changes the identity or keeps it. All other injectors are asked with each request.
 type LinesKeeper interface {
 	KeepLines() (ofIdentity, ofRequest identity.Injector)
 }
@@ -69,14 +69,17 @@ type configuredInjector struct {
 	ofIdentity, ofRequest identity.Injector // nil: nothing to ask
 
 	keeps bool // it is a [LinesKeeper]
+	sends bool // it sends the user's own token
 }
 
 func newConfiguredInjector(injector Injector) configuredInjector {
+	c := configuredInjector{Injector: injector, ofRequest: injector}
+	c.sends, _ = tokenSent(injector)
 	if keeper, ok := injector.(LinesKeeper); ok {
-		ofIdentity, ofRequest := keeper.KeepLines()
-		return configuredInjector{injector, ofIdentity, ofRequest, true}
+		c.ofIdentity, c.ofRequest = keeper.KeepLines()
+		c.keeps = true
 	}
-	return configuredInjector{injector, nil, injector, false}
+	return c
 }
 
 // identity returns what ofRequest is asked about. A guest that does not split itself gets a
@@ -87,7 +90,7 @@ func (c configuredInjector) identity(who *settled, token identity.Token) *identi
 		id := who.Clone()
 		id.Token = identity.NewToken(token.Reveal())
 		return &id
-	case token.IsZero():
+	case !c.sends:
 		return &who.Identity
 	}
 	id := who.Identity
