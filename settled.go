@@ -5,6 +5,7 @@ package kubeidentity
 
 import (
 	"context"
+	"maps"
 	"net/http"
 
 	"github.com/caddyserver/caddy/v2"
@@ -61,9 +62,11 @@ func (s *settled) ready(ctx context.Context, src *configuredSource, memo *identi
 	header := make(http.Header)
 	for _, injector := range src.injectors {
 		if injector.ofIdentity != nil {
-			if err := write(ctx, injector.ofIdentity, &s.Identity, header); err != nil {
+			own := make(http.Header)
+			if err := write(ctx, injector.ofIdentity, &s.Identity, own); err != nil {
 				return err
 			}
+			maps.Copy(header, own)
 		}
 		if injector.ofRequest != nil {
 			s.most += len(injector.ofRequest.Writes())
