@@ -39,8 +39,12 @@ func (e *exchanges) begin() *exchange {
 	return ex
 }
 
-// end empties an exchange, so that nothing of it stays in memory, and gives it back.
+// end empties an exchange, so that nothing of it stays in memory, and gives it back. For nil,
+// one that has ended, it does nothing.
 func (e *exchanges) end(ex *exchange) {
+	if ex == nil {
+		return
+	}
 	*ex = exchange{}
 	e.pool.Put(ex)
 }

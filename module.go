@@ -169,7 +169,7 @@ func (*Handler) CaddyModule() caddy.ModuleInfo {
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) (err error) {
 	defer dropTrailers(r.Body, r.Trailer, &err)
 	ex := h.exchanges.begin()
-	defer h.exchanges.end(ex)
+	defer func() { h.exchanges.end(ex) }()
 	err = h.shape(r, ex)
 	h.strip(r, ex) // of refused shapes too: error routes must not see who the client claims to be
 	h.recognize(r, ex)
@@ -194,6 +194,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		return h.refuse(w, r, ex, src, err)
 	}
 	h.announce(r, ex, src, who)
+	h.exchanges.end(ex) // a stream lasts, and must not keep the client's token in memory
+	ex = nil
 	return h.forward(w, inner, on, next)
 }
 

@@ -175,6 +175,7 @@ func (h *Handler) inject(on *passage, r *http.Request, src *configuredSource, id
 	}
 	inner := r.WithContext(on)
 	inner.Header = cloneHeader(r.Header, who.most)
+	who.write(inner.Header) // before the injectors that may look at the header
 	for _, injector := range src.injectors {
 		if injector.ofRequest == nil {
 			continue
@@ -183,7 +184,6 @@ func (h *Handler) inject(on *passage, r *http.Request, src *configuredSource, id
 			return nil, err
 		}
 	}
-	who.write(inner.Header)
 	return inner, nil
 }
 

@@ -68,9 +68,7 @@ func (s *settled) ready(ctx context.Context, src *configuredSource, memo *identi
 			}
 			maps.Copy(header, own)
 		}
-		if injector.ofRequest != nil {
-			s.most += len(injector.ofRequest.Writes())
-		}
+		s.most += injector.most
 	}
 	s.most += len(header)
 	for name, lines := range header {

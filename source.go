@@ -70,6 +70,7 @@ type configuredInjector struct {
 
 	keeps bool // it is a [LinesKeeper]
 	sends bool // it sends the user's own token
+	most  int  // how many names ofRequest writes
 }
 
 func newConfiguredInjector(injector Injector) configuredInjector {
@@ -78,6 +79,9 @@ func newConfiguredInjector(injector Injector) configuredInjector {
 	if keeper, ok := injector.(LinesKeeper); ok {
 		c.ofIdentity, c.ofRequest = keeper.KeepLines()
 		c.keeps = true
+	}
+	if c.ofRequest != nil {
+		c.most = len(c.ofRequest.Writes())
 	}
 	return c
 }

@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	// keptIdentities is how many identities a source keeps.
+	// keptIdentities is how many identities a source of a site keeps.
 	keptIdentities = 1024
 
 	// maxKeptText is how long the texts may be of which a kept identity is made, in bytes.
