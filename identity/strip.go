@@ -38,10 +38,10 @@ type StripRules struct {
 }
 
 // Strip strips the sender's fields off header, in place, so that error routes do not see
-// them either, and returns them, appended to stripped. Connection is not filtered but rebuilt from upgrade alone
-// (empty, or the protocol that [Shape.Check] returned): a client could otherwise send
-// "Connection: Impersonate-User" and make reverse_proxy delete the field that an injector
-// writes (CVE-2021-31999, CVE-2022-23652).
+// them either, and returns them, appended to stripped. Connection is not filtered but rebuilt
+// from upgrade alone (empty, or the protocol that [Shape.Check] returned): a client could
+// otherwise send "Connection: Impersonate-User" and make reverse_proxy delete the field that an
+// injector writes (CVE-2021-31999, CVE-2022-23652).
 func (r *StripRules) Strip(header http.Header, upgrade string, stripped Stripped) Stripped {
 	var raw []string // not canonical: set by another middleware, never by net/http
 	for name, values := range header {

@@ -37,7 +37,7 @@ func NewMetrics(registry *prometheus.Registry) (*Metrics, error) {
 		}, []string{"source", "result"}),
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Namespace: namespace, Subsystem: subsystem, Name: "authenticate_seconds",
-			Help:    "Time a source took to decide about a credential whose verdict it had not kept.",
+			Help:    "Time until a source decided, except about credentials that the site knew already.",
 			Buckets: []float64{1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1, 10},
 		}, []string{"source"}),
 		Untrusted: prometheus.NewCounter(prometheus.CounterOpts{
