@@ -92,7 +92,7 @@ func (b *box) seal(out, plaintext []byte, data ...string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sealing: %w", err)
 	}
-	return aead.Seal(append(out, salt...), nil, plaintext, identity.AppendFramed(nil, data...)), nil
+	return aead.Seal(append(out, salt...), nil, plaintext, identity.AppendFramed(nil, data...)), nil //nolint:gosec // it draws the nonce itself
 }
 
 // open returns the plaintext, or an error without a detail: there is nothing to tell apart.

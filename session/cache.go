@@ -5,6 +5,7 @@ package session
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/lru"
@@ -60,7 +61,7 @@ func openIn[T any](ctx context.Context, j *Jar, purpose string, lines []string, 
 		return nil, err
 	}
 	// All that the result depends on, besides the keys.
-	key := j.opened.hasher.sum(append(values[:len(values):len(values)], purpose, name, j.names.place(site))...)
+	key := j.opened.hasher.sum(append(slices.Clip(values), purpose, name, j.names.place(site))...)
 	if entry, ok := j.opened.get(key, keys); ok {
 		if opened, ok := entry.(*T); ok {
 			return opened, nil

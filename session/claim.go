@@ -31,6 +31,7 @@ func (st *Store) claim(ctx context.Context, s *Session) (mine bool, release func
 		return false, nil, errNotAdded
 	}
 	key := path.Join(storageSessions, s.ticket.name()+"-claim")
+	detached := context.WithoutCancel(ctx)
 	ctx, cancel := context.WithTimeout(ctx, storageTimeout)
 	defer cancel()
 	there, err := st.readClaim(ctx, key)
@@ -47,7 +48,7 @@ func (st *Store) claim(ctx context.Context, s *Session) (mine bool, release func
 		return false, nil, err
 	}
 	return true, func() {
-		ctx, cancel := context.WithTimeout(context.Background(), storageTimeout)
+		ctx, cancel := context.WithTimeout(detached, storageTimeout)
 		defer cancel()
 		_ = st.storage.Delete(ctx, key) // it turns stale, and is swept with its session
 	}, nil

@@ -29,23 +29,23 @@ func sealContent(t *testing.T, jar *Jar, content []byte, now time.Time) []string
 	return cookies
 }
 
-func testJar(t testing.TB) *Jar {
-	t.Helper()
+func testJar(tb testing.TB) *Jar {
+	tb.Helper()
 	keys := &Keys{}
 	k, err := newKey(bytes.Repeat([]byte{7}, keySize))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	keys.set(newRing([]*key{k}, 0))
 	jar, err := NewJar(JarConfig{Keys: keys, Limits: Limits{Lifetime: time.Hour}})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return jar
 }
 
-func deflated(t testing.TB, content []byte) []byte {
-	t.Helper()
+func deflated(tb testing.TB, content []byte) []byte {
+	tb.Helper()
 	out := bytes.NewBuffer([]byte{contentVersion})
 	w, err := flate.NewWriter(out, 9)
 	if err == nil {
@@ -55,7 +55,7 @@ func deflated(t testing.TB, content []byte) []byte {
 		err = w.Close()
 	}
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return out.Bytes()
 }

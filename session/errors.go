@@ -38,11 +38,12 @@ var (
 	ErrDenied = fmt.Errorf("%w: the session was logged out", identity.ErrAbsent)
 )
 
-// ErrEnded: the issuer does not refresh this session any more (invalid_grant). A [Grant]
-// wraps it, and only it ends a session.
+// ErrEnded says that the issuer does not refresh this session any more (invalid_grant). A
+// [Grant] wraps it, and only it ends a session.
 var ErrEnded = errors.New("the issuer ended the session")
 
-// ErrTooLarge: the session does not fit into the cookies. The error is a [*TooLargeError].
+// ErrTooLarge says that the session does not fit into the cookies. The error is a
+// [*TooLargeError].
 var ErrTooLarge = errors.New("the session is too large for cookies")
 
 // TooLargeError names the sizes, in bytes, for the page and the log.

@@ -29,13 +29,12 @@ var (
 
 // memory is a storage that instances of a test share. It is safe for concurrent use.
 type memory struct {
-	mu     sync.Mutex
-	files  map[string][]byte
-	locks  map[string]chan struct{}
-	calls  map[string]int
-	down   bool
-	slow   time.Duration
-	listed func()
+	mu    sync.Mutex
+	files map[string][]byte
+	locks map[string]chan struct{}
+	calls map[string]int
+	down  bool
+	slow  time.Duration
 }
 
 func newMemory() *memory {

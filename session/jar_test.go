@@ -60,25 +60,29 @@ func TestAttributesOfCookies(t *testing.T) {
 		session, login, ended string
 	}{
 		"over https": {
-			session.JarConfig{}, secure,
+			session.JarConfig{},
+			secure,
 			"__Host-kube_session=…; Path=/; Max-Age=43200; Secure; HttpOnly; SameSite=Lax",
 			"__Host-kube_login=…; Path=/; Max-Age=3600; Secure; HttpOnly; SameSite=Lax",
 			"__Host-kube_session=…; Path=/; Max-Age=0; Secure; HttpOnly; SameSite=Lax",
 		},
 		"for a domain": {
-			session.JarConfig{Domain: "example"}, secure,
+			session.JarConfig{Domain: "example"},
+			secure,
 			"__Secure-kube_session=…; Path=/; Domain=example; Max-Age=43200; Secure; HttpOnly; SameSite=Lax",
 			"__Secure-kube_login=…; Path=/; Domain=example; Max-Age=3600; Secure; HttpOnly; SameSite=Lax",
 			"__Secure-kube_session=…; Path=/; Domain=example; Max-Age=0; Secure; HttpOnly; SameSite=Lax",
 		},
 		"over http": {
-			session.JarConfig{FormPost: true}, plain,
+			session.JarConfig{FormPost: true},
+			plain,
 			"kube_session=…; Path=/; Max-Age=43200; HttpOnly; SameSite=Lax",
 			"kube_login=…; Path=/; Max-Age=3600; HttpOnly; SameSite=Lax",
 			"kube_session=…; Path=/; Max-Age=0; HttpOnly; SameSite=Lax",
 		},
 		"for an answer by form, under another name": {
-			session.JarConfig{FormPost: true, Name: "team"}, secure,
+			session.JarConfig{FormPost: true, Name: "team"},
+			secure,
 			"__Host-team=…; Path=/; Max-Age=43200; Secure; HttpOnly; SameSite=Lax",
 			"__Host-team_login=…; Path=/; Max-Age=3600; Secure; HttpOnly; SameSite=None",
 			"__Host-team=…; Path=/; Max-Age=0; Secure; HttpOnly; SameSite=Lax",

@@ -120,13 +120,11 @@ func (k *Keys) current() (*ring, error) {
 	return nil, errNoKeys
 }
 
-// set replaces the keys, if they are others.
-func (k *Keys) set(r *ring) (changed bool) {
-	if k.ring.Load().equal(r) {
-		return false
+// set replaces the keys, if they are others: a new ring empties the caches.
+func (k *Keys) set(r *ring) {
+	if !k.ring.Load().equal(r) {
+		k.ring.Store(r)
 	}
-	k.ring.Store(r)
-	return true
 }
 
 // seal seals a plaintext for one purpose, together with data that has to be the same when it

@@ -138,7 +138,7 @@ func (r *Refresher) Refresh(ctx context.Context, s *Session, expires, now time.T
 	case errors.Is(err, ErrEnded):
 		return Refreshed{}, err
 	case err != nil && live:
-		return Refreshed{Session: s}, nil //nolint:nilerr // the old token serves until it expires
+		return Refreshed{Session: s}, nil // the old token serves until it expires
 	case err != nil:
 		return Refreshed{}, err
 	case leads || !live:

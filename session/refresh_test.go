@@ -133,7 +133,10 @@ func TestDue(t *testing.T) {
 func TestMomentIsDrawnByProcessAndSession(t *testing.T) {
 	now := time.Now()
 	moment := func(r *session.Refresher, s *session.Session) (left int) {
-		for left = 60; left > 0 && !r.Due(s, now.Add(-5*time.Minute), now, now.Add(-time.Duration(left)*time.Second)); left-- {
+		for left = 60; left > 0; left-- {
+			if r.Due(s, now.Add(-5*time.Minute), now, now.Add(-time.Duration(left)*time.Second)) {
+				break
+			}
 		}
 		return left
 	}
@@ -442,7 +445,7 @@ func TestRefusedTokenThatAnotherReplicaUsedEndsNothing(t *testing.T) {
 		r := session.NewRefresher(session.RefreshConfig{Keeper: s.store})
 		other := s.other()
 		grant := func(context.Context, *session.Session) (*session.Session, error) {
-			go func() {
+			go func() { //nolint:contextcheck // the other replica goes on
 				time.Sleep(2 * time.Second)
 				if _, err := other.Save(t.Context(), s.session.WithTokens("id-2", "refresh-2")); err != nil {
 					t.Error(err)

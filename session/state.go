@@ -80,7 +80,7 @@ func (j *Jar) SealState(a *Attempt, b *Binding, site Site) (string, error) {
 	w.text(a.Source)
 	w.text(a.Origin)
 	w.text(a.Return)
-	w.number(uint64(a.Restarts)) //nolint:gosec // checked above
+	w.number(uint64(a.Restarts))
 	w.time(a.Started)
 	sealed, err := j.keys.seal(purposeState, w.b, j.names.binding, j.names.place(site))
 	if err != nil {

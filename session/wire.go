@@ -14,7 +14,7 @@ type writer struct{ b []byte }
 func (w *writer) number(n uint64)  { w.b = binary.AppendUvarint(w.b, n) }
 func (w *writer) bytes(b []byte)   { w.number(uint64(len(b))); w.b = append(w.b, b...) }
 func (w *writer) text(s string)    { w.number(uint64(len(s))); w.b = append(w.b, s...) }
-func (w *writer) time(t time.Time) { w.number(uint64(max(t.Unix(), 0))) } //nolint:gosec // not negative
+func (w *writer) time(t time.Time) { w.number(uint64(max(t.Unix(), 0))) }
 
 // reader reads what writer wrote. After a mistake all reads return nothing and bad is set. It
 // never allocates more than it was given.
