@@ -101,7 +101,9 @@ func (c *codec) inflate(compressed []byte) ([]byte, error) {
 	plain := make([]byte, 0, min(4*len(compressed), maxPlain)+512)
 	out := bytes.NewBuffer(plain)
 	n, err := io.Copy(out, io.LimitReader(inflater, maxPlain+1))
-	if err != nil || n > maxPlain || in.Len() > 0 {
+	rest := in.Len()
+	in.Reset(nil) // the pool outlives the request, and must not keep a session
+	if err != nil || n > maxPlain || rest > 0 {
 		return nil, ErrUnreadable
 	}
 	return out.Bytes(), nil

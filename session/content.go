@@ -91,7 +91,8 @@ func (l Limits) Check(s *Session, now time.Time) error {
 }
 
 // UseDue says whether the use of a session has to be written down: after a tenth of the idle
-// time, and not more often than once a minute.
+// time, and not more often than once a minute. It waits for a request that has no [Flight]: a
+// cookie with the old tokens must not follow the one with the new tokens.
 func (l Limits) UseDue(s *Session, now time.Time) bool {
 	return l.Idle > 0 && now.Sub(s.Used) >= max(l.Idle/10, time.Minute)
 }

@@ -63,6 +63,9 @@ func newNames(name, domain string) (names, error) {
 	case trimmed != name && strings.HasSuffix(trimmed, "_"):
 		return names{}, fmt.Errorf("cookie name %q ends like that of a second cookie", name)
 	}
+	if strings.Trim(domain, "abcdefghijklmnopqrstuvwxyz0123456789-.") != "" || strings.HasPrefix(domain, ".") {
+		return names{}, fmt.Errorf("cookie domain %q is not a name in lower case", domain)
+	}
 	n := names{session: name, binding: strings.TrimSuffix(name, "_session") + "_login", domain: domain}
 	for _, prefix := range []string{"", hostPrefix, securePrefix} {
 		n.patterns = append(n.patterns, prefix+n.session, prefix+n.session+"_*", prefix+n.binding)

@@ -14,19 +14,19 @@ import (
 )
 
 // FuzzOpenCookie: no line of cookies opens except the one that was written, and all others are
-// an absent credential. The name of a chunk in a line is written as "S".
+// an absent credential. The name of a chunk in a line is written as "$".
 func FuzzOpenCookie(f *testing.F) {
 	now := time.Now()
-	jar := newJar(f, session.JarConfig{})
+	jar := newJar(f, session.JarConfig{Keys: fileKeys(f, randomLine())})
 	store := session.NewStore(jar, newMemory())
 	const name = "__Host-kube_session"
 	b := login(f, jar, newSession(now, 450), secure, now)
-	good := "S=" + b[name] + "; S_1=" + b[name+"_1"]
-	for _, line := range []string{good, good + "; S_2=", "S=" + b[name], "S_1=x; S=" + b[name], "S=AAAAAAAA1AAAA", "S", "=S=x", "S_99=x;S_3=x", good + ";S=x", `S="x"`} {
+	good := "$=" + b[name] + "; $_1=" + b[name+"_1"]
+	for _, line := range []string{good, good + "; $_2=", "$=" + b[name], "$_1=x; $=" + b[name], "$=AAAAAAAA1AAAA", "$", "=$=x", "$_99=x;$_3=x", good + ";$=x", `$="x"`} {
 		f.Add(line)
 	}
 	f.Fuzz(func(t *testing.T, line string) {
-		lines := []string{strings.ReplaceAll(line, "S", name)}
+		lines := []string{strings.ReplaceAll(line, "$", name)}
 		s, err := jar.Open(t.Context(), lines, secure, now)
 		if s != nil {
 			// What opens has exactly the two chunks, as they were.
@@ -41,7 +41,7 @@ func FuzzOpenCookie(f *testing.F) {
 		if _, err := store.Open(t.Context(), lines, secure, now); !errors.Is(err, identity.ErrAbsent) {
 			t.Error(err)
 		}
-		if binding, err := jar.OpenBinding(t.Context(), []string{strings.ReplaceAll(line, "S", "__Host-kube_login")}, secure, now); binding != nil || !errors.Is(err, identity.ErrAbsent) {
+		if binding, err := jar.OpenBinding(t.Context(), []string{strings.ReplaceAll(line, "$", "__Host-kube_login")}, secure, now); binding != nil || !errors.Is(err, identity.ErrAbsent) {
 			t.Error(err)
 		}
 		_ = jar.End(lines, secure)
@@ -51,7 +51,7 @@ func FuzzOpenCookie(f *testing.F) {
 // FuzzOpenState: no state opens except the one that was sealed.
 func FuzzOpenState(f *testing.F) {
 	now := time.Now()
-	jar := newJar(f, session.JarConfig{})
+	jar := newJar(f, session.JarConfig{Keys: fileKeys(f, randomLine())})
 	binding, attempt := session.NewBinding(now), session.NewAttempt(now)
 	attempt.Return = "/x"
 	good, err := jar.SealState(attempt, binding, secure)

@@ -5,6 +5,7 @@ package session_test
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -142,6 +143,12 @@ func (m *memory) names(prefix string) (names []string) {
 	return names
 }
 
+func (m *memory) get(key string) []byte {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.files[key]
+}
+
 func (m *memory) set(change func(m *memory)) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -157,6 +164,12 @@ func (m *memory) count(call string) int {
 // secretLine returns a line of a key file.
 func secretLine(n byte) string {
 	return base64.StdEncoding.EncodeToString([]byte(strings.Repeat(string(rune('a'+n)), 32))) + "\n"
+}
+
+// randomLine returns a line of a key file that no other process has: the workers of a fuzz test
+// exchange what they seal.
+func randomLine() string {
+	return base64.StdEncoding.EncodeToString([]byte(rand.Text()+rand.Text())) + "\n"
 }
 
 // keyFile writes a key file.

@@ -42,7 +42,8 @@ type Jar struct {
 	opened   *cache
 }
 
-// NewJar makes a jar. It refuses a name that is not a token or has a prefix of its own.
+// NewJar makes a jar. It refuses a name that is not a token or has a prefix of its own, and a
+// domain that is not a name in lower case.
 func NewJar(config JarConfig) (*Jar, error) {
 	if config.Name == "" {
 		config.Name = "kube_session"

@@ -138,6 +138,14 @@ func TestNamesOfCookies(t *testing.T) {
 	}
 }
 
+func TestDomainOfCookies(t *testing.T) {
+	for domain, want := range map[string]bool{"": true, "a.example": true, ".a.example": false, "a.example; Path=/x": false, "A.example": false, "*.example": false} {
+		if _, err := session.NewJar(session.JarConfig{Keys: fileKeys(t), Limits: hours, Domain: domain}); (err == nil) != want {
+			t.Errorf("%q: %v", domain, err)
+		}
+	}
+}
+
 func TestOwnNamesInAllSpellings(t *testing.T) {
 	jar := newJar(t, session.JarConfig{})
 	for name, want := range map[string]bool{
@@ -306,8 +314,7 @@ func TestSealedValuesCannotBeSwapped(t *testing.T) {
 		for opened, open := range opens {
 			for whose, jar := range jars {
 				for where, site := range sites {
-					// A state has no prefix that says https; its browser's binding does.
-					want := sealed == opened && whose == "it" && (where == "here" || where == "http" && sealed == "state")
+					want := sealed == opened && whose == "it" && where == "here"
 					if got := open(value, jar, site); got != want {
 						t.Errorf("a %s opened as a %s with %s jar at %s: %v", sealed, opened, whose, where, got)
 					}

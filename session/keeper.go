@@ -9,7 +9,7 @@ import (
 )
 
 // Keeper is where sessions are: a [Jar] keeps them in cookies, a [Store] in Caddy's storage with
-// a ticket in the cookie.
+// a ticket in the cookie. There are no others.
 type Keeper interface {
 	// Open returns the session of a request, by the lines of its Cookie field.
 	Open(ctx context.Context, lines []string, site Site, now time.Time) (*Session, error)

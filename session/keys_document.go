@@ -45,11 +45,11 @@ func parseKeyDocument(content []byte) (*keyDocument, error) {
 	if err := json.Unmarshal(content, d); err != nil { // its text shows at most one character
 		return nil, errors.New("the session keys in the storage are not JSON of this handler")
 	}
-	if len(d.Keys) == 0 || len(d.Keys) > maxKeys {
-		return nil, fmt.Errorf("the storage has %d session keys", len(d.Keys))
+	if len(d.Keys) == 0 || len(d.Keys) > maxKeys || d.Keep < 0 || d.Keep > maxUnix {
+		return nil, fmt.Errorf("the storage has %d session keys, to be kept for %d s", len(d.Keys), d.Keep)
 	}
 	for i, k := range d.Keys {
-		if len(k.Secret) != keySize || i > 0 && k.From < d.Keys[i-1].From {
+		if len(k.Secret) != keySize || k.From < 0 || k.From > maxUnix || i > 0 && k.From < d.Keys[i-1].From {
 			return nil, errors.New("the session keys in the storage are damaged")
 		}
 	}

@@ -77,7 +77,7 @@ func (s *storedKeys) update(ctx context.Context) error {
 	if _, due := document.upkeep(s.lifetime, time.Now()); !due {
 		return nil
 	}
-	return locked(ctx, s.storage, storageKeys, func(ctx context.Context) error {
+	return locked(ctx, s.storage, lockKeys, func(ctx context.Context) error {
 		document, err := s.load(ctx) // another instance may have been here
 		if err != nil {
 			return err

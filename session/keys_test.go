@@ -171,7 +171,7 @@ func TestInstancesThatShareAStorageAlwaysOpenEachOthersSessions(t *testing.T) {
 				}
 			}
 			var document struct{ Keys []struct{ Secret string } }
-			if err := json.Unmarshal(storage.files["kube_identity/keys"], &document); err != nil || len(document.Keys) > 2 {
+			if err := json.Unmarshal(storage.get("kube_identity/keys"), &document); err != nil || len(document.Keys) > 2 {
 				t.Fatalf("%d keys, %v", len(document.Keys), err)
 			}
 			for _, k := range document.Keys {
@@ -235,7 +235,8 @@ func TestUnknownKeyIsLookedForOnceAndRarely(t *testing.T) {
 		other := newMemory()
 		two := newInstance(t, other, hours.Lifetime)
 		time.Sleep(time.Second)
-		storage.set(func(m *memory) { m.files["kube_identity/keys"] = other.files["kube_identity/keys"] })
+		restored := other.get("kube_identity/keys")
+		storage.set(func(m *memory) { m.files["kube_identity/keys"] = restored })
 		before := storage.count("load")
 		var group sync.WaitGroup
 		for range 100 {
@@ -314,9 +315,9 @@ func TestStorageThatIsDownAtTheStart(t *testing.T) {
 		if err := opensWith(t, keys, keys); err != nil || !keys.Ready() {
 			t.Error(err)
 		}
-		// It goes down again, for weeks: the keys that are known serve on.
+		// It goes down again, for a week: the keys that are known serve on.
 		storage.set(func(m *memory) { m.down = true })
-		time.Sleep(30 * 24 * time.Hour)
+		time.Sleep(8 * 24 * time.Hour)
 		if err := opensWith(t, keys, keys); err != nil {
 			t.Error(err)
 		}
@@ -338,6 +339,8 @@ func TestDamagedKeysInTheStorageAreLeftAsTheyAre(t *testing.T) {
 		"a short key":      `{"keys":[{"secret":"AAAA","from":1}]}`,
 		"newest first":     `{"keys":[{"secret":"` + good + `","from":2},{"secret":"` + good + `","from":1}]}`,
 		"another document": `[]`,
+		"a time below 0":   `{"keys":[{"secret":"` + good + `","from":-1}]}`,
+		"kept for ever":    `{"keep_seconds":9223372036854775807,"keys":[{"secret":"` + good + `","from":1}]}`,
 		"too many":         `{"keys":[` + strings.Repeat(`{"secret":"`+good+`","from":2},`, 64) + `{"secret":"` + good + `","from":2}]}`,
 	} {
 		synctest.Test(t, func(t *testing.T) {
@@ -345,7 +348,7 @@ func TestDamagedKeysInTheStorageAreLeftAsTheyAre(t *testing.T) {
 			storage.files["kube_identity/keys"] = []byte(content)
 			one := newInstance(t, storage, hours.Lifetime)
 			time.Sleep(time.Hour)
-			if one.keys.Ready() || string(storage.files["kube_identity/keys"]) != content {
+			if one.keys.Ready() || string(storage.get("kube_identity/keys")) != content {
 				t.Errorf("%s: ready %v", name, one.keys.Ready())
 			}
 		})

@@ -24,7 +24,7 @@ const (
 	keepFailure    = 10 * time.Second
 	maxGrants      = 64      // at the issuer at once
 	maxFlights     = 1 << 14 // under way at once
-	maxRemembered  = 4096    // results, ended sessions, and sessions without a new ID token
+	maxRemembered  = 1 << 14 // results, ended sessions, and sessions without a new ID token
 	newerPoll      = 250 * time.Millisecond
 	newerAfterEnd  = 3 * time.Second // another instance may be about to store what it got
 	newerAfterLoss = claimAge
@@ -91,7 +91,7 @@ func (r *Refresher) Due(s *Session, issued, expires, now time.Time) bool {
 	margin = min(margin, life/2) // or a short token would always be due
 	drawn := r.hasher.sum("due", s.ID)
 	part := time.Duration(binary.BigEndian.Uint16(drawn[:]))
-	return expires.Sub(now) < margin/2+margin/2*part/(1<<16-1)
+	return expires.Sub(now) < margin/2+margin/2/(1<<16-1)*part
 }
 
 // Refreshed is what a request goes on with.

@@ -106,6 +106,7 @@ func TestDue(t *testing.T) {
 		"a minute":            {0, time.Minute, 30 * time.Second, 15 * time.Second},
 		"nothing":             {0, 0, 0, -time.Second},
 		"less than nothing":   {0, -time.Hour, 0, -time.Second},
+		"a hundred years":     {0, 876000 * time.Hour, 175200 * time.Hour, 87600 * time.Hour},
 		"an operator's word":  {10 * time.Second, time.Hour, 10 * time.Second, 5 * time.Second},
 		"longer than the day": {48 * time.Hour, time.Hour, 30 * time.Minute, 15 * time.Minute},
 	} {

@@ -82,7 +82,7 @@ func (j *Jar) SealState(a *Attempt, b *Binding, site Site) (string, error) {
 	w.text(a.Return)
 	w.number(uint64(a.Restarts))
 	w.time(a.Started)
-	sealed, err := j.keys.seal(purposeState, w.b, j.names.binding, j.names.place(site))
+	sealed, err := j.keys.seal(purposeState, w.b, j.names.full(j.names.binding, site), j.names.place(site))
 	if err != nil {
 		return "", err
 	}
@@ -104,7 +104,7 @@ func (j *Jar) OpenState(ctx context.Context, state string, b *Binding, site Site
 	if !ok {
 		return nil, StateUnreadable, nil
 	}
-	content, err := j.keys.open(ctx, purposeState, sealed, j.names.binding, j.names.place(site))
+	content, err := j.keys.open(ctx, purposeState, sealed, j.names.full(j.names.binding, site), j.names.place(site))
 	switch {
 	case errors.Is(err, ErrUnknownKey):
 		return nil, StateUnknownKey, nil

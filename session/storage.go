@@ -36,6 +36,13 @@ const (
 	storageSwept    = "kube_identity/swept"
 )
 
+// The locks in the storage have other names than its content: some storages keep both side by
+// side.
+const (
+	lockKeys  = "kube_identity_keys"
+	lockSweep = "kube_identity_sweep"
+)
+
 // storageTimeout is how long one step in the storage may take.
 const storageTimeout = 10 * time.Second
 

@@ -39,7 +39,7 @@ func Sweep(ctx context.Context, storage Storage, onProblem func(message string, 
 // lock lasts, and two instances that delete do no harm.
 func sweep(ctx context.Context, storage Storage) error {
 	claimed := false
-	err := locked(ctx, storage, storageSwept, func(ctx context.Context) error {
+	err := locked(ctx, storage, lockSweep, func(ctx context.Context) error {
 		content, err := storage.Load(ctx, storageSwept)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
