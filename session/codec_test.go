@@ -68,10 +68,27 @@ func TestContentThatOnlyAThiefOfTheKeySeals(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// long is a session of as many bytes, which are all read.
+	long := func(size int) []byte {
+		w := writer{b: make([]byte, idSize)}
+		w.time(now)
+		w.time(now)
+		w.text(strings.Repeat("x", 60<<10))
+		w.text("")
+		w.text("")
+		w.token("")
+		w.token(strings.Repeat("x", size-len(w.b)-3))
+		if len(w.b) != size {
+			t.Fatalf("%d bytes, want %d", len(w.b), size)
+		}
+		return w.b
+	}
 	for name, test := range map[string]struct {
 		content []byte
 		opens   bool
 	}{
+		"a session of 64 KiB":         {deflated(t, long(maxPlain)), true},
+		"a session of 64 KiB and one": {deflated(t, long(maxPlain+1)), false},
 		"a session":                   {good, true},
 		"nothing":                     {nil, false},
 		"a version alone":             {[]byte{contentVersion}, false},

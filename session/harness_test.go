@@ -36,6 +36,7 @@ type memory struct {
 	calls map[string]int
 	down  bool
 	slow  time.Duration
+	loads func(key string) // called before a load
 }
 
 func newMemory() *memory {
@@ -65,6 +66,9 @@ func (m *memory) call(ctx context.Context, name string) error {
 func (m *memory) Load(ctx context.Context, key string) ([]byte, error) {
 	if err := m.call(ctx, "load"); err != nil {
 		return nil, err
+	}
+	if m.loads != nil {
+		m.loads(key)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -330,6 +330,37 @@ func TestSealedValuesCannotBeSwapped(t *testing.T) {
 	}
 }
 
+// What was opened at one site is kept, and does not open at another.
+func TestCacheKnowsTheSite(t *testing.T) {
+	now := time.Now()
+	keys := fileKeys(t)
+	jar, domain := newJar(t, session.JarConfig{Keys: keys}), newJar(t, session.JarConfig{Keys: keys, Domain: "a.example"})
+	b := login(t, jar, newSession(now, 3), secure, now)
+	first, err := jar.Open(t.Context(), b.lines(), secure, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err := jar.Open(t.Context(), b.lines(), secure, now); err != nil || again != first {
+		t.Errorf("it is opened twice: %v", err)
+	}
+	lines := everyName("session", b["__Host-kube_session"])
+	for name, test := range map[string]struct {
+		keeper session.Keeper
+		site   session.Site
+	}{
+		"another host":  {jar, session.Site{Host: "b.example", Secure: true}},
+		"another port":  {jar, session.Site{Host: "a.example:8443", Secure: true}},
+		"http":          {jar, session.Site{Host: "a.example"}},
+		"a domain":      {domain, secure},
+		"as a ticket":   {session.NewStore(jar, newMemory()), secure},
+		"an empty host": {jar, session.Site{Secure: true}},
+	} {
+		if _, err := test.keeper.Open(t.Context(), lines, test.site, now); !errors.Is(err, session.ErrUnreadable) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 // everyName returns a value under all prefixes.
 func everyName(name, value string) []string {
 	return []string{"kube_" + name + "=" + value, "__Host-kube_" + name + "=" + value, "__Secure-kube_" + name + "=" + value}

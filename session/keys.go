@@ -99,9 +99,9 @@ type Keys struct {
 	ring atomic.Pointer[ring]
 
 	// look is called before each use, and reread after an unknown key was met. Either may be
-	// nil. reread says whether there may be other keys now.
+	// nil.
 	look   func(now time.Time)
-	reread func(ctx context.Context) bool
+	reread func(ctx context.Context)
 }
 
 // errNoKeys says that the keys of Caddy's storage were not read yet.
@@ -165,8 +165,9 @@ func (k *Keys) find(ctx context.Context, id keyID) (*key, error) {
 		if found := r.byID[id]; found != nil {
 			return found, nil
 		}
-		if again || k.reread == nil || !k.reread(ctx) {
+		if again || k.reread == nil {
 			return nil, ErrUnknownKey
 		}
+		k.reread(ctx)
 	}
 }

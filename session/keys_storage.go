@@ -142,13 +142,13 @@ func (s *storedKeys) adopt(number int, document *keyDocument) error {
 // reread reads the storage for a request with an unknown key. All requests share one read,
 // and there is one in ten seconds at most, whatever names clients invent. A request waits
 // only for a read that has begun, and at most a second.
-func (s *storedKeys) reread(ctx context.Context) bool {
+func (s *storedKeys) reread(ctx context.Context) {
 	s.mu.Lock()
 	flight := s.flight
 	if flight == nil {
 		if !s.asked.IsZero() && time.Since(s.asked) < rereadEvery {
 			s.mu.Unlock()
-			return false
+			return
 		}
 		flight, s.asked = make(chan struct{}), time.Now()
 		s.flight = flight
@@ -159,11 +159,9 @@ func (s *storedKeys) reread(ctx context.Context) bool {
 	defer timer.Stop()
 	select {
 	case <-flight:
-		return true
 	case <-timer.C:
 	case <-ctx.Done():
 	}
-	return false
 }
 
 func (s *storedKeys) rereadOnce(ctx context.Context, flight chan struct{}) {

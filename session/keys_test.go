@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -123,6 +124,41 @@ func TestKeyFileIsRotatedWhileItIsUsed(t *testing.T) {
 		}
 		if strings.Join(problems, "\n") != strings.Join(want, "\n") {
 			t.Errorf("%q", problems)
+		}
+	})
+}
+
+// A bad file that does not change stays bad, and is reported once a minute until it is good.
+func TestBadKeyFileIsReportedUntilItIsGood(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		file := keyFile(t, secretLine(0))
+		var problems []bool
+		keys, err := session.KeysFromFile(file, func(_ string, err error) { problems = append(problems, err != nil) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		write := func(line string) {
+			writeKeys(t, file, line)
+			if long := time.Now().Add(-time.Hour); os.Chtimes(file, long, long) != nil {
+				t.Fatal("the time of the file cannot be set")
+			}
+		}
+		write("oops\n")
+		for range 90 {
+			time.Sleep(time.Second)
+			if err := opensWithCheaply(t, keys, keys); err != nil {
+				t.Fatal(err)
+			}
+		}
+		write(secretLine(1))
+		for range 90 {
+			time.Sleep(time.Second)
+			if err := opensWithCheaply(t, keys, keys); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if want := []bool{true, true, false}; !slices.Equal(problems, want) {
+			t.Errorf("%v", problems)
 		}
 	})
 }
@@ -325,6 +361,37 @@ func TestStorageThatIsDownAtTheStart(t *testing.T) {
 		defer mu.Unlock()
 		if len(problems) < 3 || problems[0] == nil || problems[1] != nil || problems[2] == nil {
 			t.Errorf("%d problems", len(problems))
+		}
+	})
+}
+
+// The storage goes down while a new key waits: it begins to seal when its time comes, as it does
+// at the instances that still reach the storage.
+func TestNewKeySealsOnTimeWhileTheStorageIsDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		storage := newMemory()
+		one := newInstance(t, storage, hours.Lifetime)
+		time.Sleep(time.Second)
+		jar := newJar(t, session.JarConfig{Keys: one.keys})
+		keyID := func() string {
+			line, err := jar.SealBinding(session.NewBinding(time.Now()), secure, time.Now())
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, value, _ := strings.Cut(line, "=")
+			return value[:5]
+		}
+		first := keyID()
+		for storage.count("store") < 2 { // until the new key is there
+			time.Sleep(10 * time.Second)
+		}
+		if keyID() != first {
+			t.Error("the new key seals at once")
+		}
+		storage.set(func(m *memory) { m.down = true })
+		time.Sleep(4 * time.Minute)
+		if keyID() == first {
+			t.Error("the new key does not seal")
 		}
 	})
 }

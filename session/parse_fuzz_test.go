@@ -14,11 +14,12 @@ func FuzzChunks(f *testing.F) {
 	w := write{"version1", 2}
 	payload := string(bytes.Repeat([]byte("x"), 5000))
 	chunks := w.split(payload)
-	f.Add(chunks[0], chunks[1], "", byte(2))
-	f.Add("version11payload", "", "", byte(1))
-	f.Add("version12", "version1", "", byte(2))
-	f.Add("version", "", "", byte(1))
-	f.Add("version13", "version1x", "version1x", byte(3))
+	f.Add(chunks[0], chunks[1], "", byte(1))
+	f.Add(chunks[0], "version1", "", byte(1)) // a second chunk of nothing
+	f.Add("version11payload", "", "", byte(0))
+	f.Add("version12", "version1", "", byte(1))
+	f.Add("version", "", "", byte(0))
+	f.Add("version13", "version1x", "version1x", byte(2))
 	f.Fuzz(func(t *testing.T, one, two, three string, count byte) {
 		values := []string{one, two, three}[:1+int(count)%3]
 		w, payload, err := join(values)

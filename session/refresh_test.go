@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -484,6 +485,53 @@ func TestClaimOfAReplicaThatEndedTurnsStale(t *testing.T) {
 		}
 		t.Error("the session is not refreshed")
 	})
+}
+
+// The other replica stores its tokens and gives its claim back between this one's look at the
+// session and its look at the claim.
+func TestTokenThatWasReplacedBetweenTwoLooksIsNotUsed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStored(t, session.JarConfig{})
+		r, issuer, other := session.NewRefresher(session.RefreshConfig{Keeper: s.store}), newStrict(), s.other()
+		var save sync.Once
+		s.storage.loads = func(key string) {
+			if strings.HasSuffix(key, "-claim") {
+				save.Do(func() {
+					if _, err := other.Save(t.Context(), s.session.WithTokens("id-2", "refresh-2")); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+		}
+		got, err := once(t, r, s.session, -time.Minute, issuer.grant)
+		if err != nil || got.Session.RefreshToken != "refresh-2" || issuer.count() != 0 {
+			t.Errorf("%+v, %v, %d grants", got, err, issuer.count())
+		}
+	})
+}
+
+// An instance that was killed leaves a claim too, which is found an hour later, or at once.
+func TestClaimThatIsLeft(t *testing.T) {
+	for left, want := range map[time.Duration][2]time.Duration{
+		time.Hour:       {0, time.Second},
+		-time.Hour:      {0, time.Second}, // of a clock that is wrong
+		5 * time.Second: {9 * time.Second, 12 * time.Second},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newStored(t, session.JarConfig{})
+			key := s.storage.names("kube_identity/sessions/")[0] + "-claim"
+			s.storage.files[key] = fmt.Appendf(nil, "%d x", time.Now().Add(-left).UnixMilli())
+			r, issuer := session.NewRefresher(session.RefreshConfig{Keeper: s.store}), newStrict("refresh-1")
+			for began := time.Now(); ; {
+				if _, err := once(t, r, s.session, -time.Minute, issuer.grant); err == nil {
+					if took := time.Since(began); took < want[0] || took > want[1] {
+						t.Errorf("a claim of %v ago: %v", left, took)
+					}
+					return
+				}
+			}
+		})
+	}
 }
 
 // No token is used whose successor could not be stored.

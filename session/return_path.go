@@ -67,8 +67,9 @@ func checkDecoded(decoded string) error {
 	return nil
 }
 
-// isBelow says whether a decoded path is own or below it, in any case, as Caddy matches paths.
+// isBelow says whether a decoded path, which has no segments of dots, is own or below it, in any
+// case, as Caddy matches paths.
 func isBelow(decoded, own string) bool {
-	cleaned, own := strings.ToLower(path.Clean(decoded)), strings.ToLower(path.Clean(own))
-	return cleaned == own || strings.HasPrefix(cleaned, own+"/")
+	decoded, own = strings.ToLower(decoded), strings.ToLower(path.Clean(own))
+	return decoded == own || strings.HasPrefix(decoded, own+"/")
 }
