@@ -377,7 +377,7 @@ func TestThousandSessionsRefreshOnceEach(t *testing.T) {
 		var group sync.WaitGroup
 		for n := range 1000 {
 			token := fmt.Sprintf("token-%d", n)
-			issuer.valid[token] = token
+			issuer.set(func(i *strict) { i.valid[token] = token })
 			s := newSession(time.Now(), 1).WithTokens("", token)
 			for range 8 {
 				group.Go(func() {
