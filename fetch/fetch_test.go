@@ -95,6 +95,43 @@ func TestAnswersThatAreRefused(t *testing.T) {
 	}
 }
 
+// The caller of Do reads why a request failed, and nobody else: the error of a body that is
+// too long shows nothing of the request or the answer. The credential is the caller's.
+func TestDoReturnsAnswersOfAnyStatus(t *testing.T) {
+	for status, body := range map[int]string{200: "fine", 302: "", 400: "bad", 401: "who", 500: "down"} {
+		u, transport := serve(t, func(w http.ResponseWriter, r *http.Request) {
+			content, _ := io.ReadAll(r.Body)
+			if user, password, ok := r.BasicAuth(); !ok || user != "id" || password != "secret" || string(content) != "a=b" {
+				t.Errorf("%s, %s, %q", user, password, content)
+			}
+			w.Header().Set("Location", "/followed")
+			w.WriteHeader(status)
+			_, _ = io.WriteString(w, body)
+		})
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, u.String(), strings.NewReader("a=b"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.SetBasicAuth("id", "secret")
+		answer, err := fetch.Do(transport, request, limit(5))
+		if err != nil || answer.Status != status || string(answer.Body) != body || answer.Header.Get("Location") != "/followed" {
+			t.Errorf("%d: %+v, %v", status, answer, err)
+		}
+		if request.Header.Get("User-Agent") != "" {
+			t.Error("the caller's request was changed")
+		}
+	}
+	u, transport := serve(t, func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "hidden", http.StatusBadRequest) })
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, u.String(), strings.NewReader("a=hidden"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := fetch.Do(transport, request, limit(5))
+	if want := fmt.Sprintf("asking %q: the answer is larger than 5 bytes", u.Host); answer != nil || err == nil || err.Error() != want {
+		t.Errorf("%+v, %v, want %s", answer, err, want)
+	}
+}
+
 // A server that redirects would choose the address that the proxy asks (CVE-2022-3172).
 func TestRedirectsAreNotFollowed(t *testing.T) {
 	for _, status := range []int{301, 302, 303, 307, 308} {
