@@ -1,0 +1,161 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package codeflow
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+
+	"golang.org/x/oauth2"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
+)
+
+// AuthMethod is how the proxy proves to the issuer which client it is.
+type AuthMethod string
+
+// The words of the option client_auth. In discovery documents they are client_secret_basic,
+// client_secret_post, none, and for the last two private_key_jwt.
+const (
+	AuthDefault       AuthMethod = "" // basic, if the document lists it or has no list; else post
+	AuthBasic         AuthMethod = "basic"
+	AuthPost          AuthMethod = "post"
+	AuthNone          AuthMethod = "none"            // a public client, with PKCE alone
+	AuthPrivateKeyJWT AuthMethod = "private_key_jwt" // an assertion that the proxy signs (RFC 7523)
+	AuthAssertionFile AuthMethod = "assertion_file"  // an assertion that the platform writes, such as a projected service-account token
+)
+
+// maxSecret bounds a secret and an assertion, in bytes.
+const maxSecret = 16 << 10
+
+// jwtBearer is the type of an assertion (RFC 7523, section 2.2).
+const jwtBearer = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+
+// ClientAuth proves which client the proxy is. Each function is called before each request, so
+// that a changed file takes effect, and returns the content without the line's end.
+type ClientAuth struct {
+	Method AuthMethod
+
+	// Secret is the client's secret, for basic and post.
+	Secret func() (string, error)
+
+	// Key is the private key as PEM, for private_key_jwt.
+	Key func() ([]byte, error)
+
+	// KeyID is the kid of that key. Empty: the assertion has none, as an issuer that knows one
+	// key does not need it.
+	KeyID string
+
+	// Assertion is the whole assertion, for assertion_file.
+	Assertion func() (string, error)
+}
+
+// check refuses what is missing, and what would not be used.
+func (a *ClientAuth) check() error {
+	wants := map[string]bool{}
+	switch a.Method {
+	case AuthDefault, AuthBasic, AuthPost:
+		wants["secret"] = true
+	case AuthNone:
+	case AuthPrivateKeyJWT:
+		wants["key"] = true
+	case AuthAssertionFile:
+		wants["assertion"] = true
+	default:
+		return fmt.Errorf("client auth %s is not a known method", identity.Quote(string(a.Method)))
+	}
+	for name, given := range map[string]bool{"secret": a.Secret != nil, "key": a.Key != nil, "assertion": a.Assertion != nil} {
+		switch {
+		case wants[name] && !given:
+			return fmt.Errorf("client auth %s needs a %s", a.word(), name)
+		case given && !wants[name]:
+			return fmt.Errorf("client auth %s does not use a %s", a.word(), name)
+		}
+	}
+	if a.KeyID != "" && a.Method != AuthPrivateKeyJWT {
+		return fmt.Errorf("client auth %s does not use a key id", a.word())
+	}
+	return nil
+}
+
+func (a *ClientAuth) word() string {
+	if a.Method == AuthDefault {
+		return "basic or post"
+	}
+	return string(a.Method)
+}
+
+// credentials are the proof for one request.
+type credentials struct {
+	style  oauth2.AuthStyle
+	id     string
+	secret string
+	form   url.Values // of an assertion
+}
+
+// credentials makes them. The error shows no part of a secret. It wraps
+// [identity.ErrUnavailable], and [ErrClientRefused], since the operator has to act.
+func (p *Provider) credentials(known *Metadata) (*credentials, error) {
+	auth, c := &p.settings.Auth, &credentials{style: oauth2.AuthStyleInParams, id: p.settings.ClientID}
+	var err error
+	switch auth.Method {
+	case AuthDefault:
+		if known.AuthMethods == nil || slices.Contains(known.AuthMethods, "client_secret_basic") {
+			c.style = oauth2.AuthStyleInHeader
+		}
+		c.secret, err = readSecret(auth.Secret)
+	case AuthBasic:
+		c.style = oauth2.AuthStyleInHeader
+		c.secret, err = readSecret(auth.Secret)
+	case AuthPost:
+		c.secret, err = readSecret(auth.Secret)
+	case AuthNone:
+	case AuthAssertionFile:
+		var assertion string
+		assertion, err = readSecret(auth.Assertion)
+		c.form = url.Values{"client_assertion_type": {jwtBearer}, "client_assertion": {assertion}}
+	case AuthPrivateKeyJWT:
+		var assertion string
+		assertion, err = p.assert()
+		c.form = url.Values{"client_assertion_type": {jwtBearer}, "client_assertion": {assertion}}
+	}
+	if err != nil {
+		return nil, unavailable("%w: proving to the issuer which client this is: %w", ErrClientRefused, err)
+	}
+	return c, nil
+}
+
+// readSecret refuses what cannot be meant: a file that is empty, or is not one line.
+func readSecret(read func() (string, error)) (string, error) {
+	secret, err := read()
+	switch {
+	case err != nil:
+		return "", err
+	case secret == "" || len(secret) > maxSecret:
+		return "", fmt.Errorf("the secret is empty or longer than %d bytes", maxSecret)
+	case !isVisible(secret, true):
+		return "", errors.New("the secret has characters that no secret has, such as a line's end")
+	}
+	return secret, nil
+}
+
+// add writes them into a request that x/oauth2 does not make. Basic is of the encoded forms
+// (RFC 6749, section 2.3.1).
+func (c *credentials) add(form url.Values, header http.Header) {
+	for name, values := range c.form {
+		form[name] = values
+	}
+	if c.style == oauth2.AuthStyleInHeader {
+		request := http.Request{Header: header}
+		request.SetBasicAuth(url.QueryEscape(c.id), url.QueryEscape(c.secret))
+		return
+	}
+	form.Set("client_id", c.id)
+	if c.secret != "" {
+		form.Set("client_secret", c.secret)
+	}
+}
