@@ -88,7 +88,9 @@ func newSigner(content []byte, keyID string) (jose.Signer, error) {
 		options = options.WithHeader("kid", keyID)
 	}
 	if certificate != nil {
-		public, ok := key.Public().(interface{ Equal(other crypto.PublicKey) bool })
+		public, ok := key.Public().(interface {
+			Equal(other crypto.PublicKey) bool
+		})
 		if !ok || !public.Equal(certificate.PublicKey) {
 			return nil, errors.New("the certificate in the file of the key is for another key")
 		}

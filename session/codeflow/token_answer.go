@@ -125,4 +125,6 @@ func clientCodes() []string {
 	}
 }
 
-func temporaryCodes() []string { return []string{"temporarily_unavailable", "server_error", "slow_down"} }
+func temporaryCodes() []string {
+	return []string{"temporarily_unavailable", "server_error", "slow_down"}
+}
