@@ -146,18 +146,17 @@ func (l *Login) Fault(path string, handler http.HandlerFunc) {
 	l.faults[path] = handler
 }
 
-// OnDocument, OnClaims, OnAnswer and OnCallback change the discovery document, the claims of
-// each ID token, the answers of the token endpoint, and the parameters of each callback. Nil
-// ends it. The functions are called one at a time, and must not call the issuer.
+// OnDocument changes the discovery document. The functions of OnDocument, OnClaims, OnAnswer and
+// OnCallback are called one at a time, and must not call the issuer. Nil ends it.
 func (l *Login) OnDocument(change func(document map[string]any)) { l.set(&l.document, change) }
 
-// OnClaims is for ID tokens: see OnDocument.
+// OnClaims changes the claims of each ID token: see OnDocument.
 func (l *Login) OnClaims(change func(claims map[string]any)) { l.set(&l.claims, change) }
 
-// OnAnswer is for the token endpoint: see OnDocument.
+// OnAnswer changes the answers of the token endpoint: see OnDocument.
 func (l *Login) OnAnswer(change func(answer map[string]any)) { l.set(&l.answer, change) }
 
-// OnCallback is for callbacks: see OnDocument.
+// OnCallback changes the parameters of each callback: see OnDocument.
 func (l *Login) OnCallback(change func(callback map[string]string)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -47,7 +47,7 @@ func (l *Login) isClient(r *http.Request) bool {
 // again.
 func (l *Login) isAssertion(assertion string) bool {
 	client := &l.config.Client
-	input, signature, _ := cutLast(assertion)
+	input, signature := cutLast(assertion)
 	_, encoded, _ := strings.Cut(input, ".")
 	payload, err := base64.RawURLEncoding.DecodeString(encoded)
 	if err != nil || client.Key == nil || !client.Key.verifies(input, signature) {
@@ -68,12 +68,9 @@ func (l *Login) isAssertion(assertion string) bool {
 	return claims.Issuer == client.ID && claims.Subject == client.ID && claims.Audience == client.Audience && left > 0 && left <= 5*time.Minute
 }
 
-func cutLast(token string) (input, signature string, found bool) {
-	dot := strings.LastIndexByte(token, '.')
-	if dot < 0 {
-		return "", "", false
-	}
-	return token[:dot], token[dot+1:], true
+func cutLast(token string) (input, signature string) {
+	dot := max(strings.LastIndexByte(token, '.'), 0)
+	return token[:dot], strings.TrimPrefix(token[dot:], ".")
 }
 
 // verifies says whether the key has signed the text, with RS256 or ES256.

@@ -6,6 +6,7 @@ package codeflow
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -146,9 +147,7 @@ func readSecret(read func() (string, error)) (string, error) {
 // add writes them into a request that x/oauth2 does not make. Basic is of the encoded forms
 // (RFC 6749, section 2.3.1).
 func (c *credentials) add(form url.Values, header http.Header) {
-	for name, values := range c.form {
-		form[name] = values
-	}
+	maps.Copy(form, c.form)
 	if c.style == oauth2.AuthStyleInHeader {
 		request := http.Request{Header: header}
 		request.SetBasicAuth(url.QueryEscape(c.id), url.QueryEscape(c.secret))

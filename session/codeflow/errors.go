@@ -11,11 +11,11 @@ import (
 )
 
 var (
-	// ErrGrantEnded: the issuer no longer accepts the code or the refresh token. The error also
+	// ErrGrantEnded says that the issuer no longer accepts the code or the refresh token. The error also
 	// wraps [identity.ErrRejected]. No other error of a refresh ends a session.
 	ErrGrantEnded = errors.New("the issuer has ended the grant")
 
-	// ErrClientRefused: the issuer refuses this proxy as a client, or its requests. The operator
+	// ErrClientRefused says that the issuer refuses this proxy as a client, or its requests. The operator
 	// has to change the configuration, here or there. The error also wraps
 	// [identity.ErrUnavailable]: the user's grant is as good as before.
 	ErrClientRefused = errors.New("the issuer refuses this client")

@@ -104,7 +104,10 @@ func (p *Provider) readIDToken(raw string) (*IDToken, error) {
 	if t.audience, err = s.list("aud"); err != nil {
 		return nil, err
 	}
-	return t, t.checkClient(s.claims["azp"] != nil, p.settings.Issuer, p.settings.ClientID)
+	if err := t.checkClient(s.claims["azp"] != nil, p.settings.Issuer, p.settings.ClientID); err != nil {
+		return nil, err
+	}
+	return t, nil
 }
 
 // checkClient is for the proxy as a client, also if bearer tokens for other audiences are

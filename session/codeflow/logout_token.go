@@ -175,7 +175,10 @@ func (v *LogoutVerifier) check(s *segments, now time.Time) (*LogoutToken, error)
 	case t.Subject == "" && t.SessionID == "":
 		return nil, errors.New("it has neither sub nor sid")
 	}
-	return &t, v.checkTimes(&t, s, now)
+	if err := v.checkTimes(&t, s, now); err != nil {
+		return nil, err
+	}
+	return &t, nil
 }
 
 func (v *LogoutVerifier) checkTimes(t *LogoutToken, s *segments, now time.Time) error {

@@ -90,7 +90,7 @@ func (p *Provider) Close() {
 
 // Warm has the document fetched in the background if it is not known, so that an issuer that
 // cannot be reached is logged early.
-func (p *Provider) Warm() { p.look() }
+func (p *Provider) Warm() { _, _, _ = p.look() }
 
 // Metadata returns what is known about the issuer, and waits only if nothing is. The error wraps
 // [identity.ErrUnavailable].

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"time"
@@ -98,9 +99,7 @@ func (p *Provider) request(ctx context.Context, form url.Values) (*Tokens, error
 	if err != nil {
 		return nil, err
 	}
-	for name, values := range proof.form {
-		form[name] = values
-	}
+	maps.Copy(form, proof.form)
 	select {
 	case p.calls <- struct{}{}:
 		defer func() { <-p.calls }()

@@ -277,8 +277,8 @@ func TestMovedTokenEndpointIsFound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var documents atomic.Int64
 		var at atomic.Pointer[string]
-		old, new := "/old", "/new"
-		at.Store(&old)
+		before, after := "/old", "/new"
+		at.Store(&before)
 		p := fake(t, func(r *http.Request) (*http.Response, error) {
 			switch r.URL.Path {
 			case *at.Load():
@@ -292,7 +292,7 @@ func TestMovedTokenEndpointIsFound(t *testing.T) {
 		if _, err := p.Refresh(t.Context(), "hidden-old"); err != nil {
 			t.Fatal(err)
 		}
-		at.Store(&new)
+		at.Store(&after)
 		for range 100 {
 			_, err := p.Refresh(t.Context(), "hidden-old")
 			wantError(t, err, "status 404", []string{"hidden"}, identity.ErrUnavailable)
