@@ -60,11 +60,12 @@ type Callback struct {
 	hasIssuer bool
 }
 
-// ParseCallback reads the parameters of a callback: the query of the request, or the body of
-// the form with response_mode form_post, as it came. Each of code, state, iss and error may be there once (RFC
-// 6749, section 3.1), with either a code or an error, and always a state. Parameters that are not known are
-// ignored (section 4.1.2). Tokens are not: they are not what was asked for, and would be in
-// the browser's history. The error wraps [identity.ErrMalformed], and shows no value.
+// ParseCallback reads the parameters of a callback as they came: the query of the request, or
+// the body of the form with response_mode form_post. Each of code, state, iss and error may be
+// there once (RFC 6749, section 3.1), with either a code or an error, and always a state.
+// Parameters that are not known are ignored (section 4.1.2). Tokens are refused: only a code was
+// asked for, and a token would be in the browser's history. The error wraps
+// [identity.ErrMalformed], and shows no value.
 func ParseCallback(raw string) (*Callback, error) {
 	if len(raw) > maxCallback {
 		return nil, malformed("the callback's parameters are longer than %d bytes", maxCallback)

@@ -99,7 +99,7 @@ type credentials struct {
 }
 
 // credentials makes them. The error shows no part of a secret. It wraps
-// [identity.ErrUnavailable], and [ErrClientRefused], since the operator has to act.
+// [identity.ErrUnavailable], and [ErrClientFault], since the operator has to act.
 func (p *Provider) credentials(known *Metadata) (*credentials, error) {
 	auth, c := &p.settings.Auth, &credentials{style: oauth2.AuthStyleInParams, id: p.settings.ClientID}
 	var err error
@@ -125,7 +125,7 @@ func (p *Provider) credentials(known *Metadata) (*credentials, error) {
 		c.form = url.Values{"client_assertion_type": {jwtBearer}, "client_assertion": {assertion}}
 	}
 	if err != nil {
-		return nil, unavailable("%w: proving to the issuer which client this is: %w", ErrClientRefused, err)
+		return nil, unavailable("%w: %w", ErrClientFault, err)
 	}
 	return c, nil
 }
@@ -137,9 +137,9 @@ func readSecret(read func() (string, error)) (string, error) {
 	case err != nil:
 		return "", err
 	case secret == "" || len(secret) > maxSecret:
-		return "", fmt.Errorf("the secret is empty or longer than %d bytes", maxSecret)
+		return "", fmt.Errorf("the client's secret or assertion is empty or longer than %d bytes", maxSecret)
 	case !isVisible(secret, true):
-		return "", errors.New("the secret has characters that no secret has, such as a line's end")
+		return "", errors.New("the client's secret or assertion has characters that no secret has, such as a line's end")
 	}
 	return secret, nil
 }

@@ -106,7 +106,7 @@ func TestClientAuthentication(t *testing.T) {
 				}
 			})
 			_, err = f.Refresh(t.Context(), again.RefreshToken)
-			f.wantError(t, err, "the issuer refuses this client: the token endpoint answers invalid_client", identity.ErrUnavailable, codeflow.ErrClientRefused)
+			f.wantError(t, err, "the client's configuration is at fault: the token endpoint answers invalid_client", identity.ErrUnavailable, codeflow.ErrClientFault)
 			_, err = f.Revoke(t.Context(), again.RefreshToken)
 			f.wantError(t, err, "the revocation endpoint answers with status 401", identity.ErrUnavailable)
 		})
@@ -119,7 +119,7 @@ func TestWrongSecretIsSentOnce(t *testing.T) {
 	c := f.callback(t, attempt())
 	f.login.Change(func(config *testissuer.LoginConfig) { config.Client.Secret = "another" })
 	_, err := f.Exchange(t.Context(), c, attempt())
-	f.wantError(t, err, "redeeming a code: unavailable: the issuer refuses this client", identity.ErrUnavailable, codeflow.ErrClientRefused)
+	f.wantError(t, err, "redeeming a code: unavailable: the client's configuration is at fault", identity.ErrUnavailable, codeflow.ErrClientFault)
 	if f.login.Exchanges.Load() != 1 {
 		t.Errorf("%d requests", f.login.Exchanges.Load())
 	}
@@ -141,12 +141,12 @@ func TestSecretsThatCannotBeMeant(t *testing.T) {
 		auth codeflow.ClientAuth
 		want string
 	}{
-		"an empty file":  {codeflow.ClientAuth{Secret: secretOf("")}, "the secret is empty"},
+		"an empty file":  {codeflow.ClientAuth{Secret: secretOf("")}, "secret or assertion is empty"},
 		"a line's end":   {codeflow.ClientAuth{Secret: secretOf("hidden\n")}, "such as a line's end"},
 		"a long file":    {codeflow.ClientAuth{Secret: secretOf(strings.Repeat("hidden", 10000))}, "longer than 16384 bytes"},
 		"a binary file":  {codeflow.ClientAuth{Secret: secretOf("hidden\x00")}, "characters that no secret has"},
 		"a missing file": {codeflow.ClientAuth{Secret: func() (string, error) { return "", errors.New("opening the file") }}, "opening the file"},
-		"an assertion":   {codeflow.ClientAuth{Method: codeflow.AuthAssertionFile, Assertion: secretOf("")}, "the secret is empty"},
+		"an assertion":   {codeflow.ClientAuth{Method: codeflow.AuthAssertionFile, Assertion: secretOf("")}, "secret or assertion is empty"},
 		"a key":          {codeflow.ClientAuth{Method: codeflow.AuthPrivateKeyJWT, Key: keyOf([]byte("hidden"))}, "no private key as PEM"},
 		"a missing key":  {codeflow.ClientAuth{Method: codeflow.AuthPrivateKeyJWT, Key: func() ([]byte, error) { return nil, errors.New("opening the file") }}, "opening the file"},
 	} {
@@ -155,7 +155,7 @@ func TestSecretsThatCannotBeMeant(t *testing.T) {
 			return answer(500, "", ""), nil
 		}, auth(test.auth))
 		_, err := p.Refresh(t.Context(), "hidden-old")
-		wantError(t, err, test.want, []string{"hidden"}, identity.ErrUnavailable, codeflow.ErrClientRefused)
+		wantError(t, err, test.want, []string{"hidden"}, identity.ErrUnavailable, codeflow.ErrClientFault)
 		if asked, err := p.Revoke(t.Context(), "hidden-old"); asked {
 			t.Error(err)
 		}
@@ -263,7 +263,7 @@ func TestKeysThatAreRefused(t *testing.T) {
 		p := atToken(t, func(*http.Request) (*http.Response, error) { return answer(500, "", ""), nil },
 			auth(codeflow.ClientAuth{Method: codeflow.AuthPrivateKeyJWT, Key: keyOf(file)}))
 		_, err := p.Refresh(t.Context(), "hidden-old")
-		wantError(t, err, want, []string{"hidden", string(file)}, identity.ErrUnavailable, codeflow.ErrClientRefused)
+		wantError(t, err, want, []string{"hidden", string(file)}, identity.ErrUnavailable, codeflow.ErrClientFault)
 	}
 }
 

@@ -15,10 +15,10 @@ var (
 	// wraps [identity.ErrRejected]. No other error of a refresh ends a session.
 	ErrGrantEnded = errors.New("the issuer has ended the grant")
 
-	// ErrClientRefused says that the issuer refuses this proxy as a client, or its requests. The operator
-	// has to change the configuration, here or there. The error also wraps
-	// [identity.ErrUnavailable]: the user's grant is as good as before.
-	ErrClientRefused = errors.New("the issuer refuses this client")
+	// ErrClientFault says that the issuer refuses this proxy as a client, or that the proxy has
+	// no usable proof which client it is. The operator has to act, here or at the issuer. The
+	// error also wraps [identity.ErrUnavailable]: the user's grant is as good as before.
+	ErrClientFault = errors.New("the client's configuration is at fault")
 )
 
 // unavailable wraps [identity.ErrUnavailable].

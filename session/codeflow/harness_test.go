@@ -124,7 +124,7 @@ func wantError(t *testing.T, err error, text string, hidden []string, sentinels 
 			t.Errorf("%v is not %v", err, sentinel)
 		}
 	}
-	for _, other := range []error{codeflow.ErrGrantEnded, codeflow.ErrClientRefused} {
+	for _, other := range []error{codeflow.ErrGrantEnded, codeflow.ErrClientFault} {
 		wanted := false
 		for _, sentinel := range sentinels {
 			wanted = wanted || errors.Is(sentinel, other)

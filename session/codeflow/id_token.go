@@ -36,10 +36,10 @@ type IDToken struct {
 
 // CheckIDToken checks the ID token of a login, which the caller has already verified like any
 // bearer token (signature, issuer, audience, times). A login needs more (OpenID Connect Core 1.0,
-// section 3.1.3.7): the nonce of this attempt, so that no token of another login is injected;
-// this client as an audience and as azp; the hash of the access token that came with it, if the token has
-// one; and the age of the authentication, if the parameter max_age asks for one. The error wraps
-// [identity.ErrRejected].
+// section 3.1.3.7): the nonce of this attempt, so that no token of another login is injected; this
+// client as an audience and as azp; the hash of the access token that came with it, if the token
+// has one; and the age of the authentication, if the parameter max_age asks for one. The error
+// wraps [identity.ErrRejected].
 func (p *Provider) CheckIDToken(raw, nonce, accessToken string) (*IDToken, error) {
 	token, err := p.readIDToken(raw)
 	if err == nil {
@@ -55,9 +55,9 @@ func (p *Provider) CheckIDToken(raw, nonce, accessToken string) (*IDToken, error
 }
 
 // CheckRefreshed checks an ID token that came with a refresh, and that the caller has verified,
-// against the one before it (OpenID Connect Core 1.0, section 12.2). The user, the issuer and the client must be the same.
-// auth_time is not compared: issuers differ, and the standard is not strict. The error wraps
-// [identity.ErrRejected].
+// against the one before it (OpenID Connect Core 1.0, section 12.2). The user, the issuer and the
+// client must be the same. auth_time is not compared: issuers differ, and the standard is not
+// strict. The error wraps [identity.ErrRejected].
 func (p *Provider) CheckRefreshed(before, raw, accessToken string) (*IDToken, error) {
 	old, err := p.readIDToken(before)
 	if err != nil {

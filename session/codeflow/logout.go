@@ -18,9 +18,9 @@ import (
 // refuse a longer request line (nginx and Apache at 8 KiB), and the user would see their error.
 const maxLogoutURL = 8000
 
-// Revoke asks the issuer to end the grant of a refresh token (RFC 7009). It reports whether the
-// issuer has an endpoint for that. The error wraps [identity.ErrUnavailable]; the local logout does not
-// depend on it.
+// Revoke asks the issuer to end the grant of a refresh token (RFC 7009). It reports whether it
+// asked: not every issuer has an endpoint for that. The error wraps [identity.ErrUnavailable]; the
+// local logout does not depend on it.
 func (p *Provider) Revoke(ctx context.Context, refreshToken string) (asked bool, err error) {
 	known, err := p.Metadata(ctx)
 	if err != nil {
@@ -65,9 +65,9 @@ type Logout struct {
 }
 
 // LogoutURL is where the browser is sent to, to end the login at the issuer too (OpenID Connect
-// RP-Initiated Logout 1.0, section 2). It is empty if the issuer has no such page. The ID
-// token is left out if the URL became too long with it: the issuer then asks the user.
-// A query that the endpoint has is kept. The error wraps [identity.ErrUnavailable].
+// RP-Initiated Logout 1.0, section 2). It is empty if the issuer has no such page. The ID token
+// is left out if the URL would be too long with it: the issuer then asks the user. A query that
+// the endpoint has is kept. The error wraps [identity.ErrUnavailable].
 //
 // The ID token is in the URL, and so in the issuer's log and the browser's history: the caller no
 // longer accepts it from then on.

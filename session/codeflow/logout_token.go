@@ -72,8 +72,8 @@ type LogoutVerifier struct {
 	VerifySignature func(ctx context.Context, token string, header oidc.Header) (payload []byte, err error)
 }
 
-// LogoutToken says which sessions end: those of SessionID, or all of Subject at the issuer if there is
-// no SessionID.
+// LogoutToken says which sessions end: those of SessionID, or all of Subject at the issuer if
+// there is no SessionID.
 type LogoutToken struct {
 	Issuer, Subject, SessionID string
 

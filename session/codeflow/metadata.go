@@ -37,8 +37,8 @@ type Metadata struct {
 	// BackChannelLogout says that the issuer sends logout tokens.
 	BackChannelLogout bool
 
-	// AuthMethods, ChallengeMethods, ResponseModes and Scopes are lists of the document, nil if it has none.
-	// Authorization servers often leave values out of them, so nothing is refused for them.
+	// AuthMethods, ChallengeMethods, ResponseModes and Scopes are lists of the document, nil if
+	// it has none. Issuers often leave values out of them, so nothing is refused for them.
 	AuthMethods, ChallengeMethods, ResponseModes, Scopes []string
 }
 

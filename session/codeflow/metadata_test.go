@@ -300,35 +300,3 @@ func TestOrigins(t *testing.T) {
 		}
 	}
 }
-
-// Whatever the document is, no endpoint of it is less safe than the document.
-func FuzzDiscovery(f *testing.F) {
-	f.Add(document(nil))
-	f.Add(`{"issuer":"https://idp.example/realm","authorization_endpoint":"https://idp.example/a","token_endpoint":"http://127.0.0.1"}`)
-	f.Add(`{"issuer":1,"ISSUER":[null]}`)
-	f.Fuzz(func(t *testing.T, body string) {
-		p, err := codeflow.New(codeflow.Config{
-			Issuer: issuer, ClientID: "dash", Auth: codeflow.ClientAuth{Method: codeflow.AuthNone},
-			Transport: network(func(*http.Request) (*http.Response, error) { return answer(200, "application/json", body), nil }),
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer p.Close()
-		known, err := p.Metadata(t.Context())
-		if err != nil {
-			if !errors.Is(err, identity.ErrUnavailable) || !identity.IsRefusal(err) || len(err.Error()) > 700 {
-				t.Errorf("%q: %v", body, err)
-			}
-			return
-		}
-		for _, endpoint := range []string{known.AuthorizationURL, known.TokenURL, known.EndSessionURL, known.RevocationURL} {
-			if u, err := fetch.ParseSecureURL(endpoint); endpoint != "" && (err != nil || u.Scheme != "https") {
-				t.Errorf("%q: %s, %v", body, endpoint, err)
-			}
-		}
-		if known.AuthorizationURL == "" || known.TokenURL == "" {
-			t.Errorf("%q: %+v", body, known)
-		}
-	})
-}

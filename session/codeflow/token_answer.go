@@ -104,7 +104,7 @@ func refusal(answer *fetch.Answer) error {
 	case slices.Contains(endedCodes(), code):
 		return fmt.Errorf("%w: %w: the token endpoint answers %s", identity.ErrRejected, ErrGrantEnded, code)
 	case slices.Contains(clientCodes(), code):
-		return unavailable("%w: the token endpoint answers %s (%w)", ErrClientRefused, code, status)
+		return unavailable("%w: the token endpoint answers %s (%w)", ErrClientFault, code, status)
 	case slices.Contains(temporaryCodes(), code):
 		return unavailable("the token endpoint answers %s (%w)", code, status)
 	}

@@ -62,7 +62,7 @@ func exchange(ctx context.Context, p *codeflow.Provider) (*codeflow.Tokens, erro
 // that cannot be understood says nothing about the grant.
 func TestAnswersOfTheTokenEndpoint(t *testing.T) {
 	const bad = "the answer of the token endpoint: "
-	ended, ours, down := []error{identity.ErrRejected, codeflow.ErrGrantEnded}, []error{identity.ErrUnavailable, codeflow.ErrClientRefused}, []error{identity.ErrUnavailable}
+	ended, ours, down := []error{identity.ErrRejected, codeflow.ErrGrantEnded}, []error{identity.ErrUnavailable, codeflow.ErrClientFault}, []error{identity.ErrUnavailable}
 	fault := func(code string) string { return fmt.Sprintf(`{"error":%q,"error_description":"hidden"}`, code) }
 	for name, test := range map[string]struct {
 		status int
@@ -80,7 +80,7 @@ func TestAnswersOfTheTokenEndpoint(t *testing.T) {
 		"no longer good":       {400, "application/json", fault("invalid_grant"), "the issuer has ended the grant: the token endpoint answers invalid_grant", ended},
 		"no longer good, 403":  {403, "application/json", fault("invalid_grant"), "invalid_grant", ended},
 		"another factor":       {400, "application/json", fault("interaction_required"), "interaction_required", ended},
-		"wrong secret":         {401, "application/json", fault("invalid_client"), "the issuer refuses this client: the token endpoint answers invalid_client (status 401)", ours},
+		"wrong secret":         {401, "application/json", fault("invalid_client"), "the client's configuration is at fault: the token endpoint answers invalid_client (status 401)", ours},
 		"wrong secret, 400":    {400, "application/json", fault("invalid_client"), "invalid_client (status 400)", ours},
 		"not for this client":  {400, "application/json", fault("unauthorized_client"), "unauthorized_client", ours},
 		"wrong request":        {400, "application/json", fault("invalid_request"), "invalid_request", ours},
