@@ -22,7 +22,7 @@ type AuthMethod string
 // The words of the option client_auth. In discovery documents they are client_secret_basic,
 // client_secret_post, none, and for the last two private_key_jwt.
 const (
-	AuthDefault       AuthMethod = "" // basic, if the document lists it or has no list; else post
+	AuthDefault       AuthMethod = "" // basic, if the document lists it or lists nothing; else post
 	AuthBasic         AuthMethod = "basic"
 	AuthPost          AuthMethod = "post"
 	AuthNone          AuthMethod = "none"            // a public client, with PKCE alone
@@ -105,7 +105,7 @@ func (p *Provider) credentials(known *Metadata) (*credentials, error) {
 	var err error
 	switch auth.Method {
 	case AuthDefault:
-		if known.AuthMethods == nil || slices.Contains(known.AuthMethods, "client_secret_basic") {
+		if len(known.AuthMethods) == 0 || slices.Contains(known.AuthMethods, "client_secret_basic") {
 			c.style = oauth2.AuthStyleInHeader
 		}
 		c.secret, err = readSecret(auth.Secret)

@@ -113,6 +113,34 @@ func TestClientAuthentication(t *testing.T) {
 	}
 }
 
+// A document without a list means basic (OpenID Connect Discovery 1.0, section 3).
+func TestDefaultOfClientAuthentication(t *testing.T) {
+	for name, test := range map[string]struct {
+		listed any
+		basic  bool
+	}{
+		"no list":       {nil, true},
+		"basic":         {[]string{"client_secret_post", "client_secret_basic"}, true},
+		"post":          {[]string{"client_secret_post"}, false},
+		"neither":       {[]string{"private_key_jwt"}, false},
+		"an empty list": {[]string{}, true},
+	} {
+		p := fake(t, func(r *http.Request) (*http.Response, error) {
+			if r.URL.Path != "/t" {
+				return answer(200, "application/json", document(map[string]any{"token_endpoint_auth_methods_supported": test.listed})), nil
+			}
+			_, _, basic := r.BasicAuth()
+			if err := r.ParseForm(); err != nil || basic != test.basic || r.PostForm.Has("client_secret") == basic || r.PostForm.Has("client_id") == basic {
+				t.Errorf("%s: %v, %v, %v", name, basic, r.PostForm, err)
+			}
+			return answer(200, "application/json", issued(nil)), nil
+		})
+		if _, err := p.Refresh(t.Context(), "hidden-old"); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 // x/oauth2's automatic style would send the code again in the other way, and spend it twice.
 func TestWrongSecretIsSentOnce(t *testing.T) {
 	f := newFlow(t, testissuer.LoginConfig{})

@@ -87,6 +87,7 @@ func TestIDTokensOfALogin(t *testing.T) {
 		"not a token":                     {"hidden", "it is not a signed JWT"},
 		"an encrypted token":              {"a.b.c.d.e", "it is not a signed JWT"},
 		"not base64":                      {"!." + strings.SplitN(idToken(nil), ".", 2)[1], "it is not base64url"},
+		"base64 in another spelling":      {strings.TrimSuffix(idToken(nil), "c2ln") + "c2l", "it is not base64url"},
 		"a line's end":                    {idToken(nil) + "\n", "it is not base64url"},
 		"a list as header":                {"W10." + strings.SplitN(idToken(nil), ".", 2)[1], "its header"},
 	} {
@@ -160,6 +161,7 @@ func TestRefreshedIDTokens(t *testing.T) {
 		"another nonce":               {nil, map[string]any{"nonce": "hidden"}, "its nonce is not the one of the session"},
 		"an empty nonce":              {nil, map[string]any{"nonce": ""}, "its nonce is not the one of the session"},
 		"a nonce, and none before":    {map[string]any{"nonce": nil}, nil, "its nonce is not the one of the session"},
+		"an empty nonce, none before": {map[string]any{"nonce": nil}, map[string]any{"nonce": ""}, "its nonce is not the one of the session"},
 		"another azp":                 {nil, map[string]any{"azp": "api"}, "issued to another client"},
 		"azp, and none before":        {nil, map[string]any{"azp": "dash"}, "its azp is not the one of the session"},
 		"no azp, and one before":      {map[string]any{"azp": "dash"}, nil, "its azp is not the one of the session"},
