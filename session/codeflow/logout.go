@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/fetch"
-	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 )
 
 // maxLogoutURL is how long a logout URL may be with the ID token in it, in bytes: servers
@@ -45,9 +44,9 @@ func (p *Provider) Revoke(ctx context.Context, refreshToken string) (asked bool,
 	answer, err := fetch.Do(p.via(request.URL), request, fetch.Limit{Bytes: maxAnswer, Time: callTimeout})
 	switch {
 	case err != nil:
-		return true, fmt.Errorf("%w: revoking: %w", identity.ErrUnavailable, err)
+		return true, unavailable("revoking: %w", err)
 	case answer.Status != http.StatusOK:
-		return true, fmt.Errorf("%w: revoking: the revocation endpoint answers with %w", identity.ErrUnavailable, fetch.StatusError(answer.Status))
+		return true, unavailable("revoking: the revocation endpoint answers with %w", fetch.StatusError(answer.Status))
 	}
 	return true, nil
 }

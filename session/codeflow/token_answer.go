@@ -15,7 +15,6 @@ import (
 	"strings"
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/fetch"
-	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity/oidc"
 )
 
@@ -102,7 +101,7 @@ func refusal(answer *fetch.Answer) error {
 	code, _ := members["error"].(string)
 	switch {
 	case slices.Contains(endedCodes(), code):
-		return fmt.Errorf("%w: %w: the token endpoint answers %s", identity.ErrRejected, ErrGrantEnded, code)
+		return rejected("%w: the token endpoint answers %s", ErrGrantEnded, code)
 	case slices.Contains(clientCodes(), code):
 		return unavailable("%w: the token endpoint answers %s (%w)", ErrClientFault, code, status)
 	case slices.Contains(temporaryCodes(), code):
