@@ -94,6 +94,18 @@ func parseCaddyfile(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 //		challenge <url>|<scheme>
 //		keep_cache_control
 //
+//		# one browser session a site, where an oidc has a login
+//		session {
+//			path            <path>
+//			cookie_name     <name>
+//			cookie_domain   <domain>
+//			lifetime        <duration>
+//			idle_timeout    <duration>
+//			key_file        <file>
+//			post_logout_url <url>|<path>
+//			insecure_http
+//		}
+//
 //		cross_origin off|<trusted_origin>...
 //		keep_streams
 //	}
@@ -166,6 +178,7 @@ func (h *Handler) options() option.Options {
 		"cross_origin":             h.parseCrossOrigin,
 		"keep_cache_control":       option.Flag(&h.KeepCacheControl),
 		"keep_streams":             option.Flag(&h.KeepStreams),
+		"session":                  h.parseSession,
 	}
 }
 

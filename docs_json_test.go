@@ -22,12 +22,15 @@ const docsRoute = `{"apps": {"http": {"servers": {"site": {"listen": ["127.0.0.1
 // TestDocsJSON: the README's JSON loads, and has every field of every module and every
 // word of the grammar.
 func TestDocsJSON(t *testing.T) {
-	text := docsBelow(t, "json")
-	docsValidate(t, fmt.Appendf(nil, docsRoute, docsWithFiles(t, text)))
-
-	var tree map[string]any
-	if err := json.Unmarshal([]byte(text), &tree); err != nil {
-		t.Fatal(err)
+	var trees []any // a handler cannot have both kinds of login
+	for _, block := range []string{"json", "json of a login", "json of a login without a secret"} {
+		text := docsBelow(t, block)
+		docsValidate(t, fmt.Appendf(nil, docsRoute, docsWithFiles(t, text)))
+		var tree map[string]any
+		if err := json.Unmarshal([]byte(text), &tree); err != nil {
+			t.Fatal(err)
+		}
+		trees = append(trees, tree)
 	}
 	words := make(map[string]bool) // keys, and values that are words
 	fields := make(map[string]map[string]bool)
@@ -59,7 +62,7 @@ func TestDocsJSON(t *testing.T) {
 			words[node] = true
 		}
 	}
-	walk(tree, "")
+	walk(trees, "")
 
 	for _, id := range caddy.Modules() {
 		ours := strings.HasPrefix(id, "http.kube_identity.") ||

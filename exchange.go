@@ -10,6 +10,7 @@ import (
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/browser"
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
+	"github.com/caddy-kube-identity/caddy-kube-identity/session"
 )
 
 // exchange is the state of one request between strip and announce. Its memory is used again
@@ -20,6 +21,16 @@ type exchange struct {
 	upgrade string // the protocol that the request switches to; empty for most
 	dropped int    // how many fields were dropped because the peer is not trusted
 	peerErr error  // why the peer's certificate did not make it trusted
+
+	// Of browser sessions, where there are some.
+	cookies      []string // the lines of Cookie, before they were stripped
+	scheme, host string   // of the site, as the browser knows it
+	site         session.Site
+	placed       bool // the site may have sessions
+	page         bool // the request is a navigation
+	reads        bool // its method is GET or HEAD
+	direct       bool // no error route answers, since Caddy would log the request's query
+	use          *sessionUse
 
 	room [8]identity.StrippedField // for Stripped, which takes more memory only if that is not enough
 }

@@ -121,7 +121,7 @@ type Handler struct {
 	Challenge string `json:"challenge,omitempty" placeholders:"own"`
 
 	// KeepCacheControl leaves the response to a navigation as the upstream wrote it, where
-	// Login is set. Default: a response without Cache-Control gets "no-cache", so that a
+	// Login is set or a source has a login. Default: a response without Cache-Control gets "no-cache", so that a
 	// browser does not show the page from its cache after the session has ended.
 	KeepCacheControl bool `json:"keep_cache_control,omitempty"`
 
@@ -130,6 +130,10 @@ type Handler struct {
 	// are forwarded without an identity; those of other origins are refused. "off" allows all.
 	// Default: only this site's own pages.
 	CrossOrigin []string `json:"cross_origin,omitempty"`
+
+	// Session is how the login of a browser is kept, where a source has a login. Default: with
+	// the defaults of its options.
+	Session *Session `json:"session,omitempty"`
 
 	// KeepStreams lets an upgraded connection, or a response without a Content-Length, outlive
 	// the credential that opened it. Default: it ends when the credential expires.
@@ -148,6 +152,10 @@ type Handler struct {
 	injectors   []Injector
 
 	exchanges exchanges
+
+	sessions   *sessions   // nil: browsers do not log in here
+	membership *membership // of the sessions' state
+	sessionKey string      // in sessionStates
 
 	errorRoutes   bool // a subroute around the handler has error routes
 	usesTransport bool // an injector's upstream knows the proxy by its own certificate
@@ -171,10 +179,16 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	ex := h.exchanges.begin()
 	defer func() { h.exchanges.end(ex) }()
 	err = h.shape(r, ex)
+	if h.sessions != nil {
+		ex.cookies = r.Header["Cookie"]
+	}
 	h.strip(r, ex) // of refused shapes too: error routes must not see who the client claims to be
 	h.recognize(r, ex)
 	if err != nil {
 		return h.refuse(w, r, ex, nil, err)
+	}
+	if h.sessions != nil && h.sessions.locate(r, ex) {
+		return h.sessions.serve(w, r, ex)
 	}
 	if browser.IsPreflight(ex.browser(r)) {
 		return h.preflight(w, r, ex, next)
@@ -203,5 +217,6 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 var (
 	_ caddy.Provisioner           = (*Handler)(nil)
 	_ caddy.Validator             = (*Handler)(nil)
+	_ caddy.CleanerUpper          = (*Handler)(nil)
 	_ caddyhttp.MiddlewareHandler = (*Handler)(nil)
 )

@@ -20,6 +20,7 @@ type passage struct {
 	context.Context //nolint:containedctx // it is one
 
 	by       *Handler
+	use      *sessionUse // nil without a session
 	stream   stream
 	response response
 }
@@ -43,6 +44,8 @@ func (p *passage) watch(w http.ResponseWriter, r *http.Request, cookies identity
 		ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: w},
 		cookies:               cookies,
 		page:                  page,
+		sessions:              p.by.sessions,
+		use:                   p.use,
 		stream:                &p.stream,
 		tunnel:                r.Method == http.MethodConnect,
 		before:                slices.Clone(w.Header()[setCookie]),

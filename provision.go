@@ -44,6 +44,9 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err := h.loadInjectors(ctx); err != nil {
 		return err
 	}
+	if err := h.provisionSession(ctx); err != nil {
+		return err
+	}
 	if h.login, err = browser.NewLogin(h.Login, h.Challenge); err != nil {
 		return err
 	}
@@ -141,6 +144,9 @@ func (h *Handler) compileFields() error {
 		if writer, ok := injector.(CookieWriter); ok {
 			cookies = option.Union(cookies, writer.Cookies())
 		}
+	}
+	if h.sessions != nil {
+		cookies = option.Union(cookies, h.sessions.jar.Patterns())
 	}
 	stripped, err := identity.NewNames(names...)
 	if err != nil {

@@ -69,6 +69,9 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, ex *exchange, s
 			status = http.StatusFound
 		}
 	}
+	if status == http.StatusUnauthorized && location == "" && h.startsLogin(r, ex, err) {
+		return h.startLogin(w, r, ex, src, err)
+	}
 	h.metrics.Requests.WithLabelValues(src.label(), res.label).Inc()
 	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
 		repl.Set("http.kube_identity.reason", err.Error())
@@ -90,7 +93,34 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, ex *exchange, s
 		writeStatus(w, res, err)
 		return nil
 	}
+	if h.sessions != nil && ex.page && !h.hasErrorRoute(r, refused) {
+		switch {
+		case status == http.StatusUnauthorized:
+			return h.sessions.show(w, status, h.sessions.loginLink())
+		case status == http.StatusForbidden && ex.use != nil:
+			return h.sessions.show(w, status, h.sessions.forbidden())
+		}
+	}
 	return refused
+}
+
+// startsLogin says whether a request without an identity is sent to the issuer. A request with a
+// bearer token is not: a session would not count beside it.
+func (h *Handler) startsLogin(r *http.Request, ex *exchange, err error) bool {
+	return h.sessions != nil && browser.StartsLogin(ex.browser(r)) && !h.isExplicit(ex.Stripped) &&
+		(!identity.IsBadCredential(err) || len(r.Header["Sec-Fetch-Mode"]) > 0)
+}
+
+// startLogin answers with the redirect to the issuer, or with a page if that cannot be.
+func (h *Handler) startLogin(w http.ResponseWriter, r *http.Request, ex *exchange, src *configuredSource, err error) error {
+	h.metrics.Requests.WithLabelValues(src.label(), resultOf(err).label).Inc()
+	h.logRefusal(zap.InfoLevel, http.StatusSeeOther, ex, src, err)
+	_, asked := asItCame(r)
+	to, pathErr := h.sessions.returnPath(asked.RequestURI())
+	if pathErr != nil {
+		to = "/" // a browser's own navigation is never so
+	}
+	return h.sessions.start(w, r, ex, plan{to: to})
 }
 
 func (h *Handler) logRefusal(level zapcore.Level, status int, ex *exchange, src *configuredSource, err error) {
@@ -122,11 +152,11 @@ func (h *Handler) logFallback(ex *exchange, src *configuredSource, err error) {
 
 // logStreamEnd logs that a stream ends with its credential: reverse_proxy's own line, if
 // there is one, says only that the context was canceled.
-func (h *Handler) logStreamEnd(source, peer string) {
+func (h *Handler) logStreamEnd(source, peer, reason string) {
 	h.logger.Info("stream ended",
 		zap.String("source", source),
 		zap.String("peer", peer),
-		zap.String("reason", "the credential has expired"))
+		zap.String("reason", reason))
 }
 
 // asItCame returns what the client asked for. The handlers method, rewrite, uri and

@@ -8,7 +8,9 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
@@ -30,6 +32,9 @@ type response struct {
 	tunnel  bool // the request is a WebSocket over HTTP/2 or 3 (RFC 8441, RFC 9220)
 	wrote   bool
 
+	sessions *sessions   // nil without any
+	use      *sessionUse // whose cookies are written, or nil
+
 	// before are the cookies of handlers before this one, which are not the upstream's: the
 	// session that oauth2-proxy has renewed, in its answer to a forward_auth.
 	before []string
@@ -39,15 +44,33 @@ type response struct {
 // informational responses may precede the final one, and have fields too. For a tunnel
 // reverse_proxy turns the upstream's 101 into 200, with the upstream's Content-Length.
 func (w *response) WriteHeader(status int) {
-	filterSetCookie(w.Header(), setCookie, w.cookies, w.before)
+	w.filter(setCookie)
 	if !w.wrote && (status >= http.StatusOK || status == http.StatusSwitchingProtocols) {
 		w.wrote = true
 		w.askAgain(status)
+		w.addSession()
 		if status == http.StatusSwitchingProtocols || w.tunnel || !hasLength(w.Header()) {
 			w.stream.begin()
 		}
 	}
 	w.ResponseWriterWrapper.WriteHeader(status)
+}
+
+// filter strips the upstream's cookies, those of browser sessions in any case of their names.
+func (w *response) filter(field string) {
+	filterSetCookie(w.Header(), field, w.cookies, w.before)
+	if w.sessions == nil || len(w.Header()[field]) == 0 {
+		return
+	}
+	kept := slices.DeleteFunc(slices.Clone(w.Header()[field]), func(line string) bool {
+		pair, _, _ := strings.Cut(line, ";")
+		return w.sessions.jar.Owns(identity.CookieName(pair)) && !slices.Contains(w.before, line)
+	})
+	if len(kept) == 0 {
+		delete(w.Header(), field)
+		return
+	}
+	w.Header()[field] = kept
 }
 
 // hasLength says whether a response has a length. The server drops one that is not a number,
@@ -100,14 +123,39 @@ func (w *response) askAgain(status int) {
 	}
 }
 
+// addSession adds the cookies of a session that was refreshed, after those of the upstream's with
+// its names were stripped. A response with them must not stay in a shared cache.
+func (w *response) addSession() {
+	if w.use == nil {
+		return
+	}
+	there := len(w.Header()[setCookie])
+	fresh := w.use.addTo(w.Header())
+	w.before = append(w.before, w.Header()[setCookie][there:]...) // they are not the upstream's
+	if !fresh {
+		return
+	}
+	for _, line := range w.Header()["Cache-Control"] {
+		for directive := range strings.SplitSeq(strings.ToLower(line), ",") {
+			if directive = strings.TrimSpace(directive); directive == "private" || directive == "no-store" {
+				return
+			}
+		}
+	}
+	w.Header().Set("Cache-Control", "private, no-cache")
+}
+
 // end acts on a header that was never written explicitly: the server writes it when the
 // handlers are done, or an error route does. Fields announced as trailers come last.
 func (w *response) end() {
 	if !w.wrote {
 		w.askAgain(http.StatusOK)
 	}
-	filterSetCookie(w.Header(), setCookie, w.cookies, w.before)
-	filterSetCookie(w.Header(), http.TrailerPrefix+setCookie, w.cookies, w.before)
+	w.filter(setCookie)
+	if !w.wrote {
+		w.addSession()
+	}
+	w.filter(http.TrailerPrefix + setCookie)
 }
 
 // Interface guards

@@ -102,11 +102,25 @@ func (h *Handler) authenticate(ctx context.Context, ex *exchange) (*configuredSo
 // prove asks the sources that need a credential.
 func (h *Handler) prove(ctx context.Context, ex *exchange) (*configuredSource, *identity.Identity, error) {
 	var why []string
+	var noSession error // why the session of the request does not count
 	for _, src := range h.sources {
 		if src == h.fallback {
 			break
 		}
+		if h.sessions != nil && src == h.sessions.src && !h.isExplicit(ex.Stripped) {
+			id, err := h.sessions.prove(ctx, ex)
+			if !errors.Is(err, identity.ErrAbsent) {
+				return src, id, err
+			}
+			ex.Session = identity.Session{}
+			if err != identity.ErrAbsent { //nolint:errorlint // whether it says more than the sentinel alone
+				noSession = err
+			}
+		}
 		_, id, err := src.ask(ctx, ex)
+		if err == nil && h.sessions != nil && src == h.sessions.src {
+			err = h.sessions.checkHint(ctx, id.Token.Reveal(), ex.Received)
+		}
 		if !errors.Is(err, identity.ErrAbsent) {
 			return src, id, err
 		}
@@ -124,6 +138,8 @@ func (h *Handler) prove(ctx context.Context, ex *exchange) (*configuredSource, *
 	case ex.dropped > 0:
 		return nil, nil, fmt.Errorf("%w: fields dropped from a peer that is not trusted: %d",
 			identity.ErrAbsent, ex.dropped)
+	case noSession != nil:
+		return nil, nil, noSession
 	}
 	return nil, nil, identity.ErrAbsent
 }
@@ -191,7 +207,7 @@ func (h *Handler) inject(on *passage, r *http.Request, src *configuredSource, id
 // from it, if the login takes its place when the session has ended, or if it could outlive
 // the credential.
 func (h *Handler) forward(w http.ResponseWriter, inner *http.Request, on *passage, next caddyhttp.Handler) error {
-	page := !h.KeepCacheControl && h.login.OpensPage(browser.Request{Method: inner.Method, Header: inner.Header})
+	page := !h.KeepCacheControl && (on.use != nil && on.use.page || h.login.OpensPage(browser.Request{Method: inner.Method, Header: inner.Header}))
 	if !on.stream.ends() && !page && len(h.stripRules.Cookies) == 0 {
 		return next.ServeHTTP(w, inner)
 	}

@@ -6,6 +6,7 @@
 //
 //	spoofing   a client cannot write its own identity
 //	certs      client certificates, as proxies pass them on and in the handshake
+//	login      browsers that log in, sessions, refresh and logout
 //	tokens     bearer tokens, with stand-ins for the issuer and the API server
 //	frontends  nginx, HAProxy and Apache in front of Caddy
 //	kube       a real kube-apiserver behind Caddy

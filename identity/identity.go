@@ -98,12 +98,23 @@ type Request struct {
 	// Only that the peer has the key of the first is proven; the chain is not verified.
 	Certificates []*x509.Certificate
 
+	// Session is the browser session of the request. It is empty if the request has a bearer
+	// token: that counts more.
+	Session Session
+
 	// Received is when the request came; see [Request.Now].
 	Received time.Time
 
 	proven Identity // see [Request.Proven]
 	token  string
 	taken  bool // proven and token are in use
+}
+
+// Session is what a browser session says. It proves nothing: the source that the browser logged
+// in at judges the token as it judges a bearer token.
+type Session struct {
+	Source string // the key of that source
+	Token  string // its ID token; empty: there is no session
 }
 
 // Proven returns the identity, with the token that proved it (empty: none), in the memory of

@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -104,7 +105,11 @@ type OIDC struct {
 	// TrustPoolRaw is the CAs of the issuer's certificate. Default: the system's.
 	TrustPoolRaw json.RawMessage `json:"trust_pool,omitempty" caddy:"namespace=tls.ca_pool.source inline_key=provider"`
 
+	// LoginBlock lets browsers log in at the issuer. Default: they do not.
+	LoginBlock *OIDCLogin `json:"login,omitempty"`
+
 	authenticator oidc.Authenticator
+	login         *guest.Login
 	groups        *oidc.GroupsWatch
 	hasPool       bool
 	stateKey      string // in issuerStates
@@ -124,6 +129,9 @@ func (o *OIDC) Provision(ctx caddy.Context) error {
 	if err := o.checkIssuer(); err != nil { // names the option, where the keys' own check could not
 		return err
 	}
+	if err := o.provisionLogin(); err != nil {
+		return fmt.Errorf("oidc %s: %w", o.Issuer, err)
+	}
 	o.setDefaults()
 	o.provisionBearer()
 	o.hasPool = o.TrustPoolRaw != nil // loading a guest module clears its field
@@ -136,6 +144,9 @@ func (o *OIDC) Provision(ctx caddy.Context) error {
 		return err
 	}
 	o.groups = &state.groups
+	if state.provider != nil {
+		o.login = o.newLogin(state.provider)
+	}
 	skew := time.Duration(*o.ClockSkew)
 	o.authenticator = oidc.Authenticator{
 		Issuers: []*oidc.Issuer{{
@@ -205,6 +216,9 @@ func (o *OIDC) mapping() *oidc.Mapping {
 // Authenticate implements [identity.Source].
 func (o *OIDC) Authenticate(ctx context.Context, r *identity.Request) (*identity.Identity, error) {
 	token, err := o.token(r)
+	if o.login != nil && errors.Is(err, identity.ErrAbsent) {
+		token, err = o.sessionToken(r)
+	}
 	if err != nil {
 		return nil, err
 	}

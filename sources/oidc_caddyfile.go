@@ -66,10 +66,23 @@ func oidcPresets() map[string]OIDC {
 //		signing_algs       <alg>...
 //		clock_skew         <duration>
 //		trust_pool         <ca_pool_module> ...
+//		login {
+//			client_id          <id>
+//			client_secret_file <file>
+//			client_auth        basic|post|none|private_key_jwt <file>|assertion_file <file>
+//			scopes             <scope>...
+//			parameter          <name> <value>
+//			redirect_url       <url>
+//			authorization_url  <url>
+//			token_url          <url>
+//			end_session_url    <url>
+//			revocation_url     <url>
+//			refresh            off|<margin>
+//		}
 //	}
 //
 // The presets are those of the table in the README. An option in the block replaces the
-// preset's value. required_claim may appear more than once. A claim is a name, or, if it
+// preset's value. required_claim and parameter may appear more than once. A claim is a name, or, if it
 // begins with a slash, a JSON Pointer.
 func (o *OIDC) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // consume source name
@@ -120,6 +133,7 @@ func (o *OIDC) options() option.Options {
 		"signing_algs":            option.List(&o.SigningAlgs, option.Each(option.OneOf(oidc.Algorithms()))),
 		"clock_skew":              o.parseClockSkew,
 		"trust_pool":              trustpool.Option(&o.TrustPoolRaw),
+		"login":                   o.parseLogin,
 	}
 }
 

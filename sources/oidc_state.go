@@ -15,6 +15,7 @@ import (
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity/oidc"
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/guest"
+	"github.com/caddy-kube-identity/caddy-kube-identity/session/codeflow"
 	"github.com/caddy-kube-identity/caddy-kube-identity/tokencache"
 	"github.com/caddy-kube-identity/caddy-kube-identity/trustpool"
 )
@@ -29,6 +30,8 @@ type issuerState struct {
 	cache  *tokencache.Cache
 	groups oidc.GroupsWatch
 	roots  atomic.Pointer[caddytls.CA] // of the configuration that came last
+
+	provider *codeflow.Provider // nil if browsers do not log in
 }
 
 // Destruct implements caddy.Destructor.
@@ -37,6 +40,9 @@ func (s *issuerState) Destruct() error {
 		s.cache.Close()
 		if keys, ok := s.keys.(*oidc.RemoteKeys); ok {
 			keys.Close()
+		}
+		if s.provider != nil {
+			s.provider.Close()
 		}
 	})
 	return nil
@@ -86,6 +92,13 @@ func (o *OIDC) acquireState(ctx caddy.Context) (*issuerState, error) {
 func (o *OIDC) newState(ca *caddytls.CA) (*issuerState, error) {
 	state := &issuerState{cache: oidc.NewCache(1), groups: oidc.GroupsWatch{OnProblem: logIssuer(o.Issuer)}}
 	state.roots.Store(ca)
+	if o.LoginBlock != nil {
+		provider, err := o.newProvider(state)
+		if err != nil {
+			return nil, err
+		}
+		state.provider = provider
+	}
 	if o.JWKSFile != "" {
 		keys, err := oidc.NewFileKeys(o.JWKSFile, logIssuer(o.Issuer))
 		state.keys = keys
@@ -102,6 +115,9 @@ func (o *OIDC) newState(ca *caddytls.CA) (*issuerState, error) {
 		return nil, err
 	}
 	keys.Warm()
+	if state.provider != nil {
+		state.provider.Warm()
+	}
 	state.keys = keys
 	return state, nil
 }

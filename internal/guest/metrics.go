@@ -23,6 +23,12 @@ type Metrics struct {
 	Review    prometheus.Histogram   // seconds of a TokenReview
 	Expiry    *Expiries              // of the proxy's own credentials
 
+	Logins         *prometheus.CounterVec // by source and result
+	Refreshes      *prometheus.CounterVec // by source and result
+	RefreshSeconds prometheus.Histogram   // of one refresh at the issuer
+	Logouts        *prometheus.CounterVec // by kind
+	SessionBytes   prometheus.Histogram   // of the cookies of one session
+
 	seconds *prometheus.HistogramVec // by source, see [Metrics.ForSource]
 	cache   *prometheus.CounterVec   // by cache and result, see [Metrics.ForCache]
 }
@@ -54,6 +60,28 @@ func NewMetrics(registry *prometheus.Registry) (*Metrics, error) {
 			Buckets: []float64{1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 1e-1, 2.5e-1, 5e-1, 1, 2.5, 5, 10},
 		}),
 		Expiry: newExpiries(prometheus.BuildFQName(namespace, subsystem, "credential_expiry_timestamp_seconds")),
+		Logins: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Namespace: namespace, Subsystem: subsystem, Name: "logins_total",
+			Help: "Logins of browsers that came back from the issuer.",
+		}, []string{"source", "result"}),
+		Refreshes: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Namespace: namespace, Subsystem: subsystem, Name: "refreshes_total",
+			Help: "Refreshes of sessions at the issuer.",
+		}, []string{"source", "result"}),
+		RefreshSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Namespace: namespace, Subsystem: subsystem, Name: "refresh_seconds",
+			Help:    "Time a refresh of a session took.",
+			Buckets: []float64{1e-2, 2.5e-2, 5e-2, 1e-1, 2.5e-1, 5e-1, 1, 2.5, 5, 10, 30},
+		}),
+		Logouts: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Namespace: namespace, Subsystem: subsystem, Name: "logouts_total",
+			Help: "Logouts by what asked for them.",
+		}, []string{"kind"}),
+		SessionBytes: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Namespace: namespace, Subsystem: subsystem, Name: "session_bytes",
+			Help:    "Size of the cookies of a session when they are written.",
+			Buckets: []float64{512, 1024, 2048, 3072, 4096, 6144, 8192},
+		}),
 	}
 	err := errors.Join(
 		register(registry, &m.Requests),
@@ -62,6 +90,11 @@ func NewMetrics(registry *prometheus.Registry) (*Metrics, error) {
 		register(registry, &m.cache),
 		register(registry, &m.Review),
 		register(registry, &m.Expiry),
+		register(registry, &m.Logins),
+		register(registry, &m.Refreshes),
+		register(registry, &m.RefreshSeconds),
+		register(registry, &m.Logouts),
+		register(registry, &m.SessionBytes),
 	)
 	if err != nil {
 		return nil, fmt.Errorf("registering metrics: %w", err)

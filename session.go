@@ -1,0 +1,225 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package kubeidentity
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net/url"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/guest"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/option"
+	"github.com/caddy-kube-identity/caddy-kube-identity/session"
+)
+
+// Session is how the login of a browser is kept: in encrypted cookies. A source with a login is
+// needed.
+type Session struct {
+	// Path is the path of the session's own pages, as the browser knows it: the callback, login,
+	// logout and session below it. They are never forwarded. Default: /kube-identity.
+	Path string `json:"path,omitempty"`
+
+	// CookieName is the name of the cookie, without a prefix: __Host- is put before it over
+	// https. Two handlers on one host with different clients need different names. Default:
+	// kube_session.
+	CookieName string `json:"cookie_name,omitempty"`
+
+	// CookieDomain lets the cookies reach all hosts below a domain. Every one of these hosts can
+	// then read and overwrite them. Default: the host of the request alone.
+	CookieDomain string `json:"cookie_domain,omitempty"`
+
+	// Lifetime is how long a session lives, from the login on. Default: 12h.
+	Lifetime caddy.Duration `json:"lifetime,omitempty"`
+
+	// IdleTimeout is how long it lives without a request. Less than 2m is refused, and what is
+	// not less than Lifetime. Default: no such limit.
+	IdleTimeout caddy.Duration `json:"idle_timeout,omitempty"`
+
+	// KeyFile is a file with the keys of the cookies: one a line, at least 32 bytes in base64.
+	// The first seals, all of them open. Default: keys in Caddy's storage, which are replaced
+	// every week. All instances of a site need the same keys.
+	KeyFile string `json:"key_file,omitempty"`
+
+	// PostLogoutURL is the URL, or the path on this site, to which a browser comes after a
+	// logout. The issuer must know it. Default: the session's own page logout.
+	PostLogoutURL string `json:"post_logout_url,omitempty"`
+
+	// InsecureHTTP allows logins over plain http where the host is not a loopback address. All
+	// parties on the network path can then take a session over. Default: they get an error page.
+	InsecureHTTP bool `json:"insecure_http,omitempty"`
+}
+
+// LoginSource is implemented by a source at whose issuer browsers can log in.
+type LoginSource interface {
+	identity.Source
+
+	// Login returns how; nil if its configuration does not say so.
+	Login() *guest.Login
+}
+
+const (
+	sessionPath     = "/kube-identity"
+	sessionLifetime = 12 * time.Hour
+	shortestIdle    = 2 * time.Minute
+)
+
+func (h *Handler) parseSession(d *caddyfile.Dispenser) error {
+	if d.NextArg() {
+		return d.ArgErr()
+	}
+	s := new(Session)
+	h.Session = s
+	return option.Block(d, option.Options{
+		"path":            option.Word(&s.Path, checkSessionPath),
+		"cookie_name":     option.Word(&s.CookieName, checkCookieName),
+		"cookie_domain":   option.Word(&s.CookieDomain, checkCookieDomain),
+		"lifetime":        option.Duration(&s.Lifetime),
+		"idle_timeout":    option.Duration(&s.IdleTimeout),
+		"key_file":        option.Word(&s.KeyFile, option.NotEmpty),
+		"post_logout_url": option.Word(&s.PostLogoutURL, checkPostLogoutURL),
+		"insecure_http":   option.Flag(&s.InsecureHTTP),
+	})
+}
+
+// checkSessionPath refuses what could not be told from other paths.
+func checkSessionPath(text string) error {
+	if !strings.HasPrefix(text, "/") || text == "/" || path.Clean(text) != text ||
+		strings.Trim(strings.ToLower(text), "abcdefghijklmnopqrstuvwxyz0123456789-._~/") != "" {
+		return fmt.Errorf("%q is not a path such as /kube-identity: below the root, without a slash at the end, "+
+			"and of letters, digits and -._~ only", text)
+	}
+	return nil
+}
+
+// checkCookieName asks the jar, which has the rules.
+func checkCookieName(name string) error { return cookieFault(session.JarConfig{Name: name}) }
+
+func checkCookieDomain(domain string) error {
+	if !strings.Contains(strings.Trim(domain, "."), ".") {
+		return fmt.Errorf("%q is not a domain with a dot, so browsers would refuse the cookies", domain)
+	}
+	return cookieFault(session.JarConfig{Domain: domain})
+}
+
+func cookieFault(config session.JarConfig) error {
+	_, err := session.NewJar(config)
+	return err
+}
+
+// checkPostLogoutURL refuses what is neither an http or https URL nor a path of this site.
+func checkPostLogoutURL(text string) error {
+	if strings.HasPrefix(text, "/") {
+		_, err := session.ReturnPath(text, sessionPath+"-is-not-compared-here")
+		return err
+	}
+	parsed, err := url.Parse(text)
+	if err != nil || parsed.Scheme != "https" && parsed.Scheme != "http" || parsed.Host == "" || parsed.User != nil || parsed.Fragment != "" {
+		return fmt.Errorf("%q is neither an http or https URL without a user and a fragment, nor a path", text)
+	}
+	return nil
+}
+
+// setDefaults fills in what is not said.
+func (s *Session) setDefaults() {
+	s.Path = cmp.Or(s.Path, sessionPath)
+	s.Lifetime = cmp.Or(s.Lifetime, caddy.Duration(sessionLifetime))
+}
+
+func (s *Session) limits() session.Limits {
+	return session.Limits{Lifetime: time.Duration(s.Lifetime), Idle: time.Duration(s.IdleTimeout)}
+}
+
+// check repeats the parser's checks, and has those of the whole.
+func (s *Session) check(login *guest.Login) error {
+	errs := []error{checkSessionPath(s.Path)}
+	if s.CookieName != "" {
+		errs = append(errs, checkCookieName(s.CookieName))
+	}
+	if s.CookieDomain != "" {
+		errs = append(errs, checkCookieDomain(s.CookieDomain))
+	}
+	if s.PostLogoutURL != "" {
+		errs = append(errs, checkPostLogoutURL(s.PostLogoutURL))
+	}
+	switch lifetime, idle := time.Duration(s.Lifetime), time.Duration(s.IdleTimeout); {
+	case lifetime < time.Minute:
+		errs = append(errs, fmt.Errorf("lifetime: %s is less than a minute", lifetime))
+	case idle == 0:
+	case idle < shortestIdle:
+		errs = append(errs, fmt.Errorf("idle_timeout: %s is less than %s", idle, shortestIdle))
+	case idle >= lifetime:
+		errs = append(errs, fmt.Errorf("idle_timeout: %s is not less than the lifetime, %s", idle, lifetime))
+	}
+	if login.RedirectURL != "" {
+		callback, err := url.Parse(login.RedirectURL)
+		if err != nil || callback.EscapedPath() != s.Path+callbackPath {
+			errs = append(errs, fmt.Errorf("redirect_url: %q does not have the path %s%s", login.RedirectURL, s.Path, callbackPath))
+		} else if domain := s.CookieDomain; domain != "" && !strings.HasSuffix("."+callback.Hostname(), "."+domain) {
+			errs = append(errs, fmt.Errorf("cookie_domain: %s does not cover the host of redirect_url, %s", domain, callback.Hostname()))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// provisionSession finds the source at which browsers log in. Without one there is no session.
+func (h *Handler) provisionSession(ctx caddy.Context) error {
+	var found *configuredSource
+	var login *guest.Login
+	for _, src := range h.sources {
+		at, ok := src.Source.(LoginSource)
+		if !ok || at.Login() == nil {
+			continue
+		}
+		if found != nil {
+			return errors.New("there are two logins: browsers of one site can log in at one issuer only")
+		}
+		found, login = src, at.Login()
+	}
+	switch {
+	case found == nil && h.Session != nil:
+		return errors.New("session: there is no source with a login")
+	case found == nil:
+		return nil
+	case h.Login != "":
+		return errors.New("login: there is also a login of a source: browsers could be sent to one of them only")
+	}
+	if h.Session == nil {
+		h.Session = new(Session)
+	}
+	h.Session.setDefaults()
+	if err := h.Session.check(login); err != nil {
+		return fmt.Errorf("session: %w", err)
+	}
+	state, err := h.acquireSessions(ctx, login, found.name)
+	if err != nil {
+		return fmt.Errorf("session: %w", err)
+	}
+	h.sessions = &sessions{
+		handler: h, options: h.Session, src: found, login: login, state: state,
+		jar: state.jar, limits: h.Session.limits(), owner: new(identity.Owner),
+	}
+	if callback, err := url.Parse(login.RedirectURL); err == nil && callback.Scheme == "https" {
+		h.sessions.tlsHost = strings.TrimSuffix(strings.ToLower(callback.Host), ":443")
+	}
+	if h.Session.CookieDomain != "" {
+		h.logger.Warn("every host below cookie_domain can read and overwrite the session's cookies")
+	}
+	return nil
+}
+
+// Cleanup gives the sessions' state back.
+func (h *Handler) Cleanup() error {
+	if h.membership != nil {
+		h.membership.leave()
+	}
+	return guest.Release(sessionStates, &h.sessionKey)
+}

@@ -1,0 +1,202 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package kubeidentity
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/browser"
+	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
+	"github.com/caddy-kube-identity/caddy-kube-identity/session"
+	"github.com/caddy-kube-identity/caddy-kube-identity/session/codeflow"
+)
+
+// openAny opens the session of a request, also if its token proves nothing any more.
+func (s *sessions) openAny(ctx context.Context, ex *exchange) (*session.Session, error) {
+	if !ex.placed {
+		return nil, session.ErrNoCookie
+	}
+	found, err := s.jar.Open(ctx, ex.cookies, ex.site, ex.Received)
+	if errors.Is(err, session.ErrNoCookie) {
+		return nil, err
+	}
+	s.state.ready(ctx)
+	if errors.Is(err, identity.ErrUnavailable) {
+		return s.jar.Open(ctx, ex.cookies, ex.site, ex.Received)
+	}
+	return found, err
+}
+
+// logout shows a form, and logs out when that is posted. A GET changes nothing: any page can make
+// a browser send one.
+func (s *sessions) logout(w http.ResponseWriter, r *http.Request, ex *exchange) error {
+	found, err := s.openAny(r.Context(), ex)
+	if method, _ := asItCame(r); method != http.MethodPost {
+		return s.logoutPage(w, r, found)
+	}
+	if !browser.ProvesSameOrigin(ex.browser(r)) {
+		s.handler.logger.Warn("logout refused", zap.String("peer", ex.Peer.String()),
+			zap.String("reason", "the request does not say that a page of this site sent it"))
+		return s.show(w, http.StatusForbidden, &browser.Page{
+			Title: "Not logged out", Text: []string{"The page that asked for this is not one of this site."},
+			Links: []browser.Link{{URL: s.options.Path + logoutPath, Text: "Log out"}},
+		})
+	}
+	s.endCookies(w, ex)
+	after := s.afterLogout(ex)
+	if err != nil {
+		return s.redirect(w, after)
+	}
+	s.end(r.Context(), found, "user")
+	if found.Source != s.login.Key {
+		return s.redirect(w, after)
+	}
+	s.revoke(r.Context(), found)
+	location, err := s.login.Provider.LogoutURL(r.Context(), codeflow.Logout{IDToken: found.IDToken, RedirectURL: after})
+	if err != nil {
+		s.handler.logger.Warn("the login at the issuer stays", zap.String("source", s.src.name), zap.Error(err))
+	}
+	if location == "" {
+		location = after
+	}
+	skipAccessLog(r)
+	return s.redirect(w, location)
+}
+
+func (s *sessions) logoutPage(w http.ResponseWriter, r *http.Request, found *session.Session) error {
+	if found == nil {
+		return s.show(w, http.StatusOK, &browser.Page{
+			Title: "You are logged out", Links: []browser.Link{{URL: s.options.Path + loginPath, Text: "Log in"}},
+		})
+	}
+	page := &browser.Page{Title: "Log out?", Action: s.options.Path + logoutPath, Button: "Log out"}
+	if known, err := s.login.Provider.Metadata(r.Context()); err == nil && known.EndSessionURL != "" {
+		page.Targets = append(page.Targets, codeflow.Origin(known.EndSessionURL))
+	}
+	if origin := originOf(s.options.PostLogoutURL); origin != "" {
+		page.Targets = append(page.Targets, origin)
+	}
+	return s.show(w, http.StatusOK, page)
+}
+
+// originOf is empty for a path.
+func originOf(text string) string {
+	parsed, err := url.Parse(text)
+	if err != nil || parsed.Host == "" {
+		return ""
+	}
+	return parsed.Scheme + "://" + parsed.Host
+}
+
+// afterLogout is where the browser comes to.
+func (s *sessions) afterLogout(ex *exchange) string {
+	to := s.options.PostLogoutURL
+	if to == "" {
+		to = s.options.Path + logoutPath
+	}
+	if strings.HasPrefix(to, "/") {
+		return ex.scheme + "://" + ex.host + to
+	}
+	return to
+}
+
+// end ends a session here: copies of its cookie, its streams, and its ID token as a bearer token.
+func (s *sessions) end(ctx context.Context, found *session.Session, kind string) {
+	now := time.Now()
+	err := s.state.denied.Deny(ctx, session.DenySession(found.ID, s.limits.End(found)))
+	if claims, ok := readClaims(found.IDToken); ok && kind == "user" {
+		err = errors.Join(err, s.state.denied.Deny(ctx, session.DenyToken(found.IDToken, claims.expires.Add(time.Hour))))
+	}
+	if err != nil {
+		s.handler.logger.Warn("a logout is not known to other instances yet", zap.Error(err))
+	}
+	s.handler.metrics.Logouts.WithLabelValues(kind).Inc()
+	s.handler.logger.Info("logged out", zap.String("source", s.src.name), zap.String("kind", kind),
+		zap.String("session", shortID(found.ID)), zap.Duration("age", now.Sub(found.Created).Round(time.Second)))
+}
+
+// revoke asks the issuer to end the grant, without waiting for that.
+func (s *sessions) revoke(ctx context.Context, found *session.Session) {
+	if found.RefreshToken == "" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 15*time.Second)
+	go func() {
+		defer cancel()
+		if _, err := s.login.Provider.Revoke(ctx, found.RefreshToken); err != nil {
+			s.handler.logger.Warn("the refresh token was not revoked", zap.String("source", s.src.name), zap.Error(err))
+		}
+	}()
+}
+
+// endCookies deletes the session's cookies in the browser.
+func (s *sessions) endCookies(w http.ResponseWriter, ex *exchange) {
+	for _, line := range s.jar.End(ex.cookies, ex.site) {
+		w.Header().Add(setCookie, line)
+	}
+}
+
+// addCookies writes the cookies of a session that was refreshed or used.
+func (s *sessions) addCookies(w http.ResponseWriter, ex *exchange) {
+	if ex.use != nil {
+		ex.use.addTo(w.Header())
+	}
+}
+
+// measure observes how large the cookies are.
+func (s *sessions) measure(lines []string) {
+	size := 0
+	for _, line := range lines {
+		pair, _, _ := strings.Cut(line, ";")
+		size += len(pair)
+	}
+	s.handler.metrics.SessionBytes.Observe(float64(size))
+}
+
+// addTo adds the cookies to a response whose cookies of the same names were stripped.
+func (u *sessionUse) addTo(header http.Header) (added bool) {
+	now, s := time.Now(), u.session
+	fresh := u.fresh
+	if u.flight != nil {
+		if refreshed := u.flight.Poll(); refreshed != nil {
+			s, fresh = refreshed, true
+		}
+	} else {
+		fresh = fresh || u.of.limits.UseDue(s, now)
+	}
+	if u.page {
+		u.seen(header, now)
+	}
+	if !fresh || u.of.state.denied.Check(u.facts, now) != nil { // logged out meanwhile
+		return false
+	}
+	lines, err := u.of.jar.Seal(s.WithUse(now), u.site, now)
+	if err != nil {
+		u.of.handler.logger.Error("the cookie of a session could not be written", zap.String("session", shortID(s.ID)), zap.Error(err))
+		return false
+	}
+	u.of.measure(lines)
+	header[setCookie] = append(header[setCookie], lines...)
+	return true
+}
+
+// seen tells the binding that the last login has worked.
+func (u *sessionUse) seen(header http.Header, now time.Time) {
+	binding, err := u.of.jar.OpenBinding(context.Background(), u.lines, u.site, now)
+	if err != nil {
+		return
+	}
+	if quiet, changed := binding.WithSession(); changed {
+		if line, err := u.of.jar.SealBinding(quiet, u.site, now); err == nil {
+			header[setCookie] = append(header[setCookie], line)
+		}
+	}
+}

@@ -1,0 +1,68 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package sources
+
+import (
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/option"
+)
+
+func (o *OIDC) parseLogin(d *caddyfile.Dispenser) error {
+	if d.NextArg() {
+		return d.ArgErr()
+	}
+	l := new(OIDCLogin)
+	o.LoginBlock = l
+	return option.Block(d, option.Options{
+		"client_id":          option.Word(&l.ClientID, option.NotEmpty),
+		"client_secret_file": option.Word(&l.ClientSecretFile, option.NotEmpty),
+		"client_auth":        l.parseAuth,
+		"scopes":             option.List(&l.Scopes, option.Each(option.NotEmpty)),
+		"parameter":          l.parseParameter,
+		"redirect_url":       option.Word(&l.RedirectURL, checkRedirectURL),
+		"authorization_url":  option.Word(&l.AuthorizationURL, option.NotEmpty),
+		"token_url":          option.Word(&l.TokenURL, option.NotEmpty),
+		"end_session_url":    option.Word(&l.EndSessionURL, option.NotEmpty),
+		"revocation_url":     option.Word(&l.RevocationURL, option.NotEmpty),
+		"refresh": option.Word(&l.Refresh, func(text string) error {
+			_, _, err := parseRefresh(text)
+			return err
+		}),
+	}, "parameter")
+}
+
+func (l *OIDCLogin) parseAuth(d *caddyfile.Dispenser) error {
+	args := d.RemainingArgs()
+	if len(args) == 0 || len(args) > 2 {
+		return d.ArgErr()
+	}
+	if err := option.Unexpanded(checkClientAuth)(args[0]); err != nil {
+		return d.Errf("parsing client_auth: %v", err)
+	}
+	needsFile := args[0] == "private_key_jwt" || args[0] == "assertion_file"
+	if needsFile != (len(args) == 2) {
+		return d.ArgErr()
+	}
+	l.ClientAuth = args[0]
+	if needsFile {
+		l.ClientAuthFile = args[1]
+	}
+	return option.NoBlock(d)
+}
+
+func (l *OIDCLogin) parseParameter(d *caddyfile.Dispenser) error {
+	var name, value string
+	if !d.AllArgs(&name, &value) {
+		return d.ArgErr()
+	}
+	if _, there := l.Parameter[name]; there {
+		return d.Errf("parsing parameter: %s is there twice", name)
+	}
+	if l.Parameter == nil {
+		l.Parameter = make(map[string]string)
+	}
+	l.Parameter[name] = value
+	return option.NoBlock(d)
+}
