@@ -22,7 +22,7 @@ func TestEveryArgumentOfTheCaddyfileCanBeAPlaceholder(t *testing.T) {
 	// The first word of the lines whose arguments are judged where they stand.
 	grammar := []string{
 		"cache_size", "cache_ttl", "negative_cache_ttl", "clock_skew", "expiration", "max_groups", "max_in_flight",
-		"max_intermediates", "max_token_size", "qps", "timeout", // numbers, durations and sizes
+		"max_intermediates", "max_token_size", "qps", "timeout", "lifetime", "idle_timeout", // numbers, durations and sizes
 		"trusted_placeholder",                                                           // the names of placeholders of a request
 		"inject", "preset", "trust_pool", "trusted_proxies", "client_cert", "forwarded", // names of modules and presets
 	}

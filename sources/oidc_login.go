@@ -127,14 +127,14 @@ func (l *OIDCLogin) checkAuth() error {
 		_, err := readSecret(l.ClientAuthFile)
 		return err
 	}
-	return checkClientAuth(l.ClientAuth)
+	return fmt.Errorf("client_auth: %w", checkClientAuth(l.ClientAuth))
 }
 
 func checkClientAuth(word string) error {
 	if slices.Contains([]string{"basic", "post", "none", "private_key_jwt", "assertion_file"}, word) {
 		return nil
 	}
-	return fmt.Errorf("client_auth: %q is not one of basic, post, none, private_key_jwt, assertion_file", word)
+	return fmt.Errorf("%q is not one of basic, post, none, private_key_jwt, assertion_file", word)
 }
 
 // maxSecret is how long a file with a secret, a key or an assertion may be, in bytes.
@@ -150,7 +150,7 @@ func readSecret(path string) (string, error) {
 		return "", fmt.Errorf("%s has more than %d bytes", path, maxSecret)
 	}
 	text := strings.TrimSuffix(strings.TrimSuffix(string(content), "\n"), "\r")
-	if text == "" {
+	if strings.TrimSpace(text) == "" {
 		return "", fmt.Errorf("%s is empty", path)
 	}
 	return text, nil

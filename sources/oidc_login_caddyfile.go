@@ -4,6 +4,8 @@
 package sources
 
 import (
+	"strings"
+
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/option"
@@ -42,11 +44,11 @@ func (l *OIDCLogin) parseAuth(d *caddyfile.Dispenser) error {
 		return d.Errf("parsing client_auth: %v", err)
 	}
 	needsFile := args[0] == "private_key_jwt" || args[0] == "assertion_file"
-	if needsFile != (len(args) == 2) {
+	if needsFile != (len(args) == 2) && !strings.Contains(args[0], "{") { // a placeholder is judged when it is expanded
 		return d.ArgErr()
 	}
 	l.ClientAuth = args[0]
-	if needsFile {
+	if len(args) == 2 {
 		l.ClientAuthFile = args[1]
 	}
 	return option.NoBlock(d)

@@ -22,7 +22,7 @@ func TestABrowserLogsInAndComesToThePageThatItOpened(t *testing.T) {
 	if groups := received.Header.Get("X-Groups"); groups != "dev,ops" {
 		t.Errorf("groups %q", groups)
 	}
-	if token := received.Header.Get("X-Token"); testissuer.Claim(t, token, "sub") != "alice" {
+	if token := tokenIn(received); testissuer.Claim(t, token, "sub") != "alice" {
 		t.Error("the upstream did not get the user's token")
 	}
 	if s.issuer.Exchanges.Load() != 1 {

@@ -20,7 +20,7 @@ func TestALogout(t *testing.T) {
 	s := newSite(t, testissuer.LoginConfig{}, siteOptions{})
 	w := s.window(t)
 	w.login("/")
-	token := w.wantUser("alice").Header.Get("X-Token")
+	token := tokenIn(w.wantUser("alice"))
 	copied := "Cookie: kube_session=" + w.cookies()["kube_session"]
 
 	page := w.open(logout)
@@ -75,8 +75,12 @@ func TestAnotherSitesPageCannotLogOut(t *testing.T) {
 }
 
 func TestALogoutWhereTheIssuerHasNoPageForIt(t *testing.T) {
-	s := newSite(t, testissuer.LoginConfig{}, siteOptions{session: "post_logout_url /bye"})
-	s.issuer.OnDocument(func(document map[string]any) { delete(document, "end_session_endpoint") })
+	s := newSite(t, testissuer.LoginConfig{}, siteOptions{
+		session: "post_logout_url /bye",
+		prepare: func(issuer *testissuer.Login) {
+			issuer.OnDocument(func(document map[string]any) { delete(document, "end_session_endpoint") })
+		},
+	})
 	w := s.window(t)
 	w.login("/")
 	answer := w.ask(http.MethodPost, logout, []string{"Sec-Fetch-Site: same-origin"})

@@ -79,7 +79,7 @@ func TestABearerTokenCountsMoreThanASession(t *testing.T) {
 	other := s.window(t)
 	s.issuer.Change(func(config *testissuer.LoginConfig) { config.User = "bob" })
 	other.login("/")
-	token := other.wantUser("bob").Header.Get("X-Token")
+	token := tokenIn(other.wantUser("bob"))
 
 	w.wantUser("alice")
 	w.wantUser("bob", "Authorization: Bearer "+token)

@@ -39,6 +39,8 @@ type siteOptions struct {
 	handler string // in kube_identity { }
 	before  string // in the site
 	global  string
+
+	prepare func(*testissuer.Login) // before the configuration is loaded
 }
 
 // host is that of the site. Over plain http cookies need no prefix there.
@@ -54,6 +56,9 @@ func newSiteWith(t *testing.T, upstream *testhandler.Upstream, issuer testissuer
 	s := &site{issuer: testissuer.NewLogin(t, issuer), options: options, secret: filepath.Join(t.TempDir(), "secret")}
 	if err := os.WriteFile(s.secret, []byte("dash-secret\n"), 0o600); err != nil {
 		t.Fatal(err)
+	}
+	if options.prepare != nil {
+		options.prepare(s.issuer)
 	}
 	s.Guarded = testhandler.GuardUpstream(t, upstream, options.global, s.config())
 	return s
@@ -81,8 +86,8 @@ func (s *site) config() string {
 		inject headers {
 			user X-User
 			groups X-Groups ,
-			token X-Token
 		}
+		inject token
 	}
 	reverse_proxy %[1]s
 }
@@ -253,6 +258,11 @@ func (s *site) send(t *testing.T, line string, fields []string) (int, http.Heade
 	}
 	defer response.Body.Close()
 	return response.StatusCode, response.Header
+}
+
+// tokenIn is the user's own token in a request that the upstream received.
+func tokenIn(received testhandler.Received) string {
+	return strings.TrimPrefix(received.Header.Get("Authorization"), "Bearer ")
 }
 
 // withParameter replaces a parameter of a URL; an empty value removes it.
