@@ -131,7 +131,7 @@ func eachText(value any, path string, visit func(option, value string, set func(
 // load provisions and validates a handler; seen is called while it is loaded.
 func load(t *testing.T, config map[string]any, seen func(*Handler)) error {
 	t.Helper()
-	ctx, cancel := caddy.NewContext(caddy.Context{Context: t.Context()})
+	ctx, cancel := caddy.NewContext(running(t))
 	defer cancel()
 	config = maps.Clone(config)
 	delete(config, "handler")
@@ -144,6 +144,30 @@ func load(t *testing.T, config map[string]any, seen func(*Handler)) error {
 		seen(module.(*Handler))
 	}
 	return err
+}
+
+// running is the context of an empty configuration, whose storage is a folder of the test's.
+func running(t *testing.T) caddy.Context {
+	t.Helper()
+	if ctx := caddy.ActiveContext(); ctx.Context != nil {
+		return ctx
+	}
+	config, err := json.Marshal(map[string]any{
+		"admin":   map[string]any{"disabled": true, "config": map[string]any{"persist": false}},
+		"storage": map[string]any{"module": "file_system", "root": t.TempDir()},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := caddy.Load(config, true); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := caddy.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return caddy.ActiveContext()
 }
 
 // loaded returns what a handler and its guests are configured as, when they are loaded.

@@ -172,9 +172,7 @@ func (u *sessionUse) addTo(header http.Header) (added bool) {
 	} else {
 		fresh = fresh || u.of.limits.UseDue(s, now)
 	}
-	if u.page {
-		u.seen(header, now)
-	}
+	u.seen(header, now)
 	if !fresh || u.of.state.denied.Check(u.facts, now) != nil { // logged out meanwhile
 		return false
 	}
@@ -190,11 +188,10 @@ func (u *sessionUse) addTo(header http.Header) (added bool) {
 
 // seen tells the binding that the last login has worked.
 func (u *sessionUse) seen(header http.Header, now time.Time) {
-	binding, err := u.of.jar.OpenBinding(context.Background(), u.lines, u.site, now)
-	if err != nil {
+	if u.binding == nil {
 		return
 	}
-	if quiet, changed := binding.WithSession(); changed {
+	if quiet, changed := u.binding.WithSession(); changed {
 		if line, err := u.of.jar.SealBinding(quiet, u.site, now); err == nil {
 			header[setCookie] = append(header[setCookie], line)
 		}

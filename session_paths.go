@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -71,10 +72,8 @@ func (s *sessions) serve(w http.ResponseWriter, r *http.Request, ex *exchange) e
 	case s.options.Path + statusPath:
 		serve, methods = s.status, []string{http.MethodGet, http.MethodHead}
 	}
-	for _, allowed := range methods {
-		if method == allowed {
-			return serve(w, r, ex)
-		}
+	if slices.Contains(methods, method) {
+		return serve(w, r, ex)
 	}
 	w.Header().Set("Allow", strings.Join(methods, ", "))
 	return s.show(w, http.StatusMethodNotAllowed, &browser.Page{Title: "Not possible", Text: []string{"This page cannot be asked for in this way."}})
@@ -194,7 +193,7 @@ func (s *sessions) forbidden() *browser.Page {
 func (s *sessions) status(w http.ResponseWriter, r *http.Request, ex *exchange) error {
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("Vary", "Cookie")
-	err := error(identity.ErrForbidden)
+	err := identity.ErrForbidden
 	if !browser.IsCrossSite(ex.browser(r)) {
 		var id *identity.Identity
 		if id, err = s.prove(r.Context(), ex); err == nil {

@@ -36,6 +36,7 @@ type Link struct{ URL, Text string }
 const pageStyle = `:root{color-scheme:light dark}body{font:1rem/1.5 system-ui,sans-serif;max-width:34rem;margin:12vh auto;padding:0 1.25rem}` +
 	`h1{font-size:1.35rem}button{font:inherit;padding:.5rem 1.1rem}`
 
+//nolint:gochecknoglobals // a template
 var pageTemplate = template.Must(template.New("page").Parse(`<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">
 <title>{{.Page.Title}}</title><style>{{.Style}}</style></head><body><main>
@@ -44,7 +45,7 @@ var pageTemplate = template.Must(template.New("page").Parse(`<!doctype html>
 {{end}}{{if .Page.Action}}<form method="post" action="{{.Page.Action}}"><button>{{.Page.Button}}</button></form>
 {{end}}{{range .Page.Links}}<p><a href="{{.URL}}" target="_top">{{.Text}}</a></p>
 {{end}}</main></body></html>
-`)) //nolint:gochecknoglobals // a template
+`))
 
 // Write sets the header of the response with the page, and returns the page.
 func (p *Page) Write(header http.Header) []byte {

@@ -200,7 +200,7 @@ func TestTwoTabsLogInAtOnce(t *testing.T) {
 }
 
 // hostile are return paths that have led other proxies' users astray.
-var hostile = []string{ //nolint:gochecknoglobals // a table
+var hostile = []string{
 	"//evil.example", "///evil.example", `/\evil.example`, `\/evil.example`, "/%09/evil.example", "/\t/evil.example", "/ /evil.example",
 	`/./\evil.example`, "/%2f%2fevil.example", "/%5cevil.example", "//%5cevil.example", "/%0d%0aX:y", "/%0a/evil.example",
 	"%01javascript:x", "javascript:alert(1)", "https:evil.example", "http:///evil.example", "https://good@evil.example",

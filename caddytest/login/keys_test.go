@@ -34,14 +34,14 @@ func TestAForgedSessionThatIsSealedWithTheRealKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	place := session.Site{Host: host}
-	real, err := jar.Open(t.Context(), []string{"kube_session=" + w.cookies()["kube_session"]}, place, time.Now())
+	genuine, err := jar.Open(t.Context(), []string{"kube_session=" + w.cookies()["kube_session"]}, place, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
 	ask := func(change func(forged *session.Session)) int {
 		t.Helper()
-		forged := session.New(real.Source, time.Now())
-		forged.IDToken, forged.Nonce, forged.RefreshToken = real.IDToken, real.Nonce, "made up"
+		forged := session.New(genuine.Source, time.Now())
+		forged.IDToken, forged.Nonce, forged.RefreshToken = genuine.IDToken, genuine.Nonce, "made up"
 		change(forged)
 		lines, err := jar.Seal(forged, place, time.Now())
 		if err != nil {
@@ -54,7 +54,7 @@ func TestAForgedSessionThatIsSealedWithTheRealKey(t *testing.T) {
 		t.Fatalf("with the real token: status %d", status)
 	}
 	s.Upstream.Take()
-	parts := strings.Split(real.IDToken, ".")
+	parts := strings.Split(genuine.IDToken, ".")
 	payload, _ := base64.RawURLEncoding.DecodeString(parts[1])
 	for name, claims := range map[string]string{
 		"another user":             strings.Replace(string(payload), `"sub":"alice"`, `"sub":"admin"`, 1),

@@ -150,7 +150,7 @@ func TestAStreamOutlivesTheIDTokenAndEndsAtLogout(t *testing.T) {
 	w.login("/")
 	request, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+host+"/stream", http.NoBody)
 	w.client.Timeout = 0
-	response, err := w.client.Do(request)
+	response, err := w.client.Do(request) //nolint:bodyclose // the goroutine below reads to its end
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -99,7 +99,6 @@ type window struct {
 	t      *testing.T
 	site   *site
 	client *http.Client
-	sent   []*http.Request
 }
 
 func (s *site) window(t *testing.T) *window {

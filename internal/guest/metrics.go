@@ -60,29 +60,8 @@ func NewMetrics(registry *prometheus.Registry) (*Metrics, error) {
 			Buckets: []float64{1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 1e-1, 2.5e-1, 5e-1, 1, 2.5, 5, 10},
 		}),
 		Expiry: newExpiries(prometheus.BuildFQName(namespace, subsystem, "credential_expiry_timestamp_seconds")),
-		Logins: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Namespace: namespace, Subsystem: subsystem, Name: "logins_total",
-			Help: "Logins of browsers that came back from the issuer.",
-		}, []string{"source", "result"}),
-		Refreshes: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Namespace: namespace, Subsystem: subsystem, Name: "refreshes_total",
-			Help: "Refreshes of sessions at the issuer.",
-		}, []string{"source", "result"}),
-		RefreshSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Namespace: namespace, Subsystem: subsystem, Name: "refresh_seconds",
-			Help:    "Time a refresh of a session took.",
-			Buckets: []float64{1e-2, 2.5e-2, 5e-2, 1e-1, 2.5e-1, 5e-1, 1, 2.5, 5, 10, 30},
-		}),
-		Logouts: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Namespace: namespace, Subsystem: subsystem, Name: "logouts_total",
-			Help: "Logouts by what asked for them.",
-		}, []string{"kind"}),
-		SessionBytes: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Namespace: namespace, Subsystem: subsystem, Name: "session_bytes",
-			Help:    "Size of the cookies of a session when they are written.",
-			Buckets: []float64{512, 1024, 2048, 3072, 4096, 6144, 8192},
-		}),
 	}
+	m.addLogins(namespace, subsystem)
 	err := errors.Join(
 		register(registry, &m.Requests),
 		register(registry, &m.seconds),
@@ -117,6 +96,32 @@ func MetricsOf(ctx caddy.Context) (*Metrics, error) {
 		return metrics, nil
 	}
 	return NewMetrics(ctx.GetMetricsRegistry())
+}
+
+// addLogins makes the metrics of browsers that log in.
+func (m *Metrics) addLogins(namespace, subsystem string) {
+	m.Logins = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Namespace: namespace, Subsystem: subsystem, Name: "logins_total",
+		Help: "Logins of browsers that came back from the issuer.",
+	}, []string{"source", "result"})
+	m.Refreshes = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Namespace: namespace, Subsystem: subsystem, Name: "refreshes_total",
+		Help: "Refreshes of sessions at the issuer.",
+	}, []string{"source", "result"})
+	m.RefreshSeconds = prometheus.NewHistogram(prometheus.HistogramOpts{
+		Namespace: namespace, Subsystem: subsystem, Name: "refresh_seconds",
+		Help:    "Time a refresh of a session took.",
+		Buckets: []float64{1e-2, 2.5e-2, 5e-2, 1e-1, 2.5e-1, 5e-1, 1, 2.5, 5, 10, 30},
+	})
+	m.Logouts = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Namespace: namespace, Subsystem: subsystem, Name: "logouts_total",
+		Help: "Logouts by what asked for them.",
+	}, []string{"kind"})
+	m.SessionBytes = prometheus.NewHistogram(prometheus.HistogramOpts{
+		Namespace: namespace, Subsystem: subsystem, Name: "session_bytes",
+		Help:    "Size of the cookies of a session when they are written.",
+		Buckets: []float64{512, 1024, 2048, 3072, 4096, 6144, 8192},
+	})
 }
 
 // register registers a collector. If the registry already has the collector, *collector
