@@ -9,6 +9,8 @@ import (
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
 
 	_ "github.com/caddy-kube-identity/caddy-kube-identity"
+	// The issuer of the quickstart, which only this binary has.
+	_ "github.com/caddy-kube-identity/caddy-kube-identity/cmd/caddy/internal/demoissuer"
 )
 
 func main() {
