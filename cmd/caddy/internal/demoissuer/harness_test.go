@@ -17,7 +17,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
+
+	"go.uber.org/zap"
 
 	"github.com/caddyserver/caddy/v2"
 
@@ -61,6 +62,7 @@ func tryLoad(t *testing.T, h *Handler) (*bench, error) {
 	ctx, cancel := caddy.NewContext(caddy.Context{Context: context.Background()}) //nolint:usetesting // it ends with the configuration
 	t.Cleanup(cancel)
 	err := h.Provision(ctx)
+	h.logger = zap.NewNop()
 	t.Cleanup(func() { _ = h.Cleanup() })
 	return &bench{Handler: h}, err
 }
@@ -243,7 +245,4 @@ func (a answer) wantPage(t *testing.T, status int, text string) {
 	}
 }
 
-const (
-	formTitle = "Log in at the demonstration issuer"
-	shortTime = time.Second
-)
+const formTitle = "Log in at the demonstration issuer"
