@@ -106,7 +106,7 @@ func readAuthorization(values url.Values) (asked authorization, code string) {
 		if err != nil {
 			return asked, "invalid_request"
 		}
-		asked.maxAge = time.Duration(seconds) * time.Second //nolint:gosec // it has 31 bits
+		asked.maxAge = time.Duration(seconds) * time.Second
 	}
 	return asked, ""
 }

@@ -18,7 +18,8 @@ func init() {
 
 func parseCaddyfile(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 	issuer := new(Handler)
-	return issuer, issuer.UnmarshalCaddyfile(h.Dispenser)
+	err := issuer.UnmarshalCaddyfile(h.Dispenser)
+	return issuer, err
 }
 
 // UnmarshalCaddyfile sets up the issuer from Caddyfile tokens. Syntax:

@@ -132,14 +132,18 @@ func (b *bench) browse(t *testing.T, method, target, body string, lines ...strin
 	return got
 }
 
-// authorization is the target of a good request for a code, with some parameters changed:
+func challenge() string {
+	sum := sha256.Sum256([]byte(verifier))
+	return base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
+// target is that of a good request for a code, with some parameters changed:
 // "name=value", or "name=" for none.
 func target(changes ...string) string {
-	sum := sha256.Sum256([]byte(verifier))
 	values := url.Values{
 		"response_type": {"code"}, "client_id": {"dash"}, "redirect_uri": {returnURL}, "scope": {"openid email"},
 		"state": {opaque}, "nonce": {nonce}, "code_challenge_method": {"S256"},
-		"code_challenge": {base64.RawURLEncoding.EncodeToString(sum[:])},
+		"code_challenge": {challenge()},
 	}
 	for _, change := range changes {
 		name, value, _ := strings.Cut(change, "=")

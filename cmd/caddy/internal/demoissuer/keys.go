@@ -54,7 +54,7 @@ func (k *signingKey) sign(claims any) (string, error) {
 
 // verify reads the claims of a token that this key has signed, expired or not.
 func (k *signingKey) verify(token string, claims any) bool {
-	signed, err := jose.ParseSigned(token, []jose.SignatureAlgorithm{jose.RS256})
+	signed, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.RS256})
 	if err != nil {
 		return false
 	}

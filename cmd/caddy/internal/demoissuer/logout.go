@@ -44,7 +44,7 @@ func (h *Handler) serveLogout(w http.ResponseWriter, r *http.Request) {
 	h.state.logout(ends)
 	h.setCookie(w, "", -1)
 	if target == "" {
-		show(w, http.StatusOK, "out", nil)
+		show(w, http.StatusOK, "out", nil, "")
 		return
 	}
 	w.Header().Set("Location", withQuery(target, values.Get("state"), url.Values{}))

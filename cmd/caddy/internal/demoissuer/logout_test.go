@@ -69,12 +69,16 @@ func TestTheUserIsAskedWithoutAHintOfTheSession(t *testing.T) {
 // The issuer was restarted, and the dashboard logs out with a hint of before: there is nothing to
 // ask the user about, and the dashboard is reached again.
 func TestALogoutAfterARestartReturnsToTheClient(t *testing.T) {
-	hint := func() string {
-		b := load(t, settings())
-		defer b.Cleanup()
-		return b.redeem(t, b.login(t, asAlice)).tokens(t).ID
-	}()
 	b := load(t, settings())
+	hint := b.redeem(t, b.login(t, asAlice)).tokens(t).ID
+	if err := b.Cleanup(); err != nil {
+		t.Fatal(err)
+	}
+	before := b.state
+	b = load(t, settings())
+	if b.state == before {
+		t.Fatal("the state is the same")
+	}
 	if got := b.browse(t, http.MethodGet, logoutTarget(hint), ""); got.Header.Get("Location") != outLocation {
 		t.Errorf("got %d to %q", got.StatusCode, got.Header.Get("Location"))
 	}

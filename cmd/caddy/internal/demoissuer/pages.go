@@ -35,12 +35,13 @@ type loginPage struct {
 type loginUser struct{ Name, Password, Groups string }
 
 func showProblem(w http.ResponseWriter, status int, problem string) {
-	show(w, status, "problem", problem)
+	show(w, status, "problem", problem, "")
 }
 
 // show writes a page. It has no script, is in no frame (clickjacking), and its form leads to this
-// issuer, and from there to the client: browsers check the redirects after a form too.
-func show(w http.ResponseWriter, status int, name string, data any, formTargets ...string) {
+// issuer, and from there to formTarget, if it is not empty: browsers check the redirects after a
+// form too.
+func show(w http.ResponseWriter, status int, name string, data any, formTarget string) {
 	var page bytes.Buffer
 	if err := pages.ExecuteTemplate(&page, name, data); err != nil {
 		http.Error(w, "the page cannot be shown", http.StatusInternalServerError)
@@ -48,10 +49,7 @@ func show(w http.ResponseWriter, status int, name string, data any, formTargets 
 	}
 	style := sha256.Sum256([]byte(pagesCSS))
 	policy := "default-src 'none'; base-uri 'none'; frame-ancestors 'none'; style-src 'sha256-" +
-		base64.StdEncoding.EncodeToString(style[:]) + "'; form-action 'self'"
-	for _, target := range formTargets {
-		policy += formSource(target)
-	}
+		base64.StdEncoding.EncodeToString(style[:]) + "'; form-action 'self'" + formSource(formTarget)
 	w.Header().Set("Content-Security-Policy", policy)
 	// not no-referrer: browsers would then send "Origin: null" with the form
 	w.Header().Set("Referrer-Policy", "same-origin")

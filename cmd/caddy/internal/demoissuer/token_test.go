@@ -18,7 +18,7 @@ func TestACodeIsRefused(t *testing.T) {
 		"with another redirect URI":        "redirect_uri=https://dash.localhost/back?one=1",
 		"without a verifier":               "code_verifier=",
 		"with another verifier":            "code_verifier=" + verifier + "x",
-		"with the challenge as a verifier": "code_verifier=" + (func() string { v, _ := url.ParseQuery(target()); return v.Get("code_challenge") })(),
+		"with the challenge as a verifier": "code_verifier=" + challenge(),
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := load(t, settings())
