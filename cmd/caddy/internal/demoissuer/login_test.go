@@ -91,6 +91,20 @@ func TestASecondLoginOfABrowser(t *testing.T) {
 	b.refresh(t, bobs.Refresh).tokens(t)
 }
 
+// One tab logs out while the form of another tab is on its way.
+func TestALoginDoesNotBringBackASessionThatHasEnded(t *testing.T) {
+	b := load(t, settings())
+	tokens := b.redeem(t, b.login(t, asAlice)).tokens(t)
+	_, cookie, _ := strings.Cut(b.cookie, "=")
+	earlier, ok := b.state.current(cookie)
+	if !ok {
+		t.Fatal("there is no session")
+	}
+	b.state.logout(earlier.id)
+	b.state.login(earlier, earlier.user)
+	b.refresh(t, tokens.Refresh).wantError(t, http.StatusBadRequest, "invalid_grant")
+}
+
 func TestPages(t *testing.T) {
 	h := settings()
 	h.ClientID = "<script>&"

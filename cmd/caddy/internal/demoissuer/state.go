@@ -95,7 +95,7 @@ func (s *state) login(earlier session, by user) session {
 	defer s.mu.Unlock()
 	now := time.Now()
 	begun := session{id: earlier.id, secret: rand.Text(), user: by, authenticated: now, ends: now.Add(sessionLife)}
-	if earlier.id == "" || earlier.user.name != by.name {
+	if s.live(earlier.id) == nil || earlier.user.name != by.name { // it may have ended meanwhile
 		s.sessions.Remove(earlier.id)
 		begun.id = rand.Text()
 	}
