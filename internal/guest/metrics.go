@@ -101,11 +101,11 @@ func MetricsOf(ctx caddy.Context) (*Metrics, error) {
 // addLogins makes the metrics of browsers that log in.
 func (m *Metrics) addLogins(namespace, subsystem string) {
 	m.Logins = prometheus.NewCounterVec(prometheus.CounterOpts{
-		Namespace: namespace, Subsystem: subsystem, Name: "logins_total",
+		Namespace: namespace, Subsystem: subsystem, Name: "login_total",
 		Help: "Logins of browsers that came back from the issuer.",
 	}, []string{"source", "result"})
 	m.Refreshes = prometheus.NewCounterVec(prometheus.CounterOpts{
-		Namespace: namespace, Subsystem: subsystem, Name: "refreshes_total",
+		Namespace: namespace, Subsystem: subsystem, Name: "refresh_total",
 		Help: "Refreshes of sessions at the issuer.",
 	}, []string{"source", "result"})
 	m.RefreshSeconds = prometheus.NewHistogram(prometheus.HistogramOpts{
@@ -114,7 +114,7 @@ func (m *Metrics) addLogins(namespace, subsystem string) {
 		Buckets: []float64{1e-2, 2.5e-2, 5e-2, 1e-1, 2.5e-1, 5e-1, 1, 2.5, 5, 10, 30},
 	})
 	m.Logouts = prometheus.NewCounterVec(prometheus.CounterOpts{
-		Namespace: namespace, Subsystem: subsystem, Name: "logouts_total",
+		Namespace: namespace, Subsystem: subsystem, Name: "logout_total",
 		Help: "Logouts by what asked for them.",
 	}, []string{"kind"})
 	m.SessionBytes = prometheus.NewHistogram(prometheus.HistogramOpts{
