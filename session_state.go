@@ -33,10 +33,11 @@ type sessionState struct {
 	denied    *session.DenyList
 	refresher *session.Refresher
 
-	cancel context.CancelFunc
-	needed chan struct{} // closed when a request needs it
-	once   sync.Once
-	known  atomic.Bool // the storage was read once
+	cancel  context.CancelFunc
+	working sync.WaitGroup // on the storage
+	needed  chan struct{}  // closed when a request needs it
+	once    sync.Once
+	known   atomic.Bool // the storage was read once
 
 	mu      sync.Mutex
 	members []*membership // of configurations; the last one is in force
@@ -55,6 +56,17 @@ type membership struct {
 // closed with its configuration. Keys and denials stay in memory for requests under way.
 func (s *sessionState) Destruct() error {
 	s.cancel()
+	ended := make(chan struct{})
+	go func() {
+		s.working.Wait()
+		close(ended)
+	}()
+	timer := time.NewTimer(2 * time.Second) // a storage may hang
+	defer timer.Stop()
+	select {
+	case <-ended:
+	case <-timer.C:
+	}
 	return nil
 }
 
@@ -137,7 +149,7 @@ func newSessionState(options *Session, login *guest.Login) (*sessionState, error
 		func(ctx context.Context) { s.denied.Run(ctx, s.problem) },
 		func(ctx context.Context) { session.Sweep(ctx, storage, s.problem) },
 	} {
-		go func() {
+		s.working.Go(func() {
 			timer := time.NewTimer(time.Second)
 			defer timer.Stop()
 			select {
@@ -147,7 +159,7 @@ func newSessionState(options *Session, login *guest.Login) (*sessionState, error
 				return
 			}
 			work(ctx)
-		}()
+		})
 	}
 	return s, nil
 }
