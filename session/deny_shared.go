@@ -13,8 +13,9 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/outage"
 )
 
-// denyEvery is how often the denials of other instances are read.
-const denyEvery = 10 * time.Second
+// denyEvery is how often the denials of other instances are read. A logout is known everywhere
+// within ten seconds, the time that the storage takes included.
+const denyEvery = 8 * time.Second
 
 // Deny denies at once in this process, then tells the other instances. An error means that
 // they do not know yet; they are told later, while [DenyList.Run] runs. The end of the request

@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"path"
 	"sync"
 	"time"
@@ -23,6 +22,17 @@ const (
 	storeFresh = time.Minute
 
 	storeWait = 5 * time.Second // how long a request waits for the storage
+
+	// storeGlance is how long a request waits whose session is kept here, and storeAgain how
+	// long it takes until another one does: a storage that hangs must not slow down each
+	// request. It is storeUnsaved for tokens that could not be stored: other instances need them.
+	storeGlance  = time.Second
+	storeAgain   = 10 * time.Second
+	storeUnsaved = 2 * time.Second
+
+	// storeGone is how long a ticket without a session is remembered: a page may go on asking
+	// after a logout. It is short, since a storage may show late what another instance wrote.
+	storeGone = 5 * time.Second
 )
 
 // Store keeps sessions in a storage that instances share, and tickets in cookies: for sessions
@@ -34,6 +44,7 @@ type Store struct {
 
 	mu      sync.Mutex // not held while the storage is asked
 	loaded  *lru.Cache[ticketID, loaded]
+	gone    *lru.Cache[ticketID, time.Time] // tickets without a session, and since when
 	flights map[ticketID]*loading
 }
 
@@ -42,19 +53,14 @@ type ticketID [idSize]byte
 type loaded struct {
 	session *Session
 	at      time.Time // when it was last known to be what the storage has
-}
-
-type loading struct {
-	done    chan struct{}
-	session *Session
-	err     error
+	looked  time.Time // when a request has waited for the storage since
 }
 
 // NewStore makes a store whose cookies are those of a jar.
 func NewStore(jar *Jar, storage Storage) *Store {
 	return &Store{
 		jar: jar, storage: storage,
-		loaded: lru.New[ticketID, loaded](4096), flights: make(map[ticketID]*loading),
+		loaded: lru.New[ticketID, loaded](4096), gone: lru.New[ticketID, time.Time](4096), flights: make(map[ticketID]*loading),
 	}
 }
 
@@ -64,16 +70,9 @@ func (st *Store) Open(ctx context.Context, lines []string, site Site, now time.T
 	if err != nil {
 		return nil, err
 	}
-	kept := st.kept(t)
-	s := kept.session
-	if s == nil || now.Sub(kept.at) >= storeFresh {
-		if s, err = st.load(ctx, t); err != nil {
-			// The storage may be down for longer than a minute; the ID token's end is near.
-			if kept.session == nil || !errors.Is(err, identity.ErrUnavailable) {
-				return nil, err
-			}
-			s = kept.session
-		}
+	s, err := st.current(ctx, t, now)
+	if err != nil {
+		return nil, err
 	}
 	c := *s
 	c.ticket, c.Used = t, t.used
@@ -81,6 +80,23 @@ func (st *Store) Open(ctx context.Context, lines []string, site Site, now time.T
 		return nil, err
 	}
 	return &c, nil
+}
+
+// current returns the session of a ticket: the one that is kept here, or that of the storage if
+// that was looked at long ago.
+func (st *Store) current(ctx context.Context, t *ticket, now time.Time) (*Session, error) {
+	kept, look, err := st.kept(t, now)
+	switch {
+	case err != nil || !look:
+		return kept, err
+	case kept == nil:
+		return st.load(ctx, t, storeWait)
+	}
+	s, err := st.load(ctx, t, storeGlance)
+	if errors.Is(err, identity.ErrUnavailable) { // it may be down for longer; the ID token's end is near
+		return kept, nil
+	}
+	return s, err
 }
 
 // Add implements [Keeper]. The ticket is new at each login: one from before it could have been
@@ -133,9 +149,7 @@ func (st *Store) Remove(ctx context.Context, s *Session) error {
 	if s.ticket == nil {
 		return errNotAdded
 	}
-	st.mu.Lock()
-	st.loaded.Remove(s.ticket.id)
-	st.mu.Unlock()
+	st.forget(s.ticket.id)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storageTimeout)
 	defer cancel()
 	if err := st.storage.Delete(ctx, path.Join(storageSessions, s.ticket.name())); err != nil {
@@ -152,7 +166,7 @@ func (st *Store) Reload(ctx context.Context, s *Session) (*Session, error) {
 	if s.ticket == nil {
 		return nil, errNotAdded
 	}
-	now, err := st.load(ctx, s.ticket)
+	now, err := st.load(ctx, s.ticket, storeWait)
 	if err != nil {
 		return nil, err
 	}
@@ -161,13 +175,34 @@ func (st *Store) Reload(ctx context.Context, s *Session) (*Session, error) {
 	return &c, nil
 }
 
-func (st *Store) kept(t *ticket) loaded {
+// kept returns the session that is kept here, if there is one, and whether this request should
+// look at the storage.
+func (st *Store) kept(t *ticket, now time.Time) (s *Session, look bool, err error) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	if kept := st.loaded.Get(t.id); kept != nil && kept.session.ticket.secret == t.secret {
-		return *kept
+		again := storeAgain
+		if kept.at.IsZero() {
+			again = storeUnsaved
+		}
+		if now.Sub(kept.at) < storeFresh || now.Sub(kept.looked) < again {
+			return kept.session, false, nil
+		}
+		kept.looked = now
+		return kept.session, true, nil
 	}
-	return loaded{}
+	if since := st.gone.Get(t.id); since != nil && now.Sub(*since) < storeGone {
+		return nil, false, ErrNotStored
+	}
+	return nil, true, nil
+}
+
+// forget forgets a session that is not in the storage any more.
+func (st *Store) forget(id ticketID) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.loaded.Remove(id)
+	st.gone.Put(id, time.Now())
 }
 
 // keep keeps a session, except beside a newer one. The time is zero for one that the storage
@@ -178,64 +213,6 @@ func (st *Store) keep(s *Session, at time.Time) (newest *Session) {
 	if kept := st.loaded.Get(s.ticket.id); kept != nil && kept.session.version > s.version {
 		return kept.session
 	}
-	st.loaded.Put(s.ticket.id, loaded{s, at})
+	st.loaded.Put(s.ticket.id, loaded{session: s, at: at})
 	return s
-}
-
-// load loads a session from the storage. Requests for the same session share one load, which
-// does not end with the request that began it.
-func (st *Store) load(ctx context.Context, t *ticket) (*Session, error) {
-	st.mu.Lock()
-	flight := st.flights[t.id]
-	if flight == nil {
-		flight = &loading{done: make(chan struct{})}
-		st.flights[t.id] = flight
-		go st.fly(context.WithoutCancel(ctx), t, flight)
-	}
-	st.mu.Unlock()
-	timer := time.NewTimer(storeWait)
-	defer timer.Stop()
-	select {
-	case <-flight.done:
-		return flight.session, flight.err
-	case <-timer.C:
-		return nil, fmt.Errorf("%w: the storage did not return a session in time", identity.ErrUnavailable)
-	case <-ctx.Done():
-		return nil, fmt.Errorf("%w: waiting for the storage: %w", identity.ErrUnavailable, ctx.Err())
-	}
-}
-
-func (st *Store) fly(ctx context.Context, t *ticket, flight *loading) {
-	ctx, cancel := context.WithTimeout(ctx, storageTimeout)
-	defer cancel()
-	flight.session, flight.err = st.read(ctx, t)
-	st.mu.Lock()
-	delete(st.flights, t.id)
-	st.mu.Unlock()
-	close(flight.done)
-}
-
-// read reads a session, and returns a newer one that could not be written before.
-func (st *Store) read(ctx context.Context, t *ticket) (s *Session, err error) {
-	defer identity.Recovered(&err, identity.ErrInternal, "reading a session from the storage")
-	sealed, err := st.storage.Load(ctx, path.Join(storageSessions, t.name()))
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil, ErrNotStored
-	case err != nil:
-		return nil, fmt.Errorf("%w: loading a session: %w", identity.ErrUnavailable, err)
-	case len(sealed) < keyIDSize+boxExtra:
-		return nil, ErrUnreadable
-	}
-	k, err := st.jar.keys.find(ctx, keyID(sealed[:keyIDSize]))
-	if err != nil {
-		return nil, err
-	}
-	if s, err = st.jar.openStored(k, t, sealed); err != nil {
-		return nil, err
-	}
-	if newest := st.keep(s, time.Now()); newest != s {
-		return newest, st.write(ctx, newest)
-	}
-	return s, nil
 }

@@ -215,6 +215,46 @@ func TestStorageIsDown(t *testing.T) {
 	})
 }
 
+// A page that goes on asking must not pay for a storage that hangs each time.
+func TestStorageThatHangsSlowsDownOneRequestInTenSeconds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStored(t, session.JarConfig{})
+		time.Sleep(time.Minute)
+		s.storage.set(func(m *memory) { m.slow = time.Hour })
+		began := time.Now()
+		for range 50 {
+			if _, err := s.open(t); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if took := time.Since(began); took != time.Second {
+			t.Errorf("50 requests took %s", took)
+		}
+		time.Sleep(time.Minute)
+	})
+}
+
+// A page may go on asking after its session was removed elsewhere.
+func TestTicketWithoutASessionAsksTheStorageOnceInFiveSeconds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStored(t, session.JarConfig{})
+		store := s.other()
+		if err := s.store.Remove(t.Context(), s.session); err != nil {
+			t.Fatal(err)
+		}
+		before := s.storage.count("load")
+		for range 20 {
+			if _, err := store.Open(t.Context(), s.browser.lines(), secure, time.Now()); !errors.Is(err, session.ErrNotStored) {
+				t.Fatal(err)
+			}
+			time.Sleep(500 * time.Millisecond)
+		}
+		if asked := s.storage.count("load") - before; asked != 2 {
+			t.Errorf("the storage was asked %d times", asked)
+		}
+	})
+}
+
 // The tokens were rotated, and the storage was down when they came. They are not lost.
 func TestRefreshedSessionThatCouldNotBeStoredIsStoredLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -227,6 +267,7 @@ func TestRefreshedSessionThatCouldNotBeStoredIsStoredLater(t *testing.T) {
 			t.Errorf("while it is down: %v", err)
 		}
 		s.storage.set(func(m *memory) { m.down = false })
+		time.Sleep(2 * time.Second)
 		if got, err := s.open(t); err != nil || got.RefreshToken != "refresh-2" {
 			t.Errorf("when it is back: %v", err)
 		}
