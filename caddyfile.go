@@ -102,7 +102,9 @@ func parseCaddyfile(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 //			lifetime        <duration>
 //			idle_timeout    <duration>
 //			key_file        <file>
+//			store           [<storage_module>]
 //			post_logout_url <url>|<path>
+//			back_channel_logout
 //			insecure_http
 //		}
 //

@@ -5,6 +5,7 @@ package kubeidentity
 
 import (
 	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
@@ -49,13 +50,26 @@ type Session struct {
 	// every week. All instances of a site need the same keys.
 	KeyFile string `json:"key_file,omitempty"`
 
+	// StoreRaw keeps the sessions in a storage, with a ticket in the cookie: for sessions that
+	// are too large for cookies, and for issuers that let a refresh token be used once, where
+	// several instances serve the site. An empty object is Caddy's own storage. A storage module
+	// has the keys of the cookies and the logouts, too. Default: sessions are in the cookies.
+	StoreRaw json.RawMessage `json:"store,omitempty" caddy:"namespace=caddy.storage inline_key=module"`
+
 	// PostLogoutURL is the URL, or the path on this site, to which a browser comes after a
 	// logout. The issuer must know it. Default: the session's own page logout.
 	PostLogoutURL string `json:"post_logout_url,omitempty"`
 
+	// BackChannelLogout accepts logout tokens of the issuer at the path back-channel below Path
+	// (OpenID Connect Back-Channel Logout 1.0): it ends sessions that it knows by their sid, or
+	// all sessions of a user. Default: the path is not found.
+	BackChannelLogout bool `json:"back_channel_logout,omitempty"`
+
 	// InsecureHTTP allows logins over plain http where the host is not a loopback address. All
 	// parties on the network path can then take a session over. Default: they get an error page.
 	InsecureHTTP bool `json:"insecure_http,omitempty"`
+
+	stored bool // whether there is a store; loading its module clears its field
 }
 
 // LoginSource is implemented by a source at whose issuer browsers can log in.
@@ -79,6 +93,7 @@ func (h *Handler) parseSession(d *caddyfile.Dispenser) error {
 	s := new(Session)
 	h.Session = s
 	return option.Block(d, option.Options{
+		"store": parseStore(&s.StoreRaw), "back_channel_logout": option.Flag(&s.BackChannelLogout),
 		"path":            option.Word(&s.Path, checkSessionPath),
 		"cookie_name":     option.Word(&s.CookieName, checkCookieName),
 		"cookie_domain":   option.Word(&s.CookieDomain, checkCookieDomain),

@@ -5,6 +5,7 @@ package kubeidentity
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
@@ -45,13 +46,19 @@ func badIDToken(err error) *failure {
 
 // notSealed is for a session that does not fit into cookies.
 func (s *sessions) notSealed(err error) *failure {
-	if !errors.Is(err, session.ErrTooLarge) {
+	switch {
+	case !errors.Is(err, session.ErrTooLarge):
 		return unavailable(err)
+	case s.options.stored:
+		return &failure{
+			http.StatusInternalServerError, "too_large", "The login is too large",
+			"The login service sends very long tokens: " + err.Error() + ". Please tell the operator of this site.", err,
+		}
 	}
 	return &failure{
 		http.StatusInternalServerError, "too_large", "The login does not fit into the browser's cookies",
 		"The user has too many groups, or the login service sends very long tokens: " + err.Error() + ". Please tell the operator of this site.",
-		err,
+		fmt.Errorf("%w; the option store keeps sessions that are larger", err),
 	}
 }
 

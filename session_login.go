@@ -155,7 +155,7 @@ func (s *sessions) finish(w http.ResponseWriter, r *http.Request, ex *exchange, 
 	if s.login.NoRefresh {
 		made.RefreshToken = ""
 	}
-	lines, err := s.jar.Seal(made, ex.site, now)
+	made, lines, err := s.keep(ctx, made, ex.site, now)
 	if err != nil {
 		return s.fail(w, r, ex, s.notSealed(err))
 	}
@@ -163,9 +163,7 @@ func (s *sessions) finish(w http.ResponseWriter, r *http.Request, ex *exchange, 
 	if err != nil {
 		return s.fail(w, r, ex, unavailable(err))
 	}
-	if before, err := s.openAny(ctx, ex); err == nil && before.RefreshToken != "" { // it does not count, but could be refreshed
-		s.end(ctx, before, "replaced")
-	}
+	s.endReplaced(ctx, ex)
 	for _, line := range append(lines, cookie) {
 		w.Header().Add(setCookie, line)
 	}

@@ -24,13 +24,14 @@ func (s *sessions) openAny(ctx context.Context, ex *exchange) (*session.Session,
 	if !ex.placed {
 		return nil, session.ErrNoCookie
 	}
-	found, err := s.jar.Open(ctx, ex.cookies, ex.site, ex.Received)
-	if errors.Is(err, session.ErrNoCookie) {
-		return nil, err
+	ready := s.state.isReady()
+	found, err := s.state.keeper.Open(ctx, ex.cookies, ex.site, ex.Received)
+	if ready || errors.Is(err, session.ErrNoCookie) {
+		return found, err
 	}
 	s.state.ready(ctx)
 	if errors.Is(err, identity.ErrUnavailable) {
-		return s.jar.Open(ctx, ex.cookies, ex.site, ex.Received)
+		return s.state.keeper.Open(ctx, ex.cookies, ex.site, ex.Received)
 	}
 	return found, err
 }
@@ -111,12 +112,12 @@ func (s *sessions) afterLogout(ex *exchange) string {
 // end ends a session here: copies of its cookie, its streams, and its ID token as a bearer token.
 func (s *sessions) end(ctx context.Context, found *session.Session, kind string) {
 	now := time.Now()
-	err := s.state.denied.Deny(ctx, session.DenySession(found.ID, s.limits.End(found)))
+	err := s.remove(ctx, found)
 	if claims, ok := readClaims(found.IDToken); ok && kind == "user" {
 		err = errors.Join(err, s.state.denied.Deny(ctx, session.DenyToken(found.IDToken, claims.expires.Add(time.Hour))))
 	}
 	if err != nil {
-		s.handler.logger.Warn("a logout is not known to other instances yet", zap.Error(err))
+		s.handler.logger.Warn("a logout is not in the storage yet, which tells other instances", zap.Error(err))
 	}
 	s.handler.metrics.Logouts.WithLabelValues(kind).Inc()
 	s.handler.logger.Info("logged out", zap.String("source", s.src.name), zap.String("kind", kind),
@@ -139,7 +140,7 @@ func (s *sessions) revoke(ctx context.Context, found *session.Session) {
 
 // endCookies deletes the session's cookies in the browser.
 func (s *sessions) endCookies(w http.ResponseWriter, ex *exchange) {
-	for _, line := range s.jar.End(ex.cookies, ex.site) {
+	for _, line := range s.state.keeper.End(ex.cookies, ex.site) {
 		w.Header().Add(setCookie, line)
 	}
 }
@@ -176,7 +177,7 @@ func (u *sessionUse) addTo(header http.Header) (added bool) {
 	if !fresh || u.of.state.denied.Check(u.facts, now) != nil { // logged out meanwhile
 		return false
 	}
-	lines, err := u.of.jar.Seal(s.WithUse(now), u.site, now)
+	lines, err := u.of.state.keeper.Seal(s.WithUse(now), u.site, now)
 	if err != nil {
 		u.of.handler.logger.Error("the cookie of a session could not be written", zap.String("session", shortID(s.ID)), zap.Error(err))
 		return false

@@ -69,6 +69,10 @@ func (s *sessions) serve(w http.ResponseWriter, r *http.Request, ex *exchange) e
 		serve, methods = s.loginPage, []string{http.MethodGet}
 	case s.options.Path + logoutPath:
 		serve, methods = s.logout, []string{http.MethodGet, http.MethodHead, http.MethodPost}
+	case s.options.Path + backChannelPath:
+		if s.options.BackChannelLogout {
+			serve = s.backChannel
+		}
 	case s.options.Path + statusPath:
 		serve, methods = s.status, []string{http.MethodGet, http.MethodHead}
 	}

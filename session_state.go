@@ -5,9 +5,7 @@ package kubeidentity
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -20,6 +18,7 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/guest"
 	"github.com/caddy-kube-identity/caddy-kube-identity/session"
+	"github.com/caddy-kube-identity/caddy-kube-identity/session/codeflow"
 )
 
 // sessionStates holds what outlives a configuration, by a hash of what it depends on: after a
@@ -29,8 +28,10 @@ var sessionStates = guest.NewPool() //nolint:gochecknoglobals // a UsagePool is 
 // sessionState is what handlers with the same settings share.
 type sessionState struct {
 	jar       *session.Jar
+	keeper    session.Keeper
 	keys      *session.Keys
 	denied    *session.DenyList
+	replays   *codeflow.Replays // of logout tokens
 	refresher *session.Refresher
 
 	cancel  context.CancelFunc
@@ -77,14 +78,13 @@ func (h *Handler) acquireSessions(ctx caddy.Context, login *guest.Login, source 
 			return nil, err
 		}
 	}
-	storage := ctx.Storage()
-	place, err := json.Marshal(storage)
-	if err != nil {
-		place = fmt.Appendf(nil, "%p", storage) // not shared with another configuration
-	}
 	settings := *h.Session // those on which the state does not depend may change
-	settings.Path, settings.PostLogoutURL, settings.InsecureHTTP = "", "", false
-	key, err := guest.StateKey("session", settings, login.Key, login.Margin.String(), fmt.Sprintf("%T", storage), string(place))
+	settings.Path, settings.PostLogoutURL, settings.InsecureHTTP, settings.BackChannelLogout = "", "", false, false
+	storage, place, err := h.sessionStorage(ctx)
+	if err != nil {
+		return nil, err
+	}
+	key, err := guest.StateKey("session", settings, login.Key, login.Margin.String(), place)
 	if err != nil {
 		return nil, err
 	}
@@ -132,15 +132,16 @@ func newSessionState(options *Session, login *guest.Login) (*sessionState, error
 	if err != nil {
 		return nil, err
 	}
-	s.denied = session.NewDenyList(storage)
+	s.denied, s.replays = session.NewDenyList(storage), codeflow.NewReplays()
 	s.jar, err = session.NewJar(session.JarConfig{
 		Keys: s.keys, Limits: options.limits(), Name: options.CookieName, Domain: options.CookieDomain,
 	})
 	if err != nil {
 		return nil, err
 	}
+	s.keeper = newKeeper(options, s.jar, storage)
 	s.refresher = session.NewRefresher(session.RefreshConfig{
-		Keeper: s.jar, Margin: login.Margin, OnDone: s.refreshed, OnProblem: s.problem,
+		Keeper: s.keeper, Margin: login.Margin, OnDone: s.refreshed, OnProblem: s.problem,
 	})
 	var ctx context.Context
 	ctx, s.cancel = context.WithCancel(context.Background())

@@ -145,7 +145,7 @@ func (o *OIDC) Provision(ctx caddy.Context) error {
 	}
 	o.groups = &state.groups
 	if state.provider != nil {
-		o.login = o.newLogin(state.provider)
+		o.login = o.newLogin(state)
 	}
 	skew := time.Duration(*o.ClockSkew)
 	o.authenticator = oidc.Authenticator{

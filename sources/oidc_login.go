@@ -220,11 +220,15 @@ func (o *OIDC) newProvider(state *issuerState) (*codeflow.Provider, error) {
 }
 
 // newLogin is what the handler needs to know of a login. The key does not show the client's name.
-func (o *OIDC) newLogin(provider *codeflow.Provider) *guest.Login {
+func (o *OIDC) newLogin(state *issuerState) *guest.Login {
 	off, margin, _ := parseRefresh(o.LoginBlock.Refresh) // checked before
 	sum := sha256.Sum256(identity.AppendFramed(nil, o.Issuer, o.LoginBlock.ClientID))
 	return &guest.Login{
-		Key: base64.RawURLEncoding.EncodeToString(sum[:12]), Issuer: o.Issuer, Provider: provider,
+		Key: base64.RawURLEncoding.EncodeToString(sum[:12]), Issuer: o.Issuer, Provider: state.provider,
+		Logout: &codeflow.LogoutVerifier{
+			Issuer: o.Issuer, ClientID: o.LoginBlock.ClientID, Skew: time.Duration(*o.ClockSkew), Algorithms: o.SigningAlgs,
+			VerifySignature: state.keys.VerifySignature,
+		},
 		RedirectURL: o.LoginBlock.RedirectURL, NoRefresh: off, Margin: margin,
 	}
 }

@@ -17,6 +17,9 @@ type Login struct {
 	Issuer   string
 	Provider *codeflow.Provider
 
+	// Logout verifies the issuer's logout tokens by the source's keys, and may be nil.
+	Logout *codeflow.LogoutVerifier
+
 	// RedirectURL is the callback as the browser knows it. Empty: the site of the request.
 	RedirectURL string
 
