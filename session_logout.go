@@ -40,7 +40,11 @@ func (s *sessions) openAny(ctx context.Context, ex *exchange) (*session.Session,
 // a browser send one.
 func (s *sessions) logout(w http.ResponseWriter, r *http.Request, ex *exchange) error {
 	found, err := s.openAny(r.Context(), ex)
-	if method, _ := asItCame(r); method != http.MethodPost {
+	method, _ := asItCame(r)
+	switch {
+	case errors.Is(err, identity.ErrUnavailable): // nobody may believe to be logged out
+		return s.logoutUnavailable(w, ex, err)
+	case method != http.MethodPost:
 		return s.logoutPage(w, r, found)
 	}
 	if !browser.ProvesSameOrigin(ex.browser(r)) {
@@ -70,6 +74,17 @@ func (s *sessions) logout(w http.ResponseWriter, r *http.Request, ex *exchange) 
 	}
 	skipAccessLog(r)
 	return s.redirect(w, location)
+}
+
+// logoutUnavailable is for a session that is in the storage, which is out of reach.
+func (s *sessions) logoutUnavailable(w http.ResponseWriter, ex *exchange, err error) error {
+	s.handler.logger.Error("logout refused", zap.String("kind", "user"), zap.String("peer", ex.Peer.String()),
+		zap.String("reason", err.Error()), zap.Int("status", http.StatusServiceUnavailable))
+	w.Header().Set("Retry-After", "5")
+	return s.show(w, http.StatusServiceUnavailable, &browser.Page{
+		Title: "Not logged out", Text: []string{"Logging out is not possible now. Please try again in a moment."},
+		Links: []browser.Link{{URL: s.options.Path + logoutPath, Text: "Log out"}},
+	})
 }
 
 func (s *sessions) logoutPage(w http.ResponseWriter, r *http.Request, found *session.Session) error {

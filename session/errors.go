@@ -42,9 +42,9 @@ var (
 // [Grant] wraps it, and only it ends a session.
 var ErrEnded = errors.New("the issuer ended the session")
 
-// ErrTooLarge says that the session does not fit into the cookies. The error is a
+// ErrTooLarge says that the session does not fit into the cookies, or into the store. The error is a
 // [*TooLargeError].
-var ErrTooLarge = errors.New("the session is too large for cookies")
+var ErrTooLarge = errors.New("the session is too large")
 
 // TooLargeError names the sizes, in bytes, for the page and the log.
 type TooLargeError struct {

@@ -4,9 +4,20 @@
 package login_test
 
 import (
+	"fmt"
+	"os"
 	"testing"
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testhandler"
 )
 
-func TestMain(m *testing.M) { testhandler.Main(m) }
+func TestMain(m *testing.M) {
+	if file := os.Getenv(replicaConfig); file != "" {
+		if err := serveReplica(file); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	testhandler.Main(m)
+}
