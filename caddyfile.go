@@ -105,6 +105,7 @@ func parseCaddyfile(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 //			store           [<storage_module>]
 //			post_logout_url <url>|<path>
 //			back_channel_logout
+//			keep_fragment
 //			insecure_http
 //		}
 //

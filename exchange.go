@@ -26,10 +26,11 @@ type exchange struct {
 	cookies      []string // the lines of Cookie, before they were stripped
 	scheme, host string   // of the site, as the browser knows it
 	site         session.Site
-	placed       bool // the site may have sessions
-	page         bool // the request is a navigation
-	reads        bool // its method is GET or HEAD
-	direct       bool // no error route answers, since Caddy would log the request's query
+	placed       bool   // the site may have sessions
+	page         bool   // the request is a navigation
+	reads        bool   // its method is GET or HEAD
+	direct       bool   // no error route answers, since Caddy would log the request's query
+	login        *login // which the request is about, or nil
 	use          *sessionUse
 
 	room [8]identity.StrippedField // for Stripped, which takes more memory only if that is not enough

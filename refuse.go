@@ -120,7 +120,7 @@ func (h *Handler) startLogin(w http.ResponseWriter, r *http.Request, ex *exchang
 	if pathErr != nil {
 		to = "/" // a browser's own navigation is never so
 	}
-	return h.sessions.start(w, r, ex, plan{to: to})
+	return h.sessions.start(w, r, ex, plan{login: h.sessions.remembered(r.Context(), ex), to: to, instead: true})
 }
 
 func (h *Handler) logRefusal(level zapcore.Level, status int, ex *exchange, src *configuredSource, err error) {

@@ -107,8 +107,8 @@ func (h *Handler) prove(ctx context.Context, ex *exchange) (*configuredSource, *
 		if src == h.fallback {
 			break
 		}
-		if h.sessions != nil && src == h.sessions.src && !h.isExplicit(ex.Stripped) {
-			id, err := h.sessions.prove(ctx, ex)
+		if src.login != nil && !h.isExplicit(ex.Stripped) {
+			id, err := h.sessions.prove(ctx, ex, src.login)
 			if !errors.Is(err, identity.ErrAbsent) {
 				return src, id, err
 			}
@@ -118,7 +118,7 @@ func (h *Handler) prove(ctx context.Context, ex *exchange) (*configuredSource, *
 			}
 		}
 		_, id, err := src.ask(ctx, ex)
-		if err == nil && h.sessions != nil && src == h.sessions.src {
+		if err == nil && src.login != nil {
 			err = h.sessions.checkHint(ctx, id.Token.Reveal(), ex.Received)
 		}
 		if !errors.Is(err, identity.ErrAbsent) {

@@ -65,6 +65,11 @@ type Session struct {
 	// all sessions of a user. Default: the path is not found.
 	BackChannelLogout bool `json:"back_channel_logout,omitempty"`
 
+	// KeepFragment keeps the fragment of an address, such as #/pods, over a login in which the
+	// issuer shows a page: that is where browsers drop it. Two pages with a small script, before
+	// and after the login, take the place of redirects. Default: there is no script.
+	KeepFragment bool `json:"keep_fragment,omitempty"`
+
 	// InsecureHTTP allows logins over plain http where the host is not a loopback address. All
 	// parties on the network path can then take a session over. Default: they get an error page.
 	InsecureHTTP bool `json:"insecure_http,omitempty"`
@@ -101,6 +106,7 @@ func (h *Handler) parseSession(d *caddyfile.Dispenser) error {
 		"idle_timeout":    option.Duration(&s.IdleTimeout),
 		"key_file":        option.Word(&s.KeyFile, option.NotEmpty),
 		"post_logout_url": option.Word(&s.PostLogoutURL, checkPostLogoutURL),
+		"keep_fragment":   option.Flag(&s.KeepFragment),
 		"insecure_http":   option.Flag(&s.InsecureHTTP),
 	})
 }
@@ -154,7 +160,7 @@ func (s *Session) limits() session.Limits {
 }
 
 // check repeats the parser's checks, and has those of the whole.
-func (s *Session) check(login *guest.Login) error {
+func (s *Session) check(logins logins) error {
 	errs := []error{checkSessionPath(s.Path)}
 	if s.CookieName != "" {
 		errs = append(errs, checkCookieName(s.CookieName))
@@ -174,59 +180,23 @@ func (s *Session) check(login *guest.Login) error {
 	case idle >= lifetime:
 		errs = append(errs, fmt.Errorf("idle_timeout: %s is not less than the lifetime, %s", idle, lifetime))
 	}
-	if login.RedirectURL != "" {
-		callback, err := url.Parse(login.RedirectURL)
-		if err != nil || callback.EscapedPath() != s.Path+callbackPath {
-			errs = append(errs, fmt.Errorf("redirect_url: %q does not have the path %s%s", login.RedirectURL, s.Path, callbackPath))
-		} else if domain := s.CookieDomain; domain != "" && !strings.HasSuffix("."+callback.Hostname(), "."+domain) {
-			errs = append(errs, fmt.Errorf("cookie_domain: %s does not cover the host of redirect_url, %s", domain, callback.Hostname()))
-		}
+	for _, l := range logins {
+		errs = append(errs, s.checkRedirectURL(l))
 	}
 	return errors.Join(errs...)
 }
 
-// provisionSession finds the source at which browsers log in. Without one there is no session.
-func (h *Handler) provisionSession(ctx caddy.Context) error {
-	var found *configuredSource
-	var login *guest.Login
-	for _, src := range h.sources {
-		at, ok := src.Source.(LoginSource)
-		if !ok || at.Login() == nil {
-			continue
-		}
-		if found != nil {
-			return errors.New("there are two logins: browsers of one site can log in at one issuer only")
-		}
-		found, login = src, at.Login()
-	}
-	switch {
-	case found == nil && h.Session != nil:
-		return errors.New("session: there is no source with a login")
-	case found == nil:
+// checkRedirectURL compares the callback that the issuer knows with the one that is served.
+func (s *Session) checkRedirectURL(l *login) error {
+	if l.RedirectURL == "" {
 		return nil
-	case h.Login != "":
-		return errors.New("login: there is also a login of a source: browsers could be sent to one of them only")
 	}
-	if h.Session == nil {
-		h.Session = new(Session)
+	callback, err := url.Parse(l.RedirectURL)
+	if err != nil || callback.EscapedPath() != s.Path+l.callbackPath() {
+		return fmt.Errorf("redirect_url: %q does not have the path %s%s", l.RedirectURL, s.Path, l.callbackPath())
 	}
-	h.Session.setDefaults()
-	if err := h.Session.check(login); err != nil {
-		return fmt.Errorf("session: %w", err)
-	}
-	state, err := h.acquireSessions(ctx, login, found.name)
-	if err != nil {
-		return fmt.Errorf("session: %w", err)
-	}
-	h.sessions = &sessions{
-		handler: h, options: h.Session, src: found, login: login, state: state,
-		jar: state.jar, limits: h.Session.limits(), owner: new(identity.Owner),
-	}
-	if callback, err := url.Parse(login.RedirectURL); err == nil && callback.Scheme == "https" {
-		h.sessions.tlsHost = strings.TrimSuffix(strings.ToLower(callback.Host), ":443")
-	}
-	if h.Session.CookieDomain != "" {
-		h.logger.Warn("every host below cookie_domain can read and overwrite the session's cookies")
+	if domain := s.CookieDomain; domain != "" && !strings.HasSuffix("."+callback.Hostname(), "."+domain) {
+		return fmt.Errorf("cookie_domain: %s does not cover the host of redirect_url, %s", domain, callback.Hostname())
 	}
 	return nil
 }

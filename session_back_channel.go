@@ -61,12 +61,12 @@ func (s *sessions) endFromIssuer(w http.ResponseWriter, r *http.Request, ex *exc
 	if err != nil {
 		return err
 	}
-	by, err := s.endByToken(r.Context(), s.login, raw)
+	l, by, err := s.endAtLogin(r.Context(), raw)
 	if err != nil {
 		return err
 	}
 	s.handler.metrics.Logouts.WithLabelValues("back_channel").Inc()
-	s.handler.logger.Info("logged out", zap.String("source", s.src.name), zap.String("kind", "back_channel"),
+	s.handler.logger.Info("logged out", zap.String("source", l.label()), zap.String("issuer", l.Issuer), zap.String("kind", "back_channel"),
 		zap.String("peer", ex.Peer.String()), zap.String("by", by))
 	return nil
 }
@@ -92,6 +92,21 @@ func readLogout(w http.ResponseWriter, r *http.Request) (string, error) {
 
 func notAForm(err error) error {
 	return fmt.Errorf("%w: the request is not a form that an issuer posts: %w", identity.ErrMalformed, err)
+}
+
+// endAtLogin finds the login whose issuer and client a logout token names. Each of them judges it
+// by its own keys; a login that could not be asked decides about the answer.
+func (s *sessions) endAtLogin(ctx context.Context, raw string) (l *login, by string, err error) {
+	for _, l := range s.logins {
+		by, failed := s.endByToken(ctx, l.Login, raw)
+		if failed == nil {
+			return l, by, nil
+		}
+		if err == nil || !errors.Is(failed, identity.ErrMalformed) && !errors.Is(failed, identity.ErrRejected) {
+			err = failed
+		}
+	}
+	return nil, "", err
 }
 
 // endByToken ends the sessions that a logout token of a login names, and says by which of its

@@ -11,7 +11,6 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/caddy-kube-identity/caddy-kube-identity/browser"
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 	"github.com/caddy-kube-identity/caddy-kube-identity/session"
 	"github.com/caddy-kube-identity/caddy-kube-identity/session/codeflow"
@@ -19,9 +18,12 @@ import (
 
 // plan is what a login is begun with.
 type plan struct {
+	login    *login
 	to       string // where to go afterwards
 	prompt   string // instead of the configured one
 	restarts int
+	before   *session.Attempt // that is begun again, or nil
+	instead  bool             // the answer is not to a request for one of the session's own paths
 }
 
 // returnPath checks where a browser wants to return to.
@@ -32,8 +34,12 @@ func (s *sessions) returnPath(target string) (string, error) {
 // start sends the browser to the issuer. It costs no memory, and does not ask the issuer.
 func (s *sessions) start(w http.ResponseWriter, r *http.Request, ex *exchange, p plan) error {
 	ctx, now := r.Context(), ex.Received
-	if !ex.placed {
+	ex.login = p.login
+	switch {
+	case !ex.placed:
 		return s.fail(w, r, ex, errInsecure())
+	case p.login.FormPost && !ex.site.Secure:
+		return s.fail(w, r, ex, errFormOverHTTP())
 	}
 	s.state.ready(ctx)
 	binding, err := s.jar.OpenBinding(ctx, ex.cookies, ex.site, now)
@@ -46,14 +52,14 @@ func (s *sessions) start(w http.ResponseWriter, r *http.Request, ex *exchange, p
 		return s.fail(w, r, ex, s.looping())
 	}
 	attempt := session.NewAttempt(now)
-	attempt.Source, attempt.Origin, attempt.Return, attempt.Restarts = s.login.Key, ex.scheme+"://"+ex.host, p.to, p.restarts
+	attempt.Source, attempt.Origin, attempt.Return, attempt.Restarts = p.login.Key, ex.scheme+"://"+ex.host, p.to, p.restarts
 	state, err := s.jar.SealState(attempt, binding, ex.site)
 	if err != nil {
 		return s.fail(w, r, ex, unavailable(err))
 	}
 	to := s.attempt(ex, attempt, binding)
 	to.State, to.Prompt = state, p.prompt
-	location, err := s.login.Provider.AuthorizationURL(ctx, to)
+	location, err := p.login.Provider.AuthorizationURL(ctx, to)
 	if err != nil {
 		return s.fail(w, r, ex, unavailable(err))
 	}
@@ -63,14 +69,14 @@ func (s *sessions) start(w http.ResponseWriter, r *http.Request, ex *exchange, p
 	}
 	w.Header().Add(setCookie, cookie)
 	skipAccessLog(r)
-	return s.redirect(w, location)
+	return s.leave(w, location, attempt, p)
 }
 
 // attempt is what the issuer gets to know of a login, the same at its start and its end.
 func (s *sessions) attempt(ex *exchange, a *session.Attempt, b *session.Binding) codeflow.Attempt {
-	callback := s.login.RedirectURL
+	callback := ex.login.RedirectURL
 	if callback == "" {
-		callback = ex.scheme + "://" + ex.host + s.options.Path + callbackPath
+		callback = ex.scheme + "://" + ex.host + s.options.Path + ex.login.callbackPath()
 	}
 	return codeflow.Attempt{Nonce: b.Nonce(a), Verifier: b.Verifier(a), RedirectURL: callback}
 }
@@ -78,13 +84,9 @@ func (s *sessions) attempt(ex *exchange, a *session.Attempt, b *session.Binding)
 // callback ends a login. Nothing is sent anywhere before the state is found to be this browser's.
 func (s *sessions) callback(w http.ResponseWriter, r *http.Request, ex *exchange) error {
 	ctx, now := r.Context(), ex.Received
-	_, asked := asItCame(r)
-	back, err := codeflow.ParseCallback(asked.RawQuery)
-	if err == nil && browser.IsPrefetch(r.Header) {
-		err = errors.New("a callback ahead of time")
-	}
-	if err != nil {
-		return s.fail(w, r, ex, malformedCallback(err))
+	back, fault := readCallback(w, r, ex.login)
+	if fault != nil {
+		return s.fail(w, r, ex, fault)
 	}
 	if !ex.placed {
 		return s.fail(w, r, ex, errInsecure())
@@ -100,22 +102,22 @@ func (s *sessions) callback(w http.ResponseWriter, r *http.Request, ex *exchange
 		return s.fail(w, r, ex, unavailable(err))
 	case verdict == session.StateUnknownKey:
 		return s.fail(w, r, ex, s.unknownKey())
-	case attempt == nil || attempt.Source != s.login.Key || attempt.Origin != ex.scheme+"://"+ex.host:
+	case attempt == nil || attempt.Source != ex.login.Key || attempt.Origin != ex.scheme+"://"+ex.host:
 		return s.fail(w, r, ex, malformedCallback(fmt.Errorf("the state is %s, or of another site or issuer", verdict)))
 	}
 	if _, err := s.returnPath(attempt.Return); err != nil { // it is sealed, and checked all the same
 		return s.fail(w, r, ex, malformedCallback(err))
 	}
-	if _, err := s.prove(ctx, ex); err == nil {
+	if _, err := s.prove(ctx, ex, ex.login); err == nil || verdict == session.StateGood && binding.Done(attempt) {
 		s.addCookies(w, ex)
-		return s.redirect(w, attempt.Origin+attempt.Return)
+		return s.arrive(w, attempt)
 	}
 	ex.Session = identity.Session{}
 	if verdict != session.StateGood {
 		return s.again(w, r, ex, attempt, verdict)
 	}
 	if back.Error != "" {
-		return s.fail(w, r, ex, s.refusedByIssuer(ctx, back))
+		return s.fail(w, r, ex, refusedByIssuer(ctx, ex.login, back))
 	}
 	return s.finish(w, r, ex, back, attempt, binding)
 }
@@ -130,36 +132,36 @@ func (s *sessions) again(w http.ResponseWriter, r *http.Request, ex *exchange, a
 			fmt.Errorf("the state is %s, after %d restarts: the browser does not keep cookies, or drops them", verdict, attempt.Restarts),
 		})
 	}
-	return s.start(w, r, ex, plan{to: attempt.Return, restarts: attempt.Restarts + 1})
+	return s.start(w, r, ex, plan{login: ex.login, to: attempt.Return, restarts: attempt.Restarts + 1, before: attempt})
 }
 
 // finish redeems the code, and makes the session.
 func (s *sessions) finish(w http.ResponseWriter, r *http.Request, ex *exchange, back *codeflow.Callback, attempt *session.Attempt, binding *session.Binding) error {
 	ctx := r.Context()
-	to := s.attempt(ex, attempt, binding)
-	tokens, err := s.login.Provider.Exchange(ctx, back, to)
+	l, to := ex.login, s.attempt(ex, attempt, binding)
+	tokens, err := l.Provider.Exchange(ctx, back, to)
 	if err != nil {
 		return s.fail(w, r, ex, notRedeemed(err))
 	}
-	err = s.verify(ctx, tokens.IDToken)
+	err = s.verify(ctx, l, tokens.IDToken)
 	var token *codeflow.IDToken
 	if err == nil {
-		token, err = s.login.Provider.CheckIDToken(tokens.IDToken, to.Nonce, tokens.AccessToken)
+		token, err = l.Provider.CheckIDToken(tokens.IDToken, to.Nonce, tokens.AccessToken)
 	}
 	if err != nil {
 		return s.fail(w, r, ex, badIDToken(err))
 	}
 	now := ex.Received
-	made := session.New(s.login.Key, now)
+	made := session.New(l.Key, now)
 	made.SID, made.Nonce, made.IDToken, made.RefreshToken = token.SessionID, to.Nonce, tokens.IDToken, tokens.RefreshToken
-	if s.login.NoRefresh {
+	if l.NoRefresh {
 		made.RefreshToken = ""
 	}
 	made, lines, err := s.keep(ctx, made, ex.site, now)
 	if err != nil {
 		return s.fail(w, r, ex, s.notSealed(err))
 	}
-	cookie, err := s.jar.SealBinding(binding.WithFinished(now), ex.site, now)
+	cookie, err := s.jar.SealBinding(binding.WithFinished(now).WithDone(attempt), ex.site, now)
 	if err != nil {
 		return s.fail(w, r, ex, unavailable(err))
 	}
@@ -168,15 +170,15 @@ func (s *sessions) finish(w http.ResponseWriter, r *http.Request, ex *exchange, 
 		w.Header().Add(setCookie, line)
 	}
 	s.measure(lines)
-	s.handler.metrics.Logins.WithLabelValues(s.src.name, "ok").Inc()
-	s.handler.logger.Info("logged in", zap.String("source", s.src.name), zap.String("peer", ex.Peer.String()),
+	s.handler.metrics.Logins.WithLabelValues(l.label(), "ok").Inc()
+	s.handler.logger.Info("logged in", zap.String("source", l.label()), zap.String("issuer", l.Issuer), zap.String("peer", ex.Peer.String()),
 		zap.String("subject", token.Subject), zap.String("session", shortID(made.ID)), zap.Bool("refreshable", made.RefreshToken != ""))
-	return s.redirect(w, attempt.Origin+attempt.Return)
+	return s.arrive(w, attempt)
 }
 
 // refusedByIssuer is an error that the issuer sent instead of a code.
-func (s *sessions) refusedByIssuer(ctx context.Context, back *codeflow.Callback) *failure {
-	if err := s.login.Provider.CheckIssuer(ctx, back); err != nil {
+func refusedByIssuer(ctx context.Context, l *login, back *codeflow.Callback) *failure {
+	if err := l.Provider.CheckIssuer(ctx, back); err != nil {
 		return notRedeemed(err)
 	}
 	f := &failure{

@@ -50,7 +50,7 @@ func (s *sessions) logout(w http.ResponseWriter, r *http.Request, ex *exchange) 
 	if !browser.ProvesSameOrigin(ex.browser(r)) {
 		s.handler.logger.Warn("logout refused", zap.String("peer", ex.Peer.String()),
 			zap.String("reason", "the request does not say that a page of this site sent it"))
-		return s.show(w, http.StatusForbidden, &browser.Page{
+		return s.showError(w, r, ex, http.StatusForbidden, &browser.Page{
 			Title: "Not logged out", Text: []string{"The page that asked for this is not one of this site."},
 			Links: []browser.Link{{URL: s.options.Path + logoutPath, Text: "Log out"}},
 		})
@@ -61,13 +61,14 @@ func (s *sessions) logout(w http.ResponseWriter, r *http.Request, ex *exchange) 
 		return s.redirect(w, after)
 	}
 	s.end(r.Context(), found, "user")
-	if found.Source != s.login.Key {
+	l := s.logins.of(found.Source)
+	if l == nil {
 		return s.redirect(w, after)
 	}
-	s.revoke(r.Context(), found)
-	location, err := s.login.Provider.LogoutURL(r.Context(), codeflow.Logout{IDToken: found.IDToken, RedirectURL: after})
+	s.revoke(r.Context(), l, found)
+	location, err := l.Provider.LogoutURL(r.Context(), codeflow.Logout{IDToken: found.IDToken, RedirectURL: after})
 	if err != nil {
-		s.handler.logger.Warn("the login at the issuer stays", zap.String("source", s.src.name), zap.Error(err))
+		s.handler.logger.Warn("the login at the issuer stays", zap.String("source", l.label()), zap.Error(err))
 	}
 	if location == "" {
 		location = after
@@ -94,8 +95,10 @@ func (s *sessions) logoutPage(w http.ResponseWriter, r *http.Request, found *ses
 		})
 	}
 	page := &browser.Page{Title: "Log out?", Action: s.options.Path + logoutPath, Button: "Log out"}
-	if known, err := s.login.Provider.Metadata(r.Context()); err == nil && known.EndSessionURL != "" {
-		page.Targets = append(page.Targets, codeflow.Origin(known.EndSessionURL))
+	if l := s.logins.of(found.Source); l != nil {
+		if known, err := l.Provider.Metadata(r.Context()); err == nil && known.EndSessionURL != "" {
+			page.Targets = append(page.Targets, codeflow.Origin(known.EndSessionURL))
+		}
 	}
 	if origin := originOf(s.options.PostLogoutURL); origin != "" {
 		page.Targets = append(page.Targets, origin)
@@ -135,20 +138,20 @@ func (s *sessions) end(ctx context.Context, found *session.Session, kind string)
 		s.handler.logger.Warn("a logout is not in the storage yet, which tells other instances", zap.Error(err))
 	}
 	s.handler.metrics.Logouts.WithLabelValues(kind).Inc()
-	s.handler.logger.Info("logged out", zap.String("source", s.src.name), zap.String("kind", kind),
+	s.handler.logger.Info("logged out", zap.String("source", s.logins.label(found.Source)), zap.String("kind", kind),
 		zap.String("session", shortID(found.ID)), zap.Duration("age", now.Sub(found.Created).Round(time.Second)))
 }
 
 // revoke asks the issuer to end the grant, without waiting for that.
-func (s *sessions) revoke(ctx context.Context, found *session.Session) {
+func (s *sessions) revoke(ctx context.Context, l *login, found *session.Session) {
 	if found.RefreshToken == "" {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 15*time.Second)
 	go func() {
 		defer cancel()
-		if _, err := s.login.Provider.Revoke(ctx, found.RefreshToken); err != nil {
-			s.handler.logger.Warn("the refresh token was not revoked", zap.String("source", s.src.name), zap.Error(err))
+		if _, err := l.Provider.Revoke(ctx, found.RefreshToken); err != nil {
+			s.handler.logger.Warn("the refresh token was not revoked", zap.String("source", l.label()), zap.Error(err))
 		}
 	}()
 }

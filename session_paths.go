@@ -6,7 +6,6 @@ package kubeidentity
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
 	"path"
@@ -16,6 +15,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/browser"
@@ -58,38 +58,71 @@ func (s *sessions) isOwn(decoded string) bool {
 // serve answers a request for one of the session's own paths. Only their exact spelling is a page.
 func (s *sessions) serve(w http.ResponseWriter, r *http.Request, ex *exchange) error {
 	method, asked := asItCame(r)
-	serve, methods := s.notFound, []string{method}
-	switch asked.EscapedPath() {
-	case s.options.Path + callbackPath:
-		// Caddy has copied the request for its access log, with the code in its query.
-		ex.direct = true
-		skipAccessLog(r)
-		serve, methods = s.callback, []string{http.MethodGet}
-	case s.options.Path + loginPath:
-		serve, methods = s.loginPage, []string{http.MethodGet}
-	case s.options.Path + logoutPath:
-		serve, methods = s.logout, []string{http.MethodGet, http.MethodHead, http.MethodPost}
-	case s.options.Path + backChannelPath:
-		if s.options.BackChannelLogout {
-			serve = s.backChannel
-		}
-	case s.options.Path + statusPath:
-		serve, methods = s.status, []string{http.MethodGet, http.MethodHead}
+	serve, methods := s.page(ex, strings.TrimPrefix(asked.EscapedPath(), s.options.Path))
+	if serve == nil {
+		return s.showError(w, r, ex, http.StatusNotFound, &browser.Page{Title: "Not found", Text: []string{"There is no such page."}})
 	}
-	if slices.Contains(methods, method) {
+	if ex.direct {
+		skipAccessLog(r) // Caddy has copied the request for its access log, with the code in its query
+	}
+	if methods == nil || slices.Contains(methods, method) {
 		return serve(w, r, ex)
 	}
 	w.Header().Set("Allow", strings.Join(methods, ", "))
-	return s.show(w, http.StatusMethodNotAllowed, &browser.Page{Title: "Not possible", Text: []string{"This page cannot be asked for in this way."}})
+	return s.showError(w, r, ex, http.StatusMethodNotAllowed, &browser.Page{Title: "Not possible", Text: []string{"This page cannot be asked for in this way."}})
 }
 
-func (s *sessions) notFound(w http.ResponseWriter, _ *http.Request, _ *exchange) error {
-	return s.show(w, http.StatusNotFound, &browser.Page{Title: "Not found", Text: []string{"There is no such page."}})
+// ownPage answers a request for one of the session's own paths.
+type ownPage func(http.ResponseWriter, *http.Request, *exchange) error
+
+// page finds a page by the rest of its path, and the login that it is about. Its methods are
+// beside it.
+func (s *sessions) page(ex *exchange, rest string) (serve ownPage, methods []string) {
+	get, reads := []string{http.MethodGet}, []string{http.MethodGet, http.MethodHead}
+	switch rest {
+	case logoutPath:
+		return s.logout, append(reads, http.MethodPost)
+	case backChannelPath:
+		if s.options.BackChannelLogout {
+			return s.backChannel, nil // it answers other methods itself
+		}
+	case statusPath:
+		return s.status, reads
+	case loginPath:
+		if len(s.logins) == 1 {
+			ex.login = s.logins[0]
+		}
+		return s.loginPage, get
+	}
+	for _, l := range s.logins {
+		switch rest {
+		case l.callbackPath():
+			ex.login, ex.direct = l, true
+			return s.callback, callbackMethods(l)
+		case l.below(loginPath):
+			ex.login = l
+			return s.loginPage, get
+		}
+	}
+	return nil, nil
 }
 
 // show answers with a page of the handler's own.
 func (s *sessions) show(w http.ResponseWriter, status int, page *browser.Page) error {
-	content := page.Write(w.Header())
+	return s.write(w, status, page.Write(w.Header()))
+}
+
+// showError is show for a status that the operator's error routes may answer instead.
+func (s *sessions) showError(w http.ResponseWriter, r *http.Request, ex *exchange, status int, page *browser.Page) error {
+	// Error routes often print the message to the client.
+	if refused := caddyhttp.Error(status, errors.New(page.Title)); !ex.direct && s.handler.hasErrorRoute(r, refused) {
+		w.Header().Set("Cache-Control", "no-store")
+		return refused
+	}
+	return s.show(w, status, page)
+}
+
+func (*sessions) write(w http.ResponseWriter, status int, content []byte) error {
 	w.WriteHeader(status)
 	_, _ = w.Write(content) // an error here is about the client's connection
 	return nil
@@ -121,57 +154,26 @@ type failure struct {
 
 // fail ends a login with a page that says what the user can do. The log says why.
 func (s *sessions) fail(w http.ResponseWriter, r *http.Request, ex *exchange, f *failure) error {
-	s.handler.metrics.Logins.WithLabelValues(s.src.name, f.word).Inc()
+	source, issuer := "none", zap.Skip()
+	if ex.login != nil {
+		source, issuer = ex.login.label(), zap.String("issuer", ex.login.Issuer)
+	}
+	s.handler.metrics.Logins.WithLabelValues(source, f.word).Inc()
+	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
+		repl.Set("http.kube_identity.reason", f.err.Error())
+		repl.Set("http.kube_identity.source", source)
+		repl.Set("http.kube_identity.login", f.word)
+	}
 	level := s.handler.logger.Warn
 	if f.status >= http.StatusInternalServerError {
 		level = s.handler.logger.Error
 		w.Header().Set("Retry-After", "5")
 	}
-	level("login failed", zap.String("source", s.src.name), zap.String("peer", ex.Peer.String()),
+	level("login failed", zap.String("source", source), issuer, zap.String("peer", ex.Peer.String()),
 		zap.String("result", f.word), zap.Error(f.err), zap.Int("status", f.status))
-	// Error routes often print the message to the client.
-	if refused := caddyhttp.Error(f.status, errors.New(f.title)); !ex.direct && s.handler.hasErrorRoute(r, refused) {
-		w.Header().Set("Cache-Control", "no-store")
-		return refused
-	}
-	return s.show(w, f.status, &browser.Page{
+	return s.showError(w, r, ex, f.status, &browser.Page{
 		Title: f.title, Text: []string{f.text}, Links: []browser.Link{{URL: s.options.Path + loginPath, Text: "Log in again"}},
 	})
-}
-
-// loginPage is an explicit start, where a page of the operator's links to it, or one of ours.
-// Its only parameters are where to go afterwards, on this site, and whether to be somebody else.
-func (s *sessions) loginPage(w http.ResponseWriter, r *http.Request, ex *exchange) error {
-	_, asked := asItCame(r)
-	query, err := url.ParseQuery(asked.RawQuery)
-	to := "/"
-	if err == nil && query.Has("to") {
-		to, err = s.returnPath(query.Get("to"))
-	}
-	if len(query["to"]) > 1 {
-		err = errors.New("it is there twice")
-	}
-	if err != nil {
-		return s.fail(w, r, ex, &failure{
-			http.StatusBadRequest, "malformed", "The link is not good", "The page to return to is not one of this site.",
-			fmt.Errorf("the parameter to: %w", err),
-		})
-	}
-	if !browser.StartsLogin(ex.browser(r)) {
-		return s.show(w, http.StatusUnauthorized, s.loginLink())
-	}
-	if query.Has("switch") && browser.ProvesSameOrigin(ex.browser(r)) {
-		if found, err := s.openAny(r.Context(), ex); err == nil {
-			s.end(r.Context(), found, "switch")
-		}
-		return s.start(w, r, ex, plan{to: to, prompt: "select_account"})
-	}
-	if _, err := s.prove(r.Context(), ex); err == nil {
-		s.addCookies(w, ex)
-		return s.redirect(w, ex.scheme+"://"+ex.host+to)
-	}
-	ex.Session = identity.Session{}
-	return s.start(w, r, ex, plan{to: to})
 }
 
 // loginLink is for a request that may not be redirected to the issuer.
@@ -200,7 +202,7 @@ func (s *sessions) status(w http.ResponseWriter, r *http.Request, ex *exchange) 
 	err := identity.ErrForbidden
 	if !browser.IsCrossSite(ex.browser(r)) {
 		var id *identity.Identity
-		if id, err = s.prove(r.Context(), ex); err == nil {
+		if id, err = s.prove(r.Context(), ex, nil); err == nil {
 			return s.writeSession(w, ex, id)
 		}
 	}
@@ -209,7 +211,7 @@ func (s *sessions) status(w http.ResponseWriter, r *http.Request, ex *exchange) 
 }
 
 func (s *sessions) writeSession(w http.ResponseWriter, ex *exchange, id *identity.Identity) error {
-	who, err := s.handler.settle(s.src, id)
+	who, err := s.handler.settle(ex.use.login.src, id)
 	if err != nil {
 		writeStatus(w, resultOf(err), err)
 		return nil

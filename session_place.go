@@ -54,7 +54,7 @@ func (s *sessions) stripCookies(header http.Header) {
 func (s *sessions) place(r browser.Request) (scheme, host string, site session.Site, ok bool) {
 	scheme, host, ok = r.Site()
 	name := withoutPort(host)
-	if scheme == "http" && host == s.tlsHost {
+	if scheme == "http" && s.tlsHosts[host] {
 		scheme = "https" // a proxy that does not say so ends TLS
 	}
 	site = session.Site{Host: name, Secure: scheme == "https"}

@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
-	"github.com/caddy-kube-identity/caddy-kube-identity/internal/guest"
 	"github.com/caddy-kube-identity/caddy-kube-identity/session"
 	"github.com/caddy-kube-identity/caddy-kube-identity/session/codeflow"
 )
@@ -24,18 +23,19 @@ import (
 type sessions struct {
 	handler *Handler
 	options *Session
-	src     *configuredSource // at whose issuer browsers log in
-	login   *guest.Login
+	logins  logins
 	state   *sessionState
 	jar     *session.Jar
 	limits  session.Limits
 	owner   *identity.Owner // of claims beside a verdict
-	tlsHost string          // of an https redirect_url
+
+	tlsHosts map[string]bool // of https redirect_urls
 }
 
 // sessionUse is the session of one request, from its proof until the response has begun.
 type sessionUse struct {
 	of      *sessions
+	login   *login // at which it was begun
 	session *session.Session
 	site    session.Site
 	facts   session.Facts
@@ -73,8 +73,9 @@ func readClaims(token string) (*tokenClaims, bool) {
 
 // prove finds the session of a request, and asks its source about its ID token. An error that
 // wraps [identity.ErrAbsent] says that there is none that counts: a cookie that proves nothing
-// is not a bad credential, or no browser could get rid of it.
-func (s *sessions) prove(ctx context.Context, ex *exchange) (*identity.Identity, error) {
+// is not a bad credential, or no browser could get rid of it. A session that was begun at another
+// login than only is absent, too; nil for any.
+func (s *sessions) prove(ctx context.Context, ex *exchange, only *login) (*identity.Identity, error) {
 	if len(ex.cookies) == 0 || !ex.placed {
 		return nil, identity.ErrAbsent
 	}
@@ -84,26 +85,31 @@ func (s *sessions) prove(ctx context.Context, ex *exchange) (*identity.Identity,
 		return nil, identity.ErrAbsent
 	case err != nil:
 		return nil, err
-	case found.Source != s.login.Key:
-		return nil, fmt.Errorf("%w: the session was begun at another issuer, or by another client", identity.ErrAbsent)
 	}
-	id, claims, err := s.verdict(ctx, ex, found.IDToken)
-	refreshes := found.RefreshToken != "" && !s.login.NoRefresh
+	l := s.logins.of(found.Source)
+	switch {
+	case l == nil:
+		return nil, fmt.Errorf("%w: the session was begun at another issuer, or by another client", identity.ErrAbsent)
+	case only != nil && l != only:
+		return nil, identity.ErrAbsent
+	}
+	id, claims, err := s.verdict(ctx, ex, l, found.IDToken)
+	refreshes := found.RefreshToken != "" && !l.NoRefresh
 	expired := id == nil && claims != nil && !ex.Received.Before(claims.expires)
 	if err != nil && (!identity.IsBadCredential(err) || !expired || !refreshes) {
 		return nil, absentIfBad(err)
 	}
-	use := &sessionUse{of: s, session: found, site: ex.site, page: ex.page && ex.reads}
-	use.facts = s.limits.Facts(found, s.login.Issuer, claims.subject)
+	use := &sessionUse{of: s, login: l, session: found, site: ex.site, page: ex.page && ex.reads}
+	use.facts = s.limits.Facts(found, l.Issuer, claims.subject)
 	if err := s.state.denied.Check(use.facts, ex.Received); err != nil {
 		return nil, err
 	}
 	end := claims.expires
 	if id != nil {
-		end = s.src.end(id)
+		end = l.src.end(id)
 	}
 	now := time.Now()
-	if refreshes && (!now.Before(end) || s.state.refresher.Due(found, claims.issued, claims.expires, now)) {
+	if refreshes && (!now.Before(end) || s.state.refreshers[l.Key].Due(found, claims.issued, claims.expires, now)) {
 		id, err = s.refresh(ctx, ex, use, id, end, now)
 		if err != nil {
 			return nil, err
@@ -118,10 +124,11 @@ func (s *sessions) prove(ctx context.Context, ex *exchange) (*identity.Identity,
 	return id, nil
 }
 
-// verdict asks the source. The claims are there if the token can be read, whatever the verdict.
-func (s *sessions) verdict(ctx context.Context, ex *exchange, token string) (*identity.Identity, *tokenClaims, error) {
-	ex.Session = identity.Session{Source: s.login.Key, Token: token}
-	_, id, err := s.src.ask(ctx, ex)
+// verdict asks the source of the login. The claims are there if the token can be read, whatever
+// the verdict.
+func (s *sessions) verdict(ctx context.Context, ex *exchange, l *login, token string) (*identity.Identity, *tokenClaims, error) {
+	ex.Session = identity.Session{Source: l.Key, Token: token}
+	_, id, err := l.src.ask(ctx, ex)
 	if err != nil {
 		claims, _ := readClaims(token)
 		return nil, claims, err
@@ -148,7 +155,10 @@ func absentIfBad(err error) error {
 
 // refresh gets a new ID token, or goes on with the old one while it lives.
 func (s *sessions) refresh(ctx context.Context, ex *exchange, use *sessionUse, id *identity.Identity, end, now time.Time) (*identity.Identity, error) {
-	got, err := s.state.refresher.Refresh(ctx, use.session, end, now, s.grant)
+	grant := func(ctx context.Context, before *session.Session) (*session.Session, error) {
+		return s.grant(ctx, use.login, before)
+	}
+	got, err := s.state.refreshers[use.login.Key].Refresh(ctx, use.session, end, now, grant)
 	switch {
 	case errors.Is(err, session.ErrEnded):
 		return nil, fmt.Errorf("%w: the session was not refreshed: %s", identity.ErrAbsent, err.Error())
@@ -164,7 +174,7 @@ func (s *sessions) refresh(ctx context.Context, ex *exchange, use *sessionUse, i
 		return id, nil
 	}
 	use.session = got.Session
-	id, _, err = s.verdict(ctx, ex, got.Session.IDToken)
+	id, _, err = s.verdict(ctx, ex, use.login, got.Session.IDToken)
 	if err != nil {
 		return nil, absentIfBad(err)
 	}
@@ -172,8 +182,8 @@ func (s *sessions) refresh(ctx context.Context, ex *exchange, use *sessionUse, i
 }
 
 // grant asks the issuer for new tokens, and verifies them as those of a login are verified.
-func (s *sessions) grant(ctx context.Context, before *session.Session) (*session.Session, error) {
-	tokens, err := s.login.Provider.Refresh(ctx, before.RefreshToken)
+func (s *sessions) grant(ctx context.Context, l *login, before *session.Session) (*session.Session, error) {
+	tokens, err := l.Provider.Refresh(ctx, before.RefreshToken)
 	switch {
 	case errors.Is(err, codeflow.ErrGrantEnded):
 		return nil, ended(err)
@@ -182,9 +192,9 @@ func (s *sessions) grant(ctx context.Context, before *session.Session) (*session
 	case tokens.IDToken == "":
 		return before.WithTokens("", tokens.RefreshToken), nil
 	}
-	err = s.verify(ctx, tokens.IDToken)
+	err = s.verify(ctx, l, tokens.IDToken)
 	if err == nil {
-		_, err = s.login.Provider.CheckRefreshed(before.IDToken, tokens.IDToken, tokens.AccessToken)
+		_, err = l.Provider.CheckRefreshed(before.IDToken, tokens.IDToken, tokens.AccessToken)
 	}
 	switch {
 	case err != nil && identity.IsBadCredential(err):
@@ -199,10 +209,10 @@ func (s *sessions) grant(ctx context.Context, before *session.Session) (*session
 func ended(err error) error { return fmt.Errorf("%w: %s", session.ErrEnded, err.Error()) }
 
 // verify asks the source about an ID token that the issuer has just sent.
-func (s *sessions) verify(ctx context.Context, token string) error {
+func (s *sessions) verify(ctx context.Context, l *login, token string) error {
 	ex := &exchange{}
 	ex.Received = time.Now()
-	_, _, err := s.verdict(ctx, ex, token)
+	_, _, err := s.verdict(ctx, ex, l, token)
 	if errors.Is(err, identity.ErrAbsent) {
 		return fmt.Errorf("%w: the issuer sent an ID token that is not its own", identity.ErrRejected)
 	}

@@ -27,12 +27,12 @@ var sessionStates = guest.NewPool() //nolint:gochecknoglobals // a UsagePool is 
 
 // sessionState is what handlers with the same settings share.
 type sessionState struct {
-	jar       *session.Jar
-	keeper    session.Keeper
-	keys      *session.Keys
-	denied    *session.DenyList
-	replays   *codeflow.Replays // of logout tokens
-	refresher *session.Refresher
+	jar        *session.Jar
+	keeper     session.Keeper
+	keys       *session.Keys
+	denied     *session.DenyList
+	replays    *codeflow.Replays             // of logout tokens
+	refreshers map[string]*session.Refresher // by the key of their login
 
 	cancel  context.CancelFunc
 	working sync.WaitGroup // on the storage
@@ -50,7 +50,7 @@ type membership struct {
 	storage session.Storage
 	logger  *zap.Logger
 	metrics *guest.Metrics
-	source  string
+	sources map[string]string // their names, by the key of their login
 }
 
 // Destruct implements caddy.Destructor. Work on the storage ends at once: the storage may be
@@ -72,29 +72,30 @@ func (s *sessionState) Destruct() error {
 }
 
 // acquireSessions finds or makes the state for these settings, and joins it.
-func (h *Handler) acquireSessions(ctx caddy.Context, login *guest.Login, source string) (*sessionState, error) {
+func (h *Handler) acquireSessions(ctx caddy.Context, all logins) (*sessionState, error) {
 	if h.Session.KeyFile != "" { // checked even if an earlier configuration has read it well
 		if _, err := session.KeysFromFile(h.Session.KeyFile, nil); err != nil {
 			return nil, err
 		}
 	}
 	settings := *h.Session // those on which the state does not depend may change
-	settings.Path, settings.PostLogoutURL, settings.InsecureHTTP, settings.BackChannelLogout = "", "", false, false
+	settings.Path, settings.PostLogoutURL, settings.InsecureHTTP = "", "", false
+	settings.BackChannelLogout, settings.KeepFragment = false, false
 	storage, place, err := h.sessionStorage(ctx)
 	if err != nil {
 		return nil, err
 	}
-	key, err := guest.StateKey("session", settings, login.Key, login.Margin.String(), place)
+	key, err := guest.StateKey("session", settings, append(all.state(), place)...)
 	if err != nil {
 		return nil, err
 	}
-	value, _, err := sessionStates.LoadOrNew(key, func() (caddy.Destructor, error) { return newSessionState(h.Session, login) })
+	value, _, err := sessionStates.LoadOrNew(key, func() (caddy.Destructor, error) { return newSessionState(h.Session, all) })
 	if err != nil {
 		return nil, err
 	}
 	h.sessionKey = key
 	state := value.(*sessionState)
-	h.membership = &membership{state: state, storage: storage, logger: h.logger, metrics: h.metrics, source: source}
+	h.membership = &membership{state: state, storage: storage, logger: h.logger, metrics: h.metrics, sources: all.labels()}
 	state.mu.Lock()
 	defer state.mu.Unlock()
 	state.members = append(state.members, h.membership)
@@ -119,7 +120,7 @@ func (s *sessionState) current() *membership {
 
 // newSessionState begins to read the storage soon, or when a request needs it, and not at once:
 // a configuration that is only validated writes nothing.
-func newSessionState(options *Session, login *guest.Login) (*sessionState, error) {
+func newSessionState(options *Session, all logins) (*sessionState, error) {
 	s := &sessionState{needed: make(chan struct{})}
 	storage := sharedStorage{s}
 	run := func(context.Context) {}
@@ -134,15 +135,18 @@ func newSessionState(options *Session, login *guest.Login) (*sessionState, error
 	}
 	s.denied, s.replays = session.NewDenyList(storage), codeflow.NewReplays()
 	s.jar, err = session.NewJar(session.JarConfig{
-		Keys: s.keys, Limits: options.limits(), Name: options.CookieName, Domain: options.CookieDomain,
+		Keys: s.keys, Limits: options.limits(), Name: options.CookieName, Domain: options.CookieDomain, FormPost: all.formPost(),
 	})
 	if err != nil {
 		return nil, err
 	}
 	s.keeper = newKeeper(options, s.jar, storage)
-	s.refresher = session.NewRefresher(session.RefreshConfig{
-		Keeper: s.keeper, Margin: login.Margin, OnDone: s.refreshed, OnProblem: s.problem,
-	})
+	s.refreshers = make(map[string]*session.Refresher)
+	for _, l := range all {
+		s.refreshers[l.Key] = session.NewRefresher(session.RefreshConfig{
+			Keeper: s.keeper, Margin: l.Margin, OnDone: s.refreshed, OnProblem: s.problem,
+		})
+	}
 	var ctx context.Context
 	ctx, s.cancel = context.WithCancel(context.Background())
 	for _, work := range []func(context.Context){
@@ -213,15 +217,15 @@ func (s *sessionState) refreshed(before *session.Session, took time.Duration, er
 	if m == nil {
 		return
 	}
-	result := "ok"
+	result, source := "ok", m.sources[before.Source]
 	switch {
 	case errors.Is(err, session.ErrEnded):
 		result = "ended"
-		m.logger.Warn("session not refreshed", zap.String("source", m.source), zap.String("session", shortID(before.ID)), zap.Error(err))
+		m.logger.Warn("session not refreshed", zap.String("source", source), zap.String("session", shortID(before.ID)), zap.Error(err))
 	case err != nil:
 		result = "unavailable"
-		m.logger.Error("session not refreshed", zap.String("source", m.source), zap.String("session", shortID(before.ID)), zap.Error(err))
+		m.logger.Error("session not refreshed", zap.String("source", source), zap.String("session", shortID(before.ID)), zap.Error(err))
 	}
-	m.metrics.Refreshes.WithLabelValues(m.source, result).Inc()
+	m.metrics.Refreshes.WithLabelValues(source, result).Inc()
 	m.metrics.RefreshSeconds.Observe(took.Seconds())
 }

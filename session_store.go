@@ -98,11 +98,11 @@ func (s *sessions) keep(ctx context.Context, made *session.Session, site session
 	return kept, lines, err
 }
 
-// endReplaced ends the session that a browser had before a login. One without a place in the
-// storage, and without a refresh token, ends soon by itself.
+// endReplaced ends the session that a browser had before a login. One at the same login, without
+// a place in the storage and without a refresh token, ends soon by itself.
 func (s *sessions) endReplaced(ctx context.Context, ex *exchange) {
 	before, err := s.openAny(ctx, ex)
-	if err == nil && (before.RefreshToken != "" || s.options.stored) {
+	if err == nil && (before.RefreshToken != "" || s.options.stored || before.Source != ex.login.Key) {
 		s.end(ctx, before, "replaced")
 	}
 }

@@ -113,6 +113,7 @@ type configuredSource struct {
 	sends     bool                 // one of them sends the user's own token
 	owner     *identity.Owner      // of what this configuration derives from its verdicts
 	metrics   guest.SourceMetrics
+	login     *login // nil: browsers do not log in there
 }
 
 // label is the name for a log or a metric. It is "none" if no source decided.

@@ -36,7 +36,7 @@ func (h *Handler) newPassage(ctx context.Context, ex *exchange, src *configuredS
 		return on
 	}
 	on.stream = stream{end: src.end(&who.Identity), handler: h, source: src.name, peer: ex.Peer, use: ex.use}
-	if ex.use != nil && ex.use.session.RefreshToken != "" && !ex.use.of.login.NoRefresh {
+	if ex.use != nil && ex.use.session.RefreshToken != "" && !ex.use.login.NoRefresh {
 		on.stream.end = ex.use.facts.Ends // other requests refresh it
 	}
 	on.Context, on.stream.cancel = context.WithCancel(ctx)

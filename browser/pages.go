@@ -54,18 +54,30 @@ func (p *Page) Write(header http.Header) []byte {
 		Page  *Page
 		Style template.CSS
 	}{p, pageStyle})
-	header.Set("Content-Type", "text/html; charset=utf-8")
-	header.Set("Content-Length", strconv.Itoa(b.Len()))
-	header.Set("Content-Security-Policy", p.policy())
-	header.Set("Cache-Control", "no-store")
-	header.Set("X-Content-Type-Options", "nosniff")
-	// With no-referrer a browser would hide the origin of the form's POST.
-	header.Set("Referrer-Policy", "same-origin")
+	setHeader(header, b.Len(), p.policy())
+	if p.Action != "" {
+		header.Set("Referrer-Policy", "same-origin") // without it a browser hides the origin of the form's POST
+	}
 	return b.Bytes()
 }
 
+// setHeader sets the header of any page. There is no Referer: an address may have a code.
+func setHeader(header http.Header, length int, policy string) {
+	header.Set("Content-Type", "text/html; charset=utf-8")
+	header.Set("Content-Length", strconv.Itoa(length))
+	header.Set("Content-Security-Policy", policy)
+	header.Set("Cache-Control", "no-store")
+	header.Set("X-Content-Type-Options", "nosniff")
+	header.Set("Referrer-Policy", "no-referrer")
+}
+
+// hashOf is how a policy names an inline style or script.
+func hashOf(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
+}
+
 func (p *Page) policy() string {
-	sum := sha256.Sum256([]byte(pageStyle))
 	action, ancestors := "'none'", "'none'"
 	if p.Action != "" {
 		action = strings.Join(append([]string{"'self'"}, p.Targets...), " ")
@@ -73,6 +85,6 @@ func (p *Page) policy() string {
 	if p.Framed {
 		ancestors = "'self'"
 	}
-	return "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'; base-uri 'none'; " +
+	return "default-src 'none'; style-src " + hashOf(pageStyle) + "; base-uri 'none'; " +
 		"frame-ancestors " + ancestors + "; form-action " + action
 }

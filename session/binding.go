@@ -7,11 +7,12 @@ import (
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
+	"slices"
 	"time"
 )
 
 const (
-	bindingVersion = 1
+	bindingVersion = 2
 	bindingSize    = 32
 	bindingAge     = time.Hour
 
@@ -21,7 +22,11 @@ const (
 	loopLimit  = 3
 
 	// bindingLength is how long the cookie's value is at most.
-	bindingLength = (keyIDSize + boxExtra + 1 + bindingSize + 1 + 2*6 + 2) * 8 / 6
+	bindingLength = (keyIDSize + boxExtra + 1 + bindingSize + 1 + 2*6 + doneCount*doneSize + 2) * 8 / 6
+
+	// doneCount attempts are known to have ended well, by their first bytes.
+	doneCount = 3
+	doneSize  = 8
 )
 
 // Binding ties logins to a browser. One cookie serves any number of logins at once: a cookie
@@ -33,6 +38,7 @@ type Binding struct {
 	finished int       // logins since a session was seen the last time
 	since    time.Time // when the first of them finished
 	renewed  time.Time
+	done     [doneCount][doneSize]byte // the last attempts that made a session, the latest first
 }
 
 // NewBinding makes a binding for a browser that has none.
@@ -87,6 +93,20 @@ func (b *Binding) WithSession() (*Binding, bool) {
 	return &c, b.finished > 0
 }
 
+// WithDone returns the binding after an attempt has made a session.
+func (b *Binding) WithDone(a *Attempt) *Binding {
+	c := *b
+	copy(c.done[1:], b.done[:])
+	c.done[0] = a.mark()
+	return &c
+}
+
+// Done says whether an attempt has made a session, in this browser. Its code was redeemed then,
+// and an issuer may end that session if it sees the code again (RFC 6749, section 4.1.2): a user
+// who goes back to the page of the issuer, which posts its form again, does not bring the session
+// along, because the cookie is not sent with another site's POST.
+func (b *Binding) Done(a *Attempt) bool { return slices.Contains(b.done[:], a.mark()) }
+
 // OpenBinding returns the binding in the lines of a request's Cookie field. The error is as
 // that of [Jar.Open].
 func (j *Jar) OpenBinding(ctx context.Context, lines []string, site Site, now time.Time) (*Binding, error) {
@@ -121,6 +141,9 @@ func (j *Jar) SealBinding(b *Binding, site Site, now time.Time) (setCookie strin
 	w.number(uint64(b.finished)) //nolint:gosec // at most loopLimit
 	w.time(b.since)
 	w.time(now)
+	for _, mark := range b.done {
+		w.b = append(w.b, mark[:]...)
+	}
 	sealed, err := j.keys.seal(purposeBinding, w.b, name, j.names.place(site))
 	if err != nil {
 		return "", err
@@ -150,6 +173,9 @@ func parseBinding(content []byte) (*Binding, error) {
 	r.fixed(b.secret[:])
 	b.finished = r.small(loopLimit)
 	b.since, b.renewed = r.time(), r.time()
+	for i := range b.done {
+		r.fixed(b.done[i][:])
+	}
 	if b.finished == 0 {
 		b.since = time.Time{}
 	}

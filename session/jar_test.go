@@ -453,7 +453,7 @@ func TestBrowserHasExactlyTheCookiesOfTheLastWrite(t *testing.T) {
 	jar := newJar(t, session.JarConfig{})
 	b := browser{"other": "x"}
 	s := newSession(now, 0)
-	for i, size := range []int{5500, 10, 3500, 5500, 3500, 10} {
+	for i, size := range []int{5450, 10, 3500, 5450, 3500, 10} {
 		s.RefreshToken = noise(size)
 		lines, err := jar.Seal(s, secure, now)
 		if err != nil {

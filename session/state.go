@@ -40,6 +40,13 @@ func NewAttempt(now time.Time) *Attempt {
 	return &Attempt{ID: base64url(random(idSize)), Started: now.Truncate(time.Second)}
 }
 
+// mark is what a binding has of an attempt: the first bytes of its id.
+func (a *Attempt) mark() (mark [doneSize]byte) {
+	id, _ := unbase64(a.ID) // both that make attempts write it
+	copy(mark[:], id)
+	return mark
+}
+
 // Verdict says what a state that came back is worth. Only [StateGood] lets a code be sent to
 // the issuer.
 type Verdict int

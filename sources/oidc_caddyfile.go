@@ -73,6 +73,8 @@ func oidcPresets() map[string]OIDC {
 //			scopes             <scope>...
 //			parameter          <name> <value>
 //			redirect_url       <url>
+//			response_mode      query|form_post
+//			name               <label>
 //			authorization_url  <url>
 //			token_url          <url>
 //			end_session_url    <url>

@@ -6,18 +6,11 @@ package sources
 import (
 	"crypto/sha256"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"maps"
-	"net/url"
 	"slices"
-	"strings"
 	"time"
 
-	"github.com/caddyserver/caddy/v2"
-
-	"github.com/caddy-kube-identity/caddy-kube-identity/fetch"
-	"github.com/caddy-kube-identity/caddy-kube-identity/filewatch"
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/guest"
 	"github.com/caddy-kube-identity/caddy-kube-identity/session/codeflow"
@@ -56,6 +49,18 @@ type OIDCLogin struct {
 	// request may name any host. Default: on the site that the request was sent to.
 	RedirectURL string `json:"redirect_url,omitempty"`
 
+	// ResponseMode is how the issuer sends the browser back: query, with a redirect, or
+	// form_post, with a form that its page posts, so that the code is in no address. The latter
+	// needs https. Default: query.
+	ResponseMode string `json:"response_mode,omitempty"`
+
+	// Name is what a user chooses this login by, where a site has several; there each of them
+	// needs one of its own, in any case of its letters. It has letters, digits, blanks and
+	// "-._", begins and ends with a letter or digit, and has 40 characters at most. It is a part
+	// of paths too, with "-" for blanks: login/<name>, and callback/<name>, which the issuer must
+	// know. Default: none, for one login alone.
+	Name string `json:"name,omitempty"`
+
 	// AuthorizationURL, TokenURL, EndSessionURL and RevocationURL replace the endpoints of the
 	// discovery document. The first two are required where there is no discovery.
 	AuthorizationURL string `json:"authorization_url,omitempty"`
@@ -71,122 +76,6 @@ type OIDCLogin struct {
 // Login returns how browsers log in here; nil if they do not.
 func (o *OIDC) Login() *guest.Login { return o.login }
 
-// provisionLogin checks the login, and makes the audience of it.
-func (o *OIDC) provisionLogin() error {
-	if o.LoginBlock == nil {
-		return nil
-	}
-	l := o.LoginBlock
-	if l.ClientID == "" {
-		return errors.New("login: there is no client_id")
-	}
-	if len(o.Audience) == 0 {
-		o.Audience = []string{l.ClientID}
-	}
-	if !slices.Contains(o.Audience, l.ClientID) {
-		return fmt.Errorf("login: client_id %q is not an audience: the ID tokens of a login would be refused", l.ClientID)
-	}
-	if err := l.checkAuth(); err != nil {
-		return fmt.Errorf("login: %w", err)
-	}
-	if _, _, err := parseRefresh(l.Refresh); err != nil {
-		return fmt.Errorf("login: refresh: %w", err)
-	}
-	if l.RedirectURL != "" {
-		if err := checkRedirectURL(l.RedirectURL); err != nil {
-			return fmt.Errorf("login: redirect_url: %w", err)
-		}
-	}
-	return nil
-}
-
-// checkAuth checks that each way to prove the client has its file, and no other.
-func (l *OIDCLogin) checkAuth() error {
-	method := codeflow.AuthMethod(l.ClientAuth)
-	switch method {
-	case codeflow.AuthDefault, codeflow.AuthBasic, codeflow.AuthPost:
-		switch {
-		case l.ClientAuthFile != "":
-			return errors.New("client_auth_file has no use without client_auth private_key_jwt or assertion_file")
-		case l.ClientSecretFile == "":
-			return errors.New("there is no client_secret_file: for a public client there must be client_auth none")
-		}
-		_, err := readSecret(l.ClientSecretFile)
-		return err
-	case codeflow.AuthNone, codeflow.AuthPrivateKeyJWT, codeflow.AuthAssertionFile:
-		switch {
-		case l.ClientSecretFile != "":
-			return fmt.Errorf("client_secret_file has no use with client_auth %s", l.ClientAuth)
-		case method == codeflow.AuthNone && l.ClientAuthFile != "":
-			return errors.New("client_auth_file has no use with client_auth none")
-		case method == codeflow.AuthNone:
-			return nil
-		case l.ClientAuthFile == "":
-			return fmt.Errorf("client_auth %s needs a file", l.ClientAuth)
-		}
-		_, err := readSecret(l.ClientAuthFile)
-		return err
-	}
-	return fmt.Errorf("client_auth: %w", checkClientAuth(l.ClientAuth))
-}
-
-func checkClientAuth(word string) error {
-	if slices.Contains([]string{"basic", "post", "none", "private_key_jwt", "assertion_file"}, word) {
-		return nil
-	}
-	return fmt.Errorf("%q is not one of basic, post, none, private_key_jwt, assertion_file", word)
-}
-
-// maxSecret is how long a file with a secret, a key or an assertion may be, in bytes.
-const maxSecret = 64 << 10
-
-// readSecret reads a file without the line's end. Its errors show nothing of it.
-func readSecret(path string) (string, error) {
-	content, _, err := filewatch.ReadRegular(path, maxSecret)
-	switch {
-	case err != nil:
-		return "", err
-	case len(content) > maxSecret:
-		return "", fmt.Errorf("%s has more than %d bytes", path, maxSecret)
-	}
-	text := strings.TrimSuffix(strings.TrimSuffix(string(content), "\n"), "\r")
-	if strings.TrimSpace(text) == "" {
-		return "", fmt.Errorf("%s is empty", path)
-	}
-	return text, nil
-}
-
-// parseRefresh reads the option refresh.
-func parseRefresh(text string) (off bool, margin time.Duration, err error) {
-	switch text {
-	case "":
-		return false, 0, nil
-	case "off":
-		return true, 0, nil
-	}
-	if margin, err = caddy.ParseDuration(text); err != nil {
-		return false, 0, fmt.Errorf("%q is neither off nor a duration", text)
-	}
-	if margin <= 0 {
-		return false, 0, fmt.Errorf("%s is not above zero", text)
-	}
-	return false, margin, nil
-}
-
-// checkRedirectURL refuses what an issuer would not send a browser to.
-func checkRedirectURL(text string) error {
-	parsed, err := url.Parse(text)
-	switch {
-	case err != nil || parsed.Host == "" || parsed.User != nil || parsed.Opaque != "":
-		return fmt.Errorf("%q is not a URL with a host, without a user", text)
-	case parsed.RawQuery != "" || parsed.ForceQuery || strings.Contains(text, "#"):
-		return errors.New("it has a query or a fragment")
-	case parsed.Scheme != "https" && (parsed.Scheme != "http" || !fetch.IsLoopback(parsed.Hostname())):
-		return fmt.Errorf("%q is not an https url, and its host is not a loopback address", text)
-	}
-	return nil
-}
-
 // newProvider makes what speaks with the issuer. The state has the CAs.
 func (o *OIDC) newProvider(state *issuerState) (*codeflow.Provider, error) {
 	l := o.LoginBlock
@@ -195,7 +84,7 @@ func (o *OIDC) newProvider(state *issuerState) (*codeflow.Provider, error) {
 		NoDiscovery:      o.DiscoveryURL == "" && (o.JWKSURL != "" || o.JWKSFile != ""),
 		AuthorizationURL: l.AuthorizationURL, TokenURL: l.TokenURL,
 		EndSessionURL: l.EndSessionURL, RevocationURL: l.RevocationURL,
-		ClientID: l.ClientID, Scopes: l.Scopes, Roots: state.pool, OnProblem: logIssuer(o.Issuer),
+		ClientID: l.ClientID, Scopes: l.Scopes, ResponseMode: l.ResponseMode, Roots: state.pool, OnProblem: logIssuer(o.Issuer),
 		Auth: codeflow.ClientAuth{Method: codeflow.AuthMethod(l.ClientAuth)},
 	}
 	switch {
@@ -230,6 +119,7 @@ func (o *OIDC) newLogin(state *issuerState) *guest.Login {
 			VerifySignature: state.keys.VerifySignature,
 		},
 		RedirectURL: o.LoginBlock.RedirectURL, NoRefresh: off, Margin: margin,
+		Name: o.LoginBlock.Name, FormPost: o.LoginBlock.ResponseMode == formPost,
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/guest"
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/option"
 )
 
@@ -24,6 +25,8 @@ func (o *OIDC) parseLogin(d *caddyfile.Dispenser) error {
 		"scopes":             option.List(&l.Scopes, option.Each(option.NotEmpty)),
 		"parameter":          l.parseParameter,
 		"redirect_url":       option.Word(&l.RedirectURL, checkRedirectURL),
+		"response_mode":      option.Word(&l.ResponseMode, checkResponseMode),
+		"name":               option.Word(&l.Name, guest.CheckLoginName),
 		"authorization_url":  option.Word(&l.AuthorizationURL, option.NotEmpty),
 		"token_url":          option.Word(&l.TokenURL, option.NotEmpty),
 		"end_session_url":    option.Word(&l.EndSessionURL, option.NotEmpty),
