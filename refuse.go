@@ -73,10 +73,7 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, ex *exchange, s
 		return h.startLogin(w, r, ex, src, err)
 	}
 	h.metrics.Requests.WithLabelValues(src.label(), res.label).Inc()
-	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
-		repl.Set("http.kube_identity.reason", err.Error())
-		repl.Set("http.kube_identity.source", src.label())
-	}
+	tell(r, src.label(), err.Error(), "")
 	h.logRefusal(res.level, status, ex, src, err)
 	header := w.Header()
 	header.Set("Cache-Control", "no-store") // without it a cache may keep a 405 (RFC 9110, section 15.5.6)
@@ -102,6 +99,16 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, ex *exchange, s
 		}
 	}
 	return refused
+}
+
+// tell fills in the placeholders for error routes. login is the result of a login that failed, as
+// the metric of logins names it, or empty.
+func tell(r *http.Request, source, reason, login string) {
+	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
+		repl.Set("http.kube_identity.reason", reason)
+		repl.Set("http.kube_identity.source", source)
+		repl.Set("http.kube_identity.login", login)
+	}
 }
 
 // startsLogin says whether a request without an identity is sent to the issuer. A request with a

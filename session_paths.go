@@ -15,7 +15,6 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/browser"
@@ -59,6 +58,7 @@ func (s *sessions) isOwn(decoded string) bool {
 func (s *sessions) serve(w http.ResponseWriter, r *http.Request, ex *exchange) error {
 	method, asked := asItCame(r)
 	serve, methods := s.page(ex, strings.TrimPrefix(asked.EscapedPath(), s.options.Path))
+	tell(r, "none", "a request for one of the session's own paths", "")
 	if serve == nil {
 		return s.showError(w, r, ex, http.StatusNotFound, &browser.Page{Title: "Not found", Text: []string{"There is no such page."}})
 	}
@@ -159,11 +159,7 @@ func (s *sessions) fail(w http.ResponseWriter, r *http.Request, ex *exchange, f 
 		source, issuer = ex.login.label(), zap.String("issuer", ex.login.Issuer)
 	}
 	s.handler.metrics.Logins.WithLabelValues(source, f.word).Inc()
-	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
-		repl.Set("http.kube_identity.reason", f.err.Error())
-		repl.Set("http.kube_identity.source", source)
-		repl.Set("http.kube_identity.login", f.word)
-	}
+	tell(r, source, f.err.Error(), f.word)
 	level := s.handler.logger.Warn
 	if f.status >= http.StatusInternalServerError {
 		level = s.handler.logger.Error

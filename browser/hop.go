@@ -5,8 +5,10 @@ package browser
 
 import (
 	"bytes"
+	"html"
 	"html/template"
 	"net/http"
+	"strings"
 )
 
 // Hop is a page that sends a browser on, and keeps the fragment of an address over a login. A
@@ -44,18 +46,28 @@ var hopTemplate = template.Must(template.New("hop").Parse(`<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">
 <title>{{.Hop.Title}}</title><style>{{.Style}}</style></head><body><main>
 <h1>{{.Hop.Title}}</h1>
-<p><a id="to" href="{{.Hop.URL}}" data-attempt="{{.Hop.Attempt}}"{{if .Hop.Before}} data-before="{{.Hop.Before}}"{{end}}{{if .Hop.Arrives}} data-arrives{{end}}>Continue</a></p>
+<p><a id="to" {{.Link}} data-attempt="{{.Hop.Attempt}}"{{if .Hop.Before}} data-before="{{.Hop.Before}}"{{end}}{{if .Hop.Arrives}} data-arrives{{end}}>Continue</a></p>
 </main><script>{{.Script}}</script></body></html>
 `))
+
+// link is the address as an attribute. The template would encode some characters of it, such as
+// parentheses, and so change the address that the user opened.
+func (h *Hop) link() template.HTMLAttr {
+	if !strings.HasPrefix(h.URL, "https://") && !strings.HasPrefix(h.URL, "http://") {
+		return `href="#"` // it is never so: a script would run for "javascript:"
+	}
+	return template.HTMLAttr(`href="` + html.EscapeString(h.URL) + `"`) //nolint:gosec // it is escaped
+}
 
 // Write sets the header of the response with the page, and returns the page.
 func (h *Hop) Write(header http.Header) []byte {
 	var b bytes.Buffer
 	_ = hopTemplate.Execute(&b, struct { // it is tested
 		Hop    *Hop
+		Link   template.HTMLAttr
 		Style  template.CSS
 		Script template.JS
-	}{h, pageStyle, hopScript})
+	}{h, h.link(), pageStyle, hopScript})
 	setHeader(header, b.Len(), "default-src 'none'; style-src "+hashOf(pageStyle)+"; script-src "+hashOf(hopScript)+
 		"; base-uri 'none'; frame-ancestors 'none'; form-action 'none'")
 	return b.Bytes()
