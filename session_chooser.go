@@ -75,7 +75,7 @@ func (s *sessions) loginPage(w http.ResponseWriter, r *http.Request, ex *exchang
 		})
 	}
 	if !browser.StartsLogin(ex.browser(r)) {
-		return s.showError(w, r, ex, http.StatusUnauthorized, s.loginLink())
+		return s.showError(w, r, ex, http.StatusUnauthorized, "a login can only be begun by a page that a user opens", s.loginLink())
 	}
 	if ex.login == nil {
 		return s.show(w, http.StatusOK, s.chooser(wanted))

@@ -48,9 +48,9 @@ func (s *sessions) logout(w http.ResponseWriter, r *http.Request, ex *exchange) 
 		return s.logoutPage(w, r, found)
 	}
 	if !browser.ProvesSameOrigin(ex.browser(r)) {
-		s.handler.logger.Warn("logout refused", zap.String("peer", ex.Peer.String()),
-			zap.String("reason", "the request does not say that a page of this site sent it"))
-		return s.showError(w, r, ex, http.StatusForbidden, &browser.Page{
+		const reason = "the request does not say that a page of this site sent it"
+		s.handler.logger.Warn("logout refused", zap.String("peer", ex.Peer.String()), zap.String("reason", reason))
+		return s.showError(w, r, ex, http.StatusForbidden, reason, &browser.Page{
 			Title: "Not logged out", Text: []string{"The page that asked for this is not one of this site."},
 			Links: []browser.Link{{URL: s.options.Path + logoutPath, Text: "Log out"}},
 		})

@@ -58,9 +58,8 @@ func (s *sessions) isOwn(decoded string) bool {
 func (s *sessions) serve(w http.ResponseWriter, r *http.Request, ex *exchange) error {
 	method, asked := asItCame(r)
 	serve, methods := s.page(ex, strings.TrimPrefix(asked.EscapedPath(), s.options.Path))
-	tell(r, "none", "a request for one of the session's own paths", "")
 	if serve == nil {
-		return s.showError(w, r, ex, http.StatusNotFound, &browser.Page{Title: "Not found", Text: []string{"There is no such page."}})
+		return s.showError(w, r, ex, http.StatusNotFound, "there is no such page of the session's", &browser.Page{Title: "Not found", Text: []string{"There is no such page."}})
 	}
 	if ex.direct {
 		skipAccessLog(r) // Caddy has copied the request for its access log, with the code in its query
@@ -69,7 +68,7 @@ func (s *sessions) serve(w http.ResponseWriter, r *http.Request, ex *exchange) e
 		return serve(w, r, ex)
 	}
 	w.Header().Set("Allow", strings.Join(methods, ", "))
-	return s.showError(w, r, ex, http.StatusMethodNotAllowed, &browser.Page{Title: "Not possible", Text: []string{"This page cannot be asked for in this way."}})
+	return s.showError(w, r, ex, http.StatusMethodNotAllowed, "a method that the session's page does not take", &browser.Page{Title: "Not possible", Text: []string{"This page cannot be asked for in this way."}})
 }
 
 // ownPage answers a request for one of the session's own paths.
@@ -112,8 +111,15 @@ func (s *sessions) show(w http.ResponseWriter, status int, page *browser.Page) e
 	return s.write(w, status, page.Write(w.Header()))
 }
 
-// showError is show for a status that the operator's error routes may answer instead.
-func (s *sessions) showError(w http.ResponseWriter, r *http.Request, ex *exchange, status int, page *browser.Page) error {
+// showError is show for a status that the operator's error routes may answer instead. The reason
+// is for them, unless they know it already.
+func (s *sessions) showError(w http.ResponseWriter, r *http.Request, ex *exchange, status int, reason string, page *browser.Page) error {
+	if status == http.StatusUnauthorized {
+		w.Header().Set("WWW-Authenticate", "Bearer") // another scheme of the option challenge could open a dialog
+	}
+	if reason != "" {
+		tell(r, "none", reason, "")
+	}
 	// Error routes often print the message to the client.
 	if refused := caddyhttp.Error(status, errors.New(page.Title)); !ex.direct && s.handler.hasErrorRoute(r, refused) {
 		w.Header().Set("Cache-Control", "no-store")
@@ -167,7 +173,7 @@ func (s *sessions) fail(w http.ResponseWriter, r *http.Request, ex *exchange, f 
 	}
 	level("login failed", zap.String("source", source), issuer, zap.String("peer", ex.Peer.String()),
 		zap.String("result", f.word), zap.Error(f.err), zap.Int("status", f.status))
-	return s.showError(w, r, ex, f.status, &browser.Page{
+	return s.showError(w, r, ex, f.status, "", &browser.Page{
 		Title: f.title, Text: []string{f.text}, Links: []browser.Link{{URL: s.options.Path + loginPath, Text: "Log in again"}},
 	})
 }

@@ -50,6 +50,10 @@ func TestAPageHasNoScriptAndEscapesWhatItShows(t *testing.T) {
 			if header.Get("Cache-Control") != "no-store" || header.Get("X-Content-Type-Options") != "nosniff" {
 				t.Errorf("header %v", header)
 			}
+			// A form needs its page's origin. The address of any other page stays here.
+			if got, want := header.Get("Referrer-Policy"), map[bool]string{true: "same-origin", false: "no-referrer"}[test.page.Action != ""]; got != want {
+				t.Errorf("Referrer-Policy %q, want %q", got, want)
+			}
 		})
 	}
 }
