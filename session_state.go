@@ -213,6 +213,7 @@ func (s *sessionState) refreshed(before *session.Session, took time.Duration, er
 	if errors.Is(err, session.ErrEnded) {
 		s.denied.EndStreams(before.ID)
 	}
+	s.removeDenied(before)
 	m := s.current()
 	if m == nil {
 		return

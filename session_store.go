@@ -115,3 +115,15 @@ func (s *sessions) remove(ctx context.Context, found *session.Session) error {
 	err := s.state.denied.Deny(ctx, session.DenySession(found.ID, s.limits.End(found)))
 	return errors.Join(err, <-removed)
 }
+
+// removeDenied deletes a session again that was logged out while it was being refreshed: the
+// refresh has just stored it.
+func (s *sessionState) removeDenied(refreshed *session.Session) {
+	limits := s.jar.Limits()
+	if !errors.Is(s.denied.Check(limits.Facts(refreshed, "", ""), time.Now()), session.ErrDenied) {
+		return
+	}
+	if err := s.keeper.Remove(context.Background(), refreshed); err != nil {
+		s.problem("a session that was logged out is still in the storage", err)
+	}
+}

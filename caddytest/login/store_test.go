@@ -254,6 +254,36 @@ func TestAStorageThatLosesOrMixesUpSessions(t *testing.T) {
 	}
 }
 
+// The refresh brings the session back into the storage after the logout has deleted it.
+func TestALogoutDuringARefreshLeavesNothing(t *testing.T) {
+	f := newFolder(t)
+	s := newSite(t, short(), siteOptions{session: f.store()})
+	w := s.window(t)
+	w.login("/")
+	ticket := w.cookies()[cookie]
+	time.Sleep(due)
+	asked := make(chan struct{}, 1)
+	s.issuer.OnAnswer(func(map[string]any) {
+		asked <- struct{}{}
+		time.Sleep(time.Second)
+	})
+	done := make(chan int, 1)
+	go func() {
+		done <- s.window(t).ask(http.MethodGet, "/api", append(fetches(), "Cookie: "+cookie+"="+ticket)).status
+	}()
+	<-asked
+	w.ask(http.MethodPost, logout, []string{"Sec-Fetch-Site: same-origin"})
+	s.issuer.OnAnswer(nil)
+	<-done
+	testhandler.WaitUntil(t, "the storage is empty", func() bool { return len(f.sessions()) == 0 })
+	time.Sleep(500 * time.Millisecond)
+	if left := f.sessions(); len(left) > 0 {
+		t.Errorf("the storage has %q", left)
+	}
+	w.set(cookie, ticket)
+	w.wantNobody()
+}
+
 // A cookie of the other kind is none, and not a page that fails.
 func TestTheStoreIsTurnedOnAndOff(t *testing.T) {
 	f := newFolder(t)
