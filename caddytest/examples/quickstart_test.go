@@ -74,7 +74,7 @@ func quickstartReadme(t *testing.T, comment string) string {
 // TestQuickstart follows the README's steps for a newcomer, and checks the results that the
 // README promises.
 func TestQuickstart(t *testing.T) {
-	ports := freeport.Ports(t, 3)
+	ports := freeport.Ports(t, 4)
 	ours := strings.NewReplacer(
 		"127.0.0.1:8080", "127.0.0.1:"+ports[0],
 		"127.0.0.1:8081", "127.0.0.1:"+ports[1],
@@ -86,7 +86,7 @@ func TestQuickstart(t *testing.T) {
 		t.Fatal("the README's command does not run ./cmd/caddy")
 	}
 	run := quickstartRun(t, program.Path(t), strings.Fields(args),
-		map[string]string{"LOGIN_PORT": ports[0], "PROTECTED_PORT": ports[1], "UPSTREAM_PORT": ports[2]},
+		map[string]string{"LOGIN_PORT": ports[0], "PROTECTED_PORT": ports[1], "UPSTREAM_PORT": ports[2], "ISSUER_PORT": ports[3]},
 		"127.0.0.1:"+ports[0], "127.0.0.1:"+ports[1], "127.0.0.1:"+ports[2])
 
 	lines := strings.Split(ours.Replace(quickstartReadme(t, "quickstart curl")), "\n")
