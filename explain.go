@@ -23,6 +23,7 @@ func (h *Handler) Explain(w http.ResponseWriter, r *http.Request, next caddyhttp
 		ProxyOnly:   h.proxyOnly,
 		Logged:      h.loggedTokens(),
 		Sources:     make([]command.SourceReport, len(h.sources)),
+		Login:       h.explainLogins(r),
 	}
 	report.Peer, report.PeerErr = h.trust.peer(r, true)
 	for n, src := range h.sources {

@@ -40,6 +40,7 @@ func explain(out io.Writer, server *caddyhttp.Server, r *http.Request) (exitCode
 	p.peer(k.report)
 	p.stripped(k.report, r.Header)
 	p.sources(k.report)
+	p.logins(k.report.Login)
 	p.logged(k.report)
 	if err != nil || !k.report.Passed {
 		return p.refused(err, recorder, repl)
@@ -194,7 +195,7 @@ func (p *printer) refused(err error, recorder *httptest.ResponseRecorder, repl *
 	p.line("  the client gets %d %s", status, http.StatusText(status))
 	for _, name := range []string{"Location", "WWW-Authenticate", "Retry-After", "Allow"} {
 		if value := recorder.Header().Get(name); value != "" {
-			p.line("    %s: %s", name, value)
+			p.line("    %s: %s", name, withoutState(value))
 		}
 	}
 	if status >= http.StatusInternalServerError {

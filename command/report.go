@@ -37,6 +37,9 @@ type Report struct {
 	// Logged are the fields with tokens that Caddy's logs show.
 	Logged []string
 
+	// Login is how browsers log in; nil if they do not.
+	Login *LoginReport
+
 	// Sources are all sources, in order, with their answers.
 	Sources []SourceReport
 

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -135,6 +136,43 @@ func TestManifestHeadlamp(t *testing.T) {
 	t.Run("the Caddyfile loads", func(t *testing.T) { m.testCaddyfile(t, "headlamp.headlamp.svc:80") })
 	t.Run("no other pod reaches the upstream", func(t *testing.T) { m.testPolicy(t, "headlamp", 4466) })
 	t.Run("there is no token and no right", func(t *testing.T) {
+		m.testNoOtherToken(t)
+		if got := m.tokens(); len(got) > 0 || m.documents["ClusterRole"] != nil {
+			t.Errorf("the volumes have %v, and the kinds are %v", got, m.kinds)
+		}
+	})
+}
+
+func TestManifestHeadlampLogin(t *testing.T) {
+	m, dir := readManifest(t, "headlamp-login.yaml"), t.TempDir()
+	t.Run("the API server accepts it", func(t *testing.T) { m.testAccepted(t, "headlamp") })
+	t.Run("the pods are restricted", m.testRestricted)
+	t.Run("the files of the Secret are those of the Caddyfile", func(t *testing.T) {
+		mount, text := m.mountOf(t, "login"), m.config.Data["Caddyfile"]
+		for _, name := range []string{"client-secret", "session-keys"} {
+			if !strings.Contains(text, "_file "+mount+"/"+name+"\n") {
+				t.Errorf("the Caddyfile does not read %s where the Secret is mounted", name)
+			}
+			// 32 bytes as base64, which is a good secret too
+			if err := os.WriteFile(dir+"/"+name, []byte("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		m.config.Data["Caddyfile"] = strings.ReplaceAll(text, mount+"/", dir+"/")
+	})
+	t.Run("the Caddyfile loads", func(t *testing.T) { m.testCaddyfile(t, "headlamp.headlamp.svc:80") })
+	t.Run("no other pod reaches the upstream", func(t *testing.T) { m.testPolicy(t, "headlamp", 4466) })
+	t.Run("there is no token and no right, and only the Secret of the login", func(t *testing.T) {
+		var secrets []string
+		m.deployment.Spec.Template.Spec.Volumes = slices.DeleteFunc(m.deployment.Spec.Template.Spec.Volumes, func(volume corev1.Volume) bool {
+			if volume.Secret != nil {
+				secrets = append(secrets, volume.Secret.SecretName)
+			}
+			return volume.Secret != nil
+		})
+		if !slices.Equal(secrets, []string{"headlamp-login"}) {
+			t.Errorf("the secrets are %v", secrets)
+		}
 		m.testNoOtherToken(t)
 		if got := m.tokens(); len(got) > 0 || m.documents["ClusterRole"] != nil {
 			t.Errorf("the volumes have %v, and the kinds are %v", got, m.kinds)

@@ -1,0 +1,108 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package kubeidentity_test
+
+import (
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+)
+
+// docsPages are the texts of all pages, by their files.
+func docsPages(t *testing.T) map[string]string {
+	t.Helper()
+	pages := make(map[string]string)
+	read := func(file string) {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pages[filepath.ToSlash(file)] = string(content)
+	}
+	for _, file := range []string{"README.md", "CONTRIBUTING.md", "SECURITY.md", "examples/README.md"} {
+		read(file)
+	}
+	err := filepath.WalkDir("docs", func(file string, entry fs.DirEntry, err error) error {
+		if err == nil && strings.HasSuffix(file, ".md") && !entry.IsDir() {
+			read(file)
+		}
+		return err
+	})
+	if err != nil || len(pages) < 5 {
+		t.Fatalf("there are %d pages: %v", len(pages), err)
+	}
+	return pages
+}
+
+// A block of a page below docs is a whole Caddyfile, or a source that a reader puts into
+// kube_identity. It is formatted, and loads.
+func TestDocsCaddyfilesOfPages(t *testing.T) {
+	block := regexp.MustCompile("(?ms)^```caddyfile\n(.*?\n)```$")
+	pages, found := docsPages(t), 0
+	for _, name := range slices.Sorted(maps.Keys(pages)) {
+		if !strings.HasPrefix(name, "docs/") {
+			continue // TestDocsCaddyfiles has the README's
+		}
+		for i, match := range block.FindAllStringSubmatch(pages[name], -1) {
+			found++
+			t.Run(name+" "+strconv.Itoa(i), func(t *testing.T) {
+				text := match[1]
+				if formatted := string(caddyfile.Format([]byte(text))); formatted != text {
+					t.Errorf("it is not formatted; formatted it is\n%s", formatted)
+				}
+				if strings.HasPrefix(text, "oidc ") {
+					text = "https://kiali.example.com {\nkube_identity {\n" + text + "inject headlamp\n}\nreverse_proxy 127.0.0.1:4466\n}\n"
+				}
+				docsValidate(t, docsAdapt(t, docsWithFiles(t, text)))
+			})
+		}
+	}
+	if found == 0 {
+		t.Error("the test found no block")
+	}
+}
+
+// A link leads to a file that is there, and to a heading that it has.
+func TestDocsLinks(t *testing.T) {
+	link := regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	heading := regexp.MustCompile(`(?m)^#+ (.*)$`)
+	pages := docsPages(t)
+	anchors := make(map[string][]string)
+	for name, text := range pages {
+		for _, match := range heading.FindAllStringSubmatch(text, -1) {
+			anchors[name] = append(anchors[name], docsAnchor(match[1]))
+		}
+	}
+	for name, text := range pages {
+		for _, match := range link.FindAllStringSubmatch(text, -1) {
+			target, anchor, _ := strings.Cut(match[1], "#")
+			if strings.Contains(target, "://") {
+				continue
+			}
+			file := name
+			if target != "" {
+				file = filepath.ToSlash(filepath.Join(filepath.Dir(name), target))
+			}
+			if _, err := os.Stat(file); err != nil {
+				t.Errorf("%s: the link %s leads to a file that is not there", name, match[1])
+			} else if anchor != "" && !slices.Contains(anchors[file], anchor) {
+				t.Errorf("%s: the link %s leads to a heading that is not there", name, match[1])
+			}
+		}
+	}
+}
+
+// docsAnchor is how the forge names a heading.
+func docsAnchor(heading string) string {
+	heading = regexp.MustCompile(`[^\p{L}\p{N} _-]`).ReplaceAllString(strings.ToLower(heading), "")
+	return strings.ReplaceAll(heading, " ", "-")
+}

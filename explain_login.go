@@ -1,0 +1,72 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package kubeidentity
+
+import (
+	"cmp"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/certmagic"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/command"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/guest"
+)
+
+// explainLogins says how browsers log in at the address of a request; nil if they do not. The
+// sources must be the handler's own yet.
+func (h *Handler) explainLogins(r *http.Request) *command.LoginReport {
+	if h.sessions == nil {
+		return nil
+	}
+	s := h.Session
+	report := &command.LoginReport{Lifetime: time.Duration(s.Lifetime), Idle: time.Duration(s.IdleTimeout)}
+	scheme := "http"
+	if r.TLS != nil {
+		scheme = "https"
+	}
+	site := scheme + "://" + r.Host
+	for _, src := range h.sources {
+		at, ok := src.Source.(LoginSource)
+		if !ok || at.Login() == nil {
+			continue
+		}
+		login := command.LoginIssuer{
+			Source: src.name, Issuer: at.Login().Issuer, NoRefresh: at.Login().NoRefresh,
+			Callback: cmp.Or(at.Login().RedirectURL, site+s.Path+callbackPath),
+		}
+		if own, _, found := strings.Cut(at.Login().RedirectURL, s.Path+callbackPath); found {
+			site = own
+		}
+		if detailer, ok := src.Source.(guest.LoginDetailer); ok {
+			details := detailer.LoginDetails()
+			login.ClientID, login.Scopes = details.ClientID, details.Scopes
+		}
+		if len(login.Scopes) == 0 {
+			login.Scopes = []string{"openid", "profile", "email"}
+		}
+		report.Logins = append(report.Logins, login)
+	}
+	report.PostLogout = cmp.Or(s.PostLogoutURL, s.Path+logoutPath)
+	if strings.HasPrefix(report.PostLogout, "/") {
+		report.PostLogout = site + report.PostLogout
+	}
+	report.Cookies = h.sessions.jar.Names(strings.HasPrefix(site, "https:"))
+	report.Keys, report.Shared = h.explainKeys()
+	return report
+}
+
+// explainKeys says where the keys of the session's cookies are. It names no storage except a
+// folder: the address of another one may have a password in it.
+func (h *Handler) explainKeys() (where string, shared bool) {
+	if h.Session.KeyFile != "" {
+		return "in the file " + h.Session.KeyFile, true
+	}
+	if folder, ok := h.membership.storage.(*certmagic.FileStorage); ok {
+		return fmt.Sprintf("in Caddy's storage, the folder %s", folder.Path), false
+	}
+	return "in Caddy's storage", true
+}
