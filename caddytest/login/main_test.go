@@ -11,6 +11,9 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testhandler"
 )
 
+// environment is that of the program before the tests are cut off from the internet.
+var environment []string
+
 func TestMain(m *testing.M) {
 	if file := os.Getenv(replicaConfig); file != "" {
 		if err := serveReplica(file); err != nil {
@@ -19,5 +22,6 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
+	environment = os.Environ()
 	testhandler.Main(m)
 }

@@ -5,6 +5,7 @@ package login_test
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"io"
 	"net"
@@ -39,6 +40,9 @@ type siteOptions struct {
 	handler string // in kube_identity { }
 	before  string // in the site
 	global  string
+	address string // of the site; default http://:0
+	more    string // sites besides
+	at      string // another issuer; default: the test issuer
 
 	prepare func(*testissuer.Login) // before the configuration is loaded
 }
@@ -66,10 +70,10 @@ func newSiteWith(t *testing.T, upstream *testhandler.Upstream, issuer testissuer
 
 // config is the site's part of the Caddyfile.
 func (s *site) config() string {
-	return `http://:0 {
+	return cmp.Or(s.options.address, "http://:0") + ` {
 	` + s.options.before + `
 	kube_identity {
-		oidc ` + s.issuer.URL + ` {
+		oidc ` + cmp.Or(s.options.at, s.issuer.URL) + ` {
 			username_claim sub -
 			groups_claim groups
 			` + s.options.oidc + `
@@ -91,7 +95,7 @@ func (s *site) config() string {
 	}
 	reverse_proxy %[1]s
 }
-`
+` + s.options.more
 }
 
 // window is a browser with one cookie jar. It follows no redirects by itself.
