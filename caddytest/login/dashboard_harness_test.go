@@ -7,6 +7,7 @@ import (
 	"bufio"
 	"crypto/rand"
 	"crypto/sha1"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -23,6 +24,7 @@ import (
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testhandler"
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testissuer"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testpki"
 	"github.com/caddy-kube-identity/caddy-kube-identity/session"
 )
 
@@ -46,7 +48,7 @@ func dashboard(conn net.Conn, reader *bufio.Reader, request testhandler.Received
 		}
 		return false
 	}
-	kind, body := "text/html", "<!doctype html><title>page</title><p id=user>"+html.EscapeString(user)
+	kind, body := "text/html", "<!doctype html><title>page</title><link rel=icon href=data:,><p id=user>"+html.EscapeString(user)
 	if path == "/worker.js" {
 		kind, body = "text/javascript", "onfetch = event => event.respondWith(fetch(event.request))\nonactivate = event => event.waitUntil(clients.claim())"
 	}
@@ -151,4 +153,28 @@ func newKeyFile(t *testing.T) (file string, jar *session.Jar) {
 		t.Fatal(err)
 	}
 	return file, jar
+}
+
+// newCertificate writes a certificate for names, and its key.
+func newCertificate(t *testing.T, names ...string) (certFile, keyFile string) {
+	t.Helper()
+	leaf := testpki.NewCA(t, nil, "site ca", testpki.AnyTime).Leaf(t, func(c *x509.Certificate) {
+		c.DNSNames, c.ExtKeyUsage = names, []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+	})
+	return testpki.PEMFile(t, leaf), testpki.KeyFile(t, leaf)
+}
+
+// alwaysDue is an issuer whose ID tokens are due as soon as they are there, and live on for a
+// while: most of their life is over already.
+func alwaysDue() testissuer.LoginConfig {
+	return testissuer.LoginConfig{Users: users(), TokenLife: 10 * time.Minute, TokenAge: 2 * time.Hour}
+}
+
+// randomGroups are the names of groups, as long as a UUID, that cannot be compressed.
+func randomGroups(n int) []string {
+	groups := make([]string, n)
+	for i := range groups {
+		groups[i] = rand.Text() + rand.Text()[:10]
+	}
+	return groups
 }

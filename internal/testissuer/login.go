@@ -63,6 +63,10 @@ type LoginConfig struct {
 	// TokenLife is for ID and access tokens. Default: an hour.
 	TokenLife time.Duration
 
+	// TokenAge is how long ago new tokens say that they were issued: with most of its life over
+	// a token is due for a refresh at once.
+	TokenAge time.Duration
+
 	// OfflineAccess gives refresh tokens only with the scope offline_access, as Dex does.
 	OfflineAccess bool
 

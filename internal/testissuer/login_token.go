@@ -119,7 +119,7 @@ func (l *Login) tokens(g *grant) map[string]any {
 	sum := sha256.Sum256([]byte(access))
 	claims := map[string]any{
 		"iss": l.URL, "sub": g.user, "aud": l.config.Client.ID, "nonce": g.request.Get("nonce"), "sid": g.session.id,
-		"iat": now.Unix(), "exp": now.Add(l.config.TokenLife).Unix(), "auth_time": g.authenticated.Unix(),
+		"iat": now.Add(-l.config.TokenAge).Unix(), "exp": now.Add(l.config.TokenLife).Unix(), "auth_time": g.authenticated.Unix(),
 		"at_hash": Base64(sum[:16]), "jti": rand.Text(),
 	}
 	maps.Copy(claims, l.config.Users[g.user].Claims)
