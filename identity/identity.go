@@ -115,6 +115,7 @@ type Request struct {
 type Session struct {
 	Source string // the key of that source
 	Token  string // its ID token; empty: there is no session
+	Issued bool   // the issuer has sent it just now, over a connection of the proxy's own
 }
 
 // Proven returns the identity, with the token that proved it (empty: none), in the memory of

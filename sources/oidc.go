@@ -218,6 +218,9 @@ func (o *OIDC) Authenticate(ctx context.Context, r *identity.Request) (*identity
 	token, err := o.token(r)
 	if o.login != nil && errors.Is(err, identity.ErrAbsent) {
 		token, err = o.sessionToken(r)
+		if r.Session.Issued {
+			ctx = oidc.FromIssuer(ctx)
+		}
 	}
 	if err != nil {
 		return nil, err

@@ -82,8 +82,9 @@ func (a *Authenticator) judge(ctx context.Context, key tokencache.Key, raw strin
 	}
 	for _, issuer := range a.Issuers {
 		if issuer.URL == token.issuer() {
+			issued := ctx.Value(fromIssuer{}) // the judgement has a context of its own
 			return a.Cache.Judge(ctx, key, func(ctx context.Context, _ bool) (tokencache.Verdict, error) {
-				return issuer.verdict(ctx, token)
+				return issuer.verdict(context.WithValue(ctx, fromIssuer{}, issued), token)
 			})
 		}
 	}

@@ -150,6 +150,15 @@ func (k *RemoteKeys) VerifySignature(ctx context.Context, token string, header H
 	return payload, err
 }
 
+// FromIssuer marks the context for a token that the issuer itself has sent just now: an unknown
+// key is asked for at once. Tokens of clients wait for that, or a client could make the proxy ask
+// for each of them. A refresh whose answer is refused is lost, with its refresh token.
+func FromIssuer(ctx context.Context) context.Context {
+	return context.WithValue(ctx, fromIssuer{}, true)
+}
+
+type fromIssuer struct{}
+
 // usable returns keys, and waits for them only if there are none.
 func (k *RemoteKeys) usable(ctx context.Context) (*keyState, error) {
 	state, now := k.state.Load(), time.Now()
@@ -172,7 +181,11 @@ func (k *RemoteKeys) usable(ctx context.Context) (*keyState, error) {
 
 // verifyAgain tries newer keys than seen, which did not verify the token because of cause.
 func (k *RemoteKeys) verifyAgain(ctx context.Context, token string, header Header, seen *keyState, cause error) ([]byte, error) {
-	if flight := k.join((*keyState).mayAskAgain); flight != nil {
+	may := (*keyState).mayAskAgain
+	if ctx.Value(fromIssuer{}) != nil {
+		may = func(*keyState, time.Time) bool { return true }
+	}
+	if flight := k.join(may); flight != nil {
 		if err := k.await(ctx, flight); err != nil {
 			return nil, err
 		}

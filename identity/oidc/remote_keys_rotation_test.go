@@ -153,3 +153,22 @@ func TestRotationUnderLoad(t *testing.T) {
 		callers.Wait()
 	})
 }
+
+// An issuer may sign with a new key as soon as it publishes it, and a client can make the proxy ask
+// for keys just before. The issuer's own answer to a refresh cannot wait: its refresh token is
+// spent.
+func TestTokenThatTheIssuerHasJustSentDoesNotWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		issuer := newFakeIssuer(t, "ed25519-1")
+		keys := issuer.remoteKeys(t, nil)
+		wantTokenBy(t, keys, "ed25519-2", "ed25519-2", identity.ErrRejected)
+		issuer.publish(t, "ed25519-1", "ed25519-2")
+		wantTokenBy(t, keys, "ed25519-2", "ed25519-2", identity.ErrRejected)
+		issuer.takeAsked()
+		token, header := signedBy(t, "ed25519-2", "EdDSA", "ed25519-2")
+		if _, err := keys.VerifySignature(FromIssuer(t.Context()), token, header); err != nil {
+			t.Error(err)
+		}
+		issuer.wantAsked(t, keysURL)
+	})
+}
