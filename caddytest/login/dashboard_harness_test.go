@@ -170,6 +170,11 @@ func alwaysDue() testissuer.LoginConfig {
 	return testissuer.LoginConfig{Users: users(), TokenLife: 10 * time.Minute, TokenAge: 2 * time.Hour}
 }
 
+// tokensLast ends that: new tokens are not due for long.
+func (s *site) tokensLast() {
+	s.issuer.Change(func(config *testissuer.LoginConfig) { config.TokenAge, config.TokenLife = 0, time.Hour })
+}
+
 // randomGroups are the names of groups, as long as a UUID, that cannot be compressed.
 func randomGroups(n int) []string {
 	groups := make([]string, n)

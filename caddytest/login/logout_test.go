@@ -91,7 +91,7 @@ func TestALogoutWhereTheIssuerHasNoPageForIt(t *testing.T) {
 }
 
 func TestAReloadLosesNothing(t *testing.T) {
-	s := newSite(t, short(), siteOptions{})
+	s := newSite(t, testissuer.LoginConfig{Users: users()}, siteOptions{})
 	w, ended := s.window(t), s.window(t)
 	callback := w.toCallback("/a")
 	s.reload(t)
@@ -107,7 +107,10 @@ func TestAReloadLosesNothing(t *testing.T) {
 	if answer := s.window(t).ask(http.MethodGet, "/api", append(fetches(), cookie)); answer.status != http.StatusUnauthorized {
 		t.Errorf("a session that was logged out before: status %d", answer.status)
 	}
-	time.Sleep(due)
+	s.issuer.Change(func(config *testissuer.LoginConfig) { config.TokenAge, config.TokenLife = 2*time.Hour, 10*time.Minute })
+	w = s.window(t)
+	w.login("/") // its token is due at once
+	s.tokensLast()
 	asked := make(chan struct{}, 1)
 	s.issuer.OnAnswer(func(map[string]any) {
 		asked <- struct{}{}

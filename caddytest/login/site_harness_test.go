@@ -7,6 +7,7 @@ import (
 	"bufio"
 	"cmp"
 	"context"
+	"crypto/tls"
 	"io"
 	"net"
 	"net/http"
@@ -43,6 +44,8 @@ type siteOptions struct {
 	address string // of the site; default http://:0
 	more    string // sites besides
 	at      string // another issuer; default: the test issuer
+	within  string // a directive around the handlers, such as handle_path
+	sources string // in kube_identity { }, after oidc
 
 	prepare func(*testissuer.Login) // before the configuration is loaded
 }
@@ -70,8 +73,13 @@ func newSiteWith(t *testing.T, upstream *testhandler.Upstream, issuer testissuer
 
 // config is the site's part of the Caddyfile.
 func (s *site) config() string {
+	open, end := "", ""
+	if s.options.within != "" {
+		open, end = s.options.within+" {", "}"
+	}
 	return cmp.Or(s.options.address, "http://:0") + ` {
 	` + s.options.before + `
+	` + open + `
 	kube_identity {
 		oidc ` + cmp.Or(s.options.at, s.issuer.URL) + ` {
 			username_claim sub -
@@ -83,6 +91,7 @@ func (s *site) config() string {
 				` + s.options.login + `
 			}
 		}
+		` + s.options.sources + `
 		session {
 			` + s.options.session + `
 		}
@@ -94,6 +103,7 @@ func (s *site) config() string {
 		inject token
 	}
 	reverse_proxy %[1]s
+	` + end + `
 }
 ` + s.options.more
 }
@@ -112,7 +122,8 @@ func (s *site) window(t *testing.T) *window {
 		t.Fatal(err)
 	}
 	dialer := &net.Dialer{Timeout: 5 * time.Second}
-	transport := &http.Transport{DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+	//nolint:gosec // the certificate is the test's own
+	transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
 		if addr != s.issuer.Addr {
 			addr = s.Addr
 		}
