@@ -63,6 +63,8 @@ func (o options) maxRatio(against string) float64 {
 		return 0
 	}
 	switch against {
+	case bearerToken:
+		return sessionLimit
 	case bare:
 		at := slices.IndexFunc(modes(), func(m mode) bool { return m.name == o.mode })
 		return modes()[at].limit

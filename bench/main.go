@@ -39,7 +39,7 @@ func run(ctx context.Context, o options) error {
 	defer os.RemoveAll(dir)
 	if o.caddy == "" {
 		command := benchCaddy
-		if o.flood > 0 || o.chains > 0 {
+		if o.flood > 0 || o.floodLogins > 0 || o.chains > 0 {
 			command = usersCaddy
 		}
 		if o.caddy, err = buildCaddy(ctx, dir, command, "-trimpath", "-ldflags", "-s -w"); err != nil {
@@ -51,6 +51,8 @@ func run(ctx context.Context, o options) error {
 		return measureChains(ctx, o, dir)
 	case o.flood > 0:
 		return measureFlood(ctx, o, dir)
+	case o.floodLogins > 0:
+		return measureFloodOfLogins(ctx, o, dir)
 	}
 	l, err := newLab(ctx, o, dir)
 	if err != nil {
@@ -63,6 +65,8 @@ func run(ctx context.Context, o options) error {
 		return l.measureGrowth(ctx)
 	case o.load:
 		return l.measureLoad(ctx)
+	case o.mode == sessionMode:
+		return l.measureSession(ctx)
 	default:
 		return l.measurePair(ctx)
 	}

@@ -30,12 +30,13 @@ type options struct {
 	flood            int
 	floodConnections int
 	floodLog         string
+	floodLogins      int
 }
 
 // define names the flags.
 func define(flags *flag.FlagSet) *options {
 	o := new(options)
-	flags.StringVar(&o.mode, "mode", "forwarded", "whose cost is measured: "+strings.Join(modeNames(), ", "))
+	flags.StringVar(&o.mode, "mode", "forwarded", "whose cost is measured: "+strings.Join(modeNames(), ", ")+"; session is compared with a bearer token")
 	flags.StringVar(&o.against, "against", "bare", "what it is compared with: bare, null or minimal")
 	flags.StringVar(&o.subject, "subject", "kube_identity", "what is measured: kube_identity, or the yardsticks bare, null or minimal")
 	flags.IntVar(&o.pairs, "pairs", 21, "pairs of blocks, at least 11")
@@ -57,6 +58,7 @@ func define(flags *flag.FlagSet) *options {
 	flags.IntVar(&o.reloadSites, "reload-sites", 1, "sites of the configuration that -load reloads beside requests")
 	flags.IntVar(&o.chains, "chains", 0, "measure made-up chains of certificates instead, with this many blocks of each kind")
 	flags.IntVar(&o.flood, "flood", 0, "measure a flood of this many bad tokens instead")
+	flags.IntVar(&o.floodLogins, "flood-logins", 0, "measure a flood of this many page loads without a session instead")
 	flags.IntVar(&o.floodConnections, "flood-connections", 512, "keep-alive connections of the flood")
 	flags.StringVar(&o.floodLog, "flood-log", "stderr", "where caddy's log goes in a flood: stderr (into a file, as of a container), file or discard")
 	return o
@@ -81,6 +83,8 @@ func measurements() map[string][]string {
 		"load":   {"mode", "pairs", "connections", "idle", "sites", "reload-sites", "limit"},
 		"flood":  {"flood-connections", "flood-log"},
 		"chains": nil,
+
+		"flood-logins": {"flood-connections"},
 		"": {
 			"mode", "against", "subject", "pairs", "requests", "connections", "groups", "sources", "tls", "h2", "idle", "limit",
 			"strips", "profile",
@@ -119,7 +123,10 @@ func (o options) check() error {
 			errs = append(errs, fmt.Errorf(format, args...))
 		}
 	}
-	refuse(!slices.Contains(modeNames(), o.mode), "there is no mode %q", o.mode)
+	refuse(!slices.Contains(modeNames(), o.mode) && o.mode != sessionMode, "there is no mode %q", o.mode)
+	refuse(o.mode == sessionMode && (o.against != bare || o.subject != handler || o.sources != 1 || o.strips+len(o.profile) > 0 || o.tls || o.h2),
+		"session is compared with a bearer token, over plain HTTP/1.1 and with one source")
+	refuse(o.mode == sessionMode && (o.growth || o.load), "session is measured in pairs only")
 	refuse(!slices.Contains([]string{bare, null, minimal}, o.against), "against is bare, null or minimal, and not %q", o.against)
 	refuse(!slices.Contains([]string{handler, bare, null, minimal}, o.subject),
 		"subject is kube_identity, bare, null or minimal, and not %q", o.subject)
@@ -131,7 +138,7 @@ func (o options) check() error {
 	refuse(o.sources < 1 || o.sources > maxSources, "there are 1 to %d sources, and not %d", maxSources, o.sources)
 	refuse(o.sites < 1 || o.reloadSites < 1, "there is no site")
 	refuse(o.limit < 0 && o.limit != aim, "a ratio is never below %v", o.limit)
-	refuse(min(o.idle, o.strips, o.chains, o.flood) < 0, "a count is never negative")
+	refuse(min(o.idle, o.strips, o.chains, o.flood, o.floodLogins) < 0, "a count is never negative")
 	refuse(o.floodConnections < 1, "there is no connection for the flood")
 	return errors.Join(errs...)
 }

@@ -12,7 +12,12 @@ import (
 
 func TestFlagsRefuseNonsense(t *testing.T) {
 	for args, want := range map[string]string{
-		"-mode session":                       `there is no mode "session"`,
+		"-mode saml":                          `there is no mode "saml"`,
+		"-mode session -against minimal":      "session is compared with a bearer token",
+		"-mode session -tls":                  "session is compared with a bearer token",
+		"-load -mode session":                 "session is measured in pairs only",
+		"-flood 10 -flood-logins 10":          "are two measurements",
+		"-flood-logins 10 -flood-log file":    "-flood-log has no effect on -flood-logins",
 		"-against kube_identity":              `against is bare, null or minimal, and not "kube_identity"`,
 		"-subject reverse_proxy":              `subject is kube_identity, bare, null or minimal, and not "reverse_proxy"`,
 		"-subject null -strips 3":             "strips are a subject of their own",
@@ -55,7 +60,7 @@ func TestFlagsThatGoTogether(t *testing.T) {
 	for _, args := range []string{
 		"", "-mode client_cert -against minimal -tls -h2 -groups 200 -sources 5 -limit 0", "-subject minimal -against null",
 		"-strips 10 -limit 0", "-all -tls -idle 256 -limit 0", "-growth -mode oidc", "-load -mode oidc -sites 20", "-flood 1000 -caddy here",
-		"-chains 20",
+		"-chains 20", "-mode session -groups 100 -limit 0", "-flood-logins 1000 -flood-connections 5",
 	} {
 		if _, err := parse(args); err != nil {
 			t.Errorf("%s: %v", args, err)
