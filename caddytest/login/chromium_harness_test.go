@@ -83,7 +83,7 @@ func startChromium(dir string) (*chromium, error) {
 	if err != nil {
 		return nil, err
 	}
-	//nolint:noctx // it outlives the test that needs it first
+	// It outlives the test that needs it first.
 	command := exec.Command(
 		"sh", "-c", `"$@"; rm -rf `+dir, "sh", path, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
 		"--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-quic",
@@ -186,7 +186,9 @@ func newProfile(t *testing.T) *profile {
 	}
 	p.do("", "Target.createBrowserContext", object{}, &made)
 	p.context = made.BrowserContextID
-	t.Cleanup(func() { _ = p.browser.call("", "Target.disposeBrowserContext", object{"browserContextId": p.context}, nil) })
+	t.Cleanup(func() {
+		_ = p.browser.call("", "Target.disposeBrowserContext", object{"browserContextId": p.context}, nil)
+	})
 	return p
 }
 

@@ -29,11 +29,11 @@ func TestChromiumsRequestsOfAPageWithoutASession(t *testing.T) {
 	s.expire(page)
 	asked := s.issuer.Authorizations.Load()
 	for script, want := range map[string]any{
-		`fetch("/fetch").then(a => a.status + " " + a.redirected)`: "401 false",
-		`new Promise(done => { const x = new XMLHttpRequest(); x.open("GET", "/xhr"); x.onloadend = () => done(x.status); x.send() })`:                       401.0,
-		`new Promise(done => { const e = new EventSource("/source"); e.onerror = () => done(e.readyState); e.onopen = () => done("open") })`:                 2.0,
+		`fetch("/fetch").then(a => a.status + " " + a.redirected)`:                                                                                            "401 false",
+		`new Promise(done => { const x = new XMLHttpRequest(); x.open("GET", "/xhr"); x.onloadend = () => done(x.status); x.send() })`:                        401.0,
+		`new Promise(done => { const e = new EventSource("/source"); e.onerror = () => done(e.readyState); e.onopen = () => done("open") })`:                  2.0,
 		`new Promise(done => { const s = new WebSocket("ws://" + location.host + "/socket"); s.onclose = e => done(e.code); s.onopen = () => done("open") })`: 1006.0,
-		`new Promise(done => { const i = new Image(); i.onerror = () => done("refused"); i.onload = () => done("loaded"); i.src = "/image" })`:               "refused",
+		`new Promise(done => { const i = new Image(); i.onerror = () => done("refused"); i.onload = () => done("loaded"); i.src = "/image" })`:                "refused",
 		`new Promise(done => { const s = document.createElement("script"); s.onerror = () => done("refused"); s.onload = () => done("loaded");
 			s.src = "/script"; document.body.append(s) })`: "refused",
 		`navigator.sendBeacon("/beacon", "x")`: true,

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -74,7 +75,7 @@ func buildDex(t *testing.T) string {
 	scratch := fmt.Sprintf("%s.%d", program, os.Getpid())
 	command := exec.CommandContext(t.Context(), "go", "-C", "../dex", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w",
 		"-o", scratch, "github.com/dexidp/dex/cmd/dex")
-	command.Env = append(environment[:len(environment):len(environment)], "GOWORK=off", "CGO_ENABLED=0") // without SQLite
+	command.Env = slices.Concat(environment, []string{"GOWORK=off", "CGO_ENABLED=0"}) // without SQLite
 	if output, err := command.CombinedOutput(); err != nil {
 		t.Fatalf("building dex: %v\n%s", err, output)
 	}
@@ -92,14 +93,17 @@ func startDex(t *testing.T, address, site, life string) {
 		t.Fatal(err)
 	}
 	var output strings.Builder
-	command := exec.CommandContext(t.Context(), buildDex(t), "serve", file) //nolint:gosec // the program that was built
-	command.Env = append(environment[:len(environment):len(environment)], "DEX_SESSIONS_ENABLED=true", "DEX_EXPAND_ENV=false")
+	command := exec.CommandContext(t.Context(), buildDex(t), "serve", file)
+	command.Env = slices.Concat(environment, []string{"DEX_SESSIONS_ENABLED=true", "DEX_EXPAND_ENV=false"})
 	command.Stdout, command.Stderr = &output, &output
 	if err := command.Start(); err != nil {
 		t.Fatal(err)
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- command.Wait() }()
+	ended := make(chan struct{})
+	go func() {
+		_ = command.Wait()
+		close(ended)
+	}()
 	t.Cleanup(func() {
 		_ = command.Process.Kill()
 		<-ended
@@ -107,9 +111,8 @@ func startDex(t *testing.T, address, site, life string) {
 	client := &http.Client{Transport: &http.Transport{}, Timeout: time.Second} // without the tests' proxy
 	testhandler.WaitUntil(t, "dex answers", func() bool {
 		select {
-		case err := <-ended:
-			ended <- err
-			t.Fatalf("dex ended: %v\n%s", err, output.String())
+		case <-ended:
+			t.Fatalf("dex has ended: %s", output.String())
 		default:
 		}
 		request, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+"/dex/.well-known/openid-configuration", http.NoBody)

@@ -23,18 +23,22 @@ func TestWhereTheCallbackIs(t *testing.T) {
 			siteOptions{}, "http://localhost:8080/a?b", nil, "http://localhost:8080/kube-identity/callback", "/a?b",
 		},
 		"a prefix that is stripped": {
-			siteOptions{within: "handle_path /dash/*", session: "path /dash/kube-identity"}, "http://localhost/dash/a?b", nil,
+			siteOptions{within: "handle_path /dash/*", session: "path /dash/kube-identity"},
+			"http://localhost/dash/a?b", nil,
 			"http://localhost/dash/kube-identity/callback", "/a?b",
 		},
 		"a rewritten path": {
 			siteOptions{before: "rewrite /a /b"}, "http://localhost/a", nil, "http://localhost/kube-identity/callback", "/b",
 		},
 		"behind a trusted proxy that ends TLS on a port": {
-			siteOptions{handler: "trusted_proxies static 127.0.0.1"}, "http://inner.test/a",
-			[]string{"X-Forwarded-Proto: https", "X-Forwarded-Host: dash.example:8443"}, "https://dash.example:8443/kube-identity/callback", "/a",
+			siteOptions{handler: "trusted_proxies static 127.0.0.1"},
+			"http://inner.test/a",
+			[]string{"X-Forwarded-Proto: https", "X-Forwarded-Host: dash.example:8443"},
+			"https://dash.example:8443/kube-identity/callback", "/a",
 		},
 		"behind a proxy that says nothing": {
-			siteOptions{login: "redirect_url https://dash.example/kube-identity/callback"}, "http://dash.example/a", nil,
+			siteOptions{login: "redirect_url https://dash.example/kube-identity/callback"},
+			"http://dash.example/a", nil,
 			"https://dash.example/kube-identity/callback", "/a",
 		},
 	} {

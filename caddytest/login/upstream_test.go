@@ -100,10 +100,17 @@ func randomRequest(r *rand.Rand, value string) (line string, fields []string) {
 		fields = append(fields, "Cookie: kube_session="+value)
 	}
 	for _, more := range [][]string{
-		opens(), fetches(), {"Sec-Fetch-Site: cross-site", "Origin: https://evil.example"}, {"Sec-Fetch-Site: same-origin"},
-		{"Authorization: Bearer x"}, {"Authorization: Basic eDp5"}, {"X-Forwarded-Host: evil.example"}, {"Accept: application/json"},
+		opens(), fetches(),
+		{"Sec-Fetch-Site: cross-site", "Origin: https://evil.example"},
+		{"Sec-Fetch-Site: same-origin"},
+		{"Authorization: Bearer x"},
+		{"Authorization: Basic eDp5"},
+		{"X-Forwarded-Host: evil.example"},
+		{"Accept: application/json"},
 		{"Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: " + testhandler.WebSocketKey},
-		{"Connection: Cookie"}, {"Trailer: Cookie"}, {"Expect: 100-continue"},
+		{"Connection: Cookie"},
+		{"Trailer: Cookie"},
+		{"Expect: 100-continue"},
 	} {
 		if r.IntN(5) == 0 {
 			fields = append(fields, more...)
@@ -120,7 +127,7 @@ func TestNoByteOfASessionReachesTheUpstreamOrALog(t *testing.T) {
 	w.login("/")
 	value := w.cookies()["kube_session"]
 	seed := rand.Uint64()
-	r := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // the seed is printed
+	r := rand.New(rand.NewPCG(seed, 0))
 	statuses := make(map[int]int)
 	for range 600 {
 		line, fields := randomRequest(r, value)
@@ -132,6 +139,7 @@ func TestNoByteOfASessionReachesTheUpstreamOrALog(t *testing.T) {
 		}
 		statuses[response.StatusCode]++
 		_ = conn.Close()
+		_ = response.Body.Close()
 		for _, received := range s.Upstream.Take() {
 			text := fmt.Sprint(received)
 			if part := partOf(value, text); part != "" || strings.Contains(strings.ToLower(text), "kube_") || strings.Contains(received.Line, "kube-identity") {
