@@ -77,6 +77,9 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, ex *exchange, s
 	h.logRefusal(res.level, status, ex, src, err)
 	header := w.Header()
 	header.Set("Cache-Control", "no-store") // without it a cache may keep a 405 (RFC 9110, section 15.5.6)
+	if ex.use != nil {                      // a session may have been refreshed all the same, and its old refresh token is spent
+		ex.use.addTo(header)
+	}
 	if location != "" {
 		header.Set("Location", location)
 		w.WriteHeader(status)

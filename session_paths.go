@@ -213,12 +213,12 @@ func (s *sessions) status(w http.ResponseWriter, r *http.Request, ex *exchange) 
 }
 
 func (s *sessions) writeSession(w http.ResponseWriter, ex *exchange, id *identity.Identity) error {
+	s.addCookies(w, ex)
 	who, err := s.handler.settle(ex.use.login.src, id)
 	if err != nil {
 		writeStatus(w, resultOf(err), err)
 		return nil
 	}
-	s.addCookies(w, ex)
 	content, err := json.Marshal(map[string]any{
 		"user": who.Username, "groups": append([]string{}, who.Groups...),
 		"expires": s.limits.End(ex.use.session).UTC().Format(time.RFC3339),
