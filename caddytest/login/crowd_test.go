@@ -16,9 +16,9 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/session"
 )
 
-// A thousand sessions are due in the same minute, with 8 requests each at once: one refresh a
+// Many sessions are due in the same minute, with 8 requests each at once: one refresh a
 // session, and no request is refused.
-func TestAThousandSessionsAreRefreshedOnceEach(t *testing.T) {
+func TestSessionsThatAreDueAtOnceAreRefreshedOnceEach(t *testing.T) {
 	file, jar := newKeyFile(t)
 	s := newSite(t, alwaysDue(), siteOptions{session: "key_file " + file})
 	one := s.window(t)
@@ -28,7 +28,7 @@ func TestAThousandSessionsAreRefreshedOnceEach(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cookies := make([]string, 1000)
+	cookies := make([]string, 200)
 	for i := range cookies {
 		made := session.New(first.Source, time.Now())
 		made.Nonce = "nonce"
@@ -71,7 +71,7 @@ func TestAThousandSessionsAreRefreshedOnceEach(t *testing.T) {
 	}
 	close(work)
 	group.Wait()
-	if n, reused := s.issuer.Refreshes.Load(), s.issuer.Reuses.Load(); statuses[http.StatusOK] != 8000 || n != 1000 || reused != 0 {
+	if n, reused := s.issuer.Refreshes.Load(), s.issuer.Reuses.Load(); statuses[http.StatusOK] != 8*len(cookies) || n != int64(len(cookies)) || reused != 0 {
 		t.Errorf("statuses %v, %d refreshes, %d tokens used twice", statuses, n, reused)
 	}
 }

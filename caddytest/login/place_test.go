@@ -216,17 +216,3 @@ func TestALogoutReturnsToAnonymous(t *testing.T) {
 		t.Errorf("a page: status %d", answer.status)
 	}
 }
-
-// A group that is taken away at the issuer counts from the next refresh on.
-func TestAGroupThatIsTakenAwayAtTheIssuer(t *testing.T) {
-	s := newSite(t, alwaysDue(), siteOptions{handler: "deny_groups ops"})
-	w := s.window(t)
-	w.login("/a")
-	if answer := w.open("/a"); answer.status != http.StatusForbidden || !strings.Contains(answer.text, "somebody else") {
-		t.Errorf("status %d\n%s", answer.status, answer.text)
-	}
-	s.issuer.Change(func(config *testissuer.LoginConfig) {
-		config.Users["alice"].Claims["groups"] = []string{"dev"}
-	})
-	w.wantUser("alice")
-}

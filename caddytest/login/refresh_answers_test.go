@@ -4,9 +4,11 @@
 package login_test
 
 import (
+	"bufio"
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -244,4 +246,55 @@ func TestTheCookieOfARefreshedSessionReachesTheBrowser(t *testing.T) {
 		}
 		w.wantUser("alice")
 	})
+}
+
+// A request that is refused may have refreshed the session: the issuer does not take the old
+// refresh token again, and the browser must get the new one with this answer. A page of a
+// neighbouring site could end the session otherwise, by a request that is refused.
+func TestARefusedRequestBringsTheRefreshedSession(t *testing.T) {
+	for name, test := range map[string]struct {
+		handler, path string
+		fields        []string
+		upstream      testhandler.Respond
+		status        int
+	}{
+		"by the policy":                    {"deny_groups ops", "/api", fetches(), nil, http.StatusForbidden},
+		"by the policy, a page":            {"deny_groups ops", "/api", opens(), nil, http.StatusForbidden},
+		"by the policy, the session":       {"deny_groups ops", "/kube-identity/session", fetches(), nil, http.StatusForbidden},
+		"a form of a neighbouring site":    {"", "/api", []string{"Sec-Fetch-Site: same-site", "Origin: http://other.localhost"}, nil, http.StatusForbidden},
+		"an upstream that does not answer": {"", "/api", fetches(), func(net.Conn, *bufio.Reader, testhandler.Received) bool { return false }, http.StatusBadGateway},
+	} {
+		t.Run(name, func(t *testing.T) {
+			upstream := testhandler.NewUpstream(t)
+			if test.upstream != nil {
+				upstream = testhandler.NewUpstreamWith(t, test.upstream)
+			}
+			s := newSiteWith(t, upstream, alwaysDue(), siteOptions{handler: test.handler})
+			w := s.window(t)
+			w.login("/")
+			before := w.cookies()["kube_session"]
+			method := http.MethodGet
+			if test.path == "/api" && test.fields[0] == "Sec-Fetch-Site: same-site" {
+				method = http.MethodPost
+			}
+			answer := w.ask(method, test.path, test.fields)
+			if answer.status != test.status || s.issuer.Refreshes.Load() != 1 || w.cookies()["kube_session"] == before {
+				t.Errorf("status %d, %d refreshes, cookies %q", answer.status, s.issuer.Refreshes.Load(), answer.header["Set-Cookie"])
+			}
+		})
+	}
+}
+
+// A group that is taken away at the issuer counts from the next refresh on.
+func TestAGroupThatIsTakenAwayAtTheIssuer(t *testing.T) {
+	s := newSite(t, alwaysDue(), siteOptions{handler: "deny_groups ops"})
+	w := s.window(t)
+	w.login("/a")
+	if answer := w.open("/a"); answer.status != http.StatusForbidden || !strings.Contains(answer.text, "somebody else") {
+		t.Errorf("status %d\n%s", answer.status, answer.text)
+	}
+	s.issuer.Change(func(config *testissuer.LoginConfig) {
+		config.Users["alice"].Claims["groups"] = []string{"dev"}
+	})
+	w.wantUser("alice")
 }
