@@ -110,7 +110,7 @@ func eachText(value any, path string, visit func(option, value string, set func(
 		for _, key := range slices.Sorted(maps.Keys(value)) {
 			element := value[key]
 			switch text, isText := element.(string); {
-			case key == "handler", key == "source", key == "injector", key == "provider", key == "trusted_proxies",
+			case key == "handler", key == "source", key == "injector", key == "provider", key == "trusted_proxies", key == "store",
 				key == "trusted_placeholder", key == "trust_pool" && element.(map[string]any)["provider"] != "watched_file",
 				isText && strings.HasPrefix(text, "{") && strings.HasSuffix(path, "/placeholder"):
 			case isText && strings.HasSuffix(path, "/required_claims"):

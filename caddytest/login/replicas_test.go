@@ -139,7 +139,7 @@ func TestTwoReplicasWithAStoreRefreshOnce(t *testing.T) {
 	elsewhere.fetch("/api")
 	for round := range 3 {
 		before := s.issuer.Refreshes.Load()
-		time.Sleep(due)
+		time.Sleep(shortDue)
 		statuses := both(t, 50, w, elsewhere)
 		n, reused := s.issuer.Refreshes.Load()-before, s.issuer.Reuses.Load()
 		if statuses[http.StatusOK] != 50 || n < 1 || n > 2 || reused != 0 {
@@ -162,7 +162,7 @@ func TestTwoReplicasWithoutAStore(t *testing.T) {
 	w := s.window(t)
 	elsewhere := w.at(other)
 	w.login("/")
-	time.Sleep(due)
+	time.Sleep(shortDue)
 	for status, n := range both(t, 50, w, elsewhere) {
 		if status != http.StatusOK && status != http.StatusUnauthorized {
 			t.Errorf("%d times the status %d", n, status)
@@ -195,7 +195,7 @@ func TestALogoutIsKnownAtTheOtherReplica(t *testing.T) {
 			w := s.window(t)
 			w.login("/")
 			copied := other.window(t)
-			copied.set(cookie, w.cookies()[cookie])
+			copied.set(sessionCookie, w.cookies()[sessionCookie])
 			if answer := copied.fetch("/kube-identity/session"); answer.status != http.StatusOK {
 				t.Fatalf("the other replica: status %d", answer.status)
 			}
@@ -203,7 +203,7 @@ func TestALogoutIsKnownAtTheOtherReplica(t *testing.T) {
 			time.Sleep(time.Second)
 			w.ask(http.MethodPost, logout, []string{"Sec-Fetch-Site: same-origin"})
 			here := s.window(t)
-			here.set(cookie, copied.cookies()[cookie])
+			here.set(sessionCookie, copied.cookies()[sessionCookie])
 			if took := here.wait(http.StatusUnauthorized); took > time.Second {
 				t.Errorf("a copy works here for %s", took)
 			}
@@ -242,7 +242,7 @@ func TestAReplicaThatEndsWhileItRefreshes(t *testing.T) {
 	w.login("/")
 	f := folder{t, caddyStorage(t)}
 	name := f.sessions()[0]
-	time.Sleep(due)
+	time.Sleep(shortDue)
 	f.write(name+"-claim", fmt.Sprintf("%d of-a-process-that-ended", time.Now().UnixMilli()))
 	ctx, cancel := context.WithTimeout(t.Context(), 40*time.Second)
 	defer cancel()

@@ -11,10 +11,13 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/certmagic"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testissuer"
 )
 
 func init() { caddy.RegisterModule(new(testStorage)) }
@@ -145,3 +148,11 @@ func (f folder) write(name, content string) {
 		f.t.Fatal(err)
 	}
 }
+
+// short is an issuer whose ID tokens are always due: half of their life is the margin.
+func short() testissuer.LoginConfig {
+	return testissuer.LoginConfig{TokenLife: 8 * time.Second, Users: users()}
+}
+
+// shortDue is after how long the tokens of short are due, and not expired.
+const shortDue = 7 * time.Second

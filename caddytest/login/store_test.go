@@ -20,7 +20,7 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testissuer"
 )
 
-const cookie = "kube_session"
+const sessionCookie = "kube_session"
 
 // anew makes the site forget what it has in memory: its state depends on this option.
 func (s *site) anew(t *testing.T, options string) {
@@ -37,8 +37,8 @@ func TestASessionInTheStorage(t *testing.T) {
 	w.login("/")
 	token := tokenIn(w.wantUser("alice"))
 	testhandler.WaitUntil(t, "what has expired is deleted", func() bool { return len(f.sessions()) == 1 })
-	ticket := w.cookies()[cookie]
-	if len(ticket) > 250 || w.cookies()[cookie+"_1"] != "" {
+	ticket := w.cookies()[sessionCookie]
+	if len(ticket) > 250 || w.cookies()[sessionCookie+"_1"] != "" {
 		t.Errorf("the ticket has %d bytes", len(ticket))
 	}
 	name := f.sessions()[0]
@@ -51,7 +51,7 @@ func TestASessionInTheStorage(t *testing.T) {
 	if left := f.sessions(); len(left) > 0 {
 		t.Errorf("the storage still has %q", left)
 	}
-	w.set(cookie, ticket)
+	w.set(sessionCookie, ticket)
 	w.wantNobody()
 	s.wantNoSecrets(t, ticket)
 }
@@ -62,7 +62,7 @@ func TestWithoutAModuleSessionsAreInCaddysStorage(t *testing.T) {
 	w.login("/")
 	w.wantUser("alice")
 	f := folder{t, caddyStorage(t)}
-	if n, size := len(f.sessions()), len(w.cookies()[cookie]); n != 1 || size > 250 {
+	if n, size := len(f.sessions()), len(w.cookies()[sessionCookie]); n != 1 || size > 250 {
 		t.Errorf("%d sessions, and a cookie of %d bytes", n, size)
 	}
 }
@@ -72,24 +72,24 @@ func TestALoginHasATicketOfItsOwn(t *testing.T) {
 	s := newSite(t, testissuer.LoginConfig{TokenLife: 3 * time.Second}, siteOptions{session: f.store(), oidc: "clock_skew 0s", login: "refresh off"})
 	attacker, victim := s.window(t), s.window(t)
 	attacker.login("/")
-	planted, before := attacker.cookies()[cookie], f.sessions()[0]
+	planted, before := attacker.cookies()[sessionCookie], f.sessions()[0]
 	time.Sleep(3 * time.Second) // the ticket is good, and its ID token has expired
-	victim.set(cookie, planted)
+	victim.set(sessionCookie, planted)
 	victim.login("/")
-	if victim.cookies()[cookie] == planted || len(f.sessions()) != 1 || f.sessions()[0] == before {
+	if victim.cookies()[sessionCookie] == planted || len(f.sessions()) != 1 || f.sessions()[0] == before {
 		t.Errorf("the storage has %q, and had %q before", f.sessions(), before)
 	}
 	victim.wantUser("alice")
 	attacker.wantNobody()
-	ticket := victim.cookies()[cookie]
+	ticket := victim.cookies()[sessionCookie]
 	start := victim.ask(http.MethodGet, "/kube-identity/login?switch=1", []string{
 		"Accept: text/html", "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document", "Sec-Fetch-Site: same-origin",
 	})
 	victim.open(victim.open(start.location).location)
-	if victim.cookies()[cookie] == ticket || len(f.sessions()) != 1 {
+	if victim.cookies()[sessionCookie] == ticket || len(f.sessions()) != 1 {
 		t.Errorf("status %d: the ticket is the same, or there are more: %q", start.status, f.sessions())
 	}
-	victim.set(cookie, ticket)
+	victim.set(sessionCookie, ticket)
 	victim.wantNobody()
 }
 
@@ -107,7 +107,7 @@ func TestVeryManyGroups(t *testing.T) {
 	s := newSite(t, many(2000), options)
 	w := s.window(t)
 	answer := w.open(w.toCallback("/a"))
-	if answer.status != http.StatusInternalServerError || !strings.Contains(answer.text, "bytes of at most 8192") || w.cookies()[cookie] != "" {
+	if answer.status != http.StatusInternalServerError || !strings.Contains(answer.text, "bytes of at most 8192") || w.cookies()[sessionCookie] != "" {
 		t.Errorf("in cookies: status %d\n%s", answer.status, answer.text)
 	}
 	if !strings.Contains(s.LogText(t), "the option store") {
@@ -120,7 +120,7 @@ func TestVeryManyGroups(t *testing.T) {
 	if groups := strings.Split(w.wantUser("alice").Header.Get("X-Groups"), ","); len(groups) != 2000 {
 		t.Errorf("in the store: %d groups", len(groups))
 	}
-	if size := len(w.cookies()[cookie]); size > 250 {
+	if size := len(w.cookies()[sessionCookie]); size > 250 {
 		t.Errorf("the ticket has %d bytes", size)
 	}
 	options.session = ""
@@ -128,7 +128,7 @@ func TestVeryManyGroups(t *testing.T) {
 	w = s.window(t)
 	w.login("/a")
 	w.wantUser("alice")
-	if w.cookies()[cookie+"_3"] != "" {
+	if w.cookies()[sessionCookie+"_3"] != "" {
 		t.Error("300 groups are more than three cookies")
 	}
 }
@@ -173,7 +173,7 @@ func TestAStorageThatIsOutOfReach(t *testing.T) {
 	w.login("/")
 	f.onStep(sessionsDown)
 	w.wantUser("alice")
-	if answer := bare.open(bare.toCallback("/")); answer.status != http.StatusServiceUnavailable || bare.cookies()[cookie] != "" {
+	if answer := bare.open(bare.toCallback("/")); answer.status != http.StatusServiceUnavailable || bare.cookies()[sessionCookie] != "" {
 		t.Errorf("a login: status %d", answer.status)
 	}
 	f.onStep(nil)
@@ -183,7 +183,7 @@ func TestAStorageThatIsOutOfReach(t *testing.T) {
 	s.anew(t, f.store()+"\nlifetime 10h")
 	f.onStep(sessionsDown)
 	answer := w.fetch("/api")
-	if answer.status != http.StatusServiceUnavailable || answer.header.Get("Retry-After") == "" || w.cookies()[cookie] == "" {
+	if answer.status != http.StatusServiceUnavailable || answer.header.Get("Retry-After") == "" || w.cookies()[sessionCookie] == "" {
 		t.Errorf("a session that is not known here: status %d", answer.status)
 	}
 	if reason := s.Refusals(t)[len(s.Refusals(t))-1].Reason; reason != "unavailable: loading a session: the test storage is down" {
@@ -191,7 +191,7 @@ func TestAStorageThatIsOutOfReach(t *testing.T) {
 	}
 	for _, method := range []string{http.MethodGet, http.MethodPost} {
 		answer := w.ask(method, logout, []string{"Sec-Fetch-Site: same-origin"})
-		if answer.status != http.StatusServiceUnavailable || w.cookies()[cookie] == "" || strings.Contains(answer.text, "You are logged out") {
+		if answer.status != http.StatusServiceUnavailable || w.cookies()[sessionCookie] == "" || strings.Contains(answer.text, "You are logged out") {
 			t.Errorf("%s of a logout: status %d\n%s", method, answer.status, answer.text)
 		}
 	}
@@ -260,8 +260,8 @@ func TestALogoutDuringARefreshLeavesNothing(t *testing.T) {
 	s := newSite(t, short(), siteOptions{session: f.store()})
 	w := s.window(t)
 	w.login("/")
-	ticket := w.cookies()[cookie]
-	time.Sleep(due)
+	ticket := w.cookies()[sessionCookie]
+	time.Sleep(shortDue)
 	asked := make(chan struct{}, 1)
 	s.issuer.OnAnswer(func(map[string]any) {
 		asked <- struct{}{}
@@ -269,7 +269,7 @@ func TestALogoutDuringARefreshLeavesNothing(t *testing.T) {
 	})
 	done := make(chan int, 1)
 	go func() {
-		done <- s.window(t).ask(http.MethodGet, "/api", append(fetches(), "Cookie: "+cookie+"="+ticket)).status
+		done <- s.window(t).ask(http.MethodGet, "/api", append(fetches(), "Cookie: "+sessionCookie+"="+ticket)).status
 	}()
 	<-asked
 	w.ask(http.MethodPost, logout, []string{"Sec-Fetch-Site: same-origin"})
@@ -280,7 +280,7 @@ func TestALogoutDuringARefreshLeavesNothing(t *testing.T) {
 	if left := f.sessions(); len(left) > 0 {
 		t.Errorf("the storage has %q", left)
 	}
-	w.set(cookie, ticket)
+	w.set(sessionCookie, ticket)
 	w.wantNobody()
 }
 
@@ -306,7 +306,7 @@ func TestAReloadLosesNothingOfTheStore(t *testing.T) {
 	ended := w.stream(t)
 	s.options.handler = "max_groups 100"
 	s.reload(t)
-	time.Sleep(due)
+	time.Sleep(shortDue)
 	asked := make(chan struct{}, 1)
 	s.issuer.OnAnswer(func(map[string]any) {
 		asked <- struct{}{}
