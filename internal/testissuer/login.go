@@ -124,6 +124,8 @@ func NewLogin(tb testing.TB, config LoginConfig) *Login {
 		Issuer: &Issuer{CA: config.CA, published: []*Key{RSA("rsa", 0), EC(tb, "ec")}}, config: config,
 		faults: make(map[string]http.HandlerFunc), grants: make(map[string]*grant), sessions: make(map[string]*session),
 	}
+	l.mu.Lock() // a client of an earlier issuer with the same port may ask at once
+	defer l.mu.Unlock()
 	l.Server = testserver.New(tb, config.CA, l)
 	l.URL = l.Scheme() + "://" + l.Addr
 	return l
