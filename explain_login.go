@@ -29,19 +29,15 @@ func (h *Handler) explainLogins(r *http.Request) *command.LoginReport {
 		scheme = "https"
 	}
 	site := scheme + "://" + r.Host
-	for _, src := range h.sources {
-		at, ok := src.Source.(LoginSource)
-		if !ok || at.Login() == nil {
-			continue
-		}
+	for _, l := range h.sessions.logins {
 		login := command.LoginIssuer{
-			Source: src.name, Issuer: at.Login().Issuer, NoRefresh: at.Login().NoRefresh,
-			Callback: cmp.Or(at.Login().RedirectURL, site+s.Path+callbackPath),
+			Source: l.label(), Issuer: l.Issuer, NoRefresh: l.NoRefresh,
+			Callback: cmp.Or(l.RedirectURL, site+s.Path+l.callbackPath()),
 		}
-		if own, _, found := strings.Cut(at.Login().RedirectURL, s.Path+callbackPath); found {
+		if own, _, found := strings.Cut(l.RedirectURL, s.Path+l.callbackPath()); found {
 			site = own
 		}
-		if detailer, ok := src.Source.(guest.LoginDetailer); ok {
+		if detailer, ok := l.src.Source.(guest.LoginDetailer); ok {
 			details := detailer.LoginDetails()
 			login.ClientID, login.Scopes = details.ClientID, details.Scopes
 		}
@@ -54,19 +50,30 @@ func (h *Handler) explainLogins(r *http.Request) *command.LoginReport {
 	if strings.HasPrefix(report.PostLogout, "/") {
 		report.PostLogout = site + report.PostLogout
 	}
+	if s.BackChannelLogout {
+		report.BackChannel = site + s.Path + backChannelPath
+	}
+	report.Stored = s.stored
 	report.Cookies = h.sessions.jar.Names(strings.HasPrefix(site, "https:"))
 	report.Keys, report.Shared = h.explainKeys()
 	return report
 }
 
-// explainKeys says where the keys of the session's cookies are. It names no storage except a
+// explainKeys says where the keys of the session's cookies are, and with the option store the
+// sessions. It names no storage except a
 // folder: the address of another one may have a password in it.
 func (h *Handler) explainKeys() (where string, shared bool) {
 	if h.Session.KeyFile != "" {
-		return "in the file " + h.Session.KeyFile, true
+		return "in the file " + h.Session.KeyFile, !h.Session.stored || !h.storesInFolder()
 	}
 	if folder, ok := h.membership.storage.(*certmagic.FileStorage); ok {
 		return fmt.Sprintf("in Caddy's storage, the folder %s", folder.Path), false
 	}
 	return "in Caddy's storage", true
+}
+
+// storesInFolder says whether the storage is a folder, which other machines may not have.
+func (h *Handler) storesInFolder() bool {
+	_, ok := h.membership.storage.(*certmagic.FileStorage)
+	return ok
 }

@@ -23,6 +23,9 @@ type LoginReport struct {
 	// Cookies are the names of the cookies.
 	Cookies []string
 
+	// Stored says that the sessions are in the storage, and tickets in the cookies.
+	Stored bool
+
 	// Keys says where the keys are. Shared says that it is a place which several machines can
 	// have in common.
 	Keys   string
@@ -64,7 +67,11 @@ func (p *printer) logins(report *LoginReport) {
 			p.line("    many issuers give a refresh token for the scope offline_access only: without one users log in again when the ID token ends")
 		}
 	}
-	p.line("  the session is in the cookies %s", strings.Join(report.Cookies, ", "))
+	if report.Stored {
+		p.line("  the session is in the storage, and its ticket in the cookie %s", report.Cookies[0])
+	} else {
+		p.line("  the session is in the cookies %s", strings.Join(report.Cookies, ", "))
+	}
 	idle := ""
 	if report.Idle > 0 {
 		idle = ", or " + report.Idle.String() + " after the last request"
@@ -72,7 +79,7 @@ func (p *printer) logins(report *LoginReport) {
 	p.line("    it ends %s after the login%s", report.Lifetime, idle)
 	p.line("    its keys are %s", report.Keys)
 	if !report.Shared {
-		p.line("    other machines have other keys: replicas of this site need a storage in common, or key_file")
+		p.line("    other machines have others: replicas of this site need a storage in common%s", map[bool]string{false: ", or key_file"}[report.Stored])
 	}
 }
 
