@@ -7,10 +7,7 @@ import (
 	"net/http"
 	"slices"
 
-	"go.uber.org/zap"
-
 	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 )
@@ -32,12 +29,9 @@ func (h *Handler) announce(r *http.Request, ex *exchange, src *configuredSource,
 		}
 		repl.Map(who.provide)
 	}
-	if extra := extraFields(r); extra != nil {
-		extra.Set(zap.String("source", src.name))
-		extra.Set(zap.String("peer", ex.Peer.String()))
-		extra.Set(zap.String("user", who.Username))
-		extra.Set(zap.Strings("groups", who.Groups))
-	}
+	logAccess(r, ex, src.name, "", &who.User)
+	traceUser(r, src.name, &who.User)
+	h.logAllowed(r, ex, src.name, &who.User)
 }
 
 // The placeholders of a request that is forwarded.
@@ -63,14 +57,4 @@ func (s *settled) placeholders() caddy.ReplacerFunc {
 		}
 		return nil, false
 	}
-}
-
-// extraFields are the fields that Caddy's access log adds to a request; nil without one.
-func extraFields(r *http.Request) *caddyhttp.ExtraLogFields {
-	server, _ := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
-	if server == nil || server.Logs == nil {
-		return nil
-	}
-	extra, _ := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields)
-	return extra
 }

@@ -109,6 +109,7 @@ func parseCaddyfile(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 //			insecure_http
 //		}
 //
+//		audit off|refused|all
 //		cross_origin off|<trusted_origin>...
 //		keep_streams
 //	}
@@ -179,6 +180,7 @@ func (h *Handler) options() option.Options {
 		"login":                    h.parseLogin,
 		"challenge":                h.parseChallenge,
 		"cross_origin":             h.parseCrossOrigin,
+		"audit":                    option.Word(&h.Audit, checkAudit),
 		"keep_cache_control":       option.Flag(&h.KeepCacheControl),
 		"keep_streams":             option.Flag(&h.KeepStreams),
 		"session":                  h.parseSession,

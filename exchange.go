@@ -22,6 +22,8 @@ type exchange struct {
 	dropped int    // how many fields were dropped because the peer is not trusted
 	peerErr error  // why the peer's certificate did not make it trusted
 
+	proven *identity.User // by a source, whatever the policy says
+
 	// Of browser sessions, where there are some.
 	cookies      []string // the lines of Cookie, before they were stripped
 	scheme, host string   // of the site, as the browser knows it

@@ -139,8 +139,15 @@ type Handler struct {
 	// the credential that opened it. Default: it ends when the credential expires.
 	KeepStreams bool `json:"keep_streams,omitempty"`
 
+	// Audit is which decisions are logged for an audit, by the logger
+	// http.handlers.kube_identity.audit: "off", "refused" or "all". There is one line a decision,
+	// with the request, its sender, the user and the reason; a log of its own can include it.
+	// Default: refused.
+	Audit string `json:"audit,omitempty"`
+
 	title       string // the words by which an operator knows it
 	logger      *zap.Logger
+	audit       *zap.Logger
 	metrics     *guest.Metrics
 	trust       trust
 	stripRules  identity.StripRules

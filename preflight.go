@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"net/http"
 
-	"go.uber.org/zap"
-
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
@@ -35,10 +33,9 @@ func (h *Handler) preflight(w http.ResponseWriter, r *http.Request, ex *exchange
 	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
 		repl.Set("http.kube_identity.source", preflightSource)
 	}
-	if extra := extraFields(r); extra != nil {
-		extra.Set(zap.String("source", preflightSource))
-		extra.Set(zap.String("peer", ex.Peer.String()))
-	}
+	logAccess(r, ex, preflightSource, "", nil)
+	traceUser(r, preflightSource, nil)
+	h.logAllowed(r, ex, preflightSource, nil)
 	on := &passage{Context: r.Context(), by: h}
 	inner := r.WithContext(on) //nolint:contextcheck // on wraps the request's
 	inner.Header = cloneHeader(r.Header, 0)

@@ -25,11 +25,13 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	h.errorRoutes = inErrorRoutes(ctx)
 	h.title = describe(h.SourcesRaw, h.InjectorsRaw)
 	h.logger = ctx.Logger()
+	h.audit = h.logger.Named("audit")
 	err := guest.Expand(h)
 	if err != nil {
 		return err
 	}
-	if h.metrics, err = guest.NewMetrics(ctx.GetMetricsRegistry()); err != nil {
+	h.metrics = guest.MetricsOf(ctx)
+	if err := h.metrics.ForHandler(refusalLabels()); err != nil {
 		return err
 	}
 	if err := h.provisionTrust(ctx); err != nil {
@@ -78,7 +80,7 @@ func (h *Handler) loadSources(ctx caddy.Context) error {
 			return fmt.Errorf("loading sources: %T is not a source", module)
 		}
 		name := module.(caddy.Module).CaddyModule().ID.Name()
-		h.sources = append(h.sources, &configuredSource{Source: src, name: name, owner: new(identity.Owner), metrics: h.metrics.ForSource(name)})
+		h.sources = append(h.sources, &configuredSource{Source: src, name: name, owner: new(identity.Owner), metrics: h.metrics.ForSource(name, refusalLabels())})
 	}
 	last := h.sources[len(h.sources)-1]
 	if fallback, ok := last.Source.(identity.Fallback); ok {
@@ -161,6 +163,7 @@ func (h *Handler) compileFields() error {
 		if h.proxyOnly, err = identity.NewNames(proxyOnly...); err != nil {
 			return fmt.Errorf("collecting header fields: %w", err)
 		}
+		return h.metrics.ForProxies()
 	}
 	return nil
 }

@@ -46,6 +46,15 @@ var results = [...]result{ //nolint:gochecknoglobals // a table
 	{identity.ErrAbsent, "absent", http.StatusUnauthorized, "Unauthorized", zap.InfoLevel, "WWW-Authenticate", ""},
 }
 
+// refusalLabels are the values that a refusal has in the metric.
+func refusalLabels() []string {
+	labels := make([]string, 0, len(results))
+	for i := range results {
+		labels = append(labels, results[i].label)
+	}
+	return labels
+}
+
 // errImpersonates refuses a client's own Impersonate-*.
 var errImpersonates = fmt.Errorf("%w: the client asks to impersonate another user", identity.ErrForbidden)
 
@@ -74,7 +83,9 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, ex *exchange, s
 	}
 	h.metrics.Requests.WithLabelValues(src.label(), res.label).Inc()
 	tell(r, src.label(), err.Error(), "")
-	h.logRefusal(res.level, status, ex, src, err)
+	h.logRefusal(res.level, status, r, ex, src, err)
+	logAccess(r, ex, src.label(), err.Error(), ex.refused(status))
+	traceRefusal(r, src.label(), err.Error(), res.label, status, ex.refused(status))
 	header := w.Header()
 	header.Set("Cache-Control", "no-store") // without it a cache may keep a 405 (RFC 9110, section 15.5.6)
 	if ex.use != nil {                      // a session may have been refreshed all the same, and its old refresh token is spent
@@ -123,32 +134,17 @@ func (h *Handler) startsLogin(r *http.Request, ex *exchange, err error) bool {
 
 // startLogin answers with the redirect to the issuer, or with a page if that cannot be.
 func (h *Handler) startLogin(w http.ResponseWriter, r *http.Request, ex *exchange, src *configuredSource, err error) error {
-	h.metrics.Requests.WithLabelValues(src.label(), resultOf(err).label).Inc()
-	h.logRefusal(zap.InfoLevel, http.StatusSeeOther, ex, src, err)
+	label := resultOf(err).label
+	h.metrics.Requests.WithLabelValues(src.label(), label).Inc()
+	h.logRefusal(zap.InfoLevel, http.StatusSeeOther, r, ex, src, err)
+	logAccess(r, ex, src.label(), err.Error(), nil)
+	traceRefusal(r, src.label(), err.Error(), label, http.StatusSeeOther, nil)
 	_, asked := asItCame(r)
 	to, pathErr := h.sessions.returnPath(asked.RequestURI())
 	if pathErr != nil {
 		to = "/" // a browser's own navigation is never so
 	}
 	return h.sessions.start(w, r, ex, plan{login: h.sessions.remembered(r.Context(), ex), to: to, instead: true})
-}
-
-func (h *Handler) logRefusal(level zapcore.Level, status int, ex *exchange, src *configuredSource, err error) {
-	entry := h.logger.Check(level, "refused")
-	if entry == nil {
-		return
-	}
-	fields := []zap.Field{
-		zap.String("source", src.label()),
-		zap.String("peer", ex.Peer.String()),
-		zap.String("reason", err.Error()),
-		zap.Int("status", status),
-	}
-	var broke interface{ Stack() []byte } // a panic, in a guest or while a token was verified
-	if errors.As(err, &broke) {
-		fields = append(fields, zap.ByteString("stack", broke.Stack()))
-	}
-	entry.Write(fields...)
 }
 
 // logFallback logs that a bad credential is about to become anonymous. The operator wants

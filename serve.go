@@ -170,6 +170,7 @@ func reasons(why []string) string {
 // check applies the policy to the identity, whichever source proved it, and to the client's
 // other wishes: to impersonate, and to change something from another origin.
 func (h *Handler) check(r *http.Request, ex *exchange, src *configuredSource, id *identity.Identity) (*settled, error) {
+	ex.proven = &id.User
 	if !id.Expires.IsZero() && ex.Received.After(src.end(id)) {
 		return nil, fmt.Errorf("%w: the credential has expired", identity.ErrRejected)
 	}

@@ -12,6 +12,19 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/session"
 )
 
+// loginWords are the values of the label result of a login that failed.
+//
+//nolint:gochecknoglobals // a table
+var loginWords = []string{
+	"malformed", "unavailable", "code_refused", "forbidden", "id_token", "too_large", "insecure", "loop",
+	"unknown_key", "restarts", "issuer_error", "denied",
+}
+
+// logoutKinds are the values of the label kind of a logout.
+//
+//nolint:gochecknoglobals // a table
+var logoutKinds = []string{"user", "switch", "replaced", "back_channel"}
+
 // malformedCallback is a callback that the issuer did not send, or not for this site.
 func malformedCallback(err error) *failure {
 	return &failure{http.StatusBadRequest, "malformed", "This login cannot be finished", "The link is not one of a login that was begun here.", err}

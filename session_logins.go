@@ -144,13 +144,17 @@ func (h *Handler) provisionSession(ctx caddy.Context) error {
 		jar: state.jar, limits: h.Session.limits(), owner: new(identity.Owner), tlsHosts: make(map[string]bool),
 	}
 	for _, l := range all {
+		if err := h.metrics.ForLogins(l.label(), loginWords, logoutKinds); err != nil {
+			return err
+		}
 		l.src.login = l
 		if callback, err := url.Parse(l.RedirectURL); err == nil && callback.Scheme == "https" {
 			h.sessions.tlsHosts[strings.TrimSuffix(strings.ToLower(callback.Host), ":443")] = true
 		}
 	}
 	if h.Session.CookieDomain != "" {
-		h.logger.Warn("every host below cookie_domain can read and overwrite the session's cookies")
+		h.logger.Warn("every host below cookie_domain can read and overwrite the session's cookies: " +
+			"remove it unless several sites must share one login")
 	}
 	return nil
 }

@@ -77,6 +77,11 @@ func (h *Handler) validateOptions() error {
 	if h.MaxGroups < 0 {
 		errs = append(errs, fmt.Errorf("max_groups: %d is less than 1", h.MaxGroups))
 	}
+	if h.Audit != "" {
+		if err := checkAudit(h.Audit); err != nil {
+			errs = append(errs, fmt.Errorf("audit: %w", err))
+		}
+	}
 	return errors.Join(errs...)
 }
 

@@ -106,17 +106,13 @@ func (s *ServiceAccount) provision(ctx caddy.Context) (impersonation.Credential,
 		client.Close()
 	}
 	state := value.(*serviceAccountState)
-	metrics, err := guest.MetricsOf(ctx)
-	if err != nil {
-		return nil, err
-	}
-	metrics.Expiry.Watch(s.String(), func() time.Time {
+	err = guest.MetricsOf(ctx).WatchCredential(s.String(), func() time.Time {
 		if seconds := state.expires.Load(); seconds != 0 {
 			return time.Unix(seconds, 0)
 		}
 		return time.Time{}
 	})
-	return state.credential, nil
+	return state.credential, err
 }
 
 func (s *ServiceAccount) newState(client *kubernetes.Client) *serviceAccountState {

@@ -61,11 +61,12 @@ func (a *AuthenticationConfig) Provision(ctx caddy.Context) error {
 	if err := a.acquireState(); err != nil {
 		return fmt.Errorf("authentication_config: %w", err)
 	}
-	metrics, err := guest.MetricsOf(ctx)
+	metrics := guest.MetricsOf(ctx)
+	counted, err := metrics.ForCache("authentication_config")
 	if err != nil {
-		return err
+		return fmt.Errorf("authentication_config: %w", err)
 	}
-	a.counted = metrics.ForCache("authentication_config")
+	a.counted = counted
 	return nil
 }
 

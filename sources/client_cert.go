@@ -142,9 +142,10 @@ func (c *ClientCert) Provision(ctx caddy.Context) error {
 	c.chainHeader = http.CanonicalHeaderKey(c.ChainHeader)
 	c.verifyHeader = http.CanonicalHeaderKey(c.VerifyHeader)
 	c.allowReserved = []string{identity.CredentialID}
-	metrics, err := guest.MetricsOf(ctx)
+	metrics := guest.MetricsOf(ctx)
+	counted, err := metrics.ForCache("client_cert")
 	if err != nil {
-		return err
+		return fmt.Errorf("client_cert: %w", err)
 	}
 	c.authenticator = &certauth.Authenticator{
 		Encoding:   certauth.Encoding(c.Encoding),
@@ -155,7 +156,7 @@ func (c *ClientCert) Provision(ctx caddy.Context) error {
 		Mapping:    mapping,
 		Cache:      state.cache,
 		TTL:        time.Duration(c.CacheTTL),
-		OnLookup:   metrics.ForCache("client_cert"),
+		OnLookup:   counted,
 	}
 	return nil
 }

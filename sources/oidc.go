@@ -139,9 +139,10 @@ func (o *OIDC) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return fmt.Errorf("oidc %s: %w", o.Issuer, err)
 	}
-	metrics, err := guest.MetricsOf(ctx)
+	metrics := guest.MetricsOf(ctx)
+	counted, err := metrics.ForCache("oidc")
 	if err != nil {
-		return err
+		return fmt.Errorf("oidc %s: %w", o.Issuer, err)
 	}
 	o.groups = &state.groups
 	if state.provider != nil {
@@ -162,7 +163,7 @@ func (o *OIDC) Provision(ctx caddy.Context) error {
 		}},
 		Skew:     skew,
 		Cache:    state.cache,
-		OnLookup: metrics.ForCache("oidc"),
+		OnLookup: counted,
 	}
 	return nil
 }

@@ -279,9 +279,9 @@ func TestTokensAreCounted(t *testing.T) {
 	}
 	both()
 	both() // by now the verdict depends on the current keys
-	before := s.Metrics(t, "caddy_kube_identity_cache_total")
+	before := s.Metrics(t, "caddy_kube_identity_cache_requests_total")
 	both()
-	got := s.Metrics(t, "caddy_kube_identity_cache_total")
+	got := s.Metrics(t, "caddy_kube_identity_cache_requests_total")
 	for labels := range got {
 		got[labels] -= before[labels]
 	}
@@ -293,7 +293,7 @@ func TestTokensAreCounted(t *testing.T) {
 	if !maps.Equal(got, want) {
 		t.Errorf("the caches counted %v, want %v", got, want)
 	}
-	if got := s.Metrics(t, "caddy_kube_identity_review_seconds"); !maps.Equal(got, map[string]float64{"": 1}) {
+	if got := s.Metrics(t, "caddy_kube_identity_review_duration_seconds"); !maps.Equal(got, map[string]float64{"": 1}) {
 		t.Errorf("reviews timed: %v", got)
 	}
 	s.End()

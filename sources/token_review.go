@@ -130,16 +130,19 @@ func (t *TokenReview) Provision(ctx caddy.Context) error {
 		client.Close()
 	}
 	t.state = value.(*reviewState)
-	metrics, err := guest.MetricsOf(ctx)
-	if err != nil {
-		return err
+	metrics := guest.MetricsOf(ctx)
+	took, err := metrics.ForReviews(t.state.limit.Waiting)
+	if err == nil {
+		t.counted, err = metrics.ForCache("token_review")
 	}
-	t.counted = metrics.ForCache("token_review")
+	if err != nil {
+		return fmt.Errorf("token_review: %w", err)
+	}
 	t.reviewer = tokenreview.Reviewer{
 		Client:    t.state.client,
 		Audiences: t.Audience,
 		Limit:     t.state.limit,
-		OnReview:  metrics.Review.Observe,
+		OnReview:  took,
 	}
 	return nil
 }

@@ -94,6 +94,13 @@ func (l *Limit) wait(ctx context.Context, known bool) error {
 	return ctx.Err()
 }
 
+// Waiting is how many reviews wait for their turn.
+func (l *Limit) Waiting() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.knownQueue.Len() + l.unknownQueue.Len()
+}
+
 // done reports that a review has ended.
 func (l *Limit) done(known bool) {
 	l.mu.Lock()

@@ -213,9 +213,11 @@ func checkAccessLog(t *testing.T, c *crowd) {
 	lines := 0
 	for decoder := json.NewDecoder(file); decoder.More(); lines++ {
 		var line struct {
-			User, Source string
-			Groups       []string
-			Request      struct{ Headers http.Header }
+			Identity struct {
+				User, Source string
+				Groups       []string
+			} `json:"kube_identity"`
+			Request struct{ Headers http.Header }
 		}
 		if err := decoder.Decode(&line); err != nil {
 			t.Fatal(err)
@@ -223,8 +225,8 @@ func checkAccessLog(t *testing.T, c *crowd) {
 		sender := line.Request.Headers.Get("X-Sent-By")
 		source, _, _ := strings.Cut(sender, "-")
 		one, other := []string{"all", "dev-" + sender}, []string{"all", "ops-" + sender}
-		if line.User != sender || line.Source != source || !slices.Equal(line.Groups, one) && !slices.Equal(line.Groups, other) {
-			t.Fatalf("the log has the request of %s as that of %s by %s in %q", sender, line.User, line.Source, line.Groups)
+		if line.Identity.User != sender || line.Identity.Source != source || !slices.Equal(line.Identity.Groups, one) && !slices.Equal(line.Identity.Groups, other) {
+			t.Fatalf("the log has the request of %s as that of %s by %s in %q", sender, line.Identity.User, line.Identity.Source, line.Identity.Groups)
 		}
 	}
 	if lines == 0 {

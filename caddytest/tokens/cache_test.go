@@ -97,7 +97,7 @@ func TestTokenIsVerifiedOnce(t *testing.T) {
 	for cache, least := range map[string]int{"oidc": times - 2, "authentication_config": times - 2, "token_review": 2*times - 1} {
 		hits := 0
 		for line := range strings.Lines(got.Text) {
-			if rest, found := strings.CutPrefix(line, `caddy_kube_identity_cache_total{cache="`+cache+`",result="hit"} `); found {
+			if rest, found := strings.CutPrefix(line, `caddy_kube_identity_cache_requests_total{cache="`+cache+`",result="hit"} `); found {
 				_, _ = fmt.Sscan(rest, &hits)
 			}
 		}

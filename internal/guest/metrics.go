@@ -4,10 +4,9 @@
 package guest
 
 import (
+	"context"
 	"errors"
 	"fmt"
-	"math"
-	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -15,70 +14,16 @@ import (
 	"github.com/caddyserver/caddy/v2"
 )
 
-// Metrics are shared by all handlers of one configuration, in Caddy's registry. Their
-// labels take values from closed sets: the names of source modules, and results.
+// Metrics are the metrics for one configuration, in Caddy's registry. Their labels take values
+// from closed sets: the names of source modules, results, and names of the configuration. What
+// they count is shared with other configurations: a reload does not begin at zero, and after a
+// failed one, whose registry the admin endpoint shows, the present configuration still counts.
+// A metric is there only while a configuration has what it is about.
 type Metrics struct {
-	Requests  *prometheus.CounterVec // by source and result
-	Untrusted prometheus.Counter     // fields dropped, since the peer is not trusted
-	Review    prometheus.Histogram   // seconds of a TokenReview
-	Expiry    *Expiries              // of the proxy's own credentials
+	*collectors
 
-	Logins         *prometheus.CounterVec // by source and result
-	Refreshes      *prometheus.CounterVec // by source and result
-	RefreshSeconds prometheus.Histogram   // of one refresh at the issuer
-	Logouts        *prometheus.CounterVec // by kind
-	SessionBytes   prometheus.Histogram   // of the cookies of one session
-
-	seconds *prometheus.HistogramVec // by source, see [Metrics.ForSource]
-	cache   *prometheus.CounterVec   // by cache and result, see [Metrics.ForCache]
-}
-
-// NewMetrics registers the metrics, or finds those that another handler registered.
-func NewMetrics(registry *prometheus.Registry) (*Metrics, error) {
-	const namespace, subsystem = "caddy", "kube_identity"
-	m := &Metrics{
-		Requests: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Namespace: namespace, Subsystem: subsystem, Name: "requests_total",
-			Help: "Requests by the source that decided and by result.",
-		}, []string{"source", "result"}),
-		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Namespace: namespace, Subsystem: subsystem, Name: "authenticate_seconds",
-			Help:    "Time until a source decided, except about credentials that the site knew already.",
-			Buckets: []float64{1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1, 10},
-		}, []string{"source"}),
-		Untrusted: prometheus.NewCounter(prometheus.CounterOpts{
-			Namespace: namespace, Subsystem: subsystem, Name: "untrusted_fields_total",
-			Help: "Header fields dropped because only a trusted proxy may set them.",
-		}),
-		cache: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Namespace: namespace, Subsystem: subsystem, Name: "cache_total",
-			Help: "Lookups in a cache by whether it had the answer.",
-		}, []string{"cache", "result"}),
-		Review: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Namespace: namespace, Subsystem: subsystem, Name: "review_seconds",
-			Help:    "Time the API server took for a TokenReview.",
-			Buckets: []float64{1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 1e-1, 2.5e-1, 5e-1, 1, 2.5, 5, 10},
-		}),
-		Expiry: newExpiries(prometheus.BuildFQName(namespace, subsystem, "credential_expiry_timestamp_seconds")),
-	}
-	m.addLogins(namespace, subsystem)
-	err := errors.Join(
-		register(registry, &m.Requests),
-		register(registry, &m.seconds),
-		register(registry, &m.Untrusted),
-		register(registry, &m.cache),
-		register(registry, &m.Review),
-		register(registry, &m.Expiry),
-		register(registry, &m.Logins),
-		register(registry, &m.Refreshes),
-		register(registry, &m.RefreshSeconds),
-		register(registry, &m.Logouts),
-		register(registry, &m.SessionBytes),
-	)
-	if err != nil {
-		return nil, fmt.Errorf("registering metrics: %w", err)
-	}
-	return m, nil
+	ctx      context.Context //nolint:containedctx // of the configuration
+	registry *prometheus.Registry
 }
 
 // metricsKey is the key of the metrics in the context that guests are provisioned with.
@@ -90,67 +35,65 @@ func WithMetrics(ctx caddy.Context, metrics *Metrics) caddy.Context {
 	return ctx.WithValue(metricsKey{}, metrics)
 }
 
-// MetricsOf returns the metrics of the handler ([WithMetrics]).
-func MetricsOf(ctx caddy.Context) (*Metrics, error) {
+// MetricsOf returns the metrics of the handler ([WithMetrics]), or those of all configurations.
+func MetricsOf(ctx caddy.Context) *Metrics {
 	if metrics, ok := ctx.Value(metricsKey{}).(*Metrics); ok {
-		return metrics, nil
+		return metrics
 	}
-	return NewMetrics(ctx.GetMetricsRegistry())
+	return &Metrics{shared, ctx, ctx.GetMetricsRegistry()}
 }
 
-// addLogins makes the metrics of browsers that log in.
-func (m *Metrics) addLogins(namespace, subsystem string) {
-	m.Logins = prometheus.NewCounterVec(prometheus.CounterOpts{
-		Namespace: namespace, Subsystem: subsystem, Name: "login_total",
-		Help: "Logins of browsers that came back from the issuer.",
-	}, []string{"source", "result"})
-	m.Refreshes = prometheus.NewCounterVec(prometheus.CounterOpts{
-		Namespace: namespace, Subsystem: subsystem, Name: "refresh_total",
-		Help: "Refreshes of sessions at the issuer.",
-	}, []string{"source", "result"})
-	m.RefreshSeconds = prometheus.NewHistogram(prometheus.HistogramOpts{
-		Namespace: namespace, Subsystem: subsystem, Name: "refresh_seconds",
-		Help:    "Time a refresh of a session took.",
-		Buckets: []float64{1e-2, 2.5e-2, 5e-2, 1e-1, 2.5e-1, 5e-1, 1, 2.5, 5, 10, 30},
-	})
-	m.Logouts = prometheus.NewCounterVec(prometheus.CounterOpts{
-		Namespace: namespace, Subsystem: subsystem, Name: "logout_total",
-		Help: "Logouts by what asked for them.",
-	}, []string{"kind"})
-	m.SessionBytes = prometheus.NewHistogram(prometheus.HistogramOpts{
-		Namespace: namespace, Subsystem: subsystem, Name: "session_bytes",
-		Help:    "Size of the cookies of a session when they are written.",
-		Buckets: []float64{512, 1024, 2048, 3072, 4096, 6144, 8192},
-	})
+// NewMetrics returns metrics that are not shared with other configurations. They are for tests.
+func NewMetrics(ctx context.Context, registry *prometheus.Registry) *Metrics {
+	return &Metrics{newCollectors(), ctx, registry}
 }
 
-// register registers a collector. If the registry already has the collector, *collector
-// becomes that one.
-func register[C prometheus.Collector](registry *prometheus.Registry, collector *C) error {
-	err := registry.Register(*collector)
-	there, ok := errors.AsType[prometheus.AlreadyRegisteredError](err)
-	if !ok {
-		return err
+// KeepMetrics shows in this registry too what the present configuration counts: if this
+// configuration fails, the admin endpoint keeps its registry.
+func KeepMetrics(ctx caddy.Context) error {
+	m := &Metrics{shared, ctx, ctx.GetMetricsRegistry()}
+	var errs []error
+	for _, f := range m.families() {
+		errs = append(errs, m.register(f))
 	}
-	existing, ok := there.ExistingCollector.(C)
-	if !ok {
-		return err
+	return errors.Join(errs...)
+}
+
+// use shows a metric while the configuration is there.
+func (m *Metrics) use(used ...*family) error {
+	for _, f := range used {
+		if err := m.register(f); err != nil {
+			return err
+		}
+		f.users.Add(1)
+		context.AfterFunc(m.ctx, func() { f.users.Add(-1) })
 	}
-	*collector = existing
 	return nil
 }
 
-// ForCache returns a function that counts the hits and misses of one kind of cache.
-func (m *Metrics) ForCache(name string) func(hit bool) {
-	hits, misses := m.cache.WithLabelValues(name, "hit"), m.cache.WithLabelValues(name, "miss")
-	return func(hit bool) {
-		if hit {
-			hits.Inc()
-		} else {
-			misses.Inc()
-		}
+func (m *Metrics) register(f *family) error {
+	err := m.registry.Register(f)
+	if there, ok := errors.AsType[prometheus.AlreadyRegisteredError](err); ok && there.ExistingCollector == prometheus.Collector(f) {
+		return nil
 	}
+	if err != nil {
+		return fmt.Errorf("registering metrics: %w", err)
+	}
+	return nil
 }
+
+// ForHandler is called once by each handler. results are the values of that label that refusals
+// have: a counter that appears only with the first refusal would hide it from rate().
+func (m *Metrics) ForHandler(results []string) error {
+	m.keep(m.ctx, m.Requests, "source", "none")
+	for _, result := range results {
+		m.Requests.WithLabelValues("none", result)
+	}
+	return m.use(m.requests, m.authentication)
+}
+
+// ForProxies is called where only trusted proxies may set some fields.
+func (m *Metrics) ForProxies() error { return m.use(m.untrusted) }
 
 // SourceMetrics are the counters of one source, looked up once.
 type SourceMetrics struct {
@@ -158,55 +101,77 @@ type SourceMetrics struct {
 	Seconds prometheus.Observer
 }
 
-// ForSource returns the counters of one source.
-func (m *Metrics) ForSource(name string) SourceMetrics {
+// ForSource returns the counters of one source. results are as in [Metrics.ForHandler].
+func (m *Metrics) ForSource(name string, results []string) SourceMetrics {
+	m.keep(m.ctx, m.Requests, "source", name)
+	m.keep(m.ctx, m.seconds, "source", name)
+	for _, result := range results {
+		m.Requests.WithLabelValues(name, result)
+	}
 	return SourceMetrics{
 		OK:      m.Requests.WithLabelValues(name, "ok"),
 		Seconds: m.seconds.WithLabelValues(name),
 	}
 }
 
-// Expiries says when the proxy's own credentials expire. A credential is asked when the
-// metric is collected, since it outlives the configuration whose registry this is.
-type Expiries struct {
-	desc *prometheus.Desc
-
-	mu    sync.Mutex
-	dates map[string][]func() time.Time
-}
-
-func newExpiries(name string) *Expiries {
-	return &Expiries{
-		desc: prometheus.NewDesc(name, "When the service-account token that the proxy impersonates with expires; "+
-			"0 while there is none.", []string{"service_account"}, nil),
-		dates: make(map[string][]func() time.Time),
-	}
-}
-
-// Watch adds a credential. If several have the same service account (other audiences, or
-// another cluster), the earliest expiry is shown.
-func (e *Expiries) Watch(serviceAccount string, date func() time.Time) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.dates[serviceAccount] = append(e.dates[serviceAccount], date)
-}
-
-// Describe implements prometheus.Collector.
-func (e *Expiries) Describe(descs chan<- *prometheus.Desc) { descs <- e.desc }
-
-// Collect implements prometheus.Collector.
-func (e *Expiries) Collect(values chan<- prometheus.Metric) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	for serviceAccount, dates := range e.dates {
-		first := math.Inf(1)
-		for _, date := range dates {
-			seconds := 0.0
-			if at := date(); !at.IsZero() {
-				seconds = float64(at.Unix())
-			}
-			first = min(first, seconds)
+// ForCache returns a function that counts the hits and misses of one kind of cache.
+func (m *Metrics) ForCache(name string) (count func(hit bool), err error) {
+	m.keep(m.ctx, m.lookups, "cache", name)
+	hits, misses := m.lookups.WithLabelValues(name, "hit"), m.lookups.WithLabelValues(name, "miss")
+	return func(hit bool) {
+		if hit {
+			hits.Inc()
+		} else {
+			misses.Inc()
 		}
-		values <- prometheus.MustNewConstMetric(e.desc, prometheus.GaugeValue, first, serviceAccount)
+	}, m.use(m.cache)
+}
+
+// ForReviews returns a function that is told how long a TokenReview took, in seconds. waiting
+// says how many reviews wait for their turn.
+func (m *Metrics) ForReviews(waiting func() int) (took func(seconds float64), err error) {
+	m.waiting.watch(m.ctx, func(show func(label string, value float64)) { show("", float64(waiting())) })
+	return m.review.Observe, m.use(m.reviews, m.waitingFamily)
+}
+
+// WatchCredential shows when one of the proxy's own credentials expires; zero while there is none.
+func (m *Metrics) WatchCredential(name string, expires func() time.Time) error {
+	m.expiry.watch(m.ctx, func(show func(label string, value float64)) { show(name, timestamp(expires())) })
+	return m.use(m.expiryFamily)
+}
+
+// WatchKeySets shows when the keys of issuers were last read; zero before the first time.
+func (m *Metrics) WatchKeySets(read func(show func(issuer string, at time.Time))) error {
+	m.keySets.watch(m.ctx, dates(read))
+	return m.use(m.keySetsFamily)
+}
+
+// WatchCRLs shows when revocation lists, by their file or URL, are to be replaced by the next
+// ones; zero while there is none.
+func (m *Metrics) WatchCRLs(nextUpdate func(show func(list string, at time.Time))) error {
+	m.crls.watch(m.ctx, dates(nextUpdate))
+	return m.use(m.crlsFamily)
+}
+
+func dates(of func(show func(label string, at time.Time))) func(show func(label string, value float64)) {
+	return func(show func(label string, value float64)) {
+		of(func(label string, at time.Time) { show(label, timestamp(at)) })
 	}
+}
+
+// ForLogins is called where browsers log in. words are the values of result that failures have,
+// kinds those of kind.
+func (m *Metrics) ForLogins(source string, words, kinds []string) error {
+	for _, word := range append([]string{"ok"}, words...) {
+		m.Logins.WithLabelValues(source, word)
+	}
+	for _, result := range []string{"ok", "ended", "unavailable"} {
+		m.Refreshes.WithLabelValues(source, result)
+	}
+	for _, kind := range kinds {
+		m.Logouts.WithLabelValues(kind)
+	}
+	m.keep(m.ctx, m.Logins, "source", source)
+	m.keep(m.ctx, m.Refreshes, "source", source)
+	return m.use(m.logins...)
 }

@@ -4,24 +4,19 @@
 package guest_test
 
 import (
+	"errors"
 	"maps"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/caddyserver/caddy/v2"
+
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/guest"
 )
-
-func newMetrics(t *testing.T, registry *prometheus.Registry) *guest.Metrics {
-	t.Helper()
-	metrics, err := guest.NewMetrics(registry)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return metrics
-}
 
 // gathered returns the values of a metric by its labels; the value of a histogram is the number
 // of its observations.
@@ -48,57 +43,130 @@ func gathered(t *testing.T, registry *prometheus.Registry, name string) map[stri
 	return values
 }
 
-// Each handler of a configuration registers the metrics, and all of them count together.
-func TestMetricsRegisteredTwiceAreShared(t *testing.T) {
-	registry := prometheus.NewRegistry()
-	expires := time.Unix(1000, 0)
-	for n, metrics := range []*guest.Metrics{newMetrics(t, registry), newMetrics(t, registry)} {
-		source := metrics.ForSource("oidc")
+// configured is a configuration with metrics that other tests do not count in.
+type configured struct {
+	*guest.Metrics
+
+	registry *prometheus.Registry
+}
+
+func configure(t *testing.T) *configured {
+	t.Helper()
+	registry := prometheus.NewPedanticRegistry()
+	return &configured{guest.NewMetrics(t.Context(), registry), registry}
+}
+
+func must(t *testing.T, errs ...error) {
+	t.Helper()
+	if err := errors.Join(errs...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Each handler of a configuration shows the metrics, and all of them count together.
+func TestHandlersCountTogether(t *testing.T) {
+	m := configure(t)
+	for range 2 {
+		must(t, m.ForHandler([]string{"rejected"}), m.ForProxies())
+		source := m.ForSource("oidc", []string{"rejected", "absent"})
 		source.OK.Inc()
 		source.Seconds.Observe(1)
-		metrics.Requests.WithLabelValues("none", "rejected").Inc()
-		metrics.Untrusted.Add(3)
-		metrics.Review.Observe(1)
-		count := metrics.ForCache("token_review")
+		m.Requests.WithLabelValues("none", "rejected").Inc()
+		m.Untrusted.Add(3)
+		took, err := m.ForReviews(func() int { return 2 })
+		must(t, err)
+		took(1)
+		count, err := m.ForCache("token_review")
+		must(t, err)
 		count(true)
 		count(true)
 		count(false)
-		at := expires.Add(time.Duration(n) * time.Second)
-		metrics.Expiry.Watch("kiali/proxy", func() time.Time { return at })
 	}
 	for name, want := range map[string]map[string]float64{
-		"requests_total":                      {"ok oidc": 2, "rejected none": 2},
-		"authenticate_seconds":                {"oidc": 2},
-		"untrusted_fields_total":              {"": 6},
-		"review_seconds":                      {"": 2},
-		"cache_total":                         {"token_review hit": 4, "token_review miss": 2},
-		"credential_expiry_timestamp_seconds": {"kiali/proxy": 1000},
+		"requests_total":                  {"ok oidc": 2, "rejected none": 2, "rejected oidc": 0, "absent oidc": 0},
+		"authentication_duration_seconds": {"oidc": 2},
+		"untrusted_fields_total":          {"": 6},
+		"review_duration_seconds":         {"": 2},
+		"reviews_waiting":                 {"": 4},
+		"cache_requests_total":            {"token_review hit": 4, "token_review miss": 2},
 	} {
-		if got := gathered(t, registry, name); !maps.Equal(got, want) {
+		if got := gathered(t, m.registry, name); !maps.Equal(got, want) {
 			t.Errorf("%s is %v, want %v", name, got, want)
 		}
 	}
 }
 
-func TestMetricsOfAnotherConfigurationBeginAtZero(t *testing.T) {
-	newMetrics(t, prometheus.NewRegistry()).Untrusted.Inc()
-	registry := prometheus.NewRegistry()
-	newMetrics(t, registry)
-	if got := gathered(t, registry, "untrusted_fields_total"); !maps.Equal(got, map[string]float64{"": 0}) {
-		t.Errorf("there are %v", got)
+func TestAMetricIsThereOnlyWithWhatItIsAbout(t *testing.T) {
+	m := configure(t)
+	must(t, m.ForHandler(nil))
+	families, err := m.registry.Gather()
+	must(t, err)
+	if len(families) != 0 {
+		t.Errorf("a handler without a source has %v", families)
+	}
+	m.ForSource("forwarded", nil)
+	must(t, m.ForLogins("oidc", []string{"loop"}, []string{"user"}))
+	for name, want := range map[string]map[string]float64{
+		"requests_total":           {"ok forwarded": 0},
+		"logins_total":             {"ok oidc": 0, "loop oidc": 0},
+		"refreshes_total":          {"ok oidc": 0, "ended oidc": 0, "unavailable oidc": 0},
+		"logouts_total":            {"user": 0},
+		"refresh_duration_seconds": {"": 0},
+		"session_size_bytes":       {"": 0},
+		"untrusted_fields_total":   {},
+		"cache_requests_total":     {},
+	} {
+		if got := gathered(t, m.registry, name); !maps.Equal(got, want) {
+			t.Errorf("%s is %v, want %v", name, got, want)
+		}
 	}
 }
 
+// A reload must not begin at zero, and what the new configuration does not have must go.
+func TestMetricsOutliveAConfiguration(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		before, end := caddy.NewContext(caddy.Context{Context: t.Context()})
+		first := guest.MetricsOf(before)
+		must(t, first.ForHandler([]string{"absent"}), first.ForProxies(),
+			first.WatchCredential("a/gone", func() time.Time { return time.Unix(7, 0) }))
+		first.ForSource("stays", nil).OK.Inc()
+		first.ForSource("goes", nil).OK.Inc()
+
+		after, endAfter := caddy.NewContext(caddy.Context{Context: t.Context()})
+		defer endAfter()
+		must(t, guest.KeepMetrics(after))
+		registry := after.GetMetricsRegistry()
+		want := map[string]float64{"ok stays": 1, "ok goes": 1, "absent none": 0}
+		if got := gathered(t, registry, "requests_total"); !maps.Equal(got, want) {
+			t.Errorf("after a reload that has not come to the handler: %v, want %v", got, want)
+		}
+		second := guest.MetricsOf(after)
+		must(t, second.ForHandler([]string{"absent"}))
+		second.ForSource("stays", nil).OK.Inc()
+		end()
+		synctest.Wait()
+		want = map[string]float64{"ok stays": 2, "absent none": 0}
+		if got := gathered(t, registry, "requests_total"); !maps.Equal(got, want) {
+			t.Errorf("after the reload: %v, want %v", got, want)
+		}
+		for _, name := range []string{"untrusted_fields_total", "credential_expiry_timestamp_seconds"} {
+			if got := gathered(t, registry, name); len(got) != 0 {
+				t.Errorf("%s is still there: %v", name, got)
+			}
+		}
+	})
+}
+
 func TestMetricsWhoseNameIsTaken(t *testing.T) {
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(prometheus.NewGauge(prometheus.GaugeOpts{Name: "caddy_kube_identity_review_seconds", Help: "Of another plugin."}))
-	if _, err := guest.NewMetrics(registry); err == nil || !strings.Contains(err.Error(), "registering metrics: ") {
+	m := configure(t)
+	m.registry.MustRegister(prometheus.NewGauge(prometheus.GaugeOpts{Name: "caddy_kube_identity_review_duration_seconds", Help: "Of another plugin."}))
+	if _, err := m.ForReviews(func() int { return 0 }); err == nil || !strings.Contains(err.Error(), "registering metrics: ") {
 		t.Errorf("error %v", err)
 	}
 }
 
 // An alert must not depend on which of several credentials was loaded last.
-func TestTheEarliestExpiryIsShown(t *testing.T) {
+func TestTheEarliestDateIsShown(t *testing.T) {
 	none, soon, late := time.Time{}, time.Unix(1000, 0), time.Unix(2000, 0)
 	for name, test := range map[string]struct {
 		dates []time.Time
@@ -112,29 +180,32 @@ func TestTheEarliestExpiryIsShown(t *testing.T) {
 		"a missing credential comes first": {[]time.Time{late, none, soon}, map[string]float64{"kiali/proxy": 0}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			registry := prometheus.NewRegistry()
-			metrics := newMetrics(t, registry)
+			m := configure(t)
 			for _, date := range test.dates {
-				metrics.Expiry.Watch("kiali/proxy", func() time.Time { return date })
+				of := func(show func(string, time.Time)) { show("kiali/proxy", date) }
+				must(t, m.WatchCredential("kiali/proxy", func() time.Time { return date }), m.WatchKeySets(of), m.WatchCRLs(of))
 			}
-			if got := gathered(t, registry, "credential_expiry_timestamp_seconds"); !maps.Equal(got, test.want) {
-				t.Errorf("there is %v, want %v", got, test.want)
+			for _, name := range []string{
+				"credential_expiry_timestamp_seconds", "key_set_last_success_timestamp_seconds", "crl_next_update_timestamp_seconds",
+			} {
+				if got := gathered(t, m.registry, name); !maps.Equal(got, test.want) {
+					t.Errorf("%s is %v, want %v", name, got, test.want)
+				}
 			}
 		})
 	}
 }
 
 // A credential is renewed while the registry stays.
-func TestAnExpiryIsAskedForWhenTheMetricIs(t *testing.T) {
-	registry := prometheus.NewRegistry()
+func TestADateIsAskedForWhenTheMetricIs(t *testing.T) {
+	m := configure(t)
 	var expires time.Time
-	metrics := newMetrics(t, registry)
-	metrics.Expiry.Watch("kiali/proxy", func() time.Time { return expires })
-	metrics.Expiry.Watch("kiali/other", func() time.Time { return time.Unix(7, 0) })
+	must(t, m.WatchCredential("kiali/proxy", func() time.Time { return expires }),
+		m.WatchCredential("kiali/other", func() time.Time { return time.Unix(7, 0) }))
 	for _, seconds := range []int64{1000, 2000, 1500} {
 		expires = time.Unix(seconds, 0)
 		want := map[string]float64{"kiali/proxy": float64(seconds), "kiali/other": 7}
-		if got := gathered(t, registry, "credential_expiry_timestamp_seconds"); !maps.Equal(got, want) {
+		if got := gathered(t, m.registry, "credential_expiry_timestamp_seconds"); !maps.Equal(got, want) {
 			t.Errorf("there is %v, want %v", got, want)
 		}
 	}

@@ -17,6 +17,7 @@ import (
 	_ "github.com/caddyserver/caddy/v2/modules/standard" // ip sources, pools of CAs
 
 	_ "github.com/caddy-kube-identity/caddy-kube-identity" // the handler
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/guest"
 )
 
 // Object is an object of JSON.
@@ -102,6 +103,8 @@ func TryLoad(tb testing.TB, config Object) (*Handler, error) {
 	}
 	ctx, cancel := caddy.NewContext(caddy.ActiveContext())
 	tb.Cleanup(cancel)
+	// Other tests of this process do not count for this handler.
+	ctx = guest.WithMetrics(ctx, guest.NewMetrics(ctx, ctx.GetMetricsRegistry()))
 	module, err := ctx.LoadModuleByID("http.handlers.kube_identity", raw)
 	if err != nil {
 		cancel()

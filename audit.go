@@ -1,0 +1,166 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package kubeidentity
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
+)
+
+// The values of the option audit.
+const (
+	auditOff     = "off"
+	auditRefused = "refused"
+	auditAll     = "all"
+)
+
+// auditWords are the values in the order of what they log.
+var auditWords = []string{auditOff, auditRefused, auditAll} //nolint:gochecknoglobals // a table
+
+func checkAudit(word string) error {
+	if !slices.Contains(auditWords, word) {
+		return fmt.Errorf("%q is not one of %s", word, strings.Join(auditWords, ", "))
+	}
+	return nil
+}
+
+// maxLogged is how many bytes of a part of the request a line of the log has at most.
+const maxLogged = 256
+
+// requestFields say which request a line is about, and who sent it. There is no query: tokens
+// and codes stand in queries.
+func requestFields(r *http.Request, ex *exchange, source string) []zap.Field {
+	method, asked := asItCame(r)
+	clientIP, _ := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
+	fields := append(make([]zap.Field, 0, 12),
+		zap.String("source", source),
+		zap.String("peer", ex.Peer.String()),
+		zap.String("client_ip", clientIP),
+		zap.String("method", shorten(method)),
+		zap.String("host", shorten(r.Host)),
+		zap.String("path", shorten(asked.Path)))
+	if id := requestID(r); id != "" {
+		fields = append(fields, zap.String("uuid", id))
+	}
+	return fields
+}
+
+// requestID is the id of the request, by which Caddy's access log knows it too; empty where
+// the configuration does not use {http.request.uuid}, and so there is none.
+func requestID(r *http.Request) string {
+	if caddyhttp.GetVar(r.Context(), "uuid") == nil {
+		return ""
+	}
+	repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	if !ok {
+		return ""
+	}
+	id, _ := repl.GetString("http.request.uuid")
+	return shorten(id)
+}
+
+// userFields say who somebody is. Filters of Caddy's log reach the groups only in this form.
+func userFields(user *identity.User) []zap.Field {
+	return []zap.Field{
+		zap.String("user", user.Username),
+		zap.Array("groups", caddyhttp.LoggableStringArray(user.Groups)),
+	}
+}
+
+// shorten keeps a client from filling the log with one request.
+func shorten(text string) string {
+	if len(text) <= maxLogged {
+		return text
+	}
+	return strings.ToValidUTF8(text[:maxLogged], "") + fmt.Sprintf("… (%d bytes)", len(text))
+}
+
+// logRefusal logs why a request is refused, in the handler's log and for an audit: which
+// request, by which source, and who was proven where only the policy refused.
+func (h *Handler) logRefusal(level zapcore.Level, status int, r *http.Request, ex *exchange, src *configuredSource, err error) {
+	entry := h.logger.Check(level, "refused")
+	var audited *zapcore.CheckedEntry
+	if h.Audit != auditOff {
+		audited = h.audit.Check(zap.InfoLevel, "refused")
+	}
+	if entry == nil && audited == nil {
+		return
+	}
+	fields := append(requestFields(r, ex, src.label()), zap.Int("status", status), zap.String("reason", err.Error()))
+	if proven := ex.refused(status); proven != nil {
+		fields = append(fields, userFields(proven)...)
+	}
+	audited.Write(fields...)
+	var broke interface{ Stack() []byte } // a panic, in a guest or while a token was verified
+	if errors.As(err, &broke) {
+		fields = append(fields, zap.ByteString("stack", broke.Stack()))
+	}
+	entry.Write(fields...)
+}
+
+// logAllowed logs for an audit that a request goes on, and as whom; a preflight has no user.
+func (h *Handler) logAllowed(r *http.Request, ex *exchange, source string, user *identity.User) {
+	if h.Audit != auditAll {
+		return
+	}
+	entry := h.audit.Check(zap.InfoLevel, "allowed")
+	if entry == nil {
+		return
+	}
+	fields := requestFields(r, ex, source)
+	if user != nil {
+		fields = append(fields, userFields(user)...)
+	}
+	if ex.use != nil {
+		fields = append(fields, zap.String("session", shortID(ex.use.session.ID)))
+	}
+	entry.Write(fields...)
+}
+
+// refused is the user that a source proved, and whom the policy refused: nil if the request is
+// refused for another reason.
+func (ex *exchange) refused(status int) *identity.User {
+	if status != http.StatusForbidden {
+		return nil
+	}
+	return ex.proven
+}
+
+// logAccess adds one object to the line of Caddy's access log. The reason is empty if the
+// request goes on; the user is nil if it is not known, or does not count.
+func logAccess(r *http.Request, ex *exchange, source, reason string, user *identity.User) {
+	extra := extraFields(r)
+	if extra == nil {
+		return
+	}
+	fields := []zap.Field{zap.String("source", source), zap.String("peer", ex.Peer.String())}
+	if user != nil {
+		fields = append(fields, userFields(user)...)
+	}
+	if reason != "" {
+		fields = append(fields, zap.String("reason", reason))
+	}
+	extra.Set(zap.Dict("kube_identity", fields...))
+}
+
+// extraFields are the fields that Caddy's access log adds to a request; nil without one.
+func extraFields(r *http.Request) *caddyhttp.ExtraLogFields {
+	server, _ := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	if server == nil || server.Logs == nil {
+		return nil
+	}
+	extra, _ := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields)
+	return extra
+}
