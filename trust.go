@@ -114,7 +114,8 @@ func (h *Handler) provisionTrust(ctx caddy.Context) error {
 		h.trust.unixOnly = guest.ListensOnUnixOnly(server.Listen)
 	}
 	if h.trust.unix && !h.trust.unixOnly {
-		h.logger.Warn("trusted_proxies_unix has no effect: not every listener of this server is a unix socket")
+		h.logger.Warn("trusted_proxies_unix has no effect, since not every listener of this server is a unix socket: " +
+			"bind its sites to unix sockets only (bind unix/<path>), or use trusted_proxies")
 	}
 	if h.TrustedProxiesRaw != nil {
 		module, err := ctx.LoadModule(h, "TrustedProxiesRaw")

@@ -6,8 +6,11 @@ package kubeidentity
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
+
+	"go.uber.org/zap"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
@@ -41,7 +44,19 @@ func (h *Handler) validateTrust() error {
 	if err := identity.CheckRanges(h.trust.currentRanges(), h.InsecureTrustAllPeers); err != nil {
 		return fmt.Errorf("trusted_proxies: %w", err)
 	}
+	if err := identity.CheckRanges(h.trust.currentRanges(), false); err != nil { // only insecure_trust_all_peers allows it
+		h.logger.Warn("insecure_trust_all_peers: every client that reaches this server can claim to be any user: "+
+			"list the addresses of your proxies in trusted_proxies instead", zap.Strings("trusted_proxies", words(h.trust.currentRanges())))
+	}
 	return nil
+}
+
+func words(ranges []netip.Prefix) []string {
+	texts := make([]string, 0, len(ranges))
+	for _, r := range ranges {
+		texts = append(texts, r.String())
+	}
+	return texts
 }
 
 func (h *Handler) validateOptions() error {

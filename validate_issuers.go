@@ -60,7 +60,8 @@ func (h *Handler) validateIssuers() error {
 			errs = append(errs, fmt.Errorf("the source %s is there twice%s: the second would never be asked; "+
 				"put both audiences into one", src.name, forIssuers(issuers)))
 		case earlier.all(issuers, fields):
-			h.logger.Warn("a source is never asked: a source before it decides about all of its tokens",
+			h.logger.Warn("a source is never asked, since a source before it decides about all of its tokens: "+
+				"change their order, or remove it",
 				zap.String("source", src.name), zap.Strings("issuers", of.TokenIssuers()))
 		}
 		earlier.add(issuers, fields)

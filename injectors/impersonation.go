@@ -92,7 +92,8 @@ func (i *Impersonation) Provision(ctx caddy.Context) error {
 	}
 	credential := &impersonation.TokenFile{Path: i.TokenFile}
 	if _, err := credential.Authorization(ctx); err != nil {
-		ctx.Logger().Warn("token_file has no token yet: requests are refused until it has", zap.Error(err))
+		ctx.Logger().Warn("token_file has no token yet, so requests are refused until it has: mount or write the file (mode 0600), "+
+			"or use service_account", zap.Error(err))
 	}
 	i.injector.Credential = credential
 	return nil
