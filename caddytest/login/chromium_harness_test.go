@@ -226,17 +226,17 @@ func (p *profile) in(params object) object {
 	return params
 }
 
-// cookie is one of a profile.
-type cookie struct {
+// jarCookie is one of a profile.
+type jarCookie struct {
 	Name, Value, Domain, Path, SameSite string
 	Secure, HTTPOnly                    bool
 }
 
 // cookies are all of the profile, of all sites.
-func (p *profile) cookies() []cookie {
+func (p *profile) cookies() []jarCookie {
 	p.t.Helper()
 	var got struct {
-		Cookies []cookie `json:"cookies"`
+		Cookies []jarCookie `json:"cookies"`
 	}
 	p.do("", "Storage.getCookies", p.in(object{}), &got)
 	return got.Cookies

@@ -97,7 +97,7 @@ func TestKeysOfAFileAreRotated(t *testing.T) {
 	w, idle := s.window(t), s.window(t)
 	w.login("/")
 	idle.login("/")
-	s.age(w, due)
+	s.age(w, left)
 	callback := s.window(t)
 	pending := callback.toCallback("/pending")
 	rotate(t, file, second, first)

@@ -43,9 +43,9 @@ func (a *aging) open(w *window) *session.Session {
 	return found
 }
 
-// age signs the ID token of a window's session again, with a life of two hours that ends after
-// left, and changes the session.
-func (a *aging) age(w *window, left time.Duration, changes ...func(s *session.Session)) {
+// age signs the ID token of a window's session again, with two hours
+// of which life is left, and changes the session.
+func (a *aging) age(w *window, life time.Duration, changes ...func(s *session.Session)) {
 	w.t.Helper()
 	aged := *a.open(w)
 	payload, err := base64.RawURLEncoding.DecodeString(strings.Split(aged.IDToken, ".")[1])
@@ -56,7 +56,7 @@ func (a *aging) age(w *window, left time.Duration, changes ...func(s *session.Se
 	if err := json.Unmarshal(payload, &claims); err != nil {
 		w.t.Fatal(err)
 	}
-	end := time.Now().Add(left)
+	end := time.Now().Add(life)
 	claims["iat"], claims["exp"] = end.Add(-2*time.Hour).Unix(), end.Unix()
 	key := a.issuer.Key(0)
 	aged.IDToken = key.Sign(map[string]any{"alg": key.Alg, "kid": key.ID, "typ": "JWT"}, claims)
@@ -72,7 +72,7 @@ func (a *aging) age(w *window, left time.Duration, changes ...func(s *session.Se
 }
 
 const (
-	due  = 5 * time.Minute // is left of a token's life that should be replaced
+	left = 5 * time.Minute // of the life of a token that should be replaced
 	over = -time.Second
 )
 
@@ -105,7 +105,7 @@ func TestAnIssuerThatFailsToRefresh(t *testing.T) {
 			w := s.window(t)
 			w.login("/")
 			s.issuer.Fault(testissuer.TokenPath, fault)
-			s.age(w, due)
+			s.age(w, left)
 			w.wantUser("alice")
 			s.age(w, over)
 			answer := w.fetch("/api")
@@ -139,7 +139,7 @@ func TestRefreshesThatEndASession(t *testing.T) {
 			w.login("/")
 			s.issuer.OnClaims(change)
 			defer s.issuer.OnClaims(nil)
-			s.age(w, due)
+			s.age(w, left)
 			w.wantNobody()
 			if answer := w.open("/a"); answer.status != http.StatusSeeOther {
 				t.Errorf("a page: status %d", answer.status)
@@ -155,7 +155,7 @@ func TestRefreshesWithoutATokenOfTheAnswer(t *testing.T) {
 		w.login("/")
 		s.issuer.OnAnswer(func(answer map[string]any) { delete(answer, "id_token") })
 		defer s.issuer.OnAnswer(nil)
-		s.age(w, due)
+		s.age(w, left)
 		asked := s.issuer.Refreshes.Load()
 		w.wantUser("alice") // the old one serves
 		w.wantUser("alice")
@@ -184,7 +184,7 @@ func TestRefreshesWithoutATokenOfTheAnswer(t *testing.T) {
 		s.issuer.Change(func(config *testissuer.LoginConfig) { config.OfflineAccess, config.KeepRefreshToken = true, false })
 		w := s.window(t)
 		w.login("/")
-		s.age(w, due)
+		s.age(w, left)
 		w.wantUser("alice")
 		s.age(w, over)
 		w.wantNobody()

@@ -16,6 +16,15 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testissuer"
 )
 
+// short is an issuer whose ID tokens are always due: half of their life is the margin.
+func short() testissuer.LoginConfig {
+	return testissuer.LoginConfig{TokenLife: 8 * time.Second, Users: users()}
+}
+
+// due waits until the tokens of a login are due, and not expired. Where a test does not need real
+// time, alwaysDue takes none.
+const due = 7 * time.Second
+
 func TestManyRequestsRefreshOnce(t *testing.T) {
 	s := newSite(t, alwaysDue(), siteOptions{})
 	w := s.window(t)
