@@ -16,8 +16,6 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/certmagic"
-
-	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testissuer"
 )
 
 func init() { caddy.RegisterModule(new(testStorage)) }
@@ -147,11 +145,6 @@ func (f folder) write(name, content string) {
 	if err := os.WriteFile(f.path(name), []byte(content), 0o600); err != nil {
 		f.t.Fatal(err)
 	}
-}
-
-// short is an issuer whose ID tokens are always due: half of their life is the margin.
-func short() testissuer.LoginConfig {
-	return testissuer.LoginConfig{TokenLife: 8 * time.Second, Users: users()}
 }
 
 // shortDue is after how long the tokens of short are due, and not expired.
