@@ -160,6 +160,9 @@ type Handler struct {
 
 	exchanges exchanges
 
+	member  *guest.Member
+	details bool // a handler behind this one asks what it found out
+
 	sessions   *sessions   // nil: browsers do not log in here
 	membership *membership // of the sessions' state
 	sessionKey string      // in sessionStates
@@ -213,6 +216,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	inner, err := h.inject(on, r, src, id, who) //nolint:contextcheck // on wraps the request's
 	if err != nil {
 		return h.refuse(w, r, ex, src, err)
+	}
+	if h.details {
+		on.tell(ex, src, who, inner.Header)
 	}
 	h.announce(r, ex, src, who)
 	h.exchanges.end(ex) // a stream lasts, and must not keep the client's token in memory

@@ -11,6 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/guest"
 )
 
 // passage is what goes on with a request that is forwarded, in one piece of memory that no
@@ -23,6 +24,7 @@ type passage struct {
 	use      *sessionUse // nil without a session
 	stream   stream
 	response response
+	told     *told // nil if no handler asks for it
 }
 
 // passedKey is the key of the handler that has passed a request, in the context of the
@@ -32,8 +34,14 @@ type passedKey struct{}
 
 // Value implements context.Context.
 func (p *passage) Value(key any) any {
-	if _, ok := key.(passedKey); ok {
+	switch key.(type) {
+	case passedKey:
 		return p.by
+	case guest.PassedKey:
+		if p.told == nil {
+			return nil
+		}
+		return p.told.passed()
 	}
 	return p.Context.Value(key)
 }

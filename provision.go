@@ -63,6 +63,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		MaxGroups:     h.MaxGroups,
 	}
 	h.warnOfLoggedTokens()
+	h.member = guest.Join(ctx, h)
 	return h.compileFields()
 }
 

@@ -203,6 +203,7 @@ func (s *Session) checkRedirectURL(l *login) error {
 
 // Cleanup gives the sessions' state back.
 func (h *Handler) Cleanup() error {
+	h.member.Leave()
 	if h.membership != nil {
 		h.membership.leave()
 	}

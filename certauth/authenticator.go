@@ -103,6 +103,7 @@ func (a *Authenticator) cached(
 		verdict, _, err := verify()
 		return verdict, err
 	}
+	since := a.Cache.Generation()
 	key := a.keyOf(trust.Key, material)
 	verdict, hit, refusal := a.Cache.Get(key, now)
 	if a.OnLookup != nil {
@@ -115,10 +116,10 @@ func (a *Authenticator) cached(
 	switch {
 	case err == nil:
 		verdict.Memo = new(identity.Memo)
-		a.Cache.Put(key, verdict, until)
+		a.Cache.Put(key, verdict, until, since)
 		return verdict, nil
 	case identity.IsBadCredential(err) || errors.Is(err, identity.ErrForbidden):
-		a.Cache.Refuse(key, err, now.Add(keepRefusal))
+		a.Cache.Refuse(key, err, now.Add(keepRefusal), since)
 	}
 	return Verdict{}, err
 }

@@ -5,6 +5,7 @@ package certauth
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
@@ -35,6 +36,10 @@ type Cache struct {
 	mu       sync.Mutex
 	verdicts *lru.Cache[Key, Verdict]
 	refusals *lru.Cache[Key, refusal]
+	size     int
+
+	generation   atomic.Uint64 // grows with each flush, under mu
+	hits, misses uint64        // of Get
 }
 
 type refusal struct {
@@ -44,7 +49,7 @@ type refusal struct {
 
 // NewCache makes a cache of at most size verdicts of each kind.
 func NewCache(size int) *Cache {
-	c := &Cache{verdicts: lru.New[Key, Verdict](size), refusals: lru.New[Key, refusal](size)}
+	c := &Cache{verdicts: lru.New[Key, Verdict](size), refusals: lru.New[Key, refusal](size), size: size}
 	c.buffers.New = func() any { return new([]byte) }
 	return c
 }
@@ -54,6 +59,16 @@ func NewCache(size int) *Cache {
 func (c *Cache) Get(key Key, now time.Time) (verdict Verdict, found bool, refused error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	verdict, found, refused = c.lookLocked(key, now)
+	if found {
+		c.hits++
+	} else {
+		c.misses++
+	}
+	return verdict, found, refused
+}
+
+func (c *Cache) lookLocked(key Key, now time.Time) (verdict Verdict, found bool, refused error) {
 	if good := c.verdicts.Get(key); good != nil {
 		if now.Before(good.until) {
 			return *good, true, nil
@@ -69,17 +84,22 @@ func (c *Cache) Get(key Key, now time.Time) (verdict Verdict, found bool, refuse
 	return Verdict{}, false, nil
 }
 
-// Put keeps a verdict until the given time at the latest.
-func (c *Cache) Put(key Key, verdict Verdict, until time.Time) {
+// Put keeps a verdict until the given time at the latest. since is the [Cache.Generation] from
+// before the verdict was looked for.
+func (c *Cache) Put(key Key, verdict Verdict, until time.Time, since uint64) {
 	verdict.until = until
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.verdicts.Put(key, verdict)
+	if c.generation.Load() == since {
+		c.verdicts.Put(key, verdict)
+	}
 }
 
-// Refuse keeps a refusal until the given time at the latest.
-func (c *Cache) Refuse(key Key, err error, until time.Time) {
+// Refuse keeps a refusal until the given time at the latest, see [Cache.Put].
+func (c *Cache) Refuse(key Key, err error, until time.Time, since uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.refusals.Put(key, refusal{err, until})
+	if c.generation.Load() == since {
+		c.refusals.Put(key, refusal{err, until})
+	}
 }

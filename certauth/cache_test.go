@@ -37,20 +37,20 @@ func wantCached(t *testing.T, cache *certauth.Cache, n int, now time.Time, want 
 func TestCacheKeepsTheLatestUsed(t *testing.T) {
 	cache, now := certauth.NewCache(3), time.Now()
 	for n := 1; n <= 3; n++ {
-		cache.Put(cacheKey(n), verdictOf(strconv.Itoa(n)), now.Add(time.Hour))
+		cache.Put(cacheKey(n), verdictOf(strconv.Itoa(n)), now.Add(time.Hour), 0)
 	}
 	wantCached(t, cache, 1, now, "1") // so that 2 is the one unused for longest
-	cache.Put(cacheKey(4), verdictOf("4"), now.Add(time.Hour))
+	cache.Put(cacheKey(4), verdictOf("4"), now.Add(time.Hour), 0)
 	wantCached(t, cache, 2, now, "")
 	for _, n := range []int{1, 3, 4} {
 		wantCached(t, cache, n, now, strconv.Itoa(n))
 	}
-	cache.Put(cacheKey(1), verdictOf("again"), now.Add(time.Hour)) // a use, too
-	cache.Put(cacheKey(5), verdictOf("5"), now.Add(time.Hour))
+	cache.Put(cacheKey(1), verdictOf("again"), now.Add(time.Hour), 0) // a use, too
+	cache.Put(cacheKey(5), verdictOf("5"), now.Add(time.Hour), 0)
 	wantCached(t, cache, 3, now, "")
 	wantCached(t, cache, 1, now, "again")
 	for n := range 1000 {
-		cache.Put(cacheKey(100+n), verdictOf("x"), now.Add(time.Hour))
+		cache.Put(cacheKey(100+n), verdictOf("x"), now.Add(time.Hour), 0)
 	}
 	kept := 0
 	for n := range 1100 {
@@ -65,24 +65,24 @@ func TestCacheKeepsTheLatestUsed(t *testing.T) {
 
 func TestCacheDropsAVerdictInTime(t *testing.T) {
 	cache, now := certauth.NewCache(2), time.Now()
-	cache.Put(cacheKey(1), verdictOf("alice"), now.Add(time.Minute))
+	cache.Put(cacheKey(1), verdictOf("alice"), now.Add(time.Minute), 0)
 	wantCached(t, cache, 1, now.Add(time.Minute-1), "alice")
 	wantCached(t, cache, 1, now.Add(time.Minute), "") // until is not included
 	wantCached(t, cache, 1, now, "")                  // and it does not come back
-	cache.Put(cacheKey(1), verdictOf("alice"), now)
+	cache.Put(cacheKey(1), verdictOf("alice"), now, 0)
 	wantCached(t, cache, 1, now, "")
-	cache.Put(cacheKey(1), verdictOf("alice"), now.Add(-time.Minute))
+	cache.Put(cacheKey(1), verdictOf("alice"), now.Add(-time.Minute), 0)
 	wantCached(t, cache, 1, now, "")
 }
 
 func TestCachePutReplacesVerdictAndTime(t *testing.T) {
 	cache, now := certauth.NewCache(2), time.Now()
-	cache.Put(cacheKey(1), verdictOf("alice"), now.Add(time.Hour))
-	cache.Put(cacheKey(1), verdictOf("bob"), now.Add(time.Minute))
+	cache.Put(cacheKey(1), verdictOf("alice"), now.Add(time.Hour), 0)
+	cache.Put(cacheKey(1), verdictOf("bob"), now.Add(time.Minute), 0)
 	wantCached(t, cache, 1, now, "bob")
 	wantCached(t, cache, 1, now.Add(2*time.Minute), "")
-	cache.Put(cacheKey(2), verdictOf("carol"), now.Add(time.Hour))
-	cache.Put(cacheKey(3), verdictOf("dave"), now.Add(time.Hour))
+	cache.Put(cacheKey(2), verdictOf("carol"), now.Add(time.Hour), 0)
+	cache.Put(cacheKey(3), verdictOf("dave"), now.Add(time.Hour), 0)
 	wantCached(t, cache, 2, now, "carol") // one replaced is one, not two
 }
 
@@ -96,7 +96,7 @@ func TestCacheServesManyRequestsAtOnce(t *testing.T) {
 				if verdict, ok, _ := cache.Get(cacheKey(n), now); ok && verdict.User.Username != strconv.Itoa(n) {
 					t.Errorf("the verdict of %d is %q", n, verdict.User.Username)
 				}
-				cache.Put(cacheKey(n), verdictOf(strconv.Itoa(n)), now.Add(time.Duration(i%2)*time.Hour))
+				cache.Put(cacheKey(n), verdictOf(strconv.Itoa(n)), now.Add(time.Duration(i%2)*time.Hour), 0)
 			}
 		})
 	}
@@ -106,9 +106,9 @@ func TestCacheServesManyRequestsAtOnce(t *testing.T) {
 // A client that sends garbage fills the place of refusals, and not that of good verdicts.
 func TestCacheKeepsRefusalsApart(t *testing.T) {
 	cache, now, refused := certauth.NewCache(2), time.Now(), errors.New("refused")
-	cache.Put(cacheKey(1), verdictOf("alice"), now.Add(time.Hour))
+	cache.Put(cacheKey(1), verdictOf("alice"), now.Add(time.Hour), 0)
 	for n := 2; n < 100; n++ {
-		cache.Refuse(cacheKey(n), refused, now.Add(time.Second))
+		cache.Refuse(cacheKey(n), refused, now.Add(time.Second), 0)
 	}
 	wantCached(t, cache, 1, now, "alice")
 	for n, want := range map[int]bool{97: false, 98: true, 99: true} {
@@ -120,6 +120,6 @@ func TestCacheKeepsRefusalsApart(t *testing.T) {
 	if _, found, _ := cache.Get(cacheKey(99), now.Add(time.Second)); found {
 		t.Error("a refusal is kept past its time")
 	}
-	cache.Put(cacheKey(98), verdictOf("bob"), now.Add(time.Hour))
+	cache.Put(cacheKey(98), verdictOf("bob"), now.Add(time.Hour), 0)
 	wantCached(t, cache, 98, now, "bob") // a good verdict wins
 }

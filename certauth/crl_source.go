@@ -29,6 +29,8 @@ type crlSource struct {
 	name string
 
 	mu     sync.Mutex
+	read   time.Time          // when it was read well last
+	err    error              // why it cannot be read now
 	fresh  []*crl             // as last read
 	proven map[authority]*crl // by issuer, the newest that its key has signed
 

@@ -87,6 +87,10 @@ type Revocation struct {
 	// be nil.
 	OnProblem func(message string, err error)
 
+	// OnRefused is called with a list, as CRLs has it, when it cannot be read any more. It may
+	// be nil, and must not wait.
+	OnRefused func(list string, err error)
+
 	transport http.RoundTripper // replaces the network in tests
 	run       *running
 }
@@ -122,7 +126,7 @@ func (r *Revocation) ReadFiles() error {
 // Close ends what Start began and waits for it. Check still works with the lists and
 // answers that are known.
 func (r *Revocation) Close() {
-	if r.run != nil {
+	if r != nil && r.run != nil {
 		r.run.close()
 	}
 }

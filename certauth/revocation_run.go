@@ -25,7 +25,8 @@ type running struct {
 	reading sync.Mutex // of files
 	changed atomic.Uint64
 	log     func(string, error)
-	last    atomic.Int64 // when a missing answer was reported, in nanoseconds since 1970
+	refused func(string, error) // may be nil
+	last    atomic.Int64        // when a missing answer was reported, in nanoseconds since 1970
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -42,7 +43,7 @@ func newRunning(ctx context.Context, r *Revocation) *running {
 	if log == nil {
 		log = func(string, error) {}
 	}
-	run := &running{fetch: newFetcher(timeout, r.AllowedHosts, r.transport), log: log}
+	run := &running{fetch: newFetcher(timeout, r.AllowedHosts, r.transport), log: log, refused: r.OnRefused}
 	run.ctx, run.cancel = context.WithCancel(ctx)
 	for _, name := range r.CRLs {
 		source := newCRLSource(name)
@@ -142,6 +143,9 @@ func (run *running) took(source *crlSource, news bool, err error) {
 	}
 	if source.report(err) {
 		run.log("revocation list", err)
+	}
+	if source.took(err) && run.refused != nil {
+		run.refused(source.name, err)
 	}
 }
 

@@ -19,16 +19,19 @@ import (
 func init() {
 	caddycmd.RegisterCommand(caddycmd.Command{
 		Name:  "kube-identity",
-		Short: "Explains what kube_identity does with a request, and what it needs in the cluster",
+		Short: "Explains what kube_identity does with a request, what it needs, and what it keeps",
 		Long: `
 check shows, step by step, what the configured kube_identity does with a request:
 what is stripped, which source decides and why, and what the upstream would receive.
 Nothing listens and nothing is sent to the upstream; issuers, revocation servers and
 the API server are asked as for a real request.
 
-rbac prints the RBAC manifest that the configuration needs, and no more.`,
+rbac prints the RBAC manifest that the configuration needs, and no more.
+
+state shows what the running Caddy keeps: issuers and the age of their keys,
+caches, credentials. flush drops verdicts. Both ask Caddy's admin API.`,
 		CobraFunc: func(cmd *cobra.Command) {
-			cmd.AddCommand(checkCommand(), rbacCommand())
+			cmd.AddCommand(checkCommand(), rbacCommand(), stateCommand(), flushCommand())
 		},
 	})
 }

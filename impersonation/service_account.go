@@ -73,8 +73,13 @@ type ServiceAccount struct {
 	// and with a nil error when it is over. It may be nil.
 	OnProblem func(message string, err error)
 
-	// OnRenewal is called with the expiry of each new token. It may be nil. Neither
-	// OnProblem nor OnRenewal may call Close.
+	// OnChange is called when a token cannot be renewed any more, with whether the last good one
+	// still counts; when that does not count any more; and with nil when there is a new one
+	// again. It may be nil.
+	OnChange func(err error, kept bool)
+
+	// OnRenewal is called with the expiry of each new token. It may be nil. None
+	// of these may call Close.
 	OnRenewal func(expires time.Time)
 
 	current  atomic.Pointer[serviceToken]
@@ -89,6 +94,7 @@ type serviceToken struct {
 	authorization string
 	until         time.Time
 	err           error
+	cause         error // why the last attempt failed; nil if it did not
 }
 
 // Start requests the first token in the background, and keeps one until Close. It is
@@ -139,6 +145,7 @@ func (s *ServiceAccount) run(ctx context.Context) {
 	defer answer()
 	defer func() { s.current.Store(&serviceToken{err: noServiceToken(errClosed)}) }()
 	down := outage.Outage{OnProblem: s.OnProblem, Over: "the service account token is renewed again"}
+	lost := transition{onChange: s.OnChange}
 	for again := time.Now(); waitUntil(ctx, again); {
 		token, expires, err := s.ask(ctx)
 		if ctx.Err() != nil {
@@ -157,6 +164,7 @@ func (s *ServiceAccount) run(ctx context.Context) {
 				message = "keeping the last good service account token"
 			}
 			down.Failed(message, err)
+			lost.now(err, now.Before(kept.until))
 			again = now.Add(down.Retry())
 			continue
 		}
@@ -166,6 +174,7 @@ func (s *ServiceAccount) run(ctx context.Context) {
 			s.OnRenewal(expires)
 		}
 		down.End()
+		lost.now(nil, true)
 		again = now.Add(renewal(expires.Sub(now), s.timeout()))
 	}
 }
@@ -215,7 +224,7 @@ func renewal(life, timeout time.Duration) time.Duration {
 
 // failed keeps the last good token, with a new reason for the time after its expiry.
 func (s *ServiceAccount) failed(cause error) *serviceToken {
-	next := &serviceToken{err: noServiceToken(cause)}
+	next := &serviceToken{err: noServiceToken(cause), cause: cause}
 	if last := s.current.Load(); last != nil {
 		next.authorization, next.until = last.authorization, last.until
 	}

@@ -33,6 +33,11 @@ const (
 type TokenFile struct {
 	Path string
 
+	// OnChange is called when there is no token any more, and with nil when there is one again.
+	// It may be nil, and must not wait: it is called in a request.
+	OnChange func(err error)
+
+	lost atomic.Bool
 	last atomic.Pointer[tokenRead]
 }
 
@@ -58,6 +63,7 @@ func (f *TokenFile) Authorization(context.Context) (string, error) {
 		f.last.CompareAndSwap(last, nil)
 	}
 	read, err := readToken(f.Path)
+	f.changed(err)
 	if err != nil {
 		return "", fmt.Errorf("%w: reading token_file: %w", identity.ErrUnavailable, err)
 	}
@@ -66,6 +72,13 @@ func (f *TokenFile) Authorization(context.Context) (string, error) {
 		f.last.Store(read)
 	}
 	return read.authorization, nil
+}
+
+// changed tells about transitions. A token that is there from the start is not one.
+func (f *TokenFile) changed(err error) {
+	if f.lost.CompareAndSwap(err == nil, err != nil) && f.OnChange != nil {
+		f.OnChange(err)
+	}
 }
 
 func readToken(path string) (*tokenRead, error) {

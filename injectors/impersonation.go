@@ -90,7 +90,7 @@ func (i *Impersonation) Provision(ctx caddy.Context) error {
 	if i.TokenFile == "" {
 		return nil
 	}
-	credential := &impersonation.TokenFile{Path: i.TokenFile}
+	credential := &impersonation.TokenFile{Path: i.TokenFile, OnChange: tokenFileChanged(i.TokenFile)}
 	if _, err := credential.Authorization(ctx); err != nil {
 		ctx.Logger().Warn("token_file has no token yet, so requests are refused until it has: mount or write the file (mode 0600), "+
 			"or use service_account", zap.Error(err))

@@ -64,15 +64,17 @@ type serviceAccountState struct {
 	client     *kubernetes.Client
 	credential *impersonation.ServiceAccount
 	expires    atomic.Int64 // seconds since 1970
+	name       string
+	server     string // key of [guest.WatchAPIServer]
 }
 
 // Destruct implements caddy.Destructor.
 func (s *serviceAccountState) Destruct() error {
-	guest.Retire(func() {
+	guest.Retire(s, func() {
 		s.credential.Close()
 		s.client.Close()
 	})
-	return nil
+	return guest.UnwatchAPIServer(&s.server)
 }
 
 // String returns the account as <namespace>/<name>.
@@ -96,7 +98,7 @@ func (s *ServiceAccount) provision(ctx caddy.Context) (impersonation.Credential,
 		return nil, err
 	}
 	value, loaded, err := serviceAccountStates.LoadOrNew(key, func() (caddy.Destructor, error) {
-		return s.newState(client), nil
+		return s.newState(client)
 	})
 	if err != nil {
 		return nil, err
@@ -115,14 +117,19 @@ func (s *ServiceAccount) provision(ctx caddy.Context) (impersonation.Credential,
 	return state.credential, err
 }
 
-func (s *ServiceAccount) newState(client *kubernetes.Client) *serviceAccountState {
+func (s *ServiceAccount) newState(client *kubernetes.Client) (*serviceAccountState, error) {
 	namespace, name, audience, expiration := s.Namespace, s.Name, s.Audience, time.Duration(s.Expiration)
-	state := &serviceAccountState{client: client}
+	state := &serviceAccountState{client: client, name: s.String()}
+	var err error
+	if state.server, err = guest.WatchAPIServer(client); err != nil {
+		return nil, err
+	}
 	state.credential = &impersonation.ServiceAccount{
 		Request: func(ctx context.Context) (string, time.Time, error) {
 			return client.RequestToken(ctx, namespace, name, audience, expiration)
 		},
-		OnRenewal: func(expires time.Time) { state.expires.Store(expires.Unix()) },
+		OnRenewal: state.renewed,
+		OnChange:  credentialLost("service_account " + state.name),
 		OnProblem: func(message string, err error) {
 			if client.Fault() != nil {
 				return // it was logged at load, and does not change
@@ -132,7 +139,7 @@ func (s *ServiceAccount) newState(client *kubernetes.Client) *serviceAccountStat
 		},
 	}
 	state.credential.Start()
-	return state
+	return state, nil
 }
 
 func (s *ServiceAccount) cleanup() error { return guest.Release(serviceAccountStates, &s.stateKey) }

@@ -56,6 +56,7 @@ func (c *Client) create(ctx context.Context, call creation) (runtime.Object, []b
 	within, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	status, body, err := c.post(within, call)
+	c.answered(ctx, status, err)
 	if err != nil {
 		if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
 			return nil, nil, fmt.Errorf("no answer within %v: %w", c.timeout, err)
@@ -78,6 +79,17 @@ func (c *Client) create(ctx context.Context, call creation) (runtime.Object, []b
 	default:
 		return nil, nil, errors.New("the answer is not an object of the Kubernetes API")
 	}
+}
+
+// answered tells who watches.
+func (c *Client) answered(ctx context.Context, status int, err error) {
+	switch {
+	case c.watch == nil || err != nil && ctx.Err() != nil:
+		return
+	case err == nil && status >= http.StatusInternalServerError:
+		err = fmt.Errorf("the API server answers with status %d", status)
+	}
+	c.watch(err)
 }
 
 func hasRepeatedName(text []byte) bool {

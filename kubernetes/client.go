@@ -54,6 +54,7 @@ type Client struct {
 	fingerprint string
 	decoder     runtime.Decoder
 	fault       error // why every call fails; nil for a client that works
+	watch       func(err error)
 }
 
 // New reads the configuration and the files that it names. It sends nothing: an API
@@ -163,6 +164,19 @@ func (c *Client) Fingerprint() string { return c.fingerprint }
 // Fault is why no call can succeed, whatever the API server says: the process is not in a pod.
 // It is nil for a client that works.
 func (c *Client) Fault() error { return c.fault }
+
+// Server is the URL of the API server; empty for a client with a fault.
+func (c *Client) Server() string {
+	if c.server == nil {
+		return ""
+	}
+	return c.server.String()
+}
+
+// Watch sets what is called after each call: with nil if the API server answered, and otherwise
+// with the reason. An answer with a status of 500 or more is not one, and a call that its caller
+// gave up says nothing. It is called before the first call, and watch must not wait.
+func (c *Client) Watch(watch func(err error)) { c.watch = watch }
 
 // Close closes idle connections. Calls that are under way end by their context.
 func (c *Client) Close() {

@@ -29,6 +29,10 @@ type Outage struct {
 	// Over is the message when they are over.
 	Over string
 
+	// OnChange is called with the first failure of an outage, and with nil when it is over.
+	// It may be nil.
+	OnChange func(err error)
+
 	failures int
 	logged   time.Time
 }
@@ -37,6 +41,9 @@ type Outage struct {
 // was a minute ago.
 func (o *Outage) Failed(message string, err error) {
 	o.failures++
+	if o.failures == 1 && o.OnChange != nil {
+		o.OnChange(err)
+	}
 	if o.OnProblem == nil || o.failures > 1 && time.Since(o.logged) < logEvery {
 		return
 	}
@@ -48,6 +55,9 @@ func (o *Outage) Failed(message string, err error) {
 func (o *Outage) End() {
 	if o.failures > 0 && o.OnProblem != nil {
 		o.OnProblem(o.Over, nil)
+	}
+	if o.failures > 0 && o.OnChange != nil {
+		o.OnChange(nil)
 	}
 	o.failures = 0
 }

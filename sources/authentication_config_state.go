@@ -35,9 +35,10 @@ var authenticationStates = guest.NewPool() //nolint:gochecknoglobals // a UsageP
 type authenticationState struct {
 	file string
 
-	now    atomic.Pointer[authenticationFile]
-	pace   filewatch.Pace
-	outage outage.Outage // of the file; for the one caller that looks
+	now     atomic.Pointer[authenticationFile]
+	failure atomic.Pointer[error] // why the file cannot be used now
+	pace    filewatch.Pace
+	outage  outage.Outage // of the file; for the one caller that looks
 }
 
 // authenticationFile is what the file held.
@@ -63,7 +64,7 @@ func (k *issuerKeys) same(jwt *authenticationconfig.Authenticator) bool {
 
 // Destruct implements caddy.Destructor.
 func (s *authenticationState) Destruct() error {
-	guest.Retire(func() {
+	guest.Retire(s, func() {
 		now := s.now.Load()
 		if now.authenticator != nil {
 			now.authenticator.Cache.Close()
@@ -88,7 +89,9 @@ func (a *AuthenticationConfig) acquireState() error {
 	}
 	value, _, err := authenticationStates.LoadOrNew(path, func() (caddy.Destructor, error) {
 		state := &authenticationState{file: path}
-		state.outage = outage.Outage{OnProblem: state.log, Over: "the file can be read again"}
+		state.outage = outage.Outage{
+			OnProblem: state.log, Over: "the file can be read again", OnChange: fileChanged("authentication_config", path),
+		}
 		state.now.Store(&authenticationFile{})
 		return state, nil
 	})
@@ -125,7 +128,7 @@ func (s *authenticationState) current() *oidc.Authenticator {
 func (s *authenticationState) refresh() {
 	content, err := os.ReadFile(s.file)
 	if err == nil && bytes.Equal(content, s.now.Load().content) {
-		s.outage.End()
+		s.good()
 		return
 	}
 	var config *authenticationconfig.Config
@@ -136,11 +139,18 @@ func (s *authenticationState) refresh() {
 		err = s.use(content, config)
 	}
 	if err != nil {
+		s.failure.Store(&err)
 		s.outage.Failed("keeping the last good file", err)
 		return
 	}
-	s.outage.End()
+	s.good()
 	s.logger().Info("the file has changed", zap.Int("issuers", len(config.Authenticators)))
+}
+
+// good records that the file can be used.
+func (s *authenticationState) good() {
+	s.failure.Store(nil)
+	s.outage.End()
 }
 
 func (s *authenticationState) log(message string, err error) {
@@ -199,6 +209,7 @@ func (f *authenticationFile) keysOf(jwt *authenticationconfig.Authenticator, las
 		DiscoveryURL: jwt.DiscoveryURL,
 		Roots:        func() *x509.CertPool { return authority },
 		OnProblem:    logIssuer(jwt.IssuerURL),
+		OnChange:     keysChanged("authentication_config", jwt.IssuerURL),
 	})
 	if err != nil {
 		return nil, err

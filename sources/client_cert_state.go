@@ -36,9 +36,7 @@ type certState struct {
 
 // Destruct implements caddy.Destructor.
 func (s *certState) Destruct() error {
-	if s.revocation != nil {
-		guest.Retire(s.revocation.Close)
-	}
+	guest.Retire(s, s.revocation.Close)
 	return nil
 }
 
@@ -77,6 +75,7 @@ func (c *ClientCert) newState() (caddy.Destructor, error) {
 		AllowedHosts: c.Revocation.AllowedHosts,
 		Timeout:      time.Duration(c.Revocation.Timeout),
 		OnProblem:    logRevocation,
+		OnRefused:    func(list string, err error) { fileChanged("client_cert", list)(err) },
 	}
 	if c.Revocation.OCSP != nil {
 		state.revocation.Responder = c.Revocation.OCSP.Responder

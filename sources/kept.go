@@ -23,8 +23,10 @@ const (
 // kept keeps the identities of a source that judges nothing: they follow from texts. It is for
 // one configuration of a source, whose options it does not look at.
 type kept struct {
-	mu         sync.Mutex
-	identities *lru.Cache[[sha256.Size]byte, *identity.Identity]
+	mu           sync.Mutex
+	identities   *lru.Cache[[sha256.Size]byte, *identity.Identity]
+	generation   uint64 // grows with each flush
+	hits, misses uint64
 }
 
 func newKept() *kept {
@@ -39,7 +41,8 @@ func (k *kept) get(texts []byte, read func() (*identity.Identity, error)) (*iden
 		return read()
 	}
 	key := sha256.Sum256(texts)
-	if id := k.find(key); id != nil {
+	id, since := k.find(key)
+	if id != nil {
 		return id, nil
 	}
 	id, err := read()
@@ -49,15 +52,19 @@ func (k *kept) get(texts []byte, read func() (*identity.Identity, error)) (*iden
 	id.Memo = new(identity.Memo)
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.identities.Put(key, id)
+	if k.generation == since {
+		k.identities.Put(key, id)
+	}
 	return id, nil
 }
 
-func (k *kept) find(key [sha256.Size]byte) *identity.Identity {
+func (k *kept) find(key [sha256.Size]byte) (id *identity.Identity, generation uint64) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if id := k.identities.Get(key); id != nil {
-		return *id
+	if found := k.identities.Get(key); found != nil {
+		k.hits++
+		return *found, k.generation
 	}
-	return nil
+	k.misses++
+	return nil, k.generation
 }

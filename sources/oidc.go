@@ -111,6 +111,7 @@ type OIDC struct {
 	authenticator oidc.Authenticator
 	login         *guest.Login
 	groups        *oidc.GroupsWatch
+	keys          issuerKeySet
 	hasPool       bool
 	stateKey      string // in issuerStates
 }
@@ -144,7 +145,7 @@ func (o *OIDC) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return fmt.Errorf("oidc %s: %w", o.Issuer, err)
 	}
-	o.groups = &state.groups
+	o.groups, o.keys = &state.groups, state.keys
 	if state.provider != nil {
 		o.login = o.newLogin(state)
 	}

@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"sync/atomic"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -26,7 +27,8 @@ var issuerStates = guest.NewPool() //nolint:gochecknoglobals // a UsagePool is w
 
 // issuerState is what sources with the same settings share.
 type issuerState struct {
-	keys   oidc.Keys
+	issuer string
+	keys   issuerKeySet
 	cache  *tokencache.Cache
 	groups oidc.GroupsWatch
 	roots  atomic.Pointer[caddytls.CA] // of the configuration that came last
@@ -34,9 +36,17 @@ type issuerState struct {
 	provider *codeflow.Provider // nil if browsers do not log in
 }
 
+// issuerKeySet is the keys of an issuer, wherever they are from.
+type issuerKeySet interface {
+	oidc.Keys
+
+	Status(now time.Time) oidc.KeysStatus
+	Renew()
+}
+
 // Destruct implements caddy.Destructor.
 func (s *issuerState) Destruct() error {
-	guest.Retire(func() {
+	guest.Retire(s, func() {
 		s.cache.Close()
 		if keys, ok := s.keys.(*oidc.RemoteKeys); ok {
 			keys.Close()
@@ -90,7 +100,7 @@ func (o *OIDC) acquireState(ctx caddy.Context) (*issuerState, error) {
 }
 
 func (o *OIDC) newState(ca *caddytls.CA) (*issuerState, error) {
-	state := &issuerState{cache: oidc.NewCache(1), groups: oidc.GroupsWatch{OnProblem: logIssuer(o.Issuer)}}
+	state := &issuerState{issuer: o.Issuer, cache: oidc.NewCache(1), groups: oidc.GroupsWatch{OnProblem: logIssuer(o.Issuer)}}
 	state.roots.Store(ca)
 	if o.LoginBlock != nil {
 		provider, err := o.newProvider(state)
@@ -101,8 +111,12 @@ func (o *OIDC) newState(ca *caddytls.CA) (*issuerState, error) {
 	}
 	if o.JWKSFile != "" {
 		keys, err := oidc.NewFileKeys(o.JWKSFile, logIssuer(o.Issuer))
+		if err != nil {
+			return nil, err
+		}
+		keys.OnChange(fileChanged("oidc", o.JWKSFile))
 		state.keys = keys
-		return state, err
+		return state, nil
 	}
 	keys, err := oidc.NewRemoteKeys(oidc.RemoteConfig{
 		Issuer:       o.Issuer,
@@ -110,6 +124,7 @@ func (o *OIDC) newState(ca *caddytls.CA) (*issuerState, error) {
 		JWKSURL:      o.JWKSURL,
 		Roots:        state.pool,
 		OnProblem:    logIssuer(o.Issuer),
+		OnChange:     keysChanged("oidc", o.Issuer),
 	})
 	if err != nil {
 		return nil, err

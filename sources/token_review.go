@@ -83,15 +83,16 @@ type reviewState struct {
 	client *kubernetes.Client
 	cache  *tokencache.Cache
 	limit  *tokenreview.Limit
+	server string // key of [guest.WatchAPIServer]
 }
 
 // Destruct implements caddy.Destructor.
 func (s *reviewState) Destruct() error {
-	guest.Retire(func() {
+	guest.Retire(s, func() {
 		s.cache.Close()
 		s.client.Close()
 	})
-	return nil
+	return guest.UnwatchAPIServer(&s.server)
 }
 
 // Provision shares the state of an earlier configuration with the same settings. The API
@@ -110,7 +111,9 @@ func (t *TokenReview) Provision(ctx caddy.Context) error {
 		return fmt.Errorf("token_review: %w", err)
 	}
 	value, loaded, err := reviewStates.LoadOrNew(t.stateKey, func() (caddy.Destructor, error) {
+		server, err := guest.WatchAPIServer(client)
 		return &reviewState{
+			server: server,
 			client: client,
 			cache: tokencache.New(tokencache.Config{
 				Size:        t.CacheSize,
@@ -120,7 +123,7 @@ func (t *TokenReview) Provision(ctx caddy.Context) error {
 				MaxUnknown:  maxUnknownReviews,
 			}),
 			limit: tokenreview.NewLimit(t.QPS, t.MaxInFlight),
-		}, nil
+		}, err
 	})
 	if err != nil {
 		t.stateKey = ""

@@ -60,6 +60,8 @@ type Cache struct {
 
 	flights map[Key]*flight
 	unknown int // flights under way whose keys were not known at the start
+
+	hits, misses uint64 // of Get
 }
 
 // New makes an empty cache.
@@ -120,7 +122,13 @@ func (c *Cache) Key(parts ...string) Key {
 func (c *Cache) Get(key Key, now time.Time) (verdict Verdict, found bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.lookLocked(key, now)
+	verdict, found, err = c.lookLocked(key, now)
+	if found {
+		c.hits++
+	} else {
+		c.misses++
+	}
+	return verdict, found, err
 }
 
 // Pass keeps, as long as a bad verdict, that a token is for another source. The text of err is

@@ -36,6 +36,9 @@ type Verdict struct {
 	// [identity.Identity]. Shared, too.
 	AllowReserved []string
 
+	// Issuer is who issued the token, if the source knows: [Cache.Flush] may look at it.
+	Issuer string
+
 	// Memo is the cache's own: it comes with this verdict each time, and ends with it.
 	Memo *identity.Memo
 }

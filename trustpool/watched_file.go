@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -74,7 +75,7 @@ func (p *WatchedFile) Provision(ctx caddy.Context) error {
 	}
 	p.current.Store(cas)
 	p.pace.Looked(time.Now())
-	p.outage = outage.Outage{OnProblem: p.log, Over: "the certificates can be read again"}
+	p.outage = outage.Outage{OnProblem: p.log, Over: "the certificates can be read again", OnChange: p.changed}
 	return nil
 }
 
@@ -109,6 +110,13 @@ func (p *WatchedFile) log(message string, err error) {
 		return
 	}
 	p.logger.Error(message, zap.Error(err))
+}
+
+// changed tells the events app about files that cannot be used any more.
+func (p *WatchedFile) changed(err error) {
+	if err != nil {
+		guest.Emit(guest.FileRefused, guest.Problem(err, map[string]any{"file": strings.Join(p.Files, " ")}))
+	}
 }
 
 // readCAs reads all the files, or fails as a whole.

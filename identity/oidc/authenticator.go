@@ -103,5 +103,5 @@ func (i *Issuer) verdict(ctx context.Context, token *unverified) (tokencache.Ver
 	if err != nil {
 		return tokencache.Verdict{}, err
 	}
-	return tokencache.Verdict{User: user, Expires: expires, AllowReserved: []string{identity.CredentialID}}, nil
+	return tokencache.Verdict{User: user, Issuer: i.URL, Expires: expires, AllowReserved: []string{identity.CredentialID}}, nil
 }

@@ -19,6 +19,8 @@ import (
 // read, the last good keys stay. A file without a usable key means that there are no keys.
 type FileKeys struct {
 	current atomic.Pointer[keySet]
+	got     atomic.Int64          // when the file was read well last, in nanoseconds since 1970
+	failure atomic.Pointer[error] // why the file cannot be used now
 	pace    filewatch.Pace
 
 	// Only for the caller that checks the file.
@@ -41,8 +43,15 @@ func NewFileKeys(path string, onProblem func(message string, err error)) (*FileK
 	}
 	k.log.read(set, skipped)
 	k.current.Store(set)
+	k.got.Store(time.Now().UnixNano())
 	k.pace.Looked(time.Now())
 	return k, nil
+}
+
+// OnChange sets what is called when the file cannot be used any more, and with nil when it can
+// be used again. It is called before the first use, and change must not wait.
+func (k *FileKeys) OnChange(change func(err error)) {
+	k.log.onChange = func(err error, _ bool) { change(err) }
 }
 
 // VerifySignature implements [Keys]. Its error always wraps [identity.ErrRejected], since
@@ -61,6 +70,12 @@ func (k *FileKeys) Generation() uint64 {
 // refresh reads the file again if it has changed.
 func (k *FileKeys) refresh() {
 	set, skipped, err := k.read()
+	if err != nil {
+		k.failure.Store(&err)
+	} else {
+		k.failure.Store(nil)
+		k.got.Store(time.Now().UnixNano())
+	}
 	switch {
 	case err != nil:
 		k.log.failed(err, true)

@@ -31,6 +31,7 @@ var (
 // keyState is the present knowledge about an issuer's keys. It is replaced, never changed.
 type keyState struct {
 	set      *keySet   // the last good one; nil before the first
+	got      time.Time // when it was fetched last
 	until    time.Time // when it is no longer used
 	due      time.Time // when the next use starts a fetch
 	ended    time.Time // when the last fetch ended
@@ -58,7 +59,7 @@ func (s *keyState) succeeded(set *keySet, life time.Duration, now time.Time) *ke
 		set = s.set
 	}
 	due := now.Add(life)
-	return &keyState{set: set, until: due.Add(maxStale), due: due, ended: now}
+	return &keyState{set: set, got: now, until: due.Add(maxStale), due: due, ended: now}
 }
 
 // failed keeps the keys. The next fetch stays due when it was, but not before the back-off

@@ -51,6 +51,11 @@ type RemoteConfig struct {
 	// first and then one a minute, with a nil error when they are over; and keys that cannot
 	// be used. It may be nil.
 	OnProblem func(message string, err error)
+
+	// OnChange is called when the keys cannot be fetched any more, with whether the last good
+	// ones still count; when these do not count any more; and with nil when keys can be fetched
+	// again. It may be nil, and must not wait.
+	OnChange func(err error, kept bool)
 }
 
 // RemoteKeys are the keys that an issuer publishes.
@@ -106,6 +111,7 @@ func NewRemoteKeys(config RemoteConfig) (*RemoteKeys, error) {
 		discovery: found,
 		log:       newKeyLog(config.OnProblem),
 	}
+	k.log.onChange = config.OnChange
 	k.state.Store(&keyState{err: errNotFetched})
 	k.ctx, k.cancel = context.WithCancelCause(context.Background())
 	return k, nil

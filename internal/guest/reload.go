@@ -8,6 +8,8 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -16,11 +18,12 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 )
 
-// pools are all that [NewPool] made, for [States].
+// pools are all that [NewPool] made, and the states that have retired.
 var pools struct { //nolint:gochecknoglobals // States looks into every pool
 	sync.Mutex
 
-	all []*caddy.UsagePool
+	all      []*caddy.UsagePool
+	retiring []any
 }
 
 // NewPool returns a pool for one kind of state that outlives a configuration.
@@ -32,12 +35,13 @@ func NewPool() *caddy.UsagePool {
 	return pool
 }
 
-// States returns what the pools hold, by key. It is for tests.
+// States returns what the pools hold, by key.
 func States() map[any]any {
 	pools.Lock()
-	defer pools.Unlock()
+	all := slices.Clone(pools.all)
+	pools.Unlock()
 	states := make(map[any]any)
-	for _, pool := range pools.all {
+	for _, pool := range all {
 		pool.Range(func(key, value any) bool {
 			states[key] = value
 			return true
@@ -72,5 +76,31 @@ func Release(pool *caddy.UsagePool, key *string) error {
 // those may still be waiting for a review, for keys or for a token.
 const retirement = 15 * time.Second
 
-// Retire calls end after the retirement.
-func Retire(end func()) { time.AfterFunc(retirement, end) }
+// Retire calls end after the retirement. Until then verdicts that the state keeps can be
+// dropped.
+func Retire(state any, end func()) {
+	pools.Lock()
+	defer pools.Unlock()
+	pools.retiring = append(pools.retiring, state)
+	time.AfterFunc(retirement, func() {
+		end()
+		pools.Lock()
+		defer pools.Unlock()
+		pools.retiring = slices.DeleteFunc(pools.retiring, func(other any) bool { return other == state })
+	})
+}
+
+func retiring() []any {
+	pools.Lock()
+	defer pools.Unlock()
+	return slices.Clone(pools.retiring)
+}
+
+// everything is what the pools hold, and the handlers of all configurations.
+func everything() []any {
+	all := slices.Collect(maps.Values(States()))
+	for _, m := range allMembers() {
+		all = append(all, m.handler)
+	}
+	return all
+}

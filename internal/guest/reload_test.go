@@ -152,7 +152,7 @@ func TestStatesAreThoseOfAllPools(t *testing.T) {
 func TestRetireWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start, ended := time.Now(), make(chan struct{})
-		guest.Retire(func() { close(ended) })
+		guest.Retire(new(int), func() { close(ended) })
 		<-ended
 		if waited := time.Since(start); waited != 15*time.Second {
 			t.Errorf("it ended after %v", waited)

@@ -3,7 +3,10 @@
 
 package lru
 
-import "container/list"
+import (
+	"container/list"
+	"iter"
+)
 
 // Cache keeps the most recently used values, size of them. It is not safe for concurrent
 // use. Make one with [New].
@@ -54,6 +57,18 @@ func (c *Cache[K, V]) Remove(key K) {
 	if element, ok := c.entries[key]; ok {
 		delete(c.entries, key)
 		c.used.Remove(element)
+	}
+}
+
+// All are the values by key, to be changed in place, in no order. They do not count as used. A
+// value may be removed meanwhile.
+func (c *Cache[K, V]) All() iter.Seq2[K, *V] {
+	return func(yield func(K, *V) bool) {
+		for key, element := range c.entries {
+			if !yield(key, &element.Value.(*entry[K, V]).value) {
+				return
+			}
+		}
 	}
 }
 
