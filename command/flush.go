@@ -43,7 +43,7 @@ does not answer.`,
 			case asJSON:
 				fmt.Fprintf(cmd.OutOrStdout(), "%s", answer)
 			default:
-				fmt.Fprintf(cmd.OutOrStdout(), "dropped %d verdicts and %d refusals\n", dropped.Verdicts, dropped.Refusals)
+				fmt.Fprintf(cmd.OutOrStdout(), "verdicts dropped: %d, refusals dropped: %d\n", dropped.Verdicts, dropped.Refusals)
 			}
 			return nil
 		},

@@ -123,7 +123,7 @@ func distance(state *guest.State, at *time.Time) string {
 		return ""
 	}
 	left := at.Sub(state.Time).Truncate(time.Second)
-	if left < 0 {
+	if left <= 0 {
 		return (-left).String() + " ago"
 	}
 	return "in " + left.String()

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"sync"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -24,6 +25,10 @@ const (
 	CredentialLost    = "kube_identity.credential_lost"
 	FileRefused       = "kube_identity.file_refused"
 )
+
+// startup is how long an event waits for a configuration in force. At the start of the process
+// something may be lost before the first one is.
+const startup = 10 * time.Second
 
 // maxEvents is how many events wait for an operator's handler that takes its time.
 const maxEvents = 64
@@ -81,25 +86,26 @@ func emit(e event) {
 				zap.String("name", e.name), zap.String("panic", fmt.Sprint(broke)), zap.ByteString("stack", debug.Stack()))
 		}
 	}()
-	if m := inForce(); m != nil {
+	m := inForce()
+	for began := time.Now(); m == nil && time.Since(began) < startup; m = inForce() {
+		time.Sleep(50 * time.Millisecond)
+	}
+	if m != nil {
 		if app, err := m.ctx.AppIfConfigured("events"); err == nil {
 			app.(*caddyevents.App).Emit(m.ctx, e.name, e.data)
 		}
 	}
 }
 
-// inForce is a member of the configuration in force: Caddy's present one, or the last one that
-// was loaded, while none is.
+// inForce is a member of the configuration that Caddy has in force; nil if there is none.
 func inForce() *Member {
 	active := caddy.ActiveContext()
-	var last *Member
 	for _, m := range allMembers() {
 		if m.of == active.GetMetricsRegistry() {
 			return m
 		}
-		last = m
 	}
-	return last
+	return nil
 }
 
 // Problem is the data of an event about something that is lost.
