@@ -6,6 +6,7 @@ package guest
 import (
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
@@ -26,25 +27,32 @@ const (
 	FileRefused       = "kube_identity.file_refused"
 )
 
-// startup is how long an event waits for a configuration in force. At the start of the process
-// something may be lost before the first one is.
-const startup = 10 * time.Second
+const (
+	// startup is how long an event waits for a configuration in force: at the start of the
+	// process something may be lost before the first one is.
+	startup = 10 * time.Second
 
-// maxEvents is how many events wait for an operator's handler that takes its time.
-const maxEvents = 64
+	// again is the time between two looks for one.
+	again = 50 * time.Millisecond
+
+	// maxEvents is how many events wait for an operator's handler that takes its time.
+	maxEvents = 64
+)
 
 type event struct {
 	name string
 	data map[string]any
+	at   time.Time
 }
 
 // events are those that have not been emitted yet. One goroutine emits them in their order, and
-// ends with the last one.
+// ends when it can emit no more.
 var events struct { //nolint:gochecknoglobals // what outlives configurations emits through the one in force
 	sync.Mutex
 
 	waiting []event
 	running bool
+	next    time.Time // when the next look for a configuration is due
 }
 
 // Emit tells the events app of the configuration in force about a transition. It does not wait:
@@ -52,48 +60,64 @@ var events struct { //nolint:gochecknoglobals // what outlives configurations em
 // event is dropped, and logged.
 func Emit(name string, data map[string]any) {
 	events.Lock()
-	defer events.Unlock()
 	if len(events.waiting) >= maxEvents {
 		caddy.Log().Named("events.kube_identity").Error("event dropped: a handler of earlier events has not returned", zap.String("name", name))
-		return
+	} else {
+		events.waiting = append(events.waiting, event{name, data, time.Now()})
 	}
-	events.waiting = append(events.waiting, event{name, data})
-	if !events.running {
+	events.Unlock()
+	emitWaiting()
+}
+
+// emitWaiting begins to emit, unless that is under way.
+func emitWaiting() {
+	events.Lock()
+	defer events.Unlock()
+	if !events.running && len(events.waiting) > 0 {
 		events.running = true
-		go emitAll()
+		go func() {
+			for m, e := nextEvent(); m != nil; m, e = nextEvent() {
+				m.emit(e)
+			}
+		}()
 	}
 }
 
-func emitAll() {
-	for {
-		events.Lock()
-		if len(events.waiting) == 0 {
-			events.running = false
-			events.Unlock()
-			return
+// nextEvent returns an event and a member to emit it through, or nil when that is all. Without a
+// configuration in force it looks again a little later.
+func nextEvent() (*Member, event) {
+	events.Lock()
+	defer events.Unlock()
+	now := time.Now()
+	m := inForce()
+	if m == nil {
+		events.waiting = slices.DeleteFunc(events.waiting, func(e event) bool { return now.Sub(e.at).Abs() > startup })
+	}
+	switch {
+	case len(events.waiting) == 0:
+	case m == nil:
+		if !now.Before(events.next) {
+			events.next = now.Add(again)
+			time.AfterFunc(again, emitWaiting)
 		}
-		next := events.waiting[0]
+	default:
+		e := events.waiting[0]
 		events.waiting = events.waiting[1:]
-		events.Unlock()
-		emit(next)
+		return m, e
 	}
+	events.running = false
+	return nil, event{}
 }
 
-func emit(e event) {
+func (m *Member) emit(e event) {
 	defer func() {
 		if broke := recover(); broke != nil {
 			caddy.Log().Named("events.kube_identity").Error("a handler of an event panicked",
 				zap.String("name", e.name), zap.String("panic", fmt.Sprint(broke)), zap.ByteString("stack", debug.Stack()))
 		}
 	}()
-	m := inForce()
-	for began := time.Now(); m == nil && time.Since(began) < startup; m = inForce() {
-		time.Sleep(50 * time.Millisecond)
-	}
-	if m != nil {
-		if app, err := m.ctx.AppIfConfigured("events"); err == nil {
-			app.(*caddyevents.App).Emit(m.ctx, e.name, e.data)
-		}
+	if app, err := m.ctx.AppIfConfigured("events"); err == nil {
+		app.(*caddyevents.App).Emit(m.ctx, e.name, e.data)
 	}
 }
 
