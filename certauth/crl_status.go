@@ -3,10 +3,7 @@
 
 package certauth
 
-import (
-	"crypto/x509/pkix"
-	"time"
-)
+import "time"
 
 // ListStatus says how it is with one entry of [Revocation.CRLs].
 type ListStatus struct {
@@ -51,9 +48,8 @@ func (s *crlSource) status() ListStatus {
 	defer s.mu.Unlock()
 	status := ListStatus{Name: s.name, Read: s.read, Err: s.err}
 	for _, list := range s.fresh {
-		var issuer pkix.Name = list.list.Issuer
 		status.Lists = append(status.Lists, ListDates{
-			Issuer: issuer.String(), ThisUpdate: list.list.ThisUpdate, NextUpdate: list.list.NextUpdate, Revoked: len(list.revoked),
+			Issuer: list.list.Issuer.String(), ThisUpdate: list.list.ThisUpdate, NextUpdate: list.list.NextUpdate, Revoked: len(list.revoked),
 		})
 	}
 	return status

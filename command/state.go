@@ -71,8 +71,10 @@ type table struct {
 
 // printState prints a table for each kind of thing that is there.
 func printState(out io.Writer, state *guest.State, users bool) {
-	tables := []table{handlersTable(state), issuersTable(state), credentialsTable(state), listsTable(state),
-		apiServersTable(state), filesTable(state), sessionsTable(state), cachesTable(state)}
+	tables := []table{
+		handlersTable(state), issuersTable(state), credentialsTable(state), listsTable(state),
+		apiServersTable(state), filesTable(state), sessionsTable(state), cachesTable(state),
+	}
 	if users {
 		tables = append(tables, usersTable(state))
 	}
@@ -200,8 +202,10 @@ func cachesTable(state *guest.State) table {
 		if c.HitRate != nil {
 			rate = fmt.Sprintf("%.1f %%", 100**c.HitRate)
 		}
-		t.rows = append(t.rows, []string{c.Source, fmt.Sprint(c.Verdicts), fmt.Sprint(c.Refusals), fmt.Sprint(c.Size),
-			fmt.Sprint(len(c.Users)), fmt.Sprint(c.Judging), rate, strings.Join(c.Issuers, " ")})
+		t.rows = append(t.rows, []string{
+			c.Source, fmt.Sprint(c.Verdicts), fmt.Sprint(c.Refusals), fmt.Sprint(c.Size),
+			fmt.Sprint(len(c.Users)), fmt.Sprint(c.Judging), rate, strings.Join(c.Issuers, " "),
+		})
 	}
 	return t
 }

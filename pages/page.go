@@ -17,10 +17,10 @@ import (
 
 var (
 	//go:embed whoami.html
-	pageText string //nolint:gochecknoglobals // a template
+	pageText string
 
 	//go:embed whoami.css
-	pageStyle string //nolint:gochecknoglobals // a part of a template
+	pageStyle string
 
 	//nolint:gochecknoglobals // a template
 	pageTemplate = template.Must(template.New("whoami").Funcs(template.FuncMap{"join": strings.Join}).Parse(pageText))

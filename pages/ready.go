@@ -103,7 +103,8 @@ func report(all []guest.Condition, passed bool) string {
 //	kube_identity_ready [<matcher>]
 func parseReady(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 	p := new(Ready)
-	return p, p.UnmarshalCaddyfile(h.Dispenser)
+	err := p.UnmarshalCaddyfile(h.Dispenser)
+	return p, err
 }
 
 // UnmarshalCaddyfile sets up the handler from Caddyfile tokens.

@@ -90,7 +90,8 @@ func (p *Whoami) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.H
 //	kube_identity_whoami [<matcher>]
 func parseWhoami(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 	p := new(Whoami)
-	return p, p.UnmarshalCaddyfile(h.Dispenser)
+	err := p.UnmarshalCaddyfile(h.Dispenser)
+	return p, err
 }
 
 // UnmarshalCaddyfile sets up the handler from Caddyfile tokens.

@@ -32,7 +32,7 @@ func (*apiServerState) Destruct() error { return nil }
 // WatchAPIServer follows how the client's API server answers, for the admin API and for events.
 // It returns a key for [UnwatchAPIServer].
 func WatchAPIServer(client *kubernetes.Client) (key string, err error) {
-	if client.Fault() != nil {
+	if client.Server() == "" { // it has a fault, and asks nobody
 		return "", nil
 	}
 	key = "api_server " + client.Fingerprint()
