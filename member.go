@@ -5,6 +5,9 @@ package kubeidentity
 
 import (
 	"context"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/guest"
@@ -76,7 +79,8 @@ func (s *sessionState) Inspect(into *guest.State) {
 	s.mu.Lock()
 	state := guest.SessionsState{Sites: len(s.members)}
 	if len(s.members) > 0 {
-		state.Source = s.members[len(s.members)-1].source
+		names := slices.Sorted(maps.Values(s.members[len(s.members)-1].sources))
+		state.Source = strings.Join(slices.Compact(names), ", ")
 	}
 	s.mu.Unlock()
 	state.Ready = s.isReady()

@@ -67,7 +67,7 @@ func (a *AuthenticationConfig) Provision(ctx caddy.Context) error {
 		return fmt.Errorf("authentication_config: %w", err)
 	}
 	a.counted = counted
-	return nil
+	return metrics.WatchKeySets(a.state.showKeys)
 }
 
 // Cleanup gives the state back; the last one to do so ends it.

@@ -144,6 +144,9 @@ func (c *ClientCert) Provision(ctx caddy.Context) error {
 	c.allowReserved = []string{identity.CredentialID}
 	metrics := guest.MetricsOf(ctx)
 	counted, err := metrics.ForCache("client_cert")
+	if err == nil && state.revocation != nil && len(c.Revocation.CRL) > 0 {
+		err = metrics.WatchCRLs(state.showLists)
+	}
 	if err != nil {
 		return fmt.Errorf("client_cert: %w", err)
 	}

@@ -142,6 +142,9 @@ func (o *OIDC) Provision(ctx caddy.Context) error {
 	}
 	metrics := guest.MetricsOf(ctx)
 	counted, err := metrics.ForCache("oidc")
+	if err == nil {
+		err = metrics.WatchKeySets(state.showKeys)
+	}
 	if err != nil {
 		return fmt.Errorf("oidc %s: %w", o.Issuer, err)
 	}
