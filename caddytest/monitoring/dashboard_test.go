@@ -10,7 +10,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 )
@@ -157,17 +156,4 @@ func read(t *testing.T, file string) string {
 		t.Fatal(err)
 	}
 	return string(content)
-}
-
-// metricsIn are the names of this project's metrics in a text, without the suffixes of histograms.
-func metricsIn(text string) []string {
-	var names []string
-	for _, name := range regexp.MustCompile(`caddy_kube_identity_\w+`).FindAllString(text, -1) {
-		for _, suffix := range []string{"_bucket", "_sum", "_count"} {
-			name = strings.TrimSuffix(name, suffix)
-		}
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return slices.Compact(names)
 }
