@@ -82,7 +82,8 @@ func TestDocsJSON(t *testing.T) {
 	}
 	for _, grammar := range docsGrammars(t) {
 		for _, word := range docsWords(grammar) {
-			if !words[word] {
+			page := word == "kube_identity_ready" || word == "kube_identity_whoami" // handlers without an option
+			if !words[word] && !page {
 				t.Errorf("README.md's JSON does not have %s, which is in the grammar\n%s", word, grammar)
 			}
 		}

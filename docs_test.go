@@ -192,7 +192,7 @@ func docsWithFiles(t *testing.T, text string) string {
 func docsGrammars(t *testing.T) []string {
 	t.Helper()
 	var files []string
-	for _, room := range []string{"", "sources", "injectors", "trustpool"} {
+	for _, room := range []string{"", "pages", "sources", "injectors", "trustpool"} {
 		found, err := filepath.Glob(filepath.Join(room, "*.go"))
 		if err != nil {
 			t.Fatal(err)

@@ -98,16 +98,15 @@ func report(all []guest.Condition, passed bool) string {
 	return b.String()
 }
 
-// parseReady parses the directive. Syntax:
-//
-//	kube_identity_ready [<matcher>]
 func parseReady(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 	p := new(Ready)
 	err := p.UnmarshalCaddyfile(h.Dispenser)
 	return p, err
 }
 
-// UnmarshalCaddyfile sets up the handler from Caddyfile tokens.
+// UnmarshalCaddyfile sets up the handler from Caddyfile tokens. Syntax:
+//
+//	kube_identity_ready [<matcher>]
 func (*Ready) UnmarshalCaddyfile(d *caddyfile.Dispenser) error { return noOptions(d) }
 
 // noOptions refuses arguments and blocks.

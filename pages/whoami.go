@@ -85,16 +85,15 @@ func (p *Whoami) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.H
 	return nil
 }
 
-// parseWhoami parses the directive. Syntax:
-//
-//	kube_identity_whoami [<matcher>]
 func parseWhoami(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 	p := new(Whoami)
 	err := p.UnmarshalCaddyfile(h.Dispenser)
 	return p, err
 }
 
-// UnmarshalCaddyfile sets up the handler from Caddyfile tokens.
+// UnmarshalCaddyfile sets up the handler from Caddyfile tokens. Syntax:
+//
+//	kube_identity_whoami [<matcher>]
 func (*Whoami) UnmarshalCaddyfile(d *caddyfile.Dispenser) error { return noOptions(d) }
 
 // Interface guards
