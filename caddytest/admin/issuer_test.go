@@ -69,8 +69,8 @@ func TestAnIssuerThatIsNeverUpLostAndBack(t *testing.T) {
 		o.flush(t, `{"issuer": "`+issuer.URL+`"}`)
 		return o.state(t, "").Issuers[0].Error != ""
 	})
-	if e := wantEvents(t, guest.KeysLost, guest.KeysBack, guest.KeysLost); e.Data["kept"] != true || e.Data["issuer"] != issuer.URL || e.Data["source"] != "oidc" {
-		t.Errorf("the data are %v", e.Data)
+	if e := wantEvents(t, guest.KeysLost, guest.KeysBack, guest.KeysLost); e.Data["kept"] != true || e.Data["issuer"] != issuer.URL || e.Data["source"] != "oidc" || e.Origin().CaddyModule().ID != "http.handlers.kube_identity" {
+		t.Errorf("the data are %v, from %v", e.Data, e.Origin())
 	}
 	o.wantReady(t, http.StatusOK, "ok")
 	if status, _ := o.get(t, "/", token); status != http.StatusOK {
