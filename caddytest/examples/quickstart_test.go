@@ -120,6 +120,22 @@ func TestQuickstart(t *testing.T) {
 		}
 	})
 
+	t.Run("the proxy says who the user is to it, and a stranger is nobody to the upstream", func(t *testing.T) {
+		page := quickstartAsk(t, login+"whoami", "Accept: text/html", "X-Remote-User: mallory")
+		for _, want := range []string{">alice</strong>", "<li>on-call</li>", "<li>X-Remote-User</li>", "a credential: yes"} {
+			if page.status != http.StatusOK || !strings.Contains(page.body, want) {
+				t.Errorf("%d: the page does not have %s:\n%s", page.status, want, page.body)
+			}
+		}
+		first := quickstartAsk(t, login, "Accept: text/html")
+		if !strings.Contains(first.body, `href="/whoami"`) || !strings.Contains(first.body, `href="`+upstream+`"`) {
+			t.Errorf("the upstream's page does not link there:\n%s", first.body)
+		}
+		if stranger := quickstartAsk(t, upstream, "Accept: text/html"); !strings.Contains(stranger.body, "No proxy vouches for you") {
+			t.Errorf("a stranger gets\n%s", stranger.body)
+		}
+	})
+
 	t.Run("a browser gets a page without markup of the client's", func(t *testing.T) {
 		page := quickstartAsk(t, login+"?<i>", "Accept: text/html,*/*;q=0.8", `X-Note: <script>"{{.Req}}"`)
 		if got := page.header.Get("Content-Type"); page.status != http.StatusOK || !strings.HasPrefix(got, "text/html") {
