@@ -19,7 +19,7 @@ type Status struct {
 func (s *ServiceAccount) Status(now time.Time) Status {
 	current := s.current.Load()
 	if current == nil {
-		return Status{Err: errNotStarted}
+		return Status{Err: errNoAnswer}
 	}
 	status := Status{Usable: now.Before(current.until), Until: current.until, Err: current.cause}
 	if !status.Usable && status.Err == nil {

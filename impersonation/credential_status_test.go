@@ -53,6 +53,7 @@ func TestStatusAndTransitionsOfAServiceAccount(t *testing.T) {
 		if got := account.Status(time.Now()); !got.Usable || got.Err != nil {
 			t.Errorf("with the next one: %+v", got)
 		}
+		account.Close()
 		want := []string{"lost true, kept false", "lost false, kept true", "lost true, kept true", "lost true, kept false", "lost false, kept true"}
 		if !slices.Equal(changes, want) {
 			t.Errorf("the changes are %q, want %q", changes, want)

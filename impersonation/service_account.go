@@ -33,6 +33,7 @@ const (
 
 var (
 	errNotStarted = errors.New("not started")
+	errNoAnswer   = errors.New("there is no answer yet to the first request for a token")
 	errClosed     = errors.New("closed")
 	errExpired    = errors.New("the last token has expired, and there is no new one yet")
 )

@@ -92,7 +92,7 @@ func TestTheTokenOfAServiceAccount(t *testing.T) {
 	cluster.Answers(nil, testreview.Down)
 	forget(t, nil)
 	o := start(t, recording, impersonating(cluster.Kubeconfig(t)+"\n\t\tinject impersonation {\n\t\t\tservice_account kiali/proxy\n\t\t}"))
-	testhandler.WaitUntil(t, "the API server was asked", func() bool { return len(o.state(t, "").Credentials) == 1 && o.state(t, "").Credentials[0].Error != "" })
+	wantEvents(t, guest.APIServerLost, guest.CredentialLost)
 	o.wantReady(t, http.StatusServiceUnavailable, `[{"kind":"credential","name":"service_account kiali/proxy"}]`+"\n")
 	cluster.Answers(nil, nil)
 	testhandler.WaitUntil(t, "the proxy is ready", func() bool { return o.isReady(t) })
