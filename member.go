@@ -5,9 +5,6 @@ package kubeidentity
 
 import (
 	"context"
-	"maps"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/guest"
@@ -78,10 +75,6 @@ func (h *Handler) parts() []any {
 func (s *sessionState) Inspect(into *guest.State) {
 	s.mu.Lock()
 	state := guest.SessionsState{Sites: len(s.members)}
-	if len(s.members) > 0 {
-		names := slices.Sorted(maps.Values(s.members[len(s.members)-1].sources))
-		state.Source = strings.Join(slices.Compact(names), ", ")
-	}
 	s.mu.Unlock()
 	state.Ready = s.isReady()
 	into.Sessions = append(into.Sessions, state)

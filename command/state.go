@@ -188,9 +188,9 @@ func filesTable(state *guest.State) table {
 }
 
 func sessionsTable(state *guest.State) table {
-	t := table{title: "Browser sessions", head: []string{"SOURCE", "SITES", "READY"}}
+	t := table{title: "Browser sessions", head: []string{"SITES", "READY"}}
 	for _, s := range state.Sessions {
-		t.rows = append(t.rows, []string{s.Source, fmt.Sprint(s.Sites), yesNo(s.Ready)})
+		t.rows = append(t.rows, []string{fmt.Sprint(s.Sites), yesNo(s.Ready)})
 	}
 	return t
 }

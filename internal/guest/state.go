@@ -100,9 +100,8 @@ type FileState struct {
 
 // SessionsState is the sessions of browsers.
 type SessionsState struct {
-	Source string `json:"source"`
-	Sites  int    `json:"sites"` // how many kube_identity share them
-	Ready  bool   `json:"ready"` // their keys, and the logouts of other instances, are known
+	Sites int  `json:"sites"` // how many kube_identity share them
+	Ready bool `json:"ready"` // their keys, and the logouts of other instances, are known
 }
 
 // Inspector is implemented by state that outlives a configuration, and by sources and injectors:
@@ -129,7 +128,6 @@ func Inspect(now time.Time, names bool) *State {
 	order(s.Lists, func(l ListState) string { return l.List })
 	order(s.APIServers, func(a APIServerState) string { return a.Server })
 	order(s.Files, func(f FileState) string { return f.File })
-	order(s.Sessions, func(s SessionsState) string { return s.Source })
 	return s
 }
 
