@@ -123,16 +123,17 @@ func (w *response) askAgain(status int) {
 	}
 }
 
-// addSession adds the cookies of a session that was refreshed, after those of the upstream's with
-// its names were stripped. A response with them must not stay in a shared cache.
+// addSession adds the cookies of a session that was refreshed, or of a binding whose login has
+// worked, after those of the upstream's with these names were stripped. A response with them must
+// not stay in a shared cache: who made the binding could forge the logins of all that get it.
 func (w *response) addSession() {
 	if w.use == nil {
 		return
 	}
 	there := len(w.Header()[setCookie])
-	fresh := w.use.addTo(w.Header())
+	added := w.use.addTo(w.Header())
 	w.before = append(w.before, w.Header()[setCookie][there:]...) // they are not the upstream's
-	if !fresh {
+	if !added {
 		return
 	}
 	for _, line := range w.Header()["Cache-Control"] {

@@ -180,7 +180,8 @@ func (s *sessions) measure(lines []string) {
 	s.handler.metrics.SessionBytes.Observe(float64(size))
 }
 
-// addTo adds the cookies to a response whose cookies of the same names were stripped.
+// addTo adds the cookies to a response whose cookies of the same names were stripped, and says
+// whether there were any: no cache may give them to another browser.
 func (u *sessionUse) addTo(header http.Header) (added bool) {
 	now, s := time.Now(), u.session
 	fresh := u.fresh
@@ -191,14 +192,14 @@ func (u *sessionUse) addTo(header http.Header) (added bool) {
 	} else {
 		fresh = fresh || u.of.limits.UseDue(s, now)
 	}
-	u.seen(header, now)
+	added = u.seen(header, now)
 	if !fresh || u.of.state.denied.Check(u.facts, now) != nil { // logged out meanwhile
-		return false
+		return added
 	}
 	lines, err := u.of.state.keeper.Seal(s.WithUse(now), u.site, now)
 	if err != nil {
 		u.of.handler.logger.Error("the cookie of a session could not be written", zap.String("session", shortID(s.ID)), zap.Error(err))
-		return false
+		return added
 	}
 	u.of.measure(lines)
 	header[setCookie] = append(header[setCookie], lines...)
@@ -206,13 +207,15 @@ func (u *sessionUse) addTo(header http.Header) (added bool) {
 }
 
 // seen tells the binding that the last login has worked.
-func (u *sessionUse) seen(header http.Header, now time.Time) {
+func (u *sessionUse) seen(header http.Header, now time.Time) (added bool) {
 	if u.binding == nil {
-		return
+		return false
 	}
 	if quiet, changed := u.binding.WithSession(); changed {
 		if line, err := u.of.jar.SealBinding(quiet, u.site, now); err == nil {
 			header[setCookie] = append(header[setCookie], line)
+			added = true
 		}
 	}
+	return added
 }
