@@ -194,7 +194,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	}
 	h.strip(r, ex) // of refused shapes too: error routes must not see who the client claims to be
 	h.recognize(r, ex)
-	if err != nil {
+	switch {
+	case err != nil && h.sessions != nil && h.sessions.owns(r):
+		return h.sessions.refuse(w, r, ex, err)
+	case err != nil:
 		return h.refuse(w, r, ex, nil, err)
 	}
 	if h.sessions != nil && h.sessions.locate(r, ex) {

@@ -58,6 +58,10 @@ func (s *sessions) isOwn(decoded string) bool {
 func (s *sessions) serve(w http.ResponseWriter, r *http.Request, ex *exchange) error {
 	method, asked := asItCame(r)
 	serve, methods := s.page(ex, strings.TrimPrefix(asked.EscapedPath(), s.options.Path))
+	if serve == nil && asked.RawQuery != "" { // a callback of another spelling, or of a login that has another path now
+		ex.direct = true
+		skipAccessLog(r)
+	}
 	if serve == nil {
 		return s.showError(w, r, ex, http.StatusNotFound, "there is no such page of the session's", &browser.Page{Title: "Not found", Text: []string{"There is no such page."}})
 	}
@@ -69,6 +73,19 @@ func (s *sessions) serve(w http.ResponseWriter, r *http.Request, ex *exchange) e
 	}
 	w.Header().Set("Allow", strings.Join(methods, ", "))
 	return s.showError(w, r, ex, http.StatusMethodNotAllowed, "a method that the session's page does not take", &browser.Page{Title: "Not possible", Text: []string{"This page cannot be asked for in this way."}})
+}
+
+// refuse answers a request for one of the session's own paths that has a shape in which none is
+// taken: a callback in early data, say. Its address may have a code, which Caddy logs with an
+// error, and error routes may print.
+func (s *sessions) refuse(w http.ResponseWriter, r *http.Request, ex *exchange, err error) error {
+	skipAccessLog(r)
+	refused := s.handler.refuse(w, r, ex, nil, err)
+	if as, ok := errors.AsType[caddyhttp.HandlerError](refused); ok {
+		w.WriteHeader(as.StatusCode)
+		return nil
+	}
+	return refused
 }
 
 // ownPage answers a request for one of the session's own paths.
