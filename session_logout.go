@@ -180,6 +180,10 @@ func (s *sessions) measure(lines []string) {
 	s.handler.metrics.SessionBytes.Observe(float64(size))
 }
 
+// useWithin is how soon after its request a response may write down that a session was used:
+// while all refreshes since are still known ([session.Refresher.Newest]).
+const useWithin = 30 * time.Second
+
 // addTo adds the cookies to a response whose cookies of the same names were stripped, and says
 // whether there were any: no cache may give them to another browser.
 func (u *sessionUse) addTo(header http.Header) (added bool) {
@@ -190,12 +194,13 @@ func (u *sessionUse) addTo(header http.Header) (added bool) {
 			s, fresh = refreshed, true
 		}
 	} else {
-		fresh = fresh || u.of.limits.UseDue(s, now)
+		fresh = fresh || u.of.limits.UseDue(s, now) && now.Sub(u.since) < useWithin
 	}
 	added = u.seen(header, now)
 	if !fresh || u.of.state.denied.Check(u.facts, now) != nil { // logged out meanwhile
 		return added
 	}
+	s = u.of.state.refreshers[u.login.Key].Newest(s)
 	lines, err := u.of.state.keeper.Seal(s.WithUse(now), u.site, now)
 	if err != nil {
 		u.of.handler.logger.Error("the cookie of a session could not be written", zap.String("session", shortID(s.ID)), zap.Error(err))

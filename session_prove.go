@@ -39,6 +39,7 @@ type sessionUse struct {
 	session *session.Session
 	site    session.Site
 	facts   session.Facts
+	since   time.Time        // when its request came
 	fresh   bool             // it was refreshed, and its cookie has to be written
 	flight  *session.Flight  // a refresh under way
 	page    bool             // the request is a navigation
@@ -99,7 +100,7 @@ func (s *sessions) prove(ctx context.Context, ex *exchange, only *login) (*ident
 	if err != nil && (!identity.IsBadCredential(err) || !expired || !refreshes) {
 		return nil, absentIfBad(err)
 	}
-	use := &sessionUse{of: s, login: l, session: found, site: ex.site, page: ex.page && ex.reads}
+	use := &sessionUse{of: s, login: l, session: found, site: ex.site, since: ex.Received, page: ex.page && ex.reads}
 	use.facts = s.limits.Facts(found, l.Issuer, claims.subject)
 	if err := s.state.denied.Check(use.facts, ex.Received); err != nil {
 		return nil, err

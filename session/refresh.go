@@ -174,10 +174,32 @@ func (f *Flight) wait(ctx context.Context) error {
 	}
 }
 
+// key is of the tokens of a session. The ID token counts too: an issuer may give the same refresh
+// token again.
+func (r *Refresher) key(s *Session) sum { return r.hasher.sum("tokens", s.ID, s.RefreshToken, s.IDToken) }
+
+// maxNewer is how many refreshes of one session are followed.
+const maxNewer = 8
+
+// Newest returns the session with the tokens that have replaced these in the last minute, or as
+// it is. A response that was slow to begin would put spent tokens into the browser otherwise, over
+// those that another response has brought meanwhile.
+func (r *Refresher) Newest(s *Session) *Session {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for range maxNewer {
+		flight := r.done.Get(r.key(s))
+		if flight == nil || (*flight).session == nil {
+			break
+		}
+		s = (*flight).session
+	}
+	return s
+}
+
 // flight returns the flight for the tokens of a session, and whether it began for this request.
 func (r *Refresher) flight(ctx context.Context, s *Session, live bool, now time.Time, grant Grant) (flight *Flight, leads bool, err error) {
-	// The ID token counts too: an issuer may give the same refresh token again.
-	key, without := r.hasher.sum("tokens", s.ID, s.RefreshToken, s.IDToken), r.hasher.sum("stuck", s.ID, s.IDToken)
+	key, without := r.key(s), r.hasher.sum("stuck", s.ID, s.IDToken)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if flight := r.flights[key]; flight != nil {
