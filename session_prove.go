@@ -97,7 +97,8 @@ func (s *sessions) prove(ctx context.Context, ex *exchange, only *login) (*ident
 	id, claims, err := s.verdict(ctx, ex, l, found.IDToken)
 	refreshes := found.RefreshToken != "" && !l.NoRefresh
 	expired := id == nil && claims != nil && !ex.Received.Before(claims.expires)
-	if err != nil && (!identity.IsBadCredential(err) || !expired || !refreshes) {
+	judged := identity.IsBadCredential(err) || errors.Is(err, identity.ErrForbidden)
+	if err != nil && (!judged || !expired || !refreshes) {
 		return nil, absentIfBad(err)
 	}
 	use := &sessionUse{of: s, login: l, session: found, site: ex.site, since: ex.Received, page: ex.page && ex.reads}
@@ -176,13 +177,18 @@ func (s *sessions) refresh(ctx context.Context, ex *exchange, use *sessionUse, i
 	}
 	use.session = got.Session
 	id, _, err = s.verdict(ctx, ex, use.login, got.Session.IDToken)
+	if err != nil && !identity.IsBadCredential(err) {
+		ex.use = use // the refusal brings the new tokens
+	}
 	if err != nil {
 		return nil, absentIfBad(err)
 	}
 	return id, nil
 }
 
-// grant asks the issuer for new tokens, and verifies them as those of a login are verified.
+// grant asks the issuer for new tokens, and verifies them as those of a login are verified. The old
+// refresh token is spent: new tokens that cannot be verified now, or whose user is forbidden, are
+// kept all the same. Each request asks the source about them again.
 func (s *sessions) grant(ctx context.Context, l *login, before *session.Session) (*session.Session, error) {
 	tokens, err := l.Provider.Refresh(ctx, before.RefreshToken)
 	switch {
@@ -194,14 +200,11 @@ func (s *sessions) grant(ctx context.Context, l *login, before *session.Session)
 		return before.WithTokens("", tokens.RefreshToken), nil
 	}
 	err = s.verify(ctx, l, tokens.IDToken)
-	if err == nil {
+	if err == nil || !identity.IsBadCredential(err) {
 		_, err = l.Provider.CheckRefreshed(before.IDToken, tokens.IDToken, tokens.AccessToken)
 	}
-	switch {
-	case err != nil && identity.IsBadCredential(err):
+	if err != nil {
 		return nil, ended(err)
-	case err != nil:
-		return nil, err
 	}
 	return before.WithTokens(tokens.IDToken, tokens.RefreshToken), nil
 }
