@@ -43,7 +43,7 @@ func (s *sessions) logout(w http.ResponseWriter, r *http.Request, ex *exchange) 
 	method, _ := asItCame(r)
 	switch {
 	case errors.Is(err, identity.ErrUnavailable): // nobody may believe to be logged out
-		return s.logoutUnavailable(w, ex, err)
+		return s.logoutUnavailable(w, r, ex, err)
 	case method != http.MethodPost:
 		return s.logoutPage(w, r, found)
 	}
@@ -78,11 +78,11 @@ func (s *sessions) logout(w http.ResponseWriter, r *http.Request, ex *exchange) 
 }
 
 // logoutUnavailable is for a session that is in the storage, which is out of reach.
-func (s *sessions) logoutUnavailable(w http.ResponseWriter, ex *exchange, err error) error {
+func (s *sessions) logoutUnavailable(w http.ResponseWriter, r *http.Request, ex *exchange, err error) error {
 	s.handler.logger.Error("logout refused", zap.String("kind", "user"), zap.String("peer", ex.Peer.String()),
 		zap.String("reason", err.Error()), zap.Int("status", http.StatusServiceUnavailable))
 	w.Header().Set("Retry-After", "5")
-	return s.show(w, http.StatusServiceUnavailable, &browser.Page{
+	return s.showError(w, r, ex, http.StatusServiceUnavailable, err.Error(), &browser.Page{
 		Title: "Not logged out", Text: []string{"Logging out is not possible now. Please try again in a moment."},
 		Links: []browser.Link{{URL: s.options.Path + logoutPath, Text: "Log out"}},
 	})
