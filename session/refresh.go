@@ -176,7 +176,9 @@ func (f *Flight) wait(ctx context.Context) error {
 
 // key is of the tokens of a session. The ID token counts too: an issuer may give the same refresh
 // token again.
-func (r *Refresher) key(s *Session) sum { return r.hasher.sum("tokens", s.ID, s.RefreshToken, s.IDToken) }
+func (r *Refresher) key(s *Session) sum {
+	return r.hasher.sum("tokens", s.ID, s.RefreshToken, s.IDToken)
+}
 
 // maxNewer is how many refreshes of one session are followed.
 const maxNewer = 8
