@@ -118,7 +118,7 @@ func (h *Handler) prove(ctx context.Context, ex *exchange) (*configuredSource, *
 			}
 		}
 		_, id, err := src.ask(ctx, ex)
-		if err == nil && src.login != nil {
+		if err == nil && h.sessions != nil && id.Token.Reveal() != "" { // another source may take the issuer's tokens too
 			err = h.sessions.checkHint(ctx, id.Token.Reveal(), ex.Received)
 		}
 		if !errors.Is(err, identity.ErrAbsent) {

@@ -27,8 +27,8 @@ const (
 	// maxBackChannel is how much of a body is read: one byte more than is accepted.
 	maxBackChannel = 64<<10 + 1
 
-	// backChannelTime is how long a client may take to send it. Anyone can begin a request.
-	backChannelTime = 10 * time.Second
+	// bodyTime is how long a client may take to send a form. Anyone can begin a request.
+	bodyTime = 10 * time.Second
 )
 
 // backChannel ends sessions that the issuer has ended (OpenID Connect Back-Channel Logout 1.0,
@@ -82,7 +82,7 @@ func readLogout(w http.ResponseWriter, r *http.Request) (string, error) {
 	if err != nil || kind != "application/x-www-form-urlencoded" {
 		return "", notAForm(fmt.Errorf("the content type is %s", identity.Quote(kinds[0])))
 	}
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(backChannelTime)) // not all writers can
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTime)) // not all writers can
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxBackChannel))
 	if err != nil {
 		return "", notAForm(err)

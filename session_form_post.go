@@ -9,6 +9,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"time"
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/browser"
 	"github.com/caddy-kube-identity/caddy-kube-identity/session/codeflow"
@@ -36,7 +37,7 @@ func readCallback(w http.ResponseWriter, r *http.Request, l *login) (*codeflow.C
 	parameters := asked.RawQuery
 	if method == http.MethodPost {
 		var err error
-		if parameters, err = readForm(r, asked.RawQuery); err != nil {
+		if parameters, err = readForm(w, r, asked.RawQuery); err != nil {
 			return nil, malformedCallback(err)
 		}
 	}
@@ -56,7 +57,7 @@ func readCallback(w http.ResponseWriter, r *http.Request, l *login) (*codeflow.C
 }
 
 // readForm reads a body of one kind alone.
-func readForm(r *http.Request, query string) (string, error) {
+func readForm(w http.ResponseWriter, r *http.Request, query string) (string, error) {
 	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	switch {
 	case query != "":
@@ -64,6 +65,7 @@ func readForm(r *http.Request, query string) (string, error) {
 	case err != nil || kind != "application/x-www-form-urlencoded" || len(r.Header["Content-Type"]) != 1 || len(r.Header["Content-Encoding"]) > 0:
 		return "", errors.New("the body is not a form")
 	}
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTime)) // not all writers can
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxForm))
 	if err != nil {
 		return "", fmt.Errorf("reading the form: %w", err)

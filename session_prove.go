@@ -187,8 +187,8 @@ func (s *sessions) refresh(ctx context.Context, ex *exchange, use *sessionUse, i
 }
 
 // grant asks the issuer for new tokens, and verifies them as those of a login are verified. The old
-// refresh token is spent: new tokens that cannot be verified now, or whose user is forbidden, are
-// kept all the same. Each request asks the source about them again.
+// refresh token is spent: the new one is kept also if the ID token cannot be verified now, or if its
+// user is forbidden. Each request asks the source about the ID token again.
 func (s *sessions) grant(ctx context.Context, l *login, before *session.Session) (*session.Session, error) {
 	tokens, err := l.Provider.Refresh(ctx, before.RefreshToken)
 	switch {
@@ -199,12 +199,15 @@ func (s *sessions) grant(ctx context.Context, l *login, before *session.Session)
 	case tokens.IDToken == "":
 		return before.WithTokens("", tokens.RefreshToken), nil
 	}
-	err = s.verify(ctx, l, tokens.IDToken)
-	if err == nil || !identity.IsBadCredential(err) {
-		_, err = l.Provider.CheckRefreshed(before.IDToken, tokens.IDToken, tokens.AccessToken)
+	verdict := s.verify(ctx, l, tokens.IDToken)
+	if identity.IsBadCredential(verdict) {
+		return nil, ended(verdict)
 	}
-	if err != nil {
+	if _, err := l.Provider.CheckRefreshed(before.IDToken, tokens.IDToken, tokens.AccessToken); err != nil {
 		return nil, ended(err)
+	}
+	if errors.Is(verdict, identity.ErrUnavailable) {
+		return before.WithTokens("", tokens.RefreshToken), nil // the old ID token serves while it lives
 	}
 	return before.WithTokens(tokens.IDToken, tokens.RefreshToken), nil
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/option"
 	"github.com/caddy-kube-identity/caddy-kube-identity/session"
 )
@@ -111,9 +112,15 @@ func (s *sessions) endReplaced(ctx context.Context, ex *exchange) {
 // other: the storage may be slow.
 func (s *sessions) remove(ctx context.Context, found *session.Session) error {
 	removed := make(chan error, 1)
-	go func() { removed <- s.state.keeper.Remove(ctx, found) }()
+	go func() { removed <- s.state.removeFrom(ctx, found) }()
 	err := s.state.denied.Deny(ctx, session.DenySession(found.ID, s.limits.End(found)))
 	return errors.Join(err, <-removed)
+}
+
+// removeFrom deletes a session from the storage, whose module may panic.
+func (s *sessionState) removeFrom(ctx context.Context, found *session.Session) (err error) {
+	defer identity.Recovered(&err, nil, "removing a session")
+	return s.keeper.Remove(ctx, found)
 }
 
 // removeDenied deletes a session again that was logged out while it was being refreshed: the
@@ -123,7 +130,7 @@ func (s *sessionState) removeDenied(refreshed *session.Session) {
 	if !errors.Is(s.denied.Check(limits.Facts(refreshed, "", ""), time.Now()), session.ErrDenied) {
 		return
 	}
-	if err := s.keeper.Remove(context.Background(), refreshed); err != nil {
+	if err := s.removeFrom(context.Background(), refreshed); err != nil {
 		s.problem("a session that was logged out is still in the storage", err)
 	}
 }

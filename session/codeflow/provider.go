@@ -42,7 +42,10 @@ const (
 // context; callers wait for it only if nothing is known, for as long as their own context lasts.
 type Provider struct {
 	settings *settings
-	calls    chan struct{} // one for each request to the token endpoint that is under way
+
+	// Requests to the token endpoint that are under way. Any client can have invented codes sent
+	// there, after starting a login: refreshes have places of their own.
+	exchanges, refreshes chan struct{}
 
 	mu      sync.Mutex
 	known   *Metadata // nil before the first good document
@@ -65,9 +68,10 @@ func New(config Config) (*Provider, error) {
 		return nil, err
 	}
 	p := &Provider{
-		settings: checked,
-		calls:    make(chan struct{}, maxCalls),
-		problem:  outage.Outage{OnProblem: config.OnProblem, Over: "the discovery document of an issuer can be read again"},
+		settings:  checked,
+		exchanges: make(chan struct{}, maxCalls),
+		refreshes: make(chan struct{}, maxCalls),
+		problem:   outage.Outage{OnProblem: config.OnProblem, Over: "the discovery document of an issuer can be read again"},
 	}
 	if config.NoDiscovery {
 		p.known = &Metadata{

@@ -57,7 +57,7 @@ func (p *Provider) Exchange(ctx context.Context, callback *Callback, attempt Att
 	if err := p.CheckIssuer(ctx, callback); err != nil {
 		return nil, err
 	}
-	tokens, err := p.request(ctx, url.Values{
+	tokens, err := p.request(ctx, p.exchanges, url.Values{
 		"grant_type": {"authorization_code"}, "code": {callback.Code},
 		"redirect_uri": {attempt.RedirectURL}, "code_verifier": {attempt.Verifier},
 	})
@@ -80,7 +80,7 @@ func (p *Provider) Refresh(ctx context.Context, refreshToken string) (*Tokens, e
 	if refreshToken == "" {
 		return nil, fmt.Errorf("%w: refreshing: there is no refresh token", identity.ErrInternal)
 	}
-	tokens, err := p.request(ctx, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {refreshToken}})
+	tokens, err := p.request(ctx, p.refreshes, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {refreshToken}})
 	if err != nil {
 		return nil, fmt.Errorf("refreshing: %w", err)
 	}
@@ -90,7 +90,7 @@ func (p *Provider) Refresh(ctx context.Context, refreshToken string) (*Tokens, e
 // request asks the token endpoint. Both grants go through x/oauth2's clientcredentials, whose
 // form can have any grant and an assertion beside it: its Config.TokenSource cannot send an
 // assertion with a refresh token.
-func (p *Provider) request(ctx context.Context, form url.Values) (*Tokens, error) {
+func (p *Provider) request(ctx context.Context, places chan struct{}, form url.Values) (*Tokens, error) {
 	known, err := p.Metadata(ctx)
 	if err != nil {
 		return nil, err
@@ -101,8 +101,8 @@ func (p *Provider) request(ctx context.Context, form url.Values) (*Tokens, error
 	}
 	maps.Copy(form, proof.form)
 	select {
-	case p.calls <- struct{}{}:
-		defer func() { <-p.calls }()
+	case places <- struct{}{}:
+		defer func() { <-places }()
 	case <-ctx.Done():
 		return nil, unavailable("the request ended while others asked the token endpoint: %w", ctx.Err())
 	}
