@@ -13,6 +13,7 @@
 //	upstreams  stand-ins for Kiali, Headlamp and OpenShift's OAuth server behind Caddy
 //	browser    a real browser, and pages of other origins
 //	examples   the quick start and the examples run as they stand
+//	deploy     the chart, the image and the release
 //	lifecycle  which peers are trusted, streams, reloads, other modules, and the log
 //
 // The folders apiserver and kubeapi run and build the kube-apiserver. The harness is the

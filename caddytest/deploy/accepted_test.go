@@ -204,8 +204,10 @@ func definitions(t *testing.T, config string) {
 	if stdout, stderr, code := testkube.Execute(t, kubectl(t.Context(), args...), ""); code != 0 {
 		t.Fatal(stdout, stderr)
 	}
-	args = []string{"wait", "--for=condition=Established", "--timeout=60s", "crd/servicemonitors.monitoring.coreos.com",
-		"crd/prometheusrules.monitoring.coreos.com", "crd/httproutes.gateway.networking.k8s.io"}
+	args = []string{
+		"wait", "--for=condition=Established", "--timeout=60s",
+		"crd/servicemonitors.monitoring.coreos.com", "crd/prometheusrules.monitoring.coreos.com", "crd/httproutes.gateway.networking.k8s.io",
+	}
 	if stdout, stderr, code := testkube.Execute(t, kubectl(t.Context(), args...), ""); code != 0 {
 		t.Fatal(stdout, stderr)
 	}

@@ -75,7 +75,7 @@ func TestTheDockerfile(t *testing.T) {
 	}
 	for _, line := range last {
 		if ports, found := strings.CutPrefix(line, "EXPOSE "); found {
-			for _, port := range strings.Fields(ports) {
+			for port := range strings.FieldsSeq(ports) {
 				if n, err := strconv.Atoi(port); err != nil || n < 1024 {
 					t.Errorf("it needs a right for port %s", port)
 				}
@@ -188,7 +188,7 @@ func TestTheFilesOfTheImagesBuild(t *testing.T) {
 		t.Error("README.md is among them: another README would be another image")
 	}
 	again := filepath.Join(t.TempDir(), "caddy")
-	build := exec.CommandContext(t.Context(), filepath.Join(context, ".ci/release"), "binary", "v0.0.0-test", runtime.GOOS, runtime.GOARCH, again)
+	build := exec.CommandContext(t.Context(), filepath.Join(context, ".ci", "release"), "binary", "v0.0.0-test", runtime.GOOS, runtime.GOARCH, again)
 	if output, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, output)
 	}

@@ -82,7 +82,7 @@ func newPod(t *testing.T, server string, r *release) *pod {
 	for _, folder := range []string{"usr/bin", "srv", "proc", "tmp", "config", "data", "etc/ssl/certs", "etc/caddy"} {
 		makeFolder(t, filepath.Join(p.Root, folder))
 	}
-	copyFile(t, server, filepath.Join(p.Root, "usr/bin/caddy"), 0o755)
+	copyFile(t, server, filepath.Join(p.Root, "usr", "bin", "caddy"), 0o755)
 	for _, at := range container.VolumeMounts {
 		from := filepath.Join(dir, "volumes", at.Name)
 		p.fill(t, from, at.Name, r)
@@ -241,7 +241,7 @@ func TestTheSandboxIsReadOnly(t *testing.T) {
 	for _, folder := range []string{"usr/bin", "srv", "proc", "data"} {
 		makeFolder(t, filepath.Join(dir, folder))
 	}
-	copyFile(t, released(t), filepath.Join(dir, "usr/bin/caddy"), 0o755)
+	copyFile(t, released(t), filepath.Join(dir, "usr", "bin", "caddy"), 0o755)
 	for _, folder := range []string{"srv", "data"} {
 		writeFile(t, filepath.Join(dir, folder, "Caddyfile"), ":80 {\nrespond 200\n}\n")
 		if err := os.Chmod(filepath.Join(dir, folder, "Caddyfile"), 0o666); err != nil {

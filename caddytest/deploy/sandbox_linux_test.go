@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -165,7 +164,7 @@ func dropCapabilities() error {
 func wantRestricted(t *testing.T, pid int) {
 	t.Helper()
 	status := make(map[string]string)
-	for line := range strings.Lines(readFile(t, filepath.Join("/proc", strconv.Itoa(pid), "status"))) {
+	for line := range strings.Lines(readFile(t, "/proc/"+strconv.Itoa(pid)+"/status")) {
 		name, value, _ := strings.Cut(line, ":")
 		status[name] = strings.Join(strings.Fields(value), " ")
 	}
@@ -185,7 +184,7 @@ func wantRestricted(t *testing.T, pid int) {
 		t.Errorf("it runs as %q, want %q", status["Uid"], want)
 	}
 	readOnly := false
-	for line := range strings.Lines(readFile(t, filepath.Join("/proc", strconv.Itoa(pid), "mountinfo"))) {
+	for line := range strings.Lines(readFile(t, "/proc/"+strconv.Itoa(pid)+"/mountinfo")) {
 		if fields := strings.Fields(line); fields[4] == "/" {
 			readOnly = strings.HasPrefix(fields[5], "ro,") || fields[5] == "ro"
 		}
