@@ -28,12 +28,13 @@ import (
 
 // Every pod of the chart's values serves as PodSecurity "restricted" has it: as 65532, with the
 // root read-only, all capabilities dropped and no_new_privs. The root has what the Dockerfile says.
+// There is no issuer here, so that it is ready when it listens.
 func TestThePodServesUnderItsRestrictions(t *testing.T) {
 	server := released(t)
 	for name, values := range valuesFiles(t) {
 		t.Run(name, func(t *testing.T) {
 			ports := freeport.Ports(t, 2)
-			r := render(t, "restricted", values, "--set", "ports.http="+ports[0]+",ports.metrics="+ports[1])
+			r := render(t, "restricted", values, "--set", "probes.waitForIssuers=false,ports.http="+ports[0]+",ports.metrics="+ports[1])
 			r.wantContext(t)
 			p := newPod(t, server, r)
 			p.run(t)
