@@ -4,6 +4,7 @@
 package examples_test
 
 import (
+	"encoding/base64"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -12,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/freeport"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testhandler"
 )
 
 // TestQuickstartLogin follows the README's steps in a browser: log in, the upstream's page, log
@@ -22,6 +24,7 @@ func TestQuickstartLogin(t *testing.T) {
 		map[string]string{"LOGIN_PORT": ports[0], "PROTECTED_PORT": ports[1], "UPSTREAM_PORT": ports[2], "ISSUER_PORT": ports[3]},
 		"127.0.0.1:"+ports[0], "127.0.0.1:"+ports[1], "127.0.0.1:"+ports[2], "127.0.0.1:"+ports[3])
 
+	waitForKeys(t, "http://127.0.0.1:"+ports[1]+"/", "http://127.0.0.1:"+ports[3])
 	for _, c := range []struct {
 		host, user, password string
 		groups               []string
@@ -62,6 +65,18 @@ func TestQuickstartLogin(t *testing.T) {
 		if leaked := regexp.MustCompile(`eyJ[\w-]+|[?&]code=`).FindString(run.read(t)); leaked != "" {
 			t.Errorf("it has %s", leaked)
 		}
+	})
+}
+
+// waitForKeys waits until the site has the keys of its issuer, which begins to listen in the same
+// process after the site has asked for the first time: until then a forged token is undecided.
+func waitForKeys(t *testing.T, site, issuer string) {
+	t.Helper()
+	encode := base64.RawURLEncoding.EncodeToString
+	forged := encode([]byte(`{"alg":"RS256","kid":"unknown"}`)) + "." +
+		encode([]byte(`{"iss":"`+issuer+`","aud":"quickstart","sub":"x","exp":9999999999}`)) + "." + encode(make([]byte, 256))
+	testhandler.WaitUntil(t, "the site has the issuer's keys", func() bool {
+		return quickstartAsk(t, site, "Authorization: Bearer "+forged).status == http.StatusUnauthorized
 	})
 }
 
