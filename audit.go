@@ -13,7 +13,6 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
-	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
@@ -39,7 +38,7 @@ func checkAudit(word string) error {
 // maxLogged is how many bytes of a part of the request a line of the log has at most.
 const maxLogged = 256
 
-// requestFields say which request a line is about, and who sent it. There is no query: tokens
+// requestFields say which request a line is about, and who sent it. The query is left out: tokens
 // and codes stand in queries.
 func requestFields(r *http.Request, ex *exchange, source string) []zap.Field {
 	method, asked := asItCame(r)
@@ -58,20 +57,16 @@ func requestFields(r *http.Request, ex *exchange, source string) []zap.Field {
 }
 
 // requestID is the id of the request, by which Caddy's access log knows it too; empty where
-// the configuration does not use {http.request.uuid}, and so there is none.
+// the configuration does not use {http.request.uuid}, and so there is none. Caddy keeps it in the
+// variable uuid; what an operator puts there by the directive vars is a text.
 func requestID(r *http.Request) string {
-	if caddyhttp.GetVar(r.Context(), "uuid") == nil {
-		return ""
+	if id, ok := caddyhttp.GetVar(r.Context(), "uuid").(fmt.Stringer); ok {
+		return shorten(id.String())
 	}
-	repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
-	if !ok {
-		return ""
-	}
-	id, _ := repl.GetString("http.request.uuid")
-	return shorten(id)
+	return ""
 }
 
-// userFields say who somebody is. Filters of Caddy's log reach the groups only in this form.
+// userFields say who a user is. Filters of Caddy's log reach the groups only in this form.
 func userFields(user *identity.User) []zap.Field {
 	return []zap.Field{
 		zap.String("user", user.Username),

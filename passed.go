@@ -42,8 +42,7 @@ func (t *told) passed() *guest.Passed {
 			passed.LeftOut = append(passed.LeftOut, group)
 		}
 	}
-	slices.Sort(t.stripped)
-	passed.Stripped = slices.Compact(t.stripped)
+	passed.Stripped = slices.Compact(slices.Sorted(slices.Values(t.stripped)))
 	for _, injector := range t.src.injectors {
 		passed.Injected = append(passed.Injected, injected(injector.Injector, t.sent)...)
 	}

@@ -55,6 +55,9 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if h.crossOrigin, err = browser.NewCrossOrigin(h.CrossOrigin); err != nil {
 		return err
 	}
+	if len(h.CrossOrigin) > 0 {
+		h.metrics.ForPreflights(preflightSource)
+	}
 	h.policy = identity.Policy{
 		DenyUsers:     h.DenyUsers,
 		DenyGroups:    h.DenyGroups,

@@ -10,6 +10,7 @@ import (
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 	"github.com/caddy-kube-identity/caddy-kube-identity/session"
+	"github.com/caddy-kube-identity/caddy-kube-identity/session/codeflow"
 )
 
 // loginWords are the values of the label result of a login that failed.
@@ -32,6 +33,9 @@ func malformedCallback(err error) *failure {
 
 // unavailable is for what may work later.
 func unavailable(err error) *failure {
+	if errors.Is(err, codeflow.ErrClientFault) { // waiting does not help
+		return &failure{http.StatusServiceUnavailable, "unavailable", "Logging in is not possible now", "The login of this site is not set up correctly. Please tell its operator.", err}
+	}
 	return &failure{http.StatusServiceUnavailable, "unavailable", "Logging in is not possible now", "The login service cannot be reached. Please try again in a moment.", err}
 }
 

@@ -123,7 +123,7 @@ func known(what guest.Flush) error {
 		issuers = append(issuers, issuer.Issuer)
 	}
 	if what.Issuer != "" && !slices.Contains(issuers, what.Issuer) {
-		return fmt.Errorf("there is no issuer %q: the issuers are %s", what.Issuer, list(slices.Compact(issuers)))
+		return fmt.Errorf("%q is not the issuer of a kube_identity: the issuers are %s", what.Issuer, list(slices.Compact(issuers)))
 	}
 	return nil
 }

@@ -37,6 +37,7 @@ type Cache struct {
 	verdicts *lru.Cache[Key, Verdict]
 	refusals *lru.Cache[Key, refusal]
 	size     int
+	closed   bool
 
 	generation   atomic.Uint64 // grows with each flush, under mu
 	hits, misses uint64        // of Get
@@ -90,7 +91,7 @@ func (c *Cache) Put(key Key, verdict Verdict, until time.Time, since uint64) {
 	verdict.until = until
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.generation.Load() == since {
+	if c.generation.Load() == since && !c.closed {
 		c.verdicts.Put(key, verdict)
 	}
 }
@@ -99,7 +100,7 @@ func (c *Cache) Put(key Key, verdict Verdict, until time.Time, since uint64) {
 func (c *Cache) Refuse(key Key, err error, until time.Time, since uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.generation.Load() == since {
+	if c.generation.Load() == since && !c.closed {
 		c.refusals.Put(key, refusal{err, until})
 	}
 }

@@ -3,11 +3,14 @@
 
 package certauth
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // ListStatus says how it is with one entry of [Revocation.CRLs].
 type ListStatus struct {
-	Name  string    // the path or URL
+	Name  string    // the path, or the URL without its query, which may be a secret
 	Read  time.Time // when it was read with success last; zero: never
 	Err   error     // why it cannot be read now
 	Lists []ListDates
@@ -43,10 +46,19 @@ func (r *Revocation) Lists() []ListStatus {
 	return all
 }
 
+// shown is the name of a list for others than the operator: a signed URL has its secret in the
+// query.
+func shown(name string) string {
+	if path, _, found := strings.Cut(name, "?"); found && isURL(name) {
+		return path + "?…"
+	}
+	return name
+}
+
 func (s *crlSource) status() ListStatus {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	status := ListStatus{Name: s.name, Read: s.read, Err: s.err}
+	status := ListStatus{Name: shown(s.name), Read: s.read, Err: s.err}
 	for _, list := range s.fresh {
 		status.Lists = append(status.Lists, ListDates{
 			Issuer: list.list.Issuer.String(), ThisUpdate: list.list.ThisUpdate, NextUpdate: list.list.NextUpdate, Revoked: len(list.revoked),

@@ -37,6 +37,14 @@ func (c *Cache) Stats(now time.Time) Stats {
 // kept.
 func (c *Cache) Generation() uint64 { return c.generation.Load() }
 
+// Close forgets all verdicts, and keeps none from now on.
+func (c *Cache) Close() {
+	c.mu.Lock()
+	c.closed = true
+	c.mu.Unlock()
+	c.Flush(func(string) bool { return true })
+}
+
 // Flush forgets the verdicts of users that match, and all refusals, which say nothing about a
 // user. Verdicts that are reached meanwhile are not kept. It returns how many were forgotten
 // that still counted.

@@ -52,3 +52,31 @@ func TestFlushForgetsAUserAndAllRefusals(t *testing.T) {
 		t.Errorf("forgot %d", good)
 	}
 }
+
+// The state of a configuration that has ended serves its last requests, and no flush reaches it.
+func TestAClosedCacheKeepsNothing(t *testing.T) {
+	cache, now := NewCache(2), time.Now()
+	until := now.Add(time.Hour)
+	cache.Put(Key{1}, Verdict{User: identity.User{Username: "alice"}}, until, cache.Generation())
+	cache.Close()
+	cache.Put(Key{2}, Verdict{User: identity.User{Username: "bob"}}, until, cache.Generation())
+	cache.Refuse(Key{3}, identity.ErrRejected, until, cache.Generation())
+	for n := range byte(4) {
+		if verdict, found, refused := cache.Get(Key{n}, now); found || refused != nil {
+			t.Errorf("%d: there is %v, %v", n, verdict, refused)
+		}
+	}
+}
+
+// A signed URL has its secret in the query.
+func TestTheNameOfAListDoesNotShowItsQuery(t *testing.T) {
+	for name, want := range map[string]string{
+		"https://pki.example/clients.crl?signature=secret": "https://pki.example/clients.crl?…",
+		"https://pki.example/clients.crl":                  "https://pki.example/clients.crl",
+		"/etc/caddy/what?.crl":                             "/etc/caddy/what?.crl",
+	} {
+		if got := newCRLSource(name).status().Name; got != want {
+			t.Errorf("%s is shown as %s", name, got)
+		}
+	}
+}

@@ -145,7 +145,7 @@ func (run *running) took(source *crlSource, news bool, err error) {
 		run.log("revocation list", err)
 	}
 	if source.took(err) && run.refused != nil {
-		run.refused(source.name, err)
+		run.refused(shown(source.name), err)
 	}
 }
 

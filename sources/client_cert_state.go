@@ -36,7 +36,10 @@ type certState struct {
 
 // Destruct implements caddy.Destructor.
 func (s *certState) Destruct() error {
-	guest.Retire(s, s.revocation.Close)
+	guest.Retire(s, func() {
+		s.cache.Close()
+		s.revocation.Close()
+	})
 	return nil
 }
 

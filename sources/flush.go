@@ -19,20 +19,33 @@ func (s *issuerState) Flush(what guest.Flush) guest.Flushed {
 	return flushTokens(s.cache, what)
 }
 
-// Flush implements [guest.Flusher].
+// Flush implements [guest.Flusher]. The file may be replaced meanwhile, and its verdicts be kept
+// elsewhere.
 func (s *authenticationState) Flush(what guest.Flush) guest.Flushed {
-	now := s.now.Load()
+	var sum guest.Flushed
+	for {
+		now := s.now.Load()
+		sum.Add(now.flush(what))
+		if s.now.Load() == now {
+			return sum
+		}
+	}
+}
+
+func (f *authenticationFile) flush(what guest.Flush) guest.Flushed {
 	var issuers []string
-	for _, of := range now.keys {
+	for _, of := range f.keys {
 		issuers = append(issuers, of.issuer)
+	}
+	if f.authenticator == nil || !what.Concerns("authentication_config", issuers...) {
+		return guest.Flushed{}
+	}
+	for _, of := range f.keys {
 		if what.Issuer == of.issuer {
 			of.keys.Renew()
 		}
 	}
-	if now.authenticator == nil || !what.Concerns("authentication_config", issuers...) {
-		return guest.Flushed{}
-	}
-	return flushTokens(now.authenticator.Cache, what)
+	return flushTokens(f.authenticator.Cache, what)
 }
 
 // Flush implements [guest.Flusher]. Which issuer a token is from only the API server knows.

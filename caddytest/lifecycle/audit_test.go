@@ -214,3 +214,30 @@ func TestTheAccessLogHasOneObject(t *testing.T) {
 		})
 	}
 }
+
+// What an operator calls uuid is not Caddy's id: the handler must not write over it.
+func TestAnOperatorsOwnVariableIsNotTheRequestsID(t *testing.T) {
+	c := testhandler.Start(t, "", `
+http://:0 {
+	vars uuid mine
+	kube_identity {
+		anonymous guest
+		deny_users guest
+		inject headers {
+			user X-User
+		}
+	}
+	respond "reached"
+	handle_errors {
+		respond "{vars.uuid}"
+	}
+}`)
+	if status, _, body := get(t, c, "/", http.Header{}); status != http.StatusForbidden || body != "mine" {
+		t.Errorf("%d %q", status, body)
+	}
+	for _, line := range c.Refusals(t) {
+		if strings.Contains(line.Raw, `"uuid"`) {
+			t.Errorf("the log has an id: %s", line.Raw)
+		}
+	}
+}

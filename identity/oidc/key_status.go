@@ -28,8 +28,8 @@ func (k *RemoteKeys) Status(now time.Time) KeysStatus {
 func (k *RemoteKeys) Renew() { k.join((*keyState).mayAskAgain) }
 
 // Status says how it is with the keys. It looks at the file as a token would.
-func (k *FileKeys) Status(now time.Time) KeysStatus {
-	k.pace.Do(now, k.refresh)
+func (k *FileKeys) Status(time.Time) KeysStatus {
+	k.pace.Do(time.Now(), k.refresh)
 	status := KeysStatus{Usable: true, Count: len(k.current.Load().keys), Fetched: time.Unix(0, k.got.Load())}
 	if failure := k.failure.Load(); failure != nil {
 		status.Err = *failure

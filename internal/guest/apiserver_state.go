@@ -47,7 +47,7 @@ func WatchAPIServer(client *kubernetes.Client) (key string, err error) {
 }
 
 // UnwatchAPIServer gives the state back, and clears key.
-func UnwatchAPIServer(key *string) error { return Release(apiServers, key) }
+func UnwatchAPIServer(key *string) error { return release(apiServers, key) }
 
 // answered is called after each call.
 func (s *apiServerState) answered(err error) {

@@ -60,12 +60,14 @@ var events struct { //nolint:gochecknoglobals // what outlives configurations em
 // event is dropped, and logged.
 func Emit(name string, data map[string]any) {
 	events.Lock()
-	if len(events.waiting) >= maxEvents {
-		caddy.Log().Named("events.kube_identity").Error("event dropped: a handler of earlier events has not returned", zap.String("name", name))
-	} else {
+	dropped := len(events.waiting) >= maxEvents
+	if !dropped {
 		events.waiting = append(events.waiting, event{name, data, time.Now()})
 	}
 	events.Unlock()
+	if dropped { // a log may hang too: other events do not wait for it
+		go caddy.Log().Named("events.kube_identity").Error("event dropped: a handler of earlier events has not returned", zap.String("name", name))
+	}
 	emitWaiting()
 }
 

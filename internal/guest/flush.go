@@ -25,13 +25,14 @@ type Flusher interface{ Flush(what Flush) Flushed }
 // Drop drops verdicts wherever they are kept, also for the last requests of a configuration that
 // has been replaced; these are not counted.
 func Drop(what Flush) Flushed {
-	for _, kept := range retiring() {
+	held, retired := everywhere()
+	for _, kept := range retired {
 		if flusher, ok := kept.(Flusher); ok {
 			flusher.Flush(what)
 		}
 	}
 	var sum Flushed
-	for _, kept := range everything() {
+	for _, kept := range held {
 		if flusher, ok := kept.(Flusher); ok {
 			sum.Add(flusher.Flush(what))
 		}

@@ -92,6 +92,13 @@ func (m *Metrics) ForHandler(results []string) error {
 	return m.use(m.requests, m.authentication)
 }
 
+// ForPreflights is called where preflights of other origins are forwarded, which no source decides
+// about.
+func (m *Metrics) ForPreflights(source string) {
+	m.keep(m.ctx, m.Requests, "source", source)
+	m.Requests.WithLabelValues(source, "ok")
+}
+
 // ForProxies is called where only trusted proxies may set some fields.
 func (m *Metrics) ForProxies() error { return m.use(m.untrusted) }
 

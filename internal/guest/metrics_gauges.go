@@ -5,6 +5,9 @@ package guest
 
 import (
 	"context"
+	"maps"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -67,17 +70,21 @@ func (g *gauges) Collect(values chan<- prometheus.Metric) {
 	}
 }
 
+// combined asks all that is watched. Some of it looks at a file, so that no lock is held: a
+// configuration that is loaded adds what it has.
 func (g *gauges) combined() map[string]float64 {
+	g.mu.Lock()
+	watching := slices.Collect(maps.Keys(g.watched))
+	g.mu.Unlock()
 	all := make(map[string]float64)
 	show := func(label string, value float64) {
+		label = strings.ToValidUTF8(label, "\uFFFD") // a path can be anything
 		if other, known := all[label]; known {
 			value = g.combine(other, value)
 		}
 		all[label] = value
 	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	for w := range g.watched {
+	for _, w := range watching {
 		w.values(show)
 	}
 	return all

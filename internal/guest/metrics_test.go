@@ -210,3 +210,41 @@ func TestADateIsAskedForWhenTheMetricIs(t *testing.T) {
 		}
 	}
 }
+
+// A path may have any bytes, and Prometheus takes UTF-8 only: a scrape must not end the process.
+func TestALabelThatIsNotUTF8(t *testing.T) {
+	m := configure(t)
+	must(t, m.WatchCRLs(func(show func(string, time.Time)) { show("clients\xff.crl", time.Unix(7, 0)) }))
+	want := map[string]float64{"clients\uFFFD.crl": 7}
+	if got := gathered(t, m.registry, "crl_next_update_timestamp_seconds"); !maps.Equal(got, want) {
+		t.Errorf("there is %v, want %v", got, want)
+	}
+}
+
+// What is watched may look at a file that hangs, while another configuration is loaded.
+func TestAScrapeThatHangsKeepsNoConfigurationFromLoading(t *testing.T) {
+	m := configure(t)
+	asked, goOn := make(chan struct{}), make(chan struct{})
+	must(t, m.WatchKeySets(func(func(string, time.Time)) {
+		close(asked)
+		<-goOn
+	}))
+	scraped := make(chan struct{})
+	go func() {
+		_, _ = m.registry.Gather()
+		close(scraped)
+	}()
+	<-asked
+	must(t, m.WatchKeySets(func(func(string, time.Time)) {})) // would wait for ever
+	close(goOn)
+	<-scraped
+}
+
+func TestPreflightsAreCountedFromZero(t *testing.T) {
+	m := configure(t)
+	must(t, m.ForHandler(nil))
+	m.ForPreflights("preflight")
+	if got := gathered(t, m.registry, "requests_total"); !maps.Equal(got, map[string]float64{"ok preflight": 0}) {
+		t.Errorf("there is %v", got)
+	}
+}

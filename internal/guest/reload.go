@@ -24,6 +24,10 @@ var pools struct { //nolint:gochecknoglobals // States looks into every pool
 
 	all      []*caddy.UsagePool
 	retiring []any
+
+	// Between the two a state is on its way: whoever looks for all states keeps others from
+	// releasing them meanwhile.
+	moving sync.RWMutex
 }
 
 // NewPool returns a pool for one kind of state that outlives a configuration.
@@ -63,6 +67,14 @@ func StateKey(kind string, settings any, parts ...string) (string, error) {
 
 // Release releases a module's state and clears key, so a second call does nothing.
 func Release(pool *caddy.UsagePool, key *string) error {
+	pools.moving.RLock()
+	defer pools.moving.RUnlock()
+	return release(pool, key)
+}
+
+// release is [Release] for state that keeps no verdict: other state gives it back while that is
+// itself released.
+func release(pool *caddy.UsagePool, key *string) error {
 	if *key == "" {
 		return nil
 	}
@@ -90,10 +102,14 @@ func Retire(state any, end func()) {
 	})
 }
 
-func retiring() []any {
+// everywhere is what the pools hold with the handlers of all configurations, and what has retired.
+func everywhere() (held, retired []any) {
+	pools.moving.Lock()
+	defer pools.moving.Unlock()
+	held = everything()
 	pools.Lock()
 	defer pools.Unlock()
-	return slices.Clone(pools.retiring)
+	return held, slices.Clone(pools.retiring)
 }
 
 // everything is what the pools hold, and the handlers of all configurations.
