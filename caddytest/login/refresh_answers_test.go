@@ -114,7 +114,7 @@ func TestAnIssuerThatFailsToRefresh(t *testing.T) {
 			}
 			s.CheckNothing(t)
 			s.issuer.Fault(testissuer.TokenPath, nil)
-			s.age(w, over-time.Second) // of the same token a failure is remembered
+			s.age(w, over-time.Minute) // another token: of the same one a failure is remembered
 			w.wantUser("alice")
 			w.wantUser("alice")
 		})
