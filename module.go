@@ -170,6 +170,9 @@ type Handler struct {
 	errorRoutes   bool // a subroute around the handler has error routes
 	usesTransport bool // an injector's upstream knows the proxy by its own certificate
 
+	certificateReaders []identity.CertificateReader // of trusted proxies' clients
+	neverAsks          bool                         // no TLS policy of the server asks for a certificate
+
 	credentials []string        // canonical fields that hold credentials of clients
 	proxyOnly   *identity.Names // fields that are dropped unless the peer is trusted; nil where there are none
 }

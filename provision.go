@@ -43,6 +43,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err := h.loadSources(ctx); err != nil {
 		return err
 	}
+	h.provisionBound(ctx)
 	if err := h.loadInjectors(ctx); err != nil {
 		return err
 	}

@@ -74,7 +74,10 @@ func (h *Handler) recognize(r *http.Request, ex *exchange) {
 	if r.TLS != nil {
 		ex.Certificates = r.TLS.PeerCertificates
 	}
-	ex.Peer, ex.peerErr = h.trust.peer(r, trustMatters(r.Header, ex.Stripped))
+	ex.CertificateReaders = h.certificateReaders
+	// a session's token may be bound to a certificate, which is not that of a trusted proxy
+	judge := len(ex.cookies) > 0 || trustMatters(r.Header, ex.Stripped)
+	ex.Peer, ex.peerErr = h.trust.peer(r, judge)
 	if !ex.Peer.Trusted && h.proxyOnly != nil {
 		if ex.dropped = ex.Stripped.Drop(h.proxyOnly); ex.dropped > 0 {
 			h.metrics.Untrusted.Add(float64(ex.dropped))

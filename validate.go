@@ -27,6 +27,7 @@ func (h *Handler) Validate() error {
 		h.validateKubernetes(),
 		h.validateSources(),
 		h.validateIssuers(),
+		h.validateBound(),
 		h.validateInjectors(),
 		h.validateTokens(),
 		h.validatePassAuthorization(),

@@ -98,6 +98,10 @@ type Request struct {
 	// Only that the peer has the key of the first is proven; the chain is not verified.
 	Certificates []*x509.Certificate
 
+	// CertificateReaders are the sources that read the certificate of a trusted proxy's client,
+	// in the order of the configuration.
+	CertificateReaders []CertificateReader
+
 	// Session is the browser session of the request. It is empty if the request has a bearer
 	// token: that counts more.
 	Session Session

@@ -34,6 +34,7 @@ type AuthenticationConfig struct {
 	File string `json:"file,omitempty"`
 
 	Bearer
+	Bound
 
 	state    *authenticationState
 	stateKey string
@@ -55,6 +56,7 @@ func (a *AuthenticationConfig) Provision(ctx caddy.Context) error {
 		return fmt.Errorf("authentication_config: %w", err)
 	}
 	a.provisionBearer()
+	a.setBound()
 	if a.File == "" {
 		return errors.New("authentication_config: there is no file")
 	}
@@ -77,7 +79,7 @@ func (a *AuthenticationConfig) Cleanup() error {
 
 // Validate refuses fields that hold no token.
 func (a *AuthenticationConfig) Validate() error {
-	if err := a.validateBearer(); err != nil {
+	if err := errors.Join(a.validateBearer(), a.validateBound()); err != nil {
 		return fmt.Errorf("authentication_config: %w", err)
 	}
 	return nil
@@ -90,7 +92,7 @@ func (a *AuthenticationConfig) Authenticate(ctx context.Context, r *identity.Req
 		return nil, err
 	}
 	authenticator := *a.state.current()
-	authenticator.OnLookup = a.counted
+	authenticator.OnLookup, authenticator.Bound = a.counted, a.bound()
 	return authenticator.Authenticate(ctx, r, token)
 }
 
@@ -106,8 +108,9 @@ func (a *AuthenticationConfig) TokenIssuers() []string {
 // UnmarshalCaddyfile sets up the source from Caddyfile tokens. Syntax:
 //
 //	authentication_config <file> [{
-//		token_header   <field>...
-//		max_token_size <size>
+//		token_header      <field>...
+//		max_token_size    <size>
+//		certificate_bound off|present|required
 //	}]
 func (a *AuthenticationConfig) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // consume source name
@@ -118,17 +121,19 @@ func (a *AuthenticationConfig) UnmarshalCaddyfile(d *caddyfile.Dispenser) error 
 		return d.Errf("parsing authentication_config: %v", err)
 	}
 	return option.Block(d, option.Options{
-		"token_header":   a.parseTokenHeader,
-		"max_token_size": a.parseMaxTokenSize,
+		"token_header":      a.parseTokenHeader,
+		"max_token_size":    a.parseMaxTokenSize,
+		"certificate_bound": a.boundOption(),
 	})
 }
 
 // Interface guards
 var (
-	_ caddy.Provisioner     = (*AuthenticationConfig)(nil)
-	_ caddy.CleanerUpper    = (*AuthenticationConfig)(nil)
-	_ caddy.Validator       = (*AuthenticationConfig)(nil)
-	_ caddyfile.Unmarshaler = (*AuthenticationConfig)(nil)
-	_ identity.Source       = (*AuthenticationConfig)(nil)
-	_ identity.TokenIssuer  = (*AuthenticationConfig)(nil)
+	_ caddy.Provisioner            = (*AuthenticationConfig)(nil)
+	_ caddy.CleanerUpper           = (*AuthenticationConfig)(nil)
+	_ caddy.Validator              = (*AuthenticationConfig)(nil)
+	_ caddyfile.Unmarshaler        = (*AuthenticationConfig)(nil)
+	_ identity.Source              = (*AuthenticationConfig)(nil)
+	_ identity.TokenIssuer         = (*AuthenticationConfig)(nil)
+	_ identity.CertificateDemander = (*AuthenticationConfig)(nil)
 )

@@ -49,6 +49,7 @@ type OIDC struct {
 	AuthorizedParty []string `json:"authorized_party,omitempty"`
 
 	Bearer
+	Bound
 
 	// DiscoveryURL is where the issuer's discovery document is read from, such as an address
 	// inside the cluster. The document's issuer must still be Issuer. An https URL, or http
@@ -166,6 +167,7 @@ func (o *OIDC) Provision(ctx caddy.Context) error {
 			Mapper:     o.mapping(),
 		}},
 		Skew:     skew,
+		Bound:    o.bound(),
 		Cache:    state.cache,
 		OnLookup: counted,
 	}
@@ -177,6 +179,7 @@ func (o *OIDC) Cleanup() error { return guest.Release(issuerStates, &o.stateKey)
 
 // setDefaults fills in what is not said.
 func (o *OIDC) setDefaults() {
+	o.setBound()
 	if o.UsernameClaim == "" {
 		o.UsernameClaim = "sub"
 	}
@@ -246,10 +249,11 @@ func (o *OIDC) Remarks() []string {
 
 // Interface guards
 var (
-	_ caddy.Provisioner    = (*OIDC)(nil)
-	_ caddy.CleanerUpper   = (*OIDC)(nil)
-	_ caddy.Validator      = (*OIDC)(nil)
-	_ identity.Source      = (*OIDC)(nil)
-	_ identity.TokenIssuer = (*OIDC)(nil)
-	_ identity.Remarker    = (*OIDC)(nil)
+	_ caddy.Provisioner            = (*OIDC)(nil)
+	_ caddy.CleanerUpper           = (*OIDC)(nil)
+	_ caddy.Validator              = (*OIDC)(nil)
+	_ identity.Source              = (*OIDC)(nil)
+	_ identity.CertificateDemander = (*OIDC)(nil)
+	_ identity.TokenIssuer         = (*OIDC)(nil)
+	_ identity.Remarker            = (*OIDC)(nil)
 )

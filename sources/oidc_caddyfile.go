@@ -56,6 +56,7 @@ func oidcPresets() map[string]OIDC {
 //		token_header       <field>...
 //		discovery_url      <url>
 //		max_token_size     <size>
+//		certificate_bound  off|present|required
 //		jwks_url           <url>
 //		jwks_file          <path>
 //		username_claim     <claim> [<prefix>]
@@ -125,6 +126,7 @@ func (o *OIDC) options() option.Options {
 		"token_header":            o.parseTokenHeader,
 		"discovery_url":           option.Word(&o.DiscoveryURL, option.NotEmpty),
 		"max_token_size":          o.parseMaxTokenSize,
+		"certificate_bound":       o.boundOption(),
 		"jwks_url":                option.Word(&o.JWKSURL, option.NotEmpty),
 		"jwks_file":               option.Word(&o.JWKSFile, option.NotEmpty),
 		"username_claim":          claimAndPrefix(&o.UsernameClaim, &o.UsernamePrefix),

@@ -39,6 +39,7 @@ func (o *OIDC) Validate() error {
 	}
 	errs = append(errs,
 		o.validateBearer(),
+		o.validateBound(),
 		option.Each(option.OneOf(oidc.Algorithms()))(o.SigningAlgs),
 		o.validateClaims(),
 		checkClaimPrefix(o.UsernamePrefix),

@@ -39,6 +39,10 @@ type Verdict struct {
 	// Issuer is who issued the token, if the source knows: [Cache.Flush] may look at it.
 	Issuer string
 
+	// Confirmation is what the client of the token must prove; nil: nothing. The verdict does
+	// not depend on it: each request is compared.
+	Confirmation *identity.Confirmation
+
 	// Memo is the cache's own: it comes with this verdict each time, and ends with it.
 	Memo *identity.Memo
 }

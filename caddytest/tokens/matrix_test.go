@@ -71,8 +71,8 @@ func badJWTs(t *testing.T, source string, i *testissuer.Issuer) []badToken {
 			}), 0, "rejected: the token reports events, and is not a credential",
 		},
 		{
-			"one that is bound to a certificate", i.Token(t, map[string]any{"cnf": map[string]any{"x5t#S256": "bwcK0esc3ACC3DB2Y5_lESsXE8o9ltc05O89jdN-dg2"}}), 0,
-			"rejected: the token is bound to a key (cnf), whose proof is not checked here",
+			"one that is bound to a certificate", i.Token(t, map[string]any{"cnf": map[string]any{"x5t#S256": "A4DtL2JmUMhAsvJj5tKyn64SqzmuXbMrJa0n761y5v0"}}), 0,
+			"rejected: the token is bound to a certificate, and the client does not have one",
 		},
 		{
 			"one with half a character in the user", halfACharacter(t, i), 0,

@@ -25,6 +25,10 @@ type Authenticator struct {
 	// Skew goes into identities: how far the issuers' clocks may be from ours.
 	Skew time.Duration
 
+	// Bound says what becomes of tokens that are bound to a certificate. No verdict depends on
+	// it.
+	Bound identity.CertificateBound
+
 	// OnLookup is called with whether the cache had a verdict; may be nil.
 	OnLookup func(hit bool)
 }
@@ -51,6 +55,9 @@ func (a *Authenticator) Authenticate(ctx context.Context, r *identity.Request, r
 	}
 	if !found {
 		verdict, err = a.judge(ctx, key, raw)
+	}
+	if err == nil {
+		err = a.Bound.Check(r, verdict.Confirmation) // also if the verdict was kept: another client may have the token
 	}
 	if err != nil {
 		return nil, err
@@ -103,5 +110,11 @@ func (i *Issuer) verdict(ctx context.Context, token *unverified) (tokencache.Ver
 	if err != nil {
 		return tokencache.Verdict{}, err
 	}
-	return tokencache.Verdict{User: user, Issuer: i.URL, Expires: expires, AllowReserved: []string{identity.CredentialID}}, nil
+	return tokencache.Verdict{
+		User:          user,
+		Issuer:        i.URL,
+		Expires:       expires,
+		AllowReserved: []string{identity.CredentialID},
+		Confirmation:  identity.ReadConfirmation(token.claims),
+	}, nil
 }

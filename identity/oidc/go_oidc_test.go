@@ -185,7 +185,6 @@ func TestWhatIsRefusedFirstDoesNotReachGoOIDC(t *testing.T) {
 		"not signed":                 sign(nil, `"alg":"none"`),
 		"not the issuer's algorithm": sign(nil, `"alg":"RS256"`),
 		"events":                     sign(members{"events": members{}}, plain),
-		"bound to a key":             sign(members{"cnf": members{}}, plain),
 		"another issuer":             sign(members{"iss": "https://x.example"}, plain),
 		"another audience":           sign(members{"aud": "x"}, plain),
 		"another party":              sign(members{"aud": []string{clientID, "x"}, "azp": "x"}, plain),
