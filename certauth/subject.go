@@ -25,6 +25,7 @@ const (
 	DNS                Attribute = "dns"
 	Email              Attribute = "email"
 	URI                Attribute = "uri"         // as it stands in the certificate
+	SPIFFE             Attribute = "spiffe"      // the only URI, which is a SPIFFE ID
 	UPN                Attribute = "upn"         // the user principal name of a smart card
 	Serial             Attribute = "serial"      // hexadecimal, lower case
 	Fingerprint        Attribute = "fingerprint" // SHA-256 of the certificate, hexadecimal, lower case
@@ -38,7 +39,7 @@ const (
 // A certificate that an ECDSA key signed has two fingerprints: a client computes the
 // signature (r, n-s) from (r, s), and both are valid. PublicKey is the same in both.
 func UsernameAttributes() []Attribute {
-	return []Attribute{CommonName, Subject, DNS, Email, URI, UPN, Serial, Fingerprint, PublicKey}
+	return []Attribute{CommonName, Subject, DNS, Email, URI, SPIFFE, UPN, Serial, Fingerprint, PublicKey}
 }
 
 // GroupAttributes are the attributes that can name groups.
@@ -76,7 +77,8 @@ type Mapping struct {
 // Entry maps a certificate to a user.
 type Entry struct {
 	// Name is one of the certificate's alternative names (DNS, email, URI), or its
-	// common name if it has no alternative names at all, as with Kong's manual mapping.
+	// common name if it has no alternative names at all, as with Kong's manual mapping. With
+	// the username [SPIFFE] it is the SPIFFE ID: other names do not identify a workload.
 	Name string
 
 	// Issuer is a certificate of the CA that must have issued the client's; nil for any CA. It
@@ -128,7 +130,7 @@ func (m *Mapping) find(chain []*x509.Certificate) *Entry {
 	if len(m.Map) == 0 {
 		return nil
 	}
-	names := mapNames(chain[0])
+	names := m.mapNames(chain[0])
 	for _, pinned := range []bool{true, false} {
 		for _, name := range names {
 			for i := range m.Map {
@@ -148,7 +150,10 @@ func (e *Entry) issued(chain []*x509.Certificate) bool {
 }
 
 // mapNames returns the names by which a certificate can be mapped.
-func mapNames(leaf *x509.Certificate) []string {
+func (m *Mapping) mapNames(leaf *x509.Certificate) []string {
+	if slices.Contains(m.Username, SPIFFE) {
+		return uris(leaf)
+	}
 	if !hasExtension(leaf, 2, 5, 29, 17) {
 		if names := subjectValues(leaf, CommonName); len(names) == 1 && names[0] != "" {
 			return names
@@ -199,6 +204,9 @@ func values(leaf *x509.Certificate, attribute Attribute) ([]string, error) {
 		return distinct(leaf.EmailAddresses), nil
 	case URI:
 		return distinct(uris(leaf)), nil
+	case SPIFFE:
+		id, _, err := spiffeID(leaf)
+		return []string{id}, err
 	case UPN:
 		names, err := upns(leaf)
 		return distinct(names), err

@@ -38,7 +38,11 @@ type Trust struct {
 	// those that the client sent, and never become roots.
 	Intermediates []*x509.Certificate
 
-	// Key changes with the certificates, so that verdicts by other ones are not found again.
+	// Domains, where there are any, take the place of Roots and Intermediates: the CAs of each
+	// trust domain. Only for [Verifier.SVID].
+	Domains map[string]Trust
+
+	// Key changes with the certificates, those of Domains among them, so that verdicts by other ones are not found again.
 	Key Key
 }
 
@@ -51,17 +55,25 @@ type Verifier struct {
 
 	// MaxIntermediates is how many certificates may be between the leaf and the root.
 	MaxIntermediates int
+
+	// SVID accepts only certificates of workloads as SPIFFE defines them (X509-SVID).
+	SVID bool
 }
 
 // Verify returns a chain from the leaf, the first certificate that was sent, to one of the
 // roots, and the time until which all of it is valid. The error wraps
 // [identity.ErrRejected]; its text contains nothing from a certificate.
 func (v *Verifier) Verify(trust Trust, sent []*x509.Certificate, now time.Time) (chain []*x509.Certificate, until time.Time, err error) {
-	if trust.Roots == nil {
-		return nil, until, fmt.Errorf("%w: no roots to verify the certificate with", identity.ErrInternal)
-	}
 	if err := checkLeaf(sent[0]); err != nil {
 		return nil, until, fmt.Errorf("%w: %w", identity.ErrRejected, err)
+	}
+	if v.SVID {
+		if trust, err = v.svid(trust, sent[0]); err != nil {
+			return nil, until, fmt.Errorf("%w: %w", identity.ErrRejected, err)
+		}
+	}
+	if trust.Roots == nil {
+		return nil, until, fmt.Errorf("%w: no roots to verify the certificate with", identity.ErrInternal)
 	}
 	chain, until, err = v.rules(trust).Build(append([]*x509.Certificate{understood(sent[0])}, sent[1:]...), now)
 	if err != nil {

@@ -18,7 +18,6 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/certauth"
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/guest"
-	"github.com/caddy-kube-identity/caddy-kube-identity/trustpool"
 )
 
 func init() {
@@ -59,9 +58,14 @@ type ClientCert struct {
 	VerifyHeader string `json:"verify_header,omitempty"`
 	VerifyValue  string `json:"verify_value,omitempty"`
 
-	// TrustPoolRaw is the CAs. Required; an empty pool is refused. A self-signed certificate
-	// in it ends a chain; the others help to build one.
+	// TrustPoolRaw is the CAs. Required, unless there are trust domains; an empty pool is
+	// refused. A self-signed certificate in it ends a chain; the others help to build one.
 	TrustPoolRaw json.RawMessage `json:"trust_pool,omitempty" caddy:"namespace=tls.ca_pool.source inline_key=provider"`
+
+	// TrustDomain are the SPIFFE trust domains whose workloads are accepted, each with the CAs
+	// that alone may issue their certificates. Only with Username spiffe, and in the place of
+	// TrustPool.
+	TrustDomain []CertTrustDomain `json:"trust_domain,omitempty"`
 
 	// AllowPartialChain accepts a chain that ends at a certificate of the pool which is not
 	// self-signed.
@@ -71,11 +75,11 @@ type ClientCert struct {
 	// and how many the chain may have between it and the root. Default: 4.
 	MaxIntermediates int `json:"max_intermediates,omitempty"`
 
-	// Username are attributes: common_name, subject, dns, email, uri, upn (the user
-	// principal name of a smart card), serial, fingerprint, public_key (SHA-256 of the key:
-	// a certificate that an ECDSA key signed has two fingerprints). The first that the
-	// certificate has is the user; a certificate with several values of it is refused.
-	// Default: common_name.
+	// Username are attributes: common_name, subject, dns, email, uri, spiffe (the SPIFFE ID of
+	// a workload; stands alone), upn (the user principal name of a smart card), serial,
+	// fingerprint, public_key (SHA-256 of the key: a certificate that an ECDSA key signed has
+	// two fingerprints). The first that the certificate has is the user; a certificate with
+	// several values of it is refused. Default: common_name.
 	Username []string `json:"username,omitempty"`
 
 	// Groups are attributes whose values are groups: organization, organizational_unit.
@@ -90,7 +94,8 @@ type ClientCert struct {
 	AllowedNames []string `json:"allowed_names,omitempty"`
 
 	// Map gives names of certificates to users. A name is an alternative name (DNS, email,
-	// URI), or the common name of a certificate that has no alternative names.
+	// URI), or the common name of a certificate that has no alternative names. With Username
+	// spiffe it is a SPIFFE ID.
 	Map []CertMapping `json:"map,omitempty"`
 
 	// MapOnly refuses a trusted certificate that is not in Map, with 403.
@@ -125,11 +130,10 @@ func (c *ClientCert) Provision(ctx caddy.Context) error {
 		return fmt.Errorf("client_cert: %w", err)
 	}
 	c.setDefaults()
-	ca, err := trustpool.Load(ctx, c, c.TrustPoolRaw)
+	trusted, err := c.loadTrust(ctx)
 	if err != nil {
 		return fmt.Errorf("client_cert: %w", err)
 	}
-	trusted := &trustedRoots{ca: ca, partial: c.AllowPartialChain}
 	mapping, err := c.mapping(trusted)
 	if err != nil {
 		return fmt.Errorf("client_cert: map: issuer: %w", err)
@@ -154,7 +158,7 @@ func (c *ClientCert) Provision(ctx caddy.Context) error {
 		Encoding:   certauth.Encoding(c.Encoding),
 		LeafOnly:   c.LeafOnly,
 		Trust:      trusted.now,
-		Verifier:   certauth.Verifier{AllowPartialChain: c.AllowPartialChain, MaxIntermediates: c.MaxIntermediates},
+		Verifier:   certauth.Verifier{AllowPartialChain: c.AllowPartialChain, MaxIntermediates: c.MaxIntermediates, SVID: c.isSPIFFE()},
 		Revocation: state.revocation,
 		Mapping:    mapping,
 		Cache:      state.cache,

@@ -65,8 +65,9 @@ func clientCertPresets() map[string]ClientCert {
 //		chain_header  <field>
 //		verify_header <field> <value>
 //		trust_pool    <ca_pool_module> ...
+//		trust_domain  <name> <ca_pool_module> ...
 //		allow_partial_chain
-//		username      common_name|subject|dns|email|uri|upn|serial|fingerprint|public_key...
+//		username      common_name|subject|dns|email|uri|spiffe|upn|serial|fingerprint|public_key...
 //		groups        organization|organizational_unit...
 //		user_prefix   <prefix>
 //		group_prefix  <prefix>
@@ -88,7 +89,7 @@ func clientCertPresets() map[string]ClientCert {
 //	}
 //
 // The presets are those of the table in the README. An option in the block replaces the
-// preset's value. map may appear more than once.
+// preset's value. map and trust_domain may appear more than once.
 func (c *ClientCert) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // consume source name
 	if d.NextArg() {
@@ -105,7 +106,7 @@ func (c *ClientCert) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.ArgErr()
 	}
-	return option.Block(d, c.options(), "map")
+	return option.Block(d, c.options(), "map", "trust_domain")
 }
 
 func (c *ClientCert) options() option.Options {
@@ -116,6 +117,7 @@ func (c *ClientCert) options() option.Options {
 		"chain_header":        option.Word(&c.ChainHeader, option.CheckFieldName),
 		"verify_header":       c.parseVerifyHeader,
 		"trust_pool":          trustpool.Option(&c.TrustPoolRaw),
+		"trust_domain":        c.parseTrustDomain,
 		"allow_partial_chain": option.Flag(&c.AllowPartialChain),
 		"username":            option.List(&c.Username, option.Each(option.OneOf(certauth.UsernameAttributes()))),
 		"groups":              option.List(&c.Groups, option.Each(option.OneOf(certauth.GroupAttributes()))),

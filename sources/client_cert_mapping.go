@@ -6,7 +6,7 @@ package sources
 import "github.com/caddy-kube-identity/caddy-kube-identity/certauth"
 
 // mapping returns the options about names. The issuers are certificates of the pool.
-func (c *ClientCert) mapping(trusted *trustedRoots) (m certauth.Mapping, err error) {
+func (c *ClientCert) mapping(trusted certTrust) (m certauth.Mapping, err error) {
 	m = certauth.Mapping{
 		UserPrefix:   c.UserPrefix,
 		GroupPrefix:  c.GroupPrefix,

@@ -20,6 +20,7 @@ func (c *ClientCert) Validate() error {
 		option.Each(option.OneOf(certauth.GroupAttributes()))(c.Groups),
 		option.Each(option.CheckPrefix)([]string{c.UserPrefix, c.GroupPrefix}),
 		c.validateMapping(),
+		c.validateSPIFFE(),
 		c.validateRevocation(),
 	)
 	if err != nil {

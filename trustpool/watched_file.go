@@ -9,21 +9,13 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"os"
-	"strings"
-	"sync/atomic"
-	"time"
-
-	"go.uber.org/zap"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddytls"
 
-	"github.com/caddy-kube-identity/caddy-kube-identity/filewatch"
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/guest"
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/option"
-	"github.com/caddy-kube-identity/caddy-kube-identity/outage"
 )
 
 func init() {
@@ -39,17 +31,7 @@ type WatchedFile struct {
 	// refused.
 	Files []string `json:"files,omitempty"`
 
-	logger  *zap.Logger
-	current atomic.Pointer[fileCAs]
-	pace    filewatch.Pace
-	outage  outage.Outage // of the files; for the one caller that looks
-}
-
-// fileCAs is what the files held.
-type fileCAs struct {
-	sum   [32]byte
-	pool  *x509.CertPool
-	certs []*x509.Certificate
+	watched
 }
 
 // CaddyModule returns the Caddy module information.
@@ -65,79 +47,13 @@ func (p *WatchedFile) Provision(ctx caddy.Context) error {
 	if err := guest.Expand(p); err != nil {
 		return fmt.Errorf("watched_file: %w", err)
 	}
-	p.logger = ctx.Logger()
 	if len(p.Files) == 0 {
 		return errors.New("watched_file: there is no file")
 	}
-	cas, err := readCAs(p.Files)
-	if err != nil {
+	if err := p.watch(ctx.Logger(), p.Files, ParseCertificates); err != nil {
 		return fmt.Errorf("watched_file: %w", err)
 	}
-	p.current.Store(cas)
-	p.pace.Looked(time.Now())
-	p.outage = outage.Outage{OnProblem: p.log, Over: "the certificates can be read again", OnChange: p.changed}
 	return nil
-}
-
-// CertPool implements caddytls.CA. It is the same pointer as long as the certificates
-// are the same.
-func (p *WatchedFile) CertPool() *x509.CertPool {
-	p.pace.Do(time.Now(), p.refresh)
-	return p.current.Load().pool
-}
-
-// Certificates implements caddytls.CertificateProvider.
-func (p *WatchedFile) Certificates() []*x509.Certificate { return p.current.Load().certs }
-
-// refresh reads the files again. One request does it; others use the current certificates
-// meanwhile.
-func (p *WatchedFile) refresh() {
-	cas, err := readCAs(p.Files)
-	if err != nil {
-		p.outage.Failed("keeping the last good certificates", err)
-		return
-	}
-	p.outage.End()
-	if cas.sum != p.current.Load().sum {
-		p.current.Store(cas)
-		p.logger.Info("certificates have changed", zap.Strings("files", p.Files), zap.Int("count", len(cas.certs)))
-	}
-}
-
-func (p *WatchedFile) log(message string, err error) {
-	if err == nil {
-		p.logger.Info(message)
-		return
-	}
-	p.logger.Error(message, zap.Error(err))
-}
-
-// changed tells the events app about files that cannot be used any more.
-func (p *WatchedFile) changed(err error) {
-	if err != nil {
-		guest.Emit(guest.FileRefused, guest.Problem(err, map[string]any{"file": strings.Join(p.Files, " ")}))
-	}
-}
-
-// readCAs reads all the files, or fails as a whole.
-func readCAs(files []string) (*fileCAs, error) {
-	cas := &fileCAs{pool: x509.NewCertPool()}
-	for _, file := range files {
-		content, err := os.ReadFile(file)
-		if err != nil {
-			return nil, fmt.Errorf("reading certificates: %w", err)
-		}
-		certs, err := ParseCertificates(content)
-		if err != nil {
-			return nil, fmt.Errorf("reading certificates from %s: %w", file, err)
-		}
-		for _, cert := range certs {
-			cas.pool.AddCert(cert)
-		}
-		cas.certs = append(cas.certs, certs...)
-	}
-	cas.sum = Sum(cas.certs)
-	return cas, nil
 }
 
 // ParseCertificates reads every block of a PEM file. pem.Decode silently skips a damaged
