@@ -66,7 +66,7 @@ func TestDocsJSON(t *testing.T) {
 
 	for _, id := range caddy.Modules() {
 		ours := strings.HasPrefix(id, "http.kube_identity.") ||
-			id == "http.handlers.kube_identity" || id == "tls.ca_pool.source.watched_file"
+			id == "http.handlers.kube_identity" || id == "tls.ca_pool.source.watched_file" || id == "tls.ca_pool.source.spiffe_bundle"
 		if !ours || strings.Contains(id, ".test_") {
 			continue
 		}

@@ -179,7 +179,7 @@ func docsWithFiles(t *testing.T, text string) string {
 	certFile, keyFile := testpki.PEMFile(t, pair), testpki.KeyFile(t, pair)
 	sum := sha256.Sum256(pair.Cert.Raw) // an issuer is in the trust_pool
 	text = regexp.MustCompile(`\b[0-9a-f]{64}\b`).ReplaceAllString(text, hex.EncodeToString(sum[:]))
-	text = regexp.MustCompile(`/etc/(?:caddy|login)/(kubeconfig|jwks\.json|authentication\.yaml|clients\.crl|client-secret|session-keys)\b`).ReplaceAllString(text, "testdata/$1")
+	text = regexp.MustCompile(`/etc/(?:caddy|login)/(kubeconfig|jwks\.json|bundle\.json|authentication\.yaml|clients\.crl|client-secret|session-keys)\b`).ReplaceAllString(text, "testdata/$1")
 	return regexp.MustCompile(`/[\w./-]+\.(pem|crt|key)\b`).ReplaceAllStringFunc(text, func(path string) string {
 		if strings.HasSuffix(path, ".key") || strings.HasSuffix(path, "-key.pem") {
 			return keyFile

@@ -24,7 +24,7 @@ func TestModules(t *testing.T) {
 		if strings.Contains(id, ".test_") {
 			continue // a guest of another test
 		}
-		if strings.Contains(id, "kube_identity") || id == "tls.ca_pool.source.watched_file" {
+		if strings.Contains(id, "kube_identity") || id == "tls.ca_pool.source.watched_file" || id == "tls.ca_pool.source.spiffe_bundle" {
 			got = append(got, id)
 		}
 	}
