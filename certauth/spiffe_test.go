@@ -106,17 +106,6 @@ func FuzzSPIFFEID(f *testing.F) {
 	})
 }
 
-// workload changes a certificate into that of a workload.
-func workload(ids ...string) func(*x509.Certificate) {
-	return func(c *x509.Certificate) {
-		c.Subject = pkix.Name{Country: []string{"US"}, Organization: []string{"SPIRE"}}
-		c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
-		for _, id := range ids {
-			c.URIs = append(c.URIs, &url.URL{Scheme: "spiffe", Host: strings.Split(id, "/")[0], Path: id[len(strings.Split(id, "/")[0]):]})
-		}
-	}
-}
-
 func and(changes ...func(*x509.Certificate)) func(*x509.Certificate) {
 	return func(c *x509.Certificate) {
 		for _, change := range changes {
@@ -140,7 +129,7 @@ func TestCertificateOfAWorkload(t *testing.T) {
 	own, other := testpki.NewCA(t, nil, "own", nil), testpki.NewCA(t, nil, "other", nil)
 	mid := testpki.NewCA(t, own, "between", nil)
 	trust := domainTrust(map[string]*testpki.Pair{"example.org": own, "other.example": other})
-	const front = "example.org/ns/web/sa/front"
+	const front = "spiffe://example.org/ns/web/sa/front"
 	usage := func(usage x509.KeyUsage) func(*x509.Certificate) {
 		return func(c *x509.Certificate) { c.KeyUsage = usage }
 	}
@@ -150,33 +139,33 @@ func TestCertificateOfAWorkload(t *testing.T) {
 		chain []*testpki.Pair
 		want  string // the reason; empty: it is accepted
 	}{
-		"by its own trust domain":                  {[]*testpki.Pair{own.Leaf(t, workload(front))}, ""},
-		"by an intermediate of it":                 {[]*testpki.Pair{mid.Leaf(t, workload(front)), mid}, ""},
-		"with other names that are not URIs":       {[]*testpki.Pair{own.Leaf(t, and(workload(front), func(c *x509.Certificate) { c.DNSNames = []string{"admin"} }))}, ""},
-		"with a key that also encrypts":            {[]*testpki.Pair{own.Leaf(t, and(workload(front), usage(x509.KeyUsageDigitalSignature|x509.KeyUsageKeyEncipherment)))}, ""},
-		"by another trust domain":                  {[]*testpki.Pair{other.Leaf(t, workload(front))}, "the certificate is not issued by a trusted CA"},
-		"by its own for another trust domain":      {[]*testpki.Pair{own.Leaf(t, workload("other.example/x"))}, "the certificate is not issued by a trusted CA"},
-		"of a trust domain that is not known":      {[]*testpki.Pair{own.Leaf(t, workload("evil.example/x"))}, `the trust domain "evil.example" is not known here`},
-		"of a trust domain below a known one":      {[]*testpki.Pair{own.Leaf(t, workload("a.example.org/x"))}, `the trust domain "a.example.org" is not known here`},
-		"two SPIFFE IDs":                           {[]*testpki.Pair{own.Leaf(t, workload(front, "example.org/y"))}, "the certificate has 2 URIs, and not one SPIFFE ID"},
-		"the same SPIFFE ID twice":                 {[]*testpki.Pair{own.Leaf(t, workload(front, front))}, "the certificate has 2 URIs, and not one SPIFFE ID"},
-		"two SPIFFE IDs of two trust domains":      {[]*testpki.Pair{own.Leaf(t, workload("other.example/x", front))}, "the certificate has 2 URIs, and not one SPIFFE ID"},
+		"by its own trust domain":                  {[]*testpki.Pair{own.Leaf(t, testpki.Workload(t, front))}, ""},
+		"by an intermediate of it":                 {[]*testpki.Pair{mid.Leaf(t, testpki.Workload(t, front)), mid}, ""},
+		"with other names that are not URIs":       {[]*testpki.Pair{own.Leaf(t, and(testpki.Workload(t, front), func(c *x509.Certificate) { c.DNSNames = []string{"admin"} }))}, ""},
+		"with a key that also encrypts":            {[]*testpki.Pair{own.Leaf(t, and(testpki.Workload(t, front), usage(x509.KeyUsageDigitalSignature|x509.KeyUsageKeyEncipherment)))}, ""},
+		"by another trust domain":                  {[]*testpki.Pair{other.Leaf(t, testpki.Workload(t, front))}, "the certificate is not issued by a trusted CA"},
+		"by its own for another trust domain":      {[]*testpki.Pair{own.Leaf(t, testpki.Workload(t, "spiffe://other.example/x"))}, "the certificate is not issued by a trusted CA"},
+		"of a trust domain that is not known":      {[]*testpki.Pair{own.Leaf(t, testpki.Workload(t, "spiffe://evil.example/x"))}, `the trust domain "evil.example" is not known here`},
+		"of a trust domain below a known one":      {[]*testpki.Pair{own.Leaf(t, testpki.Workload(t, "spiffe://a.example.org/x"))}, `the trust domain "a.example.org" is not known here`},
+		"two SPIFFE IDs":                           {[]*testpki.Pair{own.Leaf(t, testpki.Workload(t, front, "spiffe://example.org/y"))}, "the certificate has 2 URIs, and not one SPIFFE ID"},
+		"the same SPIFFE ID twice":                 {[]*testpki.Pair{own.Leaf(t, testpki.Workload(t, front, front))}, "the certificate has 2 URIs, and not one SPIFFE ID"},
+		"two SPIFFE IDs of two trust domains":      {[]*testpki.Pair{own.Leaf(t, testpki.Workload(t, "spiffe://other.example/x", front))}, "the certificate has 2 URIs, and not one SPIFFE ID"},
 		"no URI":                                   {[]*testpki.Pair{own.Leaf(t, nil)}, "the certificate has 0 URIs, and not one SPIFFE ID"},
 		"a URL":                                    {[]*testpki.Pair{own.Leaf(t, uri("https://example.org/x"))}, noID + "it does not begin with spiffe://"},
 		"a trust domain alone":                     {[]*testpki.Pair{own.Leaf(t, uri("spiffe://example.org"))}, noID + "it does not have a path"},
 		"the scheme in upper case":                 {[]*testpki.Pair{own.Leaf(t, uri("SPIFFE://example.org/x"))}, noID + "it does not begin with spiffe://"},
 		"an escape":                                {[]*testpki.Pair{own.Leaf(t, uri("spiffe://example.org/%61"))}, noID + "its path has a character that is not a letter, a digit, '.', '-' or '_'"},
 		"a segment of dots":                        {[]*testpki.Pair{own.Leaf(t, uri("spiffe://example.org/x/../admin"))}, noID + "its path has a segment of dots"},
-		"a key that may sign certificates":         {[]*testpki.Pair{own.Leaf(t, and(workload(front), usage(x509.KeyUsageDigitalSignature|x509.KeyUsageCertSign)))}, "the certificate's key may sign certificates or revocation lists, as that of a workload must not"},
-		"a key that may sign lists":                {[]*testpki.Pair{own.Leaf(t, and(workload(front), usage(x509.KeyUsageDigitalSignature|x509.KeyUsageCRLSign)))}, "the certificate's key may sign certificates or revocation lists, as that of a workload must not"},
-		"a key that only encrypts":                 {[]*testpki.Pair{own.Leaf(t, and(workload(front), usage(x509.KeyUsageKeyEncipherment)))}, "the certificate's key is not for signatures"},
-		"a key for anything":                       {[]*testpki.Pair{own.Leaf(t, and(workload(front), usage(0)))}, "the certificate does not say what its key is for, as that of a workload must"},
-		"a CA with a path":                         {[]*testpki.Pair{testpki.NewCA(t, own, "x", and(workload(front), func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign }))}, "the certificate is a CA certificate"},
+		"a key that may sign certificates":         {[]*testpki.Pair{own.Leaf(t, and(testpki.Workload(t, front), usage(x509.KeyUsageDigitalSignature|x509.KeyUsageCertSign)))}, "the certificate's key may sign certificates or revocation lists, as that of a workload must not"},
+		"a key that may sign lists":                {[]*testpki.Pair{own.Leaf(t, and(testpki.Workload(t, front), usage(x509.KeyUsageDigitalSignature|x509.KeyUsageCRLSign)))}, "the certificate's key may sign certificates or revocation lists, as that of a workload must not"},
+		"a key that only encrypts":                 {[]*testpki.Pair{own.Leaf(t, and(testpki.Workload(t, front), usage(x509.KeyUsageKeyEncipherment)))}, "the certificate's key is not for signatures"},
+		"a key for anything":                       {[]*testpki.Pair{own.Leaf(t, and(testpki.Workload(t, front), usage(0)))}, "the certificate does not say what its key is for, as that of a workload must"},
+		"a CA with a path":                         {[]*testpki.Pair{testpki.NewCA(t, own, "x", and(testpki.Workload(t, front), func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign }))}, "the certificate is a CA certificate"},
 		"the CA of the trust domain itself":        {[]*testpki.Pair{own}, "the certificate is a CA certificate"},
-		"for servers only":                         {[]*testpki.Pair{own.Leaf(t, and(workload(front), func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} }))}, "the certificate is not for client authentication"},
-		"one that has expired":                     {[]*testpki.Pair{own.Leaf(t, and(workload(front), func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) }))}, "a certificate of the chain has expired or is not yet valid"},
-		"self-signed":                              {[]*testpki.Pair{testpki.Sign(t, nil, testpki.LeafKey(t), workload(front))}, "the certificate is not issued by a trusted CA"},
-		"self-signed, with the CA's own beside it": {[]*testpki.Pair{testpki.Sign(t, nil, testpki.LeafKey(t), workload(front)), own}, "the certificate is not issued by a trusted CA"},
+		"for servers only":                         {[]*testpki.Pair{own.Leaf(t, and(testpki.Workload(t, front), func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} }))}, "the certificate is not for client authentication"},
+		"one that has expired":                     {[]*testpki.Pair{own.Leaf(t, and(testpki.Workload(t, front), func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) }))}, "a certificate of the chain has expired or is not yet valid"},
+		"self-signed":                              {[]*testpki.Pair{testpki.Sign(t, nil, testpki.LeafKey(t), testpki.Workload(t, front))}, "the certificate is not issued by a trusted CA"},
+		"self-signed, with the CA's own beside it": {[]*testpki.Pair{testpki.Sign(t, nil, testpki.LeafKey(t), testpki.Workload(t, front)), own}, "the certificate is not issued by a trusted CA"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var certs []*x509.Certificate
@@ -190,7 +179,7 @@ func TestCertificateOfAWorkload(t *testing.T) {
 			}
 			verdict, err := a.Certificates(t.Context(), certs, time.Now())
 			switch {
-			case c.want == "" && (err != nil || verdict.User.Username != "spiffe://"+front):
+			case c.want == "" && (err != nil || verdict.User.Username != front):
 				t.Errorf("%q, %v", verdict.User.Username, err)
 			case c.want != "" && (!errors.Is(err, identity.ErrRejected) || !strings.HasSuffix(err.Error(), c.want)):
 				t.Errorf("%q, %v, want %s", verdict.User.Username, err, c.want)
@@ -214,7 +203,7 @@ func rawURI(t *testing.T, text string) func(*x509.Certificate) {
 // A workload's own DNS name is not its identity, so it is not looked for in the map.
 func TestMapOfWorkloads(t *testing.T) {
 	own := testpki.NewCA(t, nil, "own", nil)
-	leaf := own.Leaf(t, and(workload("example.org/ns/web/sa/front"), func(c *x509.Certificate) {
+	leaf := own.Leaf(t, and(testpki.Workload(t, "spiffe://example.org/ns/web/sa/front"), func(c *x509.Certificate) {
 		c.DNSNames, c.EmailAddresses = []string{"admin.example.org"}, []string{"admin@example.org"}
 	}))
 	ids := []certauth.Attribute{certauth.SPIFFE}

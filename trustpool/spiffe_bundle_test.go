@@ -5,10 +5,8 @@ package trustpool_test
 
 import (
 	"bytes"
-	"crypto/ecdsa"
 	"crypto/x509"
 	"encoding/base64"
-	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
@@ -23,20 +21,10 @@ import (
 
 type object = map[string]any
 
-// bundleKey is a key for certificates.
+// bundleKey is a key for certificates, with changes; nil removes a member.
 func bundleKey(tb testing.TB, ca *testpki.Pair, changes object) object {
 	tb.Helper()
-	point, err := ca.Cert.PublicKey.(*ecdsa.PublicKey).Bytes()
-	if err != nil {
-		tb.Fatal(err)
-	}
-	half := len(point) / 2
-	key := object{
-		"use": "x509-svid", "kty": "EC", "crv": "P-256",
-		"x":   base64.RawURLEncoding.EncodeToString(point[1 : 1+half]),
-		"y":   base64.RawURLEncoding.EncodeToString(point[1+half:]),
-		"x5c": []any{base64.StdEncoding.EncodeToString(ca.Cert.Raw)},
-	}
+	key := testpki.SPIFFEKey(tb, ca)
 	for name, value := range changes {
 		if key[name] = value; value == nil {
 			delete(key, name)
@@ -45,14 +33,9 @@ func bundleKey(tb testing.TB, ca *testpki.Pair, changes object) object {
 	return key
 }
 
-// bundle is the bundle of a trust domain, as SPIRE writes it.
 func bundle(tb testing.TB, keys ...object) string {
 	tb.Helper()
-	text, err := json.Marshal(object{"keys": keys, "spiffe_sequence": 7, "spiffe_refresh_hint": 300})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return string(text)
+	return testpki.SPIFFEBundle(tb, keys...)
 }
 
 // jwtKey is a key of the same bundle for another use.
