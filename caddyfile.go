@@ -70,6 +70,8 @@ func parseCaddyfile(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 //		anonymous [<user>] { ... }
 //
 //		# what an identity may look like; a trailing * is a prefix
+//		require_users  <pattern>...
+//		require_groups <pattern>...
 //		deny_users     <pattern>...
 //		deny_groups    <pattern>...
 //		allow_groups   <pattern>...
@@ -171,6 +173,8 @@ func (h *Handler) options() option.Options {
 		"pass_authorization":       option.Flag(&h.PassAuthorization),
 		"client_impersonation":     option.Word(&h.ClientImpersonation, checkClientImpersonation),
 		"trusted_placeholder":      option.PlaceholderNames(&h.TrustedPlaceholder),
+		"require_users":            option.List(&h.RequireUsers, pattern),
+		"require_groups":           option.List(&h.RequireGroups, pattern),
 		"deny_users":               option.List(&h.DenyUsers, pattern),
 		"deny_groups":              option.List(&h.DenyGroups, pattern),
 		"allow_groups":             option.List(&h.AllowGroups, pattern),

@@ -82,6 +82,12 @@ type Handler struct {
 	// required.
 	SourcesRaw []json.RawMessage `json:"sources,omitempty" caddy:"namespace=http.kube_identity.sources inline_key=source"`
 
+	// RequireUsers and RequireGroups refuse an identity, the anonymous one too, whose user, or none of
+	// whose groups, they match, before AllowGroups leaves groups out: exact names, or prefixes with a
+	// trailing "*". Where both are set, both must match. Default: every user that is proven may pass.
+	RequireUsers  []string `json:"require_users,omitempty"`
+	RequireGroups []string `json:"require_groups,omitempty"`
+
 	// DenyUsers and DenyGroups refuse an identity: exact names, or prefixes with a
 	// trailing "*".
 	DenyUsers  []string `json:"deny_users,omitempty"`

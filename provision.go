@@ -60,6 +60,8 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		h.metrics.ForPreflights(preflightSource)
 	}
 	h.policy = identity.Policy{
+		RequireUsers:  h.RequireUsers,
+		RequireGroups: h.RequireGroups,
 		DenyUsers:     h.DenyUsers,
 		DenyGroups:    h.DenyGroups,
 		AllowGroups:   h.AllowGroups,

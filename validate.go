@@ -24,6 +24,7 @@ func (h *Handler) Validate() error {
 	return errors.Join(
 		h.validateTrust(),
 		h.validateOptions(),
+		h.validateRequired(),
 		h.validateKubernetes(),
 		h.validateSources(),
 		h.validateIssuers(),

@@ -37,6 +37,8 @@ type needs struct {
 
 // impersonating is what one account impersonates.
 type impersonating struct {
+	users     []string // exact names
+	allUsers  bool     // all users: a require_users is missing or has a pattern
 	groups    []string // exact names
 	allGroups bool     // all groups: an allow_groups is missing or has a pattern
 	accounts  bool     // service accounts, which token_review can return
@@ -91,6 +93,8 @@ type handler struct {
 	Sources     []json.RawMessage `json:"sources"`
 	Injectors   []json.RawMessage `json:"injectors"`
 	AllowGroups []string          `json:"allow_groups"`
+
+	RequireUsers []string `json:"require_users"`
 }
 
 // eachHandler finds the handlers at any depth.
@@ -208,15 +212,19 @@ func (i *impersonating) add(h *handler, does *identity.ImpersonationNeeds, cover
 	i.uid = i.uid || does.UID
 	i.byCert = i.byCert || does.Certificate
 	i.extra = option.Union(i.extra, does.Extra)
-	exact := len(h.AllowGroups) > 0 && !slices.ContainsFunc(h.AllowGroups, func(g string) bool { return strings.HasSuffix(g, "*") })
-	if exact {
-		i.groups = option.Union(i.groups, h.AllowGroups)
-	} else {
-		i.allGroups = true
-	}
+	i.users, i.allUsers = names(i.users, i.allUsers, h.RequireUsers)
+	i.groups, i.allGroups = names(i.groups, i.allGroups, h.AllowGroups)
 	for _, src := range covered {
 		i.accounts = i.accounts || src.needs.ServiceAccounts
 	}
+}
+
+// names adds patterns to exact names; without patterns, or with a prefix, all names may occur.
+func names(known []string, all bool, patterns []string) ([]string, bool) {
+	if len(patterns) == 0 || slices.ContainsFunc(patterns, func(p string) bool { return strings.HasSuffix(p, "*") }) {
+		return known, true
+	}
+	return option.Union(known, patterns), all
 }
 
 // remarks are the comments for the operator that the manifest cannot express as rules.

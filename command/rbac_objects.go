@@ -76,11 +76,20 @@ func (n *needs) objects(options rbacOptions) []object {
 // rules are the rules for the verb "impersonate", which all versions of Kubernetes know.
 func (i *impersonating) rules() []rule {
 	verbs := []string{"impersonate"}
-	rules := []rule{{APIGroups: []string{""}, Resources: []string{"users"}, Verbs: verbs}}
+	rules := []rule{i.user("", verbs)}
 	if i.accounts {
 		rules = append(rules, rule{APIGroups: []string{""}, Resources: []string{"serviceaccounts"}, Verbs: verbs})
 	}
 	return append(rules, i.attributes("", verbs)...)
+}
+
+// user is the rule for users. Without names of resources it is for all of them.
+func (i *impersonating) user(usersIn string, verbs []string) rule {
+	who := rule{APIGroups: []string{usersIn}, Resources: []string{"users"}, Verbs: verbs}
+	if !i.allUsers {
+		who.ResourceNames = slices.Sorted(slices.Values(i.users))
+	}
+	return who
 }
 
 // attributes are the rules for groups, uid and extra.
@@ -106,7 +115,7 @@ func (i *impersonating) attributes(groupsIn string, verbs []string) []rule {
 // constrained are the rules for KEP-5284: which users, and for which requests.
 func (i *impersonating) constrained() []rule {
 	const users, accounts = "user-info", "serviceaccount"
-	rules := []rule{{APIGroups: []string{authenticationGroup}, Resources: []string{"users"}, Verbs: []string{"impersonate:" + users}}}
+	rules := []rule{i.user(authenticationGroup, []string{"impersonate:" + users})}
 	rules = append(rules, i.attributes(authenticationGroup, []string{"impersonate:" + users})...)
 	modes := []string{users}
 	if i.accounts {

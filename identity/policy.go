@@ -24,6 +24,10 @@ const (
 // an identity and never trims, cuts or cleans a name: the upstream would then see a name
 // that was not checked.
 type Policy struct {
+	// RequireUsers and RequireGroups, where there are any, refuse an identity whose user, or
+	// none of whose groups, they match.
+	RequireUsers, RequireGroups Patterns
+
 	// DenyUsers and DenyGroups refuse the whole identity.
 	DenyUsers, DenyGroups Patterns
 
@@ -51,6 +55,9 @@ func (p *Policy) Check(id *Identity) error {
 		return err
 	}
 	if err := p.checkNames(id); err != nil {
+		return err
+	}
+	if err := p.CheckRequired(&id.User); err != nil {
 		return err
 	}
 	if len(p.AllowGroups) > 0 {

@@ -86,6 +86,9 @@ func (a *Anonymous) Authenticate(context.Context, *identity.Request) (*identity.
 	return a.identity, nil
 }
 
+// Always implements [identity.Constant].
+func (a *Anonymous) Always() *identity.User { return &a.identity.User }
+
 // UnmarshalCaddyfile sets up the source from Caddyfile tokens. Syntax:
 //
 //	anonymous [<user>] {
@@ -115,4 +118,5 @@ var (
 	_ caddy.Validator       = (*Anonymous)(nil)
 	_ caddyfile.Unmarshaler = (*Anonymous)(nil)
 	_ identity.Fallback     = (*Anonymous)(nil)
+	_ identity.Constant     = (*Anonymous)(nil)
 )
