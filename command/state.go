@@ -72,7 +72,7 @@ type table struct {
 // printState prints a table for each kind of thing that is there.
 func printState(out io.Writer, state *guest.State, users bool) {
 	tables := []table{
-		handlersTable(state), issuersTable(state), credentialsTable(state), listsTable(state),
+		handlersTable(state), issuersTable(state), loginsTable(state), credentialsTable(state), listsTable(state),
 		apiServersTable(state), filesTable(state), sessionsTable(state), cachesTable(state),
 	}
 	if users {
@@ -147,6 +147,14 @@ func issuersTable(state *guest.State) table {
 	t := table{title: "Issuers", head: []string{"ISSUER", "SOURCE", "USABLE", "KEYS", "FETCHED", "COUNT UNTIL", "ERROR"}}
 	for _, i := range state.Issuers {
 		t.rows = append(t.rows, []string{i.Issuer, i.Source, yesNo(i.Usable), fmt.Sprint(i.Keys), distance(state, i.Fetched), distance(state, i.UsableTill), i.Error})
+	}
+	return t
+}
+
+func loginsTable(state *guest.State) table {
+	t := table{title: "Logins", head: []string{"ISSUER", "SOURCE", "USABLE", "FETCHED", "ERROR"}}
+	for _, l := range state.Logins {
+		t.rows = append(t.rows, []string{l.Issuer, l.Source, yesNo(l.Usable), distance(state, l.Fetched), l.Error})
 	}
 	return t
 }

@@ -17,6 +17,12 @@ import (
 func (s *issuerState) Inspect(into *guest.State) {
 	into.Issuers = append(into.Issuers, inspectKeys("oidc", s.issuer, s.keys.Status(into.Time), into.Time))
 	inspectTokens(into, "oidc", s.cache, s.issuer)
+	if s.provider != nil {
+		login := s.provider.Status()
+		into.Logins = append(into.Logins, guest.LoginState{
+			Issuer: s.issuer, Source: "oidc", Usable: login.Usable, Fetched: guest.Moment(login.Fetched), Error: guest.Text(login.Err),
+		})
+	}
 }
 
 // Inspect implements [guest.Inspector].

@@ -10,9 +10,13 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/guest"
 )
 
-// Ready implements [guest.Readier]: there are keys of the issuer.
+// Ready implements [guest.Readier]: there are keys of the issuer, and browsers can be sent to it.
 func (o *OIDC) Ready(_ context.Context, now time.Time) []guest.Condition {
-	return []guest.Condition{{Kind: "issuer", Name: o.Issuer, Met: o.keys.Status(now).Usable}}
+	all := []guest.Condition{{Kind: "issuer", Name: o.Issuer, Met: o.keys.Status(now).Usable}}
+	if o.login != nil {
+		all = append(all, guest.Condition{Kind: "login", Name: o.Issuer, Met: o.login.Provider.Status().Usable})
+	}
+	return all
 }
 
 // Ready implements [guest.Readier]: there are keys of each issuer in the file.

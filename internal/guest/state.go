@@ -18,6 +18,7 @@ type State struct {
 	Time        time.Time         `json:"time"`
 	Handlers    []HandlerState    `json:"handlers"`
 	Issuers     []IssuerState     `json:"issuers"`
+	Logins      []LoginState      `json:"logins"`
 	Caches      []CacheState      `json:"caches"`
 	Credentials []CredentialState `json:"credentials"`
 	Lists       []ListState       `json:"crls"`
@@ -48,6 +49,16 @@ type IssuerState struct {
 	AgeSeconds *int64     `json:"age_seconds,omitempty"`
 	UsableTill *time.Time `json:"usable_until,omitempty"`
 	Error      string     `json:"error,omitempty"`
+}
+
+// LoginState is about the discovery document of an issuer at which browsers log in. It is usable
+// if the endpoints are known, also where they are configured and there is no document.
+type LoginState struct {
+	Issuer  string     `json:"issuer"`
+	Source  string     `json:"source"`
+	Usable  bool       `json:"usable"`
+	Fetched *time.Time `json:"fetched,omitempty"` // the last success
+	Error   string     `json:"error,omitempty"`   // of the last fetch
 }
 
 // CacheState is one cache of verdicts.
@@ -112,7 +123,7 @@ type Inspector interface{ Inspect(into *State) }
 // Caddy's log filter hash does it, so that a log that was filtered so can be compared.
 func Inspect(now time.Time, names bool) *State {
 	s := &State{
-		Time: now.UTC().Truncate(time.Second), names: names, Handlers: []HandlerState{}, Issuers: []IssuerState{},
+		Time: now.UTC().Truncate(time.Second), names: names, Handlers: []HandlerState{}, Issuers: []IssuerState{}, Logins: []LoginState{},
 		Caches: []CacheState{}, Credentials: []CredentialState{}, Lists: []ListState{}, APIServers: []APIServerState{},
 		Files: []FileState{}, Sessions: []SessionsState{},
 	}
@@ -123,6 +134,7 @@ func Inspect(now time.Time, names bool) *State {
 	}
 	order(s.Handlers, func(h HandlerState) string { return h.Handler })
 	order(s.Issuers, func(i IssuerState) string { return i.Issuer })
+	order(s.Logins, func(l LoginState) string { return l.Issuer })
 	order(s.Caches, func(c CacheState) string { return c.Source })
 	order(s.Credentials, func(c CredentialState) string { return c.Credential })
 	order(s.Lists, func(l ListState) string { return l.List })

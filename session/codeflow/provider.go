@@ -51,6 +51,7 @@ type Provider struct {
 	known   *Metadata // nil before the first good document
 	due     time.Time // when the next use starts a fetch
 	ended   time.Time // when the last one ended
+	fetched time.Time // when the last good one did
 	err     error     // why it failed
 	flight  chan struct{}
 	closed  bool
@@ -159,7 +160,7 @@ func (p *Provider) fly() {
 	now := time.Now()
 	p.ended, p.err = now, err
 	if err == nil {
-		p.known, p.due = known, now.Add(documentLife)
+		p.known, p.fetched, p.due = known, now, now.Add(documentLife)
 	} else {
 		p.due = now.Add(p.problem.Retry())
 	}
