@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
@@ -35,8 +37,12 @@ func checkAudit(word string) error {
 	return nil
 }
 
-// maxLogged is how many bytes of a part of the request a line of the log has at most.
-const maxLogged = 256
+// What a line of the log has of a request at most: bytes of one part, and groups of a user that is
+// refused.
+const (
+	maxLogged       = 256
+	maxLoggedGroups = 256
+)
 
 // requestFields say which request a line is about, and who sent it. The query is left out: tokens
 // and codes stand in queries.
@@ -47,9 +53,9 @@ func requestFields(r *http.Request, ex *exchange, source string) []zap.Field {
 		zap.String("source", source),
 		zap.String("peer", ex.Peer.String()),
 		zap.String("client_ip", clientIP),
-		zap.String("method", shorten(method)),
-		zap.String("host", shorten(r.Host)),
-		zap.String("path", shorten(asked.Path)))
+		zap.String("method", shown(method)),
+		zap.String("host", shown(r.Host)),
+		zap.String("path", shown(asked.EscapedPath()))) // "/a%2Fb" is another path than "/a/b"
 	if id := requestID(r); id != "" {
 		fields = append(fields, zap.String("uuid", id))
 	}
@@ -75,6 +81,31 @@ func userFields(user *identity.User) []zap.Field {
 }
 
 // shorten keeps a client from filling the log with one request.
+// shown is a text that has passed no policy, for the log. It is quoted where it has characters that
+// an operator's terminal does not show: marks of direction would have the line read in another
+// order (CVE-2021-42574).
+func shown(text string) string {
+	isHidden := func(r rune) bool { return !strconv.IsPrint(r) }
+	if !utf8.ValidString(text) || strings.ContainsFunc(text, isHidden) {
+		text = strconv.Quote(text)
+	}
+	return shorten(text)
+}
+
+// shownUser is a user that the policy refused, for the log. A proxy or an issuer may name as many
+// groups as its header or token has room for.
+func shownUser(user *identity.User) *identity.User {
+	groups := user.Groups[:min(len(user.Groups), maxLoggedGroups)]
+	refused := &identity.User{Username: shown(user.Username), Groups: make([]string, 0, len(groups)+1)}
+	for _, group := range groups {
+		refused.Groups = append(refused.Groups, shown(group))
+	}
+	if len(groups) < len(user.Groups) {
+		refused.Groups = append(refused.Groups, fmt.Sprintf("… (%d groups)", len(user.Groups)))
+	}
+	return refused
+}
+
 func shorten(text string) string {
 	if len(text) <= maxLogged {
 		return text
@@ -127,10 +158,10 @@ func (h *Handler) logAllowed(r *http.Request, ex *exchange, source string, user 
 // refused is the user that a source proved, and whom the policy refused: nil if the request is
 // refused for another reason.
 func (ex *exchange) refused(status int) *identity.User {
-	if status != http.StatusForbidden {
+	if status != http.StatusForbidden || ex.proven == nil {
 		return nil
 	}
-	return ex.proven
+	return shownUser(ex.proven)
 }
 
 // logAccess adds one object to the line of Caddy's access log. The reason is empty if the

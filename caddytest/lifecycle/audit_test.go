@@ -126,7 +126,7 @@ func TestAnAuditSaysWhoWhatWhereAndWhy(t *testing.T) {
 			for n := range want {
 				want[n] = maps.Clone(want[n])
 				maps.Copy(want[n], map[string]any{
-					"peer": "127.0.0.1", "client_ip": "192.0.2.7", "method": "GET", "path": "/canary path",
+					"peer": "127.0.0.1", "client_ip": "192.0.2.7", "method": "GET", "path": "/canary%20path",
 				})
 			}
 			if !reflect.DeepEqual(got, want) {
@@ -152,6 +152,73 @@ func TestALongPathIsShortenedInTheLog(t *testing.T) {
 	got := lines(t, file)
 	if len(got) != 1 || got[0]["path"] != "/"+strings.Repeat("a", 255)+"… (5001 bytes)" {
 		t.Errorf("the audit has %v", got)
+	}
+}
+
+// What an attacker sends must not change how an operator reads the line, nor fill the disk.
+func TestARefusedRequestCannotForgeOrFloodTheLog(t *testing.T) {
+	crowd := make([]string, 400)
+	for n := range crowd {
+		crowd[n] = fmt.Sprint("g", n)
+	}
+	first := make([]any, 0, 257)
+	for _, group := range crowd[:256] {
+		first = append(first, group)
+	}
+	for name, test := range map[string]struct {
+		path   string
+		header http.Header
+		want   map[string]any
+	}{
+		"a path of lines, escapes and marks of direction": {
+			"/%0a%1b[31m%e2%80%ae%00", http.Header{"X-Forwarded-User": {"a"}, "X-Forwarded-Groups": {"banned"}},
+			map[string]any{"path": "/%0a%1b[31m%e2%80%ae%00", "user": "a", "groups": []any{"banned"}},
+		},
+		"a path that is another one when it is decoded": {
+			"/a%2Fb", http.Header{"X-Forwarded-User": {"a"}, "X-Forwarded-Groups": {"banned"}},
+			map[string]any{"path": "/a%2Fb", "user": "a", "groups": []any{"banned"}},
+		},
+		"names with marks of direction": {
+			"/", http.Header{"X-Forwarded-User": {"a\u202eb"}, "X-Forwarded-Groups": {"c\u2066d"}},
+			map[string]any{"path": "/", "user": `"a\u202eb"`, "groups": []any{`"c\u2066d"`}},
+		},
+		"a name that is not UTF-8": {
+			"/", http.Header{"X-Forwarded-User": {"a\xff"}},
+			map[string]any{"path": "/", "user": `"a\xff"`, "groups": []any{}},
+		},
+		"a long name": {
+			"/", http.Header{"X-Forwarded-User": {strings.Repeat("u", 9000)}, "X-Forwarded-Groups": {"banned"}},
+			map[string]any{"path": "/", "user": strings.Repeat("u", 256) + "… (9000 bytes)", "groups": []any{"banned"}},
+		},
+		"more groups than may be": {
+			"/", http.Header{"X-Forwarded-User": {"a"}, "X-Forwarded-Groups": {strings.Join(crowd, ",")}},
+			map[string]any{"path": "/", "user": "a", "groups": append(first, "… (400 groups)")},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, file := audited(t, "", "")
+			if status, _, _ := get(t, c, test.path, test.header); status != http.StatusForbidden {
+				t.Errorf("status %d", status)
+			}
+			all := lines(t, file)
+			if len(all) != 1 {
+				t.Fatalf("the audit has %v", all)
+			}
+			got := make(map[string]any)
+			for name := range test.want {
+				got[name] = all[0][name]
+			}
+			if !reflect.DeepEqual(got, test.want) {
+				t.Errorf("the audit has\n%v, want\n%v", got, test.want)
+			}
+			delete(test.want, "path")
+			object, _ := lines(t, file+".access")[0]["kube_identity"].(map[string]any)
+			for name, want := range test.want {
+				if !reflect.DeepEqual(object[name], want) {
+					t.Errorf("the access log has %s %v, want %v", name, object[name], want)
+				}
+			}
+		})
 	}
 }
 
