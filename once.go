@@ -86,7 +86,8 @@ func checkRoutes(ctx caddy.Context) error {
 			return err
 		}
 	}
-	return nil
+	_, err := checkWhoami(server.Routes, false)
+	return err
 }
 
 // hasLoaded says whether a kube_identity of these routes is loaded. Without it each of the many

@@ -165,6 +165,34 @@ func TestWhoamiWithoutAnIdentityBeforeIt(t *testing.T) {
 	}
 }
 
+// Such a site loaded, and its page answered each request with 500.
+func TestWhoamiThatNoRequestReachesThroughAnIdentity(t *testing.T) {
+	const guard = "kube_identity {\nanonymous\ninject headers {\nuser X-User\n}\n}\n"
+	for name, test := range map[string]struct {
+		sites string
+		loads bool
+	}{
+		"on another site of the server":     {"http://a.example:1 {\n" + guard + "}\nhttp://b.example:1 {\nkube_identity_whoami\n}\n", false},
+		"in another handle":                 {"http://:1 {\nhandle /applications* {\n" + guard + "}\nhandle /who {\nkube_identity_whoami\n}\n}\n", false},
+		"in a handle that takes the others": {"http://:1 {\nhandle /a* {\n" + guard + "}\nhandle {\nkube_identity_whoami\n}\n}\n", false},
+		"before it in a route":              {"http://:1 {\nroute {\nkube_identity_whoami /who\n" + guard + "}\n}\n", false},
+
+		"after it":                          {"http://:1 {\n" + guard + "kube_identity_whoami /who\n}\n", true},
+		"after it, in a handle":             {"http://:1 {\n" + guard + "handle /who {\nkube_identity_whoami\n}\n}\n", true},
+		"with it in a handle":               {"http://:1 {\nhandle /a* {\n" + guard + "kube_identity_whoami /a/who\n}\nrespond x\n}\n", true},
+		"after it, with matchers":           {"http://:1 {\n" + strings.Replace(guard, "{", "/who* {", 1) + "kube_identity_whoami /who/am/i\n}\n", true},
+		"on two sites, each with a guard":   {"http://a.example:1 {\n" + guard + "kube_identity_whoami /who\n}\nhttp://b.example:1 {\n" + guard + "kube_identity_whoami /who\n}\n", true},
+		"after an import in a route":        {"(guard) {\n" + guard + "}\nhttp://:1 {\nroute /who {\nimport guard\nkube_identity_whoami\n}\n}\n", true},
+		"in error routes, beside the guard": {"http://:1 {\n" + guard + "kube_identity_whoami /who\nhandle_errors {\nrespond x\n}\n}\n", true},
+	} {
+		err := validate(testhandler.Adapt(t, "{\n\tadmin off\n}\n"+test.sites))
+		alone := err != nil && (strings.Contains(err.Error(), "no request that comes to it") || strings.Contains(err.Error(), "has no kube_identity before it"))
+		if test.loads && err != nil || !test.loads && !alone {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 // caddy validate sets a configuration up, and must leave nothing that runs or is kept.
 func TestAConfigurationThatIsOnlyValidated(t *testing.T) {
 	config := testhandler.Adapt(t, "{\n\tadmin off\n}\nhttp://:1 {\n"+impersonating(toHeaders)+"\n}\n")
