@@ -17,6 +17,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/guest"
 )
 
@@ -116,14 +117,14 @@ func hashed(user string) string {
 func known(what guest.Flush) error {
 	state := guest.Inspect(time.Now(), false)
 	if names := state.SourceNames(); what.Source != "" && !slices.Contains(names, what.Source) {
-		return fmt.Errorf("no kube_identity has a source %q: the sources are %s", what.Source, list(names))
+		return fmt.Errorf("no kube_identity has a source %s: the sources are %s", identity.Quote(what.Source), list(names))
 	}
 	var issuers []string
 	for _, issuer := range state.Issuers {
 		issuers = append(issuers, issuer.Issuer)
 	}
 	if what.Issuer != "" && !slices.Contains(issuers, what.Issuer) {
-		return fmt.Errorf("%q is not the issuer of a kube_identity: the issuers are %s", what.Issuer, list(slices.Compact(issuers)))
+		return fmt.Errorf("%s is not the issuer of a kube_identity: the issuers are %s", identity.Quote(what.Issuer), list(slices.Compact(issuers)))
 	}
 	return nil
 }

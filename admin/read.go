@@ -11,6 +11,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
@@ -66,6 +67,9 @@ func parseFlush(body []byte) (what guest.Flush, err error) {
 		}
 		value, err := d.Token()
 		if text, ok := value.(string); err == nil && ok && text != "" {
+			if strings.ContainsRune(text, utf8.RuneError) { // what encoding/json makes of half of a surrogate pair
+				return guest.Flush{}, fmt.Errorf("the member %s has U+FFFD, which stands for what is not UTF-8", name)
+			}
 			*member = text
 			continue
 		}

@@ -21,6 +21,7 @@ func TestParseFlush(t *testing.T) {
 		"all that there is":            {`{"source": "oidc", "user": "b", "issuer": "c"}`, guest.Flush{Source: "oidc", User: "b", Issuer: "c"}},
 		"blanks":                       {" {\"user\":\t\"a b\"}\n", guest.Flush{User: "a b"}},
 		"escapes":                      {`{"user": "\u0061"}`, guest.Flush{User: "a"}},
+		"half of a surrogate pair":     {`{"user": "a\ud800"}`, guest.Flush{}},
 		"null":                         {`{"user": null}`, guest.Flush{}},
 		"an object":                    {`{"user": {}}`, guest.Flush{}},
 		"a name with an object inside": {`{"user": {"user": "alice"}}`, guest.Flush{}},

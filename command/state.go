@@ -11,6 +11,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -102,13 +103,14 @@ func printState(out io.Writer, state *guest.State, users bool) {
 	}
 }
 
-// plain keeps a name from writing anything but itself to a terminal.
+// plain keeps a name from writing anything but itself to a terminal. A mark of direction would
+// reorder the row (CVE-2021-42574): the state shows users that no policy has seen.
 func plain(text string) string {
 	return strings.Map(func(r rune) rune {
-		if r < ' ' || 0x7f <= r && r < 0xa0 {
-			return '\uFFFD'
+		if strconv.IsPrint(r) {
+			return r
 		}
-		return r
+		return '\uFFFD'
 	}, text)
 }
 

@@ -168,6 +168,8 @@ func TestFlushRefusesWhatItDoesNotUnderstand(t *testing.T) {
 		"too much":                       {"POST", "flush", `{"user": "` + strings.Repeat("x", 64<<10) + `"}`, asJSON, 400, "larger"},
 		"GET":                            {"GET", "flush", "", asJSON, 405, "POST"},
 		"a source that is not there":     {"POST", "flush", `{"source": "oidc"}`, asJSON, 400, "the sources are token_review"},
+		"a source with a long name":      {"POST", "flush", `{"source": "` + strings.Repeat("x", 9000) + `"}`, asJSON, 400, `has a source \"` + strings.Repeat("x", 64) + `\"… (9000 bytes)`},
+		"half of a surrogate pair":       {"POST", "flush", `{"user": "a\ud800"}`, asJSON, 400, "has U+FFFD"},
 		"an issuer that is not there":    {"POST", "flush", `{"issuer": "https://idp.example"}`, asJSON, 400, "the issuers are none"},
 		"POST for the state":             {"POST", "state", "", asJSON, 405, "GET"},
 		"a query that is not known":      {"GET", "state?user=alice", "", asJSON, 400, "users=hashed"},

@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -163,7 +164,7 @@ func (s *State) AddCache(cache CacheState, users map[string]int) {
 
 func (s *State) user(name string) string {
 	if s.names {
-		return name
+		return strings.ToValidUTF8(name, "\uFFFD") // two names that differ elsewhere would be one member twice
 	}
 	return HashUser(name)
 }
