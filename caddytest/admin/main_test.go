@@ -23,6 +23,7 @@ var program testhandler.Program
 
 func TestMain(m *testing.M) {
 	caddy.RegisterModule(new(recorder))
+	caddy.RegisterModule(new(hangingLog))
 	os.Exit(program.Main(m.Run))
 }
 

@@ -218,6 +218,33 @@ func TestFileThatDoesNotChange(t *testing.T) {
 	wantToken(t, keys, "ed25519-2")
 }
 
+// The state is as of a second, which has begun before the last look at the file: each look at the
+// state read the file again, and a clock of its own put the requests' looks off.
+func TestTheStatusOfAFileKeepsThePaceOfTokens(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		path := keyFile(t, "", jwks(t, "ed25519-1"))
+		keys := mustFileKeys(t, path, nil)
+		count := func(at time.Time) int { return keys.Status(at).Count }
+		time.Sleep(filewatch.Interval)
+		for _, at := range []time.Duration{0, -time.Hour, time.Hour} {
+			now := time.Now()
+			keyFile(t, path, jwks(t, "ed25519-1"))
+			time.Sleep(filewatch.Interval)
+			if got := count(now.Add(at)); got != 1 {
+				t.Errorf("%v: there are %d keys", at, got)
+			}
+			keyFile(t, path, jwks(t, "ed25519-1", "ed25519-2"))
+			if got := count(now.Add(at)); got != 1 {
+				t.Errorf("%v: the file was read again within the interval", at)
+			}
+			time.Sleep(filewatch.Interval)
+			if got := count(now.Add(at)); got != 2 {
+				t.Errorf("%v: the file was not read after the interval", at)
+			}
+		}
+	})
+}
+
 func TestFileThatChangesUnderLoad(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path := keyFile(t, "", jwks(t, "ed25519-1"))

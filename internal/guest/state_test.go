@@ -14,6 +14,6 @@ func TestUsersWhoseNamesAreNotUTF8AreOneMember(t *testing.T) {
 	s := &State{names: true}
 	s.AddCache(CacheState{}, map[string]int{"a\xff": 1, "a\xfe": 2, "alice": 4})
 	if got := s.Caches[0].Users; !maps.Equal(got, map[string]int{"a\uFFFD": 3, "alice": 4}) {
-		t.Errorf("the users are %q", got)
+		t.Errorf("the users are %v", got)
 	}
 }
