@@ -53,6 +53,8 @@ type issuerKeys struct {
 	issuer, discovery string
 	authority         *x509.CertPool
 	keys              *oidc.RemoteKeys
+
+	later bool // it was not in the first file
 }
 
 // same says whether an issuer in a later file has these keys.
@@ -215,7 +217,7 @@ func (f *authenticationFile) keysOf(jwt *authenticationconfig.Authenticator, las
 		return nil, err
 	}
 	keys.Warm()
-	f.keys = append(f.keys, issuerKeys{jwt.IssuerURL, jwt.DiscoveryURL, authority, keys})
+	f.keys = append(f.keys, issuerKeys{jwt.IssuerURL, jwt.DiscoveryURL, authority, keys, last.authenticator != nil})
 	return keys, nil
 }
 

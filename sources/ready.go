@@ -19,11 +19,16 @@ func (o *OIDC) Ready(_ context.Context, now time.Time) []guest.Condition {
 	return all
 }
 
-// Ready implements [guest.Readier]: there are keys of each issuer in the file.
+// Ready implements [guest.Readier]: there are keys of each issuer in the file. One that a later file
+// has added does not count: all replicas read that file in the same second, and would leave their
+// Service together if the issuer were out of reach.
 func (a *AuthenticationConfig) Ready(_ context.Context, now time.Time) []guest.Condition {
 	a.state.current() // as a token would
 	var all []guest.Condition
 	for _, of := range a.state.now.Load().keys {
+		if of.later {
+			continue
+		}
 		all = append(all, guest.Condition{Kind: "issuer", Name: of.issuer, Met: of.keys.Status(now).Usable})
 	}
 	return all

@@ -6,12 +6,15 @@ package admin_test
 import (
 	"fmt"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/guest"
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testhandler"
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testissuer"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testpki"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testreview"
 )
 
 const toHeaders = "inject headers {\n\t\t\tuser X-User\n\t\t}"
@@ -114,4 +117,40 @@ func TestAFailedReloadChangesNothing(t *testing.T) {
 	if got := o.flush(t, `{"user": "alice"}`); got != (guest.Flushed{Verdicts: 1}) {
 		t.Errorf("dropped %+v", got)
 	}
+}
+
+// fileOf is an AuthenticationConfiguration with these issuers.
+func fileOf(t *testing.T, issuers ...*testissuer.Issuer) string {
+	t.Helper()
+	var jwt []any
+	for _, issuer := range issuers {
+		jwt = append(jwt, map[string]any{
+			"issuer":        map[string]any{"url": issuer.URL, "audiences": []string{"dash"}, "certificateAuthority": testpki.PEM(issuer.CA)},
+			"claimMappings": map[string]any{"username": map[string]any{"claim": "sub", "prefix": ""}},
+		})
+	}
+	return testreview.JSONFile(t, map[string]any{
+		"apiVersion": "apiserver.config.k8s.io/v1", "kind": "AuthenticationConfiguration", "jwt": jwt,
+	})
+}
+
+// A ConfigMap with one more issuer, which is out of reach, took all replicas from their Service in
+// the same second.
+func TestAnIssuerThatALaterFileAddsIsNoReasonToLeaveAService(t *testing.T) {
+	issuer, other := testissuer.New(t), testissuer.New(t)
+	other.Stop()
+	file := fileOf(t, issuer)
+	o := start(t, "", guarded("authentication_config "+file, toHeaders))
+	testhandler.WaitUntil(t, "the proxy is ready", func() bool { return o.isReady(t) })
+	content, err := os.ReadFile(fileOf(t, issuer, other))
+	if err != nil {
+		t.Fatal(err)
+	}
+	testhandler.Write(t, file, string(content))
+	testhandler.WaitUntil(t, "the file is in force", func() bool {
+		o.wantReady(t, http.StatusOK, "ok")
+		issuers := o.state(t, "").Issuers
+		return len(issuers) == 2 && issuers[0].Usable != issuers[1].Usable
+	})
+	o.wantReady(t, http.StatusOK, "ok")
 }
