@@ -216,7 +216,8 @@ func canaryManifests(t *testing.T) map[string]*canaryExample {
 	claims := map[string]any{"email": "alice@example.com", "email_verified": true}
 	user := issuer.Token(t, claims)
 	manifest := func(upstream string, more ...string) []string {
-		return append(more, "https://issuer.example.com", issuer.URL, "http://:8080 {", "http://:PORT {\nbind 127.0.0.1", upstream, "UPSTREAM")
+		return append(more, "https://issuer.example.com", issuer.URL, "http://:8080 {", "http://:PORT {\nbind 127.0.0.1",
+			"http://:9090 {", "http://:0 {\nbind 127.0.0.2", upstream, "UPSTREAM")
 	}
 	return map[string]*canaryExample{
 		"kubernetes/kiali.yaml": {

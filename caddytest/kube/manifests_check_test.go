@@ -5,6 +5,7 @@ package kube_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"reflect"
 	"slices"
@@ -96,12 +97,36 @@ func (m *manifest) testCaddyfile(t *testing.T, upstream string) {
 		m.service.Spec.Ports[0].TargetPort.StrVal != container.Ports[0].Name {
 		t.Error("Caddyfile, container and Service do not agree on the port")
 	}
+	m.testProbes(t, text)
 	labels := m.deployment.Spec.Template.Labels
 	if !reflect.DeepEqual(m.service.Spec.Selector, labels) || !reflect.DeepEqual(m.deployment.Spec.Selector.MatchLabels, labels) {
 		t.Errorf("the selectors do not find the pods, which have %v", labels)
 	}
 	if want := m.mountOf(t, "caddyfile") + "/Caddyfile"; !slices.Contains(container.Args, want) {
 		t.Errorf("caddy is run with %v, without %s", container.Args, want)
+	}
+}
+
+// testProbes: the kubelet asks a site of its own, which answers without an identity and which the
+// Service does not have. A probe of the guarded site is refused.
+func (m *manifest) testProbes(t *testing.T, text string) {
+	t.Helper()
+	container := m.deployment.Spec.Template.Spec.Containers[0]
+	port := container.Ports[1]
+	for path, probe := range map[string]*corev1.Probe{
+		"/livez": container.LivenessProbe, "/readyz": container.ReadinessProbe,
+	} {
+		if probe == nil || probe.HTTPGet == nil || probe.HTTPGet.Path != path || probe.HTTPGet.Port.StrVal != port.Name {
+			t.Errorf("the probe of %s is %+v", path, probe)
+		}
+	}
+	_, health, found := strings.Cut(text, fmt.Sprintf("http://:%d {\n", port.ContainerPort))
+	if !found || !strings.Contains(health, "handle /readyz {\n\t\tkube_identity_ready\n") ||
+		!strings.Contains(health, "handle /livez {\n\t\trespond 200\n") || strings.Contains(health, "kube_identity {") {
+		t.Errorf("the Caddyfile does not answer the probes: %s", health)
+	}
+	if len(m.service.Spec.Ports) != 1 {
+		t.Errorf("the Service has the ports %v", m.service.Spec.Ports)
 	}
 }
 
