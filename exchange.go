@@ -20,7 +20,7 @@ type exchange struct {
 
 	upgrade string // the protocol that the request switches to; empty for most
 	dropped int    // how many fields were dropped because the peer is not trusted
-	peerErr error  // why the peer's certificate did not make it trusted
+	peerErr error  // why the peer is not trusted, if its certificate or its address should make it so
 
 	proven *identity.User // by a source, whatever the policy says
 

@@ -24,7 +24,8 @@ func TestModules(t *testing.T) {
 		if strings.Contains(id, ".test_") {
 			continue // a guest of another test
 		}
-		if strings.Contains(id, "kube_identity") || id == "tls.ca_pool.source.watched_file" || id == "tls.ca_pool.source.spiffe_bundle" {
+		if strings.Contains(id, "kube_identity") || id == "tls.ca_pool.source.watched_file" || id == "tls.ca_pool.source.spiffe_bundle" ||
+			id == "http.ip_sources.kubernetes_service" {
 			got = append(got, id)
 		}
 	}

@@ -34,12 +34,12 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err := h.metrics.ForHandler(refusalLabels()); err != nil {
 		return err
 	}
-	if err := h.provisionTrust(ctx); err != nil {
-		return err
-	}
 	ctx = guest.WithKubernetes(ctx, h.Kubernetes.config())
 	ctx = guest.WithTrustedPlaceholders(ctx, h.TrustedPlaceholder)
 	ctx = guest.WithMetrics(ctx, h.metrics)
+	if err := h.provisionTrust(ctx); err != nil {
+		return err
+	}
 	if err := h.loadSources(ctx); err != nil {
 		return err
 	}

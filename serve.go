@@ -104,6 +104,9 @@ func (h *Handler) authenticate(ctx context.Context, ex *exchange) (*configuredSo
 
 // prove asks the sources that need a credential.
 func (h *Handler) prove(ctx context.Context, ex *exchange) (*configuredSource, *identity.Identity, error) {
+	if ex.dropped > 0 && errors.Is(ex.peerErr, identity.ErrUnavailable) { // a weaker source must not decide instead
+		return nil, nil, ex.peerErr
+	}
 	var why []string
 	var noSession error // why the session of the request does not count
 	for _, src := range h.sources {

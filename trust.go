@@ -38,12 +38,32 @@ type TrustedProxyCert struct {
 // trust decides which peers may assert a client's identity.
 type trust struct {
 	ranges    caddyhttp.IPRangeSource
+	undecided undecided // the ranges, where they may not be known
 	all       bool // the ranges may cover a whole address family
 	unix      bool // peers by unix socket are trusted
 	unixOnly  bool // the server listens on unix sockets only, so every peer is by unix socket
 	ca        caddytls.CA
 	certNames []string
 	verdicts  *peerVerdicts // on peers' certificates
+}
+
+// undecided is implemented by a source of ranges that does not always know them: it returns why
+// not. A peer whose address is in none of the ranges may be a proxy then.
+type undecided interface{ Unavailable(now time.Time) error }
+
+// unknown says that it cannot be decided whether the peer is a proxy, unless its certificate
+// already says that it is not.
+func (t *trust) unknown(r *http.Request) error {
+	err := t.undecided.Unavailable(time.Now())
+	if err == nil {
+		return nil
+	}
+	if t.ca != nil {
+		if bad := t.verify(r); bad != nil {
+			return bad
+		}
+	}
+	return fmt.Errorf("%w: trusted_proxies: %w", identity.ErrUnavailable, err)
 }
 
 // configured says whether the configuration can trust any peer.
@@ -66,6 +86,8 @@ func (t *trust) peer(r *http.Request, judge bool) (identity.Peer, error) {
 	case peer.Unix && t.unix:
 	case t.ranges != nil && identity.InRanges(peer.Addr, t.ranges.GetIPRanges(r), t.all):
 	case t.ranges == nil && !t.unix: // the certificate alone decides
+	case judge && t.undecided != nil:
+		return peer, t.unknown(r)
 	default:
 		return peer, nil
 	}
@@ -127,6 +149,7 @@ func (h *Handler) provisionTrust(ctx caddy.Context) error {
 			return fmt.Errorf("loading trusted_proxies: %T is not a source of ranges", module)
 		}
 		h.trust.ranges = ranges
+		h.trust.undecided, _ = module.(undecided)
 	}
 	if h.TrustedProxyCert == nil {
 		return nil

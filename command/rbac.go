@@ -31,6 +31,7 @@ type rbacOptions struct {
 // needs are the rights that the handlers of one configuration need in the cluster.
 type needs struct {
 	reviews  bool
+	watched  []string                  // namespaces whose EndpointSlices are watched
 	accounts []string                  // accounts whose tokens are requested, <namespace>/<name>
 	acting   map[string]*impersonating // by the account that impersonates
 }
@@ -62,12 +63,15 @@ func rbac(out io.Writer, config []byte, options rbacOptions) error {
 		handlers++
 		return n.add(h, options.subject)
 	})
+	if err == nil {
+		err = n.addProxies(document)
+	}
 	switch {
 	case err != nil:
 		return err
-	case handlers == 0:
+	case handlers == 0 && len(n.watched) == 0:
 		return errors.New("there is no kube_identity in the configuration")
-	case !n.reviews && len(n.accounts) == 0 && len(n.acting) == 0:
+	case !n.reviews && len(n.watched) == 0 && len(n.accounts) == 0 && len(n.acting) == 0:
 		_, err := fmt.Fprintln(out, "# This configuration needs nothing in the cluster.")
 		return err
 	}

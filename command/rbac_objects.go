@@ -57,6 +57,7 @@ func (n *needs) objects(options rbacOptions) []object {
 			APIGroups: []string{authenticationGroup}, Resources: []string{"tokenreviews"}, Verbs: []string{"create"},
 		}})...)
 	}
+	objects = append(objects, n.endpointRoles(proxy)...)
 	for _, account := range slices.Sorted(slices.Values(n.accounts)) {
 		namespace, name, _ := strings.Cut(account, "/")
 		objects = append(objects, role(nameOf("token", proxy)+":"+name, namespace, proxy, []rule{{

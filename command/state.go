@@ -74,7 +74,7 @@ type table struct {
 func printState(out io.Writer, state *guest.State, users bool) {
 	tables := []table{
 		handlersTable(state), issuersTable(state), loginsTable(state), credentialsTable(state), listsTable(state),
-		apiServersTable(state), filesTable(state), sessionsTable(state), cachesTable(state),
+		apiServersTable(state), servicesTable(state), filesTable(state), sessionsTable(state), cachesTable(state),
 	}
 	if users {
 		tables = append(tables, usersTable(state))
@@ -185,6 +185,14 @@ func apiServersTable(state *guest.State) table {
 			answers = yesNo(*a.Answers)
 		}
 		t.rows = append(t.rows, []string{a.Server, answers, distance(state, a.Answered), a.Error})
+	}
+	return t
+}
+
+func servicesTable(state *guest.State) table {
+	t := table{title: "Services of proxies", head: []string{"SERVICE", "USABLE", "ENDPOINTS", "LAST HEARD", "ERROR"}}
+	for _, s := range state.Services {
+		t.rows = append(t.rows, []string{s.Service, yesNo(s.Usable), fmt.Sprint(s.Endpoints), distance(state, s.Heard), s.Error})
 	}
 	return t
 }

@@ -20,6 +20,9 @@ type ClusterNeeds struct {
 	// has under a resource of their own.
 	ServiceAccounts bool
 
+	// WatchEndpoints is a Service, as "<namespace>/<name>", whose EndpointSlices are watched.
+	WatchEndpoints string
+
 	// Impersonate is what an injector impersonates; nil where it does not.
 	Impersonate *ImpersonationNeeds
 }

@@ -175,6 +175,11 @@ func (c *Client) refused(call creation, status int, body []byte) error {
 	default:
 		text = "the API server answers with an error"
 	}
+	return c.explained(text, call, status, body)
+}
+
+// explained adds the status, and the API server's own message unless that has the secret.
+func (c *Client) explained(text string, call creation, status int, body []byte) error {
 	if message := c.message(body); message != "" && (call.secret == "" || !identity.LeaksToken(message, call.secret)) {
 		return fmt.Errorf("%s (status %d): %s", text, status, identity.Quote(message))
 	}

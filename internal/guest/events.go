@@ -25,6 +25,8 @@ const (
 	CredentialRenewed = "kube_identity.credential_renewed"
 	CredentialLost    = "kube_identity.credential_lost"
 	FileRefused       = "kube_identity.file_refused"
+	ProxiesLost       = "kube_identity.proxies_lost"
+	ProxiesBack       = "kube_identity.proxies_back"
 )
 
 const (

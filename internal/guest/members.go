@@ -77,7 +77,7 @@ func WantDetails(ctx caddy.Context) bool {
 
 // Condition is one thing without which requests of a configuration are refused.
 type Condition struct {
-	Kind string `json:"kind"` // issuer, login, credential or crl
+	Kind string `json:"kind"` // issuer, login, credential, crl or service
 	Name string `json:"name"`
 	Met  bool   `json:"-"`
 }

@@ -3,8 +3,9 @@
 
 package guest
 
-// The namespaces of Caddy modules in which sources and injectors register.
+// The namespaces of Caddy modules in which sources, injectors and sources of ranges register.
 const (
 	Sources   = "http.kube_identity.sources"
 	Injectors = "http.kube_identity.injectors"
+	IPSources = "http.ip_sources"
 )

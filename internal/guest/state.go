@@ -26,6 +26,7 @@ type State struct {
 	APIServers  []APIServerState  `json:"api_servers"`
 	Files       []FileState       `json:"files"`
 	Sessions    []SessionsState   `json:"sessions"`
+	Services    []ServiceState    `json:"services"`
 
 	names bool // users are shown by name
 }
@@ -116,6 +117,17 @@ type SessionsState struct {
 	Ready bool `json:"ready"` // their keys, and the logouts of other instances, are known
 }
 
+// ServiceState is the endpoints of a Service that are trusted as proxies.
+type ServiceState struct {
+	Service    string     `json:"service"`
+	Server     string     `json:"server"`
+	Usable     bool       `json:"usable"` // it is known which endpoints are trusted, also if none is
+	Endpoints  int        `json:"endpoints"`
+	Heard      *time.Time `json:"heard,omitempty"` // when the API server last confirmed them
+	AgeSeconds *int64     `json:"age_seconds,omitempty"`
+	Error      string     `json:"error,omitempty"`
+}
+
 // Inspector is implemented by state that outlives a configuration, and by sources and injectors:
 // it adds itself to what the admin API shows. It does not wait.
 type Inspector interface{ Inspect(into *State) }
@@ -126,7 +138,7 @@ func Inspect(now time.Time, names bool) *State {
 	s := &State{
 		Time: now.UTC().Truncate(time.Second), names: names, Handlers: []HandlerState{}, Issuers: []IssuerState{}, Logins: []LoginState{},
 		Caches: []CacheState{}, Credentials: []CredentialState{}, Lists: []ListState{}, APIServers: []APIServerState{},
-		Files: []FileState{}, Sessions: []SessionsState{},
+		Files: []FileState{}, Sessions: []SessionsState{}, Services: []ServiceState{},
 	}
 	for _, kept := range everything() {
 		if inspector, ok := kept.(Inspector); ok {
@@ -141,6 +153,7 @@ func Inspect(now time.Time, names bool) *State {
 	order(s.Lists, func(l ListState) string { return l.List })
 	order(s.APIServers, func(a APIServerState) string { return a.Server })
 	order(s.Files, func(f FileState) string { return f.File })
+	order(s.Services, func(x ServiceState) string { return x.Service })
 	return s
 }
 
