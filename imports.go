@@ -7,8 +7,8 @@ import (
 	_ "github.com/caddy-kube-identity/caddy-kube-identity/admin" // registers admin.api.kube_identity
 	"github.com/caddy-kube-identity/caddy-kube-identity/injectors"
 	_ "github.com/caddy-kube-identity/caddy-kube-identity/ipsource" // registers http.ip_sources.kubernetes_service
-	_ "github.com/caddy-kube-identity/caddy-kube-identity/pages"   // registers the handlers kube_identity_ready and kube_identity_whoami
-	_ "github.com/caddy-kube-identity/caddy-kube-identity/sources" // registers http.kube_identity.sources.*
+	_ "github.com/caddy-kube-identity/caddy-kube-identity/pages"    // registers the handlers kube_identity_ready and kube_identity_whoami
+	_ "github.com/caddy-kube-identity/caddy-kube-identity/sources"  // registers http.kube_identity.sources.*
 )
 
 // An import of this package registers every module: its other files import command,

@@ -39,9 +39,9 @@ type TrustedProxyCert struct {
 type trust struct {
 	ranges    caddyhttp.IPRangeSource
 	undecided undecided // the ranges, where they may not be known
-	all       bool // the ranges may cover a whole address family
-	unix      bool // peers by unix socket are trusted
-	unixOnly  bool // the server listens on unix sockets only, so every peer is by unix socket
+	all       bool      // the ranges may cover a whole address family
+	unix      bool      // peers by unix socket are trusted
+	unixOnly  bool      // the server listens on unix sockets only, so every peer is by unix socket
 	ca        caddytls.CA
 	certNames []string
 	verdicts  *peerVerdicts // on peers' certificates

@@ -72,8 +72,7 @@ func (s *server) requests() []string {
 
 // watch is a body that stays open until the test, or the request's end, closes it.
 type watch struct {
-	write  *io.PipeWriter
-	closed bool
+	write *io.PipeWriter
 }
 
 // says answers with frames, and stays open.

@@ -36,7 +36,7 @@ func (c *Client) Stream(ctx context.Context, verb, resource, path string, query 
 	late := time.AfterFunc(c.timeout, cancel)
 	response, err := c.get(within, path, query)
 	if !late.Stop() && err == nil {
-		response.Body.Close()
+		_ = response.Body.Close()
 		err = context.DeadlineExceeded
 	}
 	status := 0
