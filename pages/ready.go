@@ -30,11 +30,12 @@ func init() {
 
 // Ready answers a readiness probe: 200 if each issuer of this configuration has had keys, the
 // endpoints of each issuer at which browsers log in are known, each credential of the proxy's own
-// exists and each list of revoked certificates could be read, and otherwise 503 with a JSON list
-// of those that are missing. It stays 200 while an issuer or a server is out of reach, as long as
-// the last good keys, token and list count: all replicas of a proxy would otherwise leave a
-// Service at the same moment. Nothing is waited for. Another server is asked only for a discovery
-// document that is still missing, no more often than a login would ask.
+// exists, and each list of revoked certificates and the endpoints of each Service of proxies could
+// be read; and otherwise 503 with a JSON list of those that are missing. It stays 200 while an
+// issuer or a server is out of reach, as long as the last good keys, token and lists count: all
+// replicas of a proxy would otherwise leave a Service at the same moment. Nothing is waited for.
+// Another server is asked only for a discovery document that is still missing, no more often than
+// a login would ask.
 //
 // With the query ?verbose the answer is text, with a line for each of them, as that of
 // kube-apiserver's /readyz. The reasons are in the log and at the admin API.
