@@ -29,9 +29,10 @@ func (h *Handler) announce(r *http.Request, ex *exchange, src *configuredSource,
 		}
 		repl.Map(who.provide)
 	}
-	logAccess(r, ex, src.name, "", &who.User)
-	traceUser(r, src.name, &who.User)
-	h.logAllowed(r, ex, src.name, &who.User)
+	logAccess(r, ex, src.name, "", who.sender())
+	traceUser(r, src.name, who.sender())
+	ex.traceWish(r)
+	h.logAllowed(r, ex, src.name, who.sender())
 }
 
 // The placeholders of a request that is forwarded.

@@ -128,6 +128,7 @@ func (h *Handler) logRefusal(level zapcore.Level, status int, r *http.Request, e
 	if proven := ex.refused(status); proven != nil {
 		fields = append(fields, userFields(proven)...)
 	}
+	fields = append(fields, ex.wishFields()...)
 	audited.Write(fields...)
 	var broke interface{ Stack() []byte } // a panic, in a guest or while a token was verified
 	if errors.As(err, &broke) {
@@ -149,6 +150,7 @@ func (h *Handler) logAllowed(r *http.Request, ex *exchange, source string, user 
 	if user != nil {
 		fields = append(fields, userFields(user)...)
 	}
+	fields = append(fields, ex.wishFields()...)
 	if ex.use != nil {
 		fields = append(fields, zap.String("session", shortID(ex.use.session.ID)))
 	}
@@ -175,6 +177,7 @@ func logAccess(r *http.Request, ex *exchange, source, reason string, user *ident
 	if user != nil {
 		fields = append(fields, userFields(user)...)
 	}
+	fields = append(fields, ex.wishFields()...)
 	if reason != "" {
 		fields = append(fields, zap.String("reason", reason))
 	}

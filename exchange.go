@@ -24,6 +24,8 @@ type exchange struct {
 
 	proven *identity.User // by a source, whatever the policy says
 
+	impersonated *identity.User // whom the client asks to be, where that is reviewed
+
 	// Of browser sessions, where there are some.
 	cookies      []string // the lines of Cookie, before they were stripped
 	scheme, host string   // of the site, as the browser knows it

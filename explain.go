@@ -26,6 +26,7 @@ func (h *Handler) Explain(w http.ResponseWriter, r *http.Request, next caddyhttp
 		Login:       h.explainLogins(r),
 	}
 	report.Peer, report.PeerErr = h.trust.peer(r, true)
+	h.explainReviews(report)
 	for n, src := range h.sources {
 		report.Sources[n] = command.SourceReport{Name: src.name, Reads: src.Reads().Names}
 		src.Source = &explained{Source: src.Source, answer: &report.Sources[n], report: report, settle: func(id *identity.Identity) *identity.Identity {

@@ -69,7 +69,10 @@ type Handler struct {
 
 	// ClientImpersonation decides about a client's own Impersonate-* fields (kubectl --as):
 	// "drop" forwards the request without them, as the client itself; "reject" refuses it
-	// with 403. Default: drop.
+	// with 403; "review" asks the API server whether the client may act as that user, and
+	// forwards the request as that user, or refuses it with 403. The review needs an inject
+	// impersonation with a credential for every source, and an API server that is the upstream.
+	// Default: drop.
 	ClientImpersonation string `json:"client_impersonation,omitempty"`
 
 	// TrustedPlaceholder are placeholders that the source placeholder may read besides those
@@ -159,6 +162,7 @@ type Handler struct {
 	stripRules  identity.StripRules
 	login       browser.Login
 	crossOrigin *browser.CrossOrigin
+	reviews     *impersonationReviews // nil: clients do not act as other users
 	policy      identity.Policy
 	sources     []*configuredSource
 	fallback    *configuredSource // the last source, where it is an identity.Fallback

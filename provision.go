@@ -122,7 +122,7 @@ func (h *Handler) loadInjectors(ctx caddy.Context) error {
 			}
 		}
 	}
-	return nil
+	return h.provisionReviews(ctx)
 }
 
 // compileFields collects every name that is stripped: all that any source may read and any

@@ -6,7 +6,6 @@ package kubeidentity
 import (
 	"cmp"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
 
@@ -55,9 +54,6 @@ func refusalLabels() []string {
 	return labels
 }
 
-// errImpersonates refuses a client's own Impersonate-*.
-var errImpersonates = fmt.Errorf("%w: the client asks to impersonate another user", identity.ErrForbidden)
-
 func resultOf(err error) *result {
 	for i := range results {
 		if errors.Is(err, results[i].err) {
@@ -100,7 +96,7 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, ex *exchange, s
 		header.Set(res.header, cmp.Or(res.value, h.login.Scheme()))
 	}
 	refused := caddyhttp.Error(status, res.err) // error routes often print the message to the client
-	if browser.WantsJSON(r.Header) && !h.hasErrorRoute(r, refused) {
+	if (browser.WantsJSON(r.Header) || isAboutImpersonation(err)) && !h.hasErrorRoute(r, refused) {
 		writeStatus(w, res, err)
 		return nil
 	}

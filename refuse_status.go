@@ -5,7 +5,6 @@ package kubeidentity
 
 import (
 	"encoding/json"
-	"errors"
 	"net/http"
 
 	"github.com/caddyserver/caddy/v2"
@@ -21,19 +20,20 @@ type statusObject struct {
 	Status     string   `json:"status"`
 	Message    string   `json:"message"`
 	Reason     string   `json:"reason,omitempty"`
-	Code       int      `json:"code"`
+
+	Details *statusDetails `json:"details,omitempty"`
+
+	Code int `json:"code"`
 }
 
-// writeStatus answers a client that reads JSON. The object says no more than the status. An
-// attempt to impersonate is named, because the client itself has made it on purpose.
+// writeStatus answers a client that reads JSON. The object says no more than the status, except
+// about impersonation.
 func writeStatus(w http.ResponseWriter, res *result, err error) {
 	object := statusObject{
 		Kind: "Status", APIVersion: "v1", Status: "Failure",
 		Message: http.StatusText(res.status), Reason: res.reason, Code: res.status,
 	}
-	if errors.Is(err, errImpersonates) {
-		object.Message = "impersonation (Impersonate-*, kubectl --as) is not allowed here"
-	}
+	object.explainImpersonation(err)
 	content, _ := json.Marshal(object) // it cannot fail
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(res.status)

@@ -180,14 +180,17 @@ func (h *Handler) check(r *http.Request, ex *exchange, src *configuredSource, id
 	if !id.Expires.IsZero() && ex.Received.After(src.end(id)) {
 		return nil, fmt.Errorf("%w: the credential has expired", identity.ErrRejected)
 	}
-	if h.ClientImpersonation == "reject" && ex.Stripped.HasImpersonation() {
+	if h.ClientImpersonation == impersonationReject && ex.Stripped.HasImpersonation() {
 		return nil, errImpersonates
 	}
 	who, err := h.settle(src, id)
 	if err != nil {
 		return nil, err
 	}
-	return who, h.crossOrigin.Check(ex.browser(r))
+	if err := h.crossOrigin.Check(ex.browser(r)); err != nil {
+		return nil, err
+	}
+	return h.actAs(r.Context(), ex, src, who)
 }
 
 // inject returns the request that is forwarded: a copy, so that error routes never see the
@@ -203,7 +206,7 @@ func (h *Handler) inject(on *passage, r *http.Request, src *configuredSource, id
 		if injector.ofRequest == nil {
 			continue
 		}
-		if err := write(on, injector.ofRequest, injector.identity(who, id.Token), inner.Header); err != nil {
+		if err := write(on, injector.ofRequest, injector.identity(who, who.token(id)), inner.Header); err != nil {
 			return nil, err
 		}
 	}

@@ -207,5 +207,5 @@ func (h *Handler) Cleanup() error {
 	if h.membership != nil {
 		h.membership.leave()
 	}
-	return guest.Release(sessionStates, &h.sessionKey)
+	return errors.Join(guest.Release(sessionStates, &h.sessionKey), h.releaseReviews())
 }

@@ -32,6 +32,7 @@ func (h *Handler) Validate() error {
 		h.validateInjectors(),
 		h.validateTokens(),
 		h.validatePassAuthorization(),
+		h.validateReviews(),
 	)
 }
 
@@ -110,13 +111,6 @@ func checkReserved(name string) error {
 	}
 	if !identity.IsReserved(name) && !identity.IsReservedKey(name) {
 		return fmt.Errorf("%q is not reserved, so it need not be allowed", name)
-	}
-	return nil
-}
-
-func checkClientImpersonation(word string) error {
-	if word != "drop" && word != "reject" {
-		return fmt.Errorf("%q is neither 'drop' nor 'reject'", word)
 	}
 	return nil
 }

@@ -40,6 +40,7 @@ func explain(out io.Writer, server *caddyhttp.Server, r *http.Request) (exitCode
 	p.peer(k.report)
 	p.stripped(k.report, r.Header)
 	p.sources(k.report)
+	p.reviews(k.report.Reviews)
 	p.logins(k.report.Login)
 	p.logged(k.report)
 	if err != nil || !k.report.Passed {

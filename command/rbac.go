@@ -46,6 +46,7 @@ type impersonating struct {
 	uid       bool
 	extra     []string
 	byCert    bool // the account authenticates with a client certificate
+	reviewed  bool // clients may ask to be other users
 }
 
 // rbac prints the manifest that a configuration needs.
@@ -98,7 +99,8 @@ type handler struct {
 	Injectors   []json.RawMessage `json:"injectors"`
 	AllowGroups []string          `json:"allow_groups"`
 
-	RequireUsers []string `json:"require_users"`
+	RequireUsers        []string `json:"require_users"`
+	ClientImpersonation string   `json:"client_impersonation"`
 }
 
 // eachHandler finds the handlers at any depth.
@@ -218,6 +220,7 @@ func (i *impersonating) add(h *handler, does *identity.ImpersonationNeeds, cover
 	i.extra = option.Union(i.extra, does.Extra)
 	i.users, i.allUsers = names(i.users, i.allUsers, h.RequireUsers)
 	i.groups, i.allGroups = names(i.groups, i.allGroups, h.AllowGroups)
+	i.addReview(h)
 	for _, src := range covered {
 		i.accounts = i.accounts || src.needs.ServiceAccounts
 	}
@@ -242,6 +245,7 @@ func (n *needs) remarks(options rbacOptions) []string {
 		if i.allGroups && !options.constrained {
 			lines = append(lines, "Without exact allow_groups "+account+" may impersonate every group, and so system:masters, which may do everything.")
 		}
+		lines = append(lines, i.remarksOnReview(account, options)...)
 		if !options.constrained {
 			continue
 		}

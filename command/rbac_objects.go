@@ -78,7 +78,7 @@ func (n *needs) objects(options rbacOptions) []object {
 func (i *impersonating) rules() []rule {
 	verbs := []string{"impersonate"}
 	rules := []rule{i.user("", verbs)}
-	if i.accounts {
+	if i.accounts || i.reviewed {
 		rules = append(rules, rule{APIGroups: []string{""}, Resources: []string{"serviceaccounts"}, Verbs: verbs})
 	}
 	return append(rules, i.attributes("", verbs)...)

@@ -11,6 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
+	"github.com/caddy-kube-identity/caddy-kube-identity/kubernetes"
 )
 
 // Explainer is the handler, as check sees it: it serves a request as always, and reports
@@ -43,11 +44,22 @@ type Report struct {
 	// Sources are all sources, in order, with their answers.
 	Sources []SourceReport
 
+	// Reviewed says that the client's own Impersonate-* count; Reviews are what the API server
+	// was asked about them.
+	Reviewed bool
+	Reviews  []ReviewReport
+
 	// Passed says that the request was forwarded to the next handler.
 	Passed bool
 
 	// Token is the user's own, which is not to be shown.
 	Token string
+}
+
+// ReviewReport is one question: what the client would impersonate, and why it may not.
+type ReviewReport struct {
+	What kubernetes.ResourceAttributes
+	Err  error
 }
 
 // SourceReport is one source of the handler, and what it answered.
@@ -74,6 +86,9 @@ func (r *Report) reader(name string) string {
 		if slices.ContainsFunc(src.Reads, func(pattern string) bool { return matches(pattern, name) }) {
 			return "for the source " + src.Name
 		}
+	}
+	if r.Reviewed && matches("Impersonate-*", name) {
+		return "for client_impersonation review"
 	}
 	if name == "Connection" {
 		return "rewritten, since it may name fields to delete"

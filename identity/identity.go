@@ -68,6 +68,10 @@ type Identity struct {
 	// token that the client merely sent is never here.
 	Token Token
 
+	// Original is the user who was proven, and may act as this one: the client asked for that,
+	// and the API server agreed. Nil: the user itself was proven.
+	Original *User
+
 	// Memo belongs to the verdict that the source keeps, and comes with it each time. All
 	// identities with one Memo differ in Token at most, and these are one token. Nil if the
 	// source keeps no verdicts.
@@ -77,8 +81,17 @@ type Identity struct {
 // Clone returns a copy that shares nothing with the identity that could be changed.
 func (id *Identity) Clone() Identity {
 	clone := *id
-	clone.Groups, clone.AllowReserved = slices.Clone(id.Groups), slices.Clone(id.AllowReserved)
-	clone.Extra = maps.Clone(id.Extra)
+	clone.User, clone.AllowReserved = id.clone(), slices.Clone(id.AllowReserved)
+	if id.Original != nil {
+		original := id.Original.clone()
+		clone.Original = &original
+	}
+	return clone
+}
+
+func (u *User) clone() User {
+	clone := *u
+	clone.Groups, clone.Extra = slices.Clone(u.Groups), maps.Clone(u.Extra)
 	for key, values := range clone.Extra {
 		clone.Extra[key] = slices.Clone(values)
 	}

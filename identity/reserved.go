@@ -47,6 +47,11 @@ func ReservedNames() []string {
 	}
 }
 
+// OriginalUserKey is the key of the extra attribute that tells the API server, and its audit log,
+// who was proven where the client acts as another user. It has a domain: constrained impersonation
+// refuses a key without one (KEP-5284).
+const OriginalUserKey = "kube-identity.caddyserver.com/original-user"
+
 // IsReserved says whether a user or a group of this name is one that Kubernetes or a
 // distribution keeps for itself, in any case that Unicode folds: Kubernetes compares
 // exactly, but an upstream or a directory behind it may not.

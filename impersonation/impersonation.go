@@ -6,6 +6,7 @@ package impersonation
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 
@@ -110,10 +111,15 @@ func (s *subject) Inject(_ context.Context, id *identity.Identity, header http.H
 		}
 		header["Impersonate-Group"] = groups
 	}
-	if s.UID && id.UID != "" {
+	uid, extra := s.UID, s.Extra
+	if id.Original != nil { // the client asked for all of them, and the API server agreed
+		uid, extra = true, slices.Collect(maps.Keys(id.Extra))
+		header[extraField("Impersonate-Extra-", identity.OriginalUserKey)] = []string{id.Original.Username}
+	}
+	if uid && id.UID != "" {
 		header["Impersonate-Uid"] = []string{id.UID}
 	}
-	for _, key := range s.Extra {
+	for _, key := range extra {
 		if values := id.Extra[key]; len(values) > 0 {
 			header[extraField("Impersonate-Extra-", key)] = slices.Clone(values)
 		}

@@ -129,6 +129,9 @@ func checkExtraKey(key string) error {
 	if key == "" || key != strings.ToLower(key) {
 		return fmt.Errorf("extra key %q is empty or not in lower case", key)
 	}
+	if key == identity.OriginalUserKey { // a source could say who the original user was
+		return fmt.Errorf("extra key %q is sent by client_impersonation review alone", key)
+	}
 	return nil
 }
 

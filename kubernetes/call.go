@@ -10,12 +10,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"strings"
 	"unicode"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 )
@@ -40,7 +42,11 @@ type creation struct {
 	// path below the server's URL, of valid segments.
 	path string
 
-	object runtime.Object
+	// object is what is sent: a runtime.Object for create.
+	object any
+
+	// header are fields of this call alone.
+	header http.Header
 
 	// secret is a value that errors must not show, even if the API server repeats it.
 	secret string
@@ -70,7 +76,7 @@ func (c *Client) create(ctx context.Context, call creation) (runtime.Object, []b
 	switch {
 	case err == nil && hasRepeatedName(body):
 		return nil, nil, errors.New("the answer names a field twice")
-	case err == nil && answer.GetObjectKind().GroupVersionKind() == call.object.GetObjectKind().GroupVersionKind():
+	case err == nil && answer.GetObjectKind().GroupVersionKind() == kindOf(call.object):
 		return answer, body, nil
 	case runtime.IsMissingKind(err), runtime.IsMissingVersion(err): // its text is the body
 		return nil, nil, errors.New("the answer has no kind or apiVersion")
@@ -79,6 +85,13 @@ func (c *Client) create(ctx context.Context, call creation) (runtime.Object, []b
 	default:
 		return nil, nil, errors.New("the answer is not an object of the Kubernetes API")
 	}
+}
+
+func kindOf(object any) schema.GroupVersionKind {
+	if known, ok := object.(runtime.Object); ok {
+		return known.GetObjectKind().GroupVersionKind()
+	}
+	return schema.GroupVersionKind{}
 }
 
 // answered tells who watches.
@@ -142,6 +155,7 @@ func (c *Client) post(ctx context.Context, call creation) (status int, body []by
 	}
 	request.Header.Set("Accept", runtime.ContentTypeJSON)
 	request.Header.Set("Content-Type", runtime.ContentTypeJSON)
+	maps.Copy(request.Header, call.header)
 	// The field is not sent. It allows net/http to repeat the request when an idle
 	// connection turns out to be dead: a second review or token is harmless.
 	request.Header["Idempotency-Key"] = nil

@@ -40,6 +40,9 @@ type Config struct {
 
 	// Timeout of one call. Default: [DefaultTimeout].
 	Timeout time.Duration
+
+	// Anonymous leaves the credential out: each call has one of its own.
+	Anonymous bool
 }
 
 // Client calls one API server, over HTTP/1.1 only: over HTTP/2 each 401 makes the API
@@ -72,23 +75,32 @@ func New(config Config) (*Client, error) {
 		if err != nil {
 			return nil, err
 		}
-		return newClient(from, config.Timeout)
+		return newClient(config.reduced(from), config.Timeout)
 	case config.Context != "":
 		return nil, fmt.Errorf("context %q needs a kubeconfig", config.Context)
 	}
-	client, err := newInCluster(config.Timeout)
+	client, err := newInCluster(config)
 	if err != nil {
 		return &Client{fault: err, fingerprint: err.Error()}, nil //nolint:nilerr // every call returns it
 	}
 	return client, nil
 }
 
-func newInCluster(timeout time.Duration) (*Client, error) {
+func newInCluster(config Config) (*Client, error) {
 	from, err := inCluster(serviceAccountDir)
 	if err != nil {
 		return nil, err
 	}
-	return newClient(from, timeout)
+	return newClient(config.reduced(from), config.Timeout)
+}
+
+// reduced leaves the credential out where that is asked for. A client certificate would come
+// before the credential of a call, at the API server.
+func (c Config) reduced(from *rest.Config) *rest.Config {
+	if c.Anonymous {
+		return rest.AnonymousClientConfig(from)
+	}
+	return from
 }
 
 // newClient makes a client from the settings of a kubeconfig or a pod.

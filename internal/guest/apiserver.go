@@ -31,11 +31,22 @@ func WithKubernetes(ctx caddy.Context, config kubernetes.Config) caddy.Context {
 // equal keys are interchangeable. Outside of a cluster there is a client too, whose calls
 // fail; the log says so once for each handler.
 func NewKubernetesClient(ctx caddy.Context) (client *kubernetes.Client, key string, err error) {
+	return newKubernetesClient(ctx, false)
+}
+
+// NewAnonymousKubernetesClient is [NewKubernetesClient] without a credential: each call has one
+// of its own.
+func NewAnonymousKubernetesClient(ctx caddy.Context) (client *kubernetes.Client, key string, err error) {
+	return newKubernetesClient(ctx, true)
+}
+
+func newKubernetesClient(ctx caddy.Context, anonymous bool) (client *kubernetes.Client, key string, err error) {
 	api, _ := ctx.Value(kubernetesKey{}).(*apiServer)
 	if api == nil {
 		api = new(apiServer)
 	}
 	config := api.config
+	config.Anonymous = anonymous
 	if config.Timeout == 0 {
 		config.Timeout = kubernetes.DefaultTimeout
 	}

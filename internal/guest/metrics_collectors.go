@@ -100,9 +100,9 @@ func newCollectors() *collectors {
 		Help: "Header fields dropped because only a trusted proxy may set them.",
 	})
 	c.lookups = counters("cache_requests_total", "Lookups in a cache by whether it had the answer.", "cache", "result")
-	c.review = prometheus.NewHistogram(histogram("review_duration_seconds", "Time the API server took for a TokenReview.",
+	c.review = prometheus.NewHistogram(histogram("review_duration_seconds", "Time the API server took for a TokenReview, or for a question about an impersonation.",
 		1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 1e-1, 2.5e-1, 5e-1, 1, 2.5, 5, 10))
-	c.waiting = newGauges("reviews_waiting", "TokenReviews that wait for their turn.", "", sum)
+	c.waiting = newGauges("reviews_waiting", "Such reviews that wait for their turn.", "", sum)
 	c.expiry = newGauges("credential_expiry_timestamp_seconds",
 		"When a credential of the proxy's own expires, such as the token of a service account; 0 while there is none.", "credential", smaller)
 	c.keySets = newGauges("key_set_last_success_timestamp_seconds",

@@ -205,13 +205,16 @@ func Text(err error) string {
 	return err.Error()
 }
 
-// SourceNames are the sources of all handlers.
+// SourceNames are the sources of all handlers, and of all verdicts.
 func (s *State) SourceNames() []string {
 	names := make(map[string]bool)
 	for _, handler := range s.Handlers {
 		for _, name := range handler.Sources {
 			names[name] = true
 		}
+	}
+	for _, cache := range s.Caches {
+		names[cache.Source] = true
 	}
 	return slices.Sorted(maps.Keys(names))
 }
