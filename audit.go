@@ -47,14 +47,14 @@ const (
 // requestFields say which request a line is about, and who sent it. The query is left out: tokens
 // and codes stand in queries.
 func requestFields(r *http.Request, ex *exchange, source string) []zap.Field {
-	method, asked := asItCame(r)
+	method, host, asked := ex.asked(r)
 	clientIP, _ := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
 	fields := append(make([]zap.Field, 0, 12),
 		zap.String("source", source),
 		zap.String("peer", ex.Peer.String()),
 		zap.String("client_ip", clientIP),
 		zap.String("method", shown(method)),
-		zap.String("host", shown(r.Host)),
+		zap.String("host", shown(host)),
 		zap.String("path", shown(asked.EscapedPath()))) // "/a%2Fb" is another path than "/a/b"
 	if id := requestID(r); id != "" {
 		fields = append(fields, zap.String("uuid", id))
@@ -181,6 +181,7 @@ func logAccess(r *http.Request, ex *exchange, source, reason string, user *ident
 	if reason != "" {
 		fields = append(fields, zap.String("reason", reason))
 	}
+	fields = append(fields, ex.about.fields()...)
 	extra.Set(zap.Dict("kube_identity", fields...))
 }
 

@@ -111,6 +111,9 @@ func parseCaddyfile(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 //			insecure_http
 //		}
 //
+//		# answer a front proxy that asks, instead of forwarding
+//		respond
+//
 //		audit off|refused|all
 //		cross_origin off|<trusted_origin>...
 //		keep_streams
@@ -187,6 +190,7 @@ func (h *Handler) options() option.Options {
 		"audit":                    option.Word(&h.Audit, checkAudit),
 		"keep_cache_control":       option.Flag(&h.KeepCacheControl),
 		"keep_streams":             option.Flag(&h.KeepStreams),
+		"respond":                  option.Flag(&h.Respond),
 		"session":                  h.parseSession,
 	}
 }

@@ -23,7 +23,7 @@ const docsRoute = `{"apps": {"http": {"servers": {"site": {"listen": ["127.0.0.1
 // word of the grammar.
 func TestDocsJSON(t *testing.T) {
 	var trees []any // a handler cannot have both kinds of login
-	for _, block := range []string{"json", "json of a login", "json of a login without a secret"} {
+	for _, block := range []string{"json", "json of a login", "json of a login without a secret", "json of an answer"} {
 		text := docsBelow(t, block)
 		docsValidate(t, fmt.Appendf(nil, docsRoute, docsWithFiles(t, text)))
 		var tree map[string]any

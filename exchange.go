@@ -22,6 +22,7 @@ type exchange struct {
 	dropped int    // how many fields were dropped because the peer is not trusted
 	peerErr error  // why the peer is not trusted, if its certificate or its address should make it so
 
+	about  *askedAbout    // nil: the request itself
 	proven *identity.User // by a source, whatever the policy says
 
 	impersonated *identity.User // whom the client asks to be, where that is reviewed
@@ -67,7 +68,7 @@ func (e *exchanges) end(ex *exchange) {
 
 // browser returns the parts of the request that package browser needs.
 func (ex *exchange) browser(r *http.Request) browser.Request {
-	return browser.Request{
+	judged := browser.Request{
 		Method:  r.Method,
 		Host:    r.Host,
 		TLS:     r.TLS != nil,
@@ -75,4 +76,6 @@ func (ex *exchange) browser(r *http.Request) browser.Request {
 		Upgrade: ex.upgrade,
 		Peer:    ex.Peer,
 	}
+	ex.about.judged(&judged)
+	return judged
 }

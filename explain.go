@@ -34,6 +34,12 @@ func (h *Handler) Explain(w http.ResponseWriter, r *http.Request, next caddyhttp
 			return &who.Identity
 		}}
 	}
+	if answer := h.answer; answer != nil {
+		h.answer = caddyhttp.HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
+			report.Passed, report.Answer = true, r.Header
+			return answer.ServeHTTP(w, r)
+		})
+	}
 	err := h.ServeHTTP(w, r, caddyhttp.HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
 		report.Passed = true
 		return next.ServeHTTP(w, r)

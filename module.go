@@ -4,6 +4,7 @@
 package kubeidentity
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/http"
 
@@ -148,6 +149,16 @@ type Handler struct {
 	// the credential that opened it. Default: it ends when the credential expires.
 	KeepStreams bool `json:"keep_streams,omitempty"`
 
+	// Respond makes the handler answer itself, for a front proxy that asks whether to forward a
+	// request, and as whom (nginx auth_request, Traefik ForwardAuth, Caddy forward_auth, Envoy
+	// ext_authz over HTTP). The injectors write into the response, with status 200; refusals are
+	// as always. The request that is judged is the one that a trusted proxy describes in
+	// X-Original-Method and -URI or -URL, or X-Forwarded-Method and -Uri. It is refused beside
+	// sources that believe fields of a proxy, injectors that write a credential or several lines,
+	// logins, PassAuthorization, KeepStreams, KeepCacheControl, StripCookies and a
+	// ClientImpersonation other than "reject". Default: the request is forwarded.
+	Respond bool `json:"respond,omitempty"`
+
 	// Audit is which decisions are logged for an audit, by the logger
 	// http.handlers.kube_identity.audit: "off", "refused" or "all". There is one line a decision,
 	// with the request, its sender, the user and the reason; a log of its own can include it.
@@ -167,6 +178,9 @@ type Handler struct {
 	sources     []*configuredSource
 	fallback    *configuredSource // the last source, where it is an identity.Fallback
 	injectors   []Injector
+
+	target func(header http.Header, room int) http.Header // into which the injectors write
+	answer caddyhttp.Handler                              // in the place of the next handler; nil: that one
 
 	exchanges exchanges
 
@@ -206,7 +220,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		ex.cookies = r.Header["Cookie"]
 	}
 	h.strip(r, ex) // of refused shapes too: error routes must not see who the client claims to be
-	h.recognize(r, ex)
+	err = cmp.Or(err, h.recognize(r, ex))
 	switch {
 	case err != nil && h.sessions != nil && h.sessions.owns(r):
 		return h.sessions.refuse(w, r, ex, err)

@@ -26,6 +26,9 @@ func (h *Handler) preflight(w http.ResponseWriter, r *http.Request, ex *exchange
 	if err == nil && h.usesTransport {
 		err = fmt.Errorf("%w: a preflight has no identity, and the upstream knows the proxy's own certificate", identity.ErrForbidden)
 	}
+	if err == nil && h.answer != nil {
+		err = fmt.Errorf("%w: a preflight has no identity, and the front proxy would forward all that came with it", identity.ErrForbidden)
+	}
 	if err != nil {
 		return h.refuse(w, r, ex, nil, err)
 	}

@@ -68,6 +68,9 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		AllowReserved: h.AllowReserved,
 		MaxGroups:     h.MaxGroups,
 	}
+	if err := h.provisionAnswer(); err != nil {
+		return err
+	}
 	h.warnOfLoggedTokens()
 	h.member = guest.Join(ctx, h)
 	return h.compileFields()

@@ -69,7 +69,7 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, ex *exchange, s
 	res := resultOf(err)
 	status, location := res.status, ""
 	if status == http.StatusUnauthorized {
-		_, asked := asItCame(r)
+		_, _, asked := ex.asked(r)
 		if location = h.login.Location(ex.browser(r), asked, err); location != "" {
 			status = http.StatusFound
 		}

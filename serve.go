@@ -70,7 +70,7 @@ func dropTrailers(body io.Closer, trailer http.Header, err *error) {
 
 // recognize finds out who the direct peer is. If the peer is not a trusted proxy, recognize
 // drops the fields that only such a proxy may set.
-func (h *Handler) recognize(r *http.Request, ex *exchange) {
+func (h *Handler) recognize(r *http.Request, ex *exchange) error {
 	if r.TLS != nil {
 		ex.Certificates = r.TLS.PeerCertificates
 	}
@@ -83,6 +83,7 @@ func (h *Handler) recognize(r *http.Request, ex *exchange) {
 			h.metrics.Untrusted.Add(float64(ex.dropped))
 		}
 	}
+	return h.readOriginal(r, ex)
 }
 
 // authenticate asks the sources in order; the first that finds its credential decides. The
@@ -200,7 +201,7 @@ func (h *Handler) inject(on *passage, r *http.Request, src *configuredSource, id
 		return nil, err
 	}
 	inner := r.WithContext(on)
-	inner.Header = cloneHeader(r.Header, who.most)
+	inner.Header = h.target(r.Header, who.most)
 	who.write(inner.Header) // before the injectors that may look at the header
 	for _, injector := range src.injectors {
 		if injector.ofRequest == nil {
@@ -217,6 +218,9 @@ func (h *Handler) inject(on *passage, r *http.Request, src *configuredSource, id
 // from it, if the login takes its place when the session has ended, or if it could outlive
 // the credential.
 func (h *Handler) forward(w http.ResponseWriter, inner *http.Request, on *passage, next caddyhttp.Handler) error {
+	if h.answer != nil {
+		next = h.answer
+	}
 	page := !h.KeepCacheControl && (on.use != nil && on.use.page || h.login.OpensPage(browser.Request{Method: inner.Method, Header: inner.Header}))
 	if !on.stream.ends() && !page && len(h.stripRules.Cookies) == 0 {
 		return next.ServeHTTP(w, inner)

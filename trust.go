@@ -111,7 +111,7 @@ func trustMatters(header http.Header, stripped identity.Stripped) bool {
 		return true
 	}
 	for name := range header {
-		if name == "Forwarded" || strings.HasPrefix(name, "X-Forwarded-") {
+		if name == "Forwarded" || strings.HasPrefix(name, "X-Forwarded-") || strings.HasPrefix(name, "X-Original-") {
 			return true
 		}
 	}

@@ -33,6 +33,7 @@ func (h *Handler) Validate() error {
 		h.validateTokens(),
 		h.validatePassAuthorization(),
 		h.validateReviews(),
+		h.validateRespond(),
 	)
 }
 

@@ -46,6 +46,10 @@ func explain(out io.Writer, server *caddyhttp.Server, r *http.Request) (exitCode
 	if err != nil || !k.report.Passed {
 		return p.refused(err, recorder, repl)
 	}
+	if k.report.Answer != nil {
+		p.answer(k.report.Answer)
+		return exitForwarded
+	}
 	p.upstream(k)
 	return exitForwarded
 }
@@ -220,6 +224,15 @@ func (p *printer) upstream(k *walk) {
 	}
 	if k.answers == "reverse_proxy" {
 		p.line("  and what reverse_proxy adds: X-Forwarded-For and the like, and its own header_up")
+	}
+}
+
+// answer prints the fields of the response, which the front proxy is to copy into the client's
+// request.
+func (p *printer) answer(fields http.Header) {
+	p.line("\nthe front proxy that asks gets 200 %s, and this to copy into the client's request", http.StatusText(http.StatusOK))
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		p.line("  %s: %s", name, strings.Join(fields[name], "; "))
 	}
 }
 

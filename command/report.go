@@ -52,6 +52,9 @@ type Report struct {
 	// Passed says that the request was forwarded to the next handler.
 	Passed bool
 
+	// Answer has the fields with which a front proxy was answered; nil: it was not.
+	Answer http.Header
+
 	// Token is the user's own, which is not to be shown.
 	Token string
 }
