@@ -68,7 +68,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		AllowReserved: h.AllowReserved,
 		MaxGroups:     h.MaxGroups,
 	}
-	if err := h.provisionAnswer(); err != nil {
+	if err := h.provisionAnswer(ctx); err != nil {
 		return err
 	}
 	h.warnOfLoggedTokens()

@@ -100,6 +100,10 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, ex *exchange, s
 		writeStatus(w, res, err)
 		return nil
 	}
+	if h.answer != nil { // an error route could turn it into a 200, which means yes
+		w.WriteHeader(status)
+		return nil
+	}
 	if h.sessions != nil && ex.page && !h.hasErrorRoute(r, refused) {
 		switch {
 		case status == http.StatusUnauthorized:

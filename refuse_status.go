@@ -44,6 +44,9 @@ func writeStatus(w http.ResponseWriter, res *result, err error) {
 // handler must not. Only the handler knows the subroutes around it, and only the server
 // knows which of its sites' error routes fits. They run on the request as it came.
 func (h *Handler) hasErrorRoute(r *http.Request, refused error) bool {
+	if h.answer != nil {
+		return false
+	}
 	server, _ := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
 	if h.errorRoutes || server == nil || server.Errors == nil {
 		return h.errorRoutes

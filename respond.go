@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
@@ -23,7 +24,7 @@ const removeField = "X-Envoy-Auth-Headers-To-Remove"
 
 // provisionAnswer has the handler answer the request itself, where the option respond says so.
 // The injectors write into an empty header, and what they write becomes the response.
-func (h *Handler) provisionAnswer() error {
+func (h *Handler) provisionAnswer(ctx caddy.Context) error {
 	h.target = cloneHeader
 	if !h.Respond {
 		return nil
@@ -51,6 +52,7 @@ func (h *Handler) provisionAnswer() error {
 	if h.ClientImpersonation == "" {
 		h.ClientImpersonation = "reject" // an answer cannot remove Impersonate-Extra-* from the client's request
 	}
+	h.warnOfOtherRoutes(ctx)
 	if !h.trust.configured() {
 		h.logger.Warn("respond without trusted_proxies judges each request as it comes: only Envoy's ext_authz and its children " +
 			"send the method and the path of the client's request; for nginx, Traefik and Caddy name the proxy's address")
