@@ -4,12 +4,10 @@
 package sources
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -66,31 +64,7 @@ type OIDC struct {
 	// and its tokens are refused.
 	JWKSFile string `json:"jwks_file,omitempty"`
 
-	// UsernameClaim is the claim with the user's name. As "email", at any depth, it needs the
-	// claim email_verified beside it, and exactly one "@". Default: sub.
-	UsernameClaim string `json:"username_claim,omitempty"`
-
-	// UsernamePrefix is put before the name; "-" means none. Default: the issuer and "#";
-	// none for the claim email.
-	UsernamePrefix string `json:"username_prefix,omitempty"`
-
-	// EmailVerifiedOptional accepts a token without email_verified, as kube-apiserver does.
-	// Use it only if the issuer verifies every email.
-	EmailVerifiedOptional bool `json:"email_verified_optional,omitempty"`
-
-	// GroupsClaim is the claim with the groups: a string, or a list of strings. It may be
-	// absent from a token; the log says once if no token has had it. Default: no groups.
-	GroupsClaim string `json:"groups_claim,omitempty"`
-
-	// GroupsPrefix is put before each group. Default: none.
-	GroupsPrefix string `json:"groups_prefix,omitempty"`
-
-	// UIDClaim is a claim with an identifier that is never given to another user. Default:
-	// none.
-	UIDClaim string `json:"uid_claim,omitempty"`
-
-	// RequiredClaims are claims that must be present with exactly these strings.
-	RequiredClaims map[string]string `json:"required_claims,omitempty"`
+	ClaimOptions
 
 	// SigningAlgs are the algorithms that the issuer signs with: RS256, RS384, RS512,
 	// ES256, ES384, ES512, PS256, PS384, PS512, EdDSA. Default: all of these that fit the
@@ -164,7 +138,7 @@ func (o *OIDC) Provision(ctx caddy.Context) error {
 			Skew:       skew,
 			Early:      skew,
 			Keys:       state.keys,
-			Mapper:     o.mapping(),
+			Mapper:     o.mapping(o.Issuer, o.groups),
 		}},
 		Skew:     skew,
 		Bound:    o.bound(),
@@ -180,9 +154,7 @@ func (o *OIDC) Cleanup() error { return guest.Release(issuerStates, &o.stateKey)
 // setDefaults fills in what is not said.
 func (o *OIDC) setDefaults() {
 	o.setBound()
-	if o.UsernameClaim == "" {
-		o.UsernameClaim = "sub"
-	}
+	o.setClaimDefaults()
 	if o.ClockSkew == nil {
 		skew := caddy.Duration(time.Minute)
 		o.ClockSkew = &skew
@@ -190,35 +162,6 @@ func (o *OIDC) setDefaults() {
 	if len(o.SigningAlgs) == 0 {
 		o.SigningAlgs = oidc.Algorithms()
 	}
-}
-
-// mapping is what the options say of claims. The prefix is kube-apiserver's: with it two
-// issuers cannot name the same user (CVE-2025-41115).
-func (o *OIDC) mapping() *oidc.Mapping {
-	prefix := o.UsernamePrefix
-	switch {
-	case prefix == "-":
-		prefix = ""
-	case prefix == "" && !oidc.Claim(o.UsernameClaim).IsEmail():
-		prefix = o.Issuer + "#"
-	}
-	m := &oidc.Mapping{
-		Username:              oidc.Claim(o.UsernameClaim),
-		UsernamePrefix:        prefix,
-		Groups:                oidc.Claim(o.GroupsClaim),
-		GroupsPrefix:          o.GroupsPrefix,
-		GroupsWatch:           o.groups,
-		UID:                   oidc.Claim(o.UIDClaim),
-		EmailVerifiedOptional: o.EmailVerifiedOptional,
-	}
-	if m.GroupsPrefix == "-" {
-		m.GroupsPrefix = ""
-	}
-	for claim, value := range o.RequiredClaims {
-		m.Required = append(m.Required, oidc.RequiredClaim{Claim: oidc.Claim(claim), Value: value})
-	}
-	slices.SortFunc(m.Required, func(a, b oidc.RequiredClaim) int { return cmp.Compare(a.Claim, b.Claim) })
-	return m
 }
 
 // Authenticate implements [identity.Source].

@@ -6,7 +6,6 @@ package sources
 import (
 	"strings"
 
-	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity/oidc"
@@ -21,28 +20,24 @@ func oidcPresets() map[string]OIDC {
 	return map[string]OIDC{
 		// https://docs.cloud.google.com/iap/docs/signed-headers-howto
 		"google_iap": {
-			Bearer:                Bearer{TokenHeader: []string{"X-Goog-IAP-JWT-Assertion"}},
-			JWKSURL:               "https://www.gstatic.com/iap/verify/public_key-jwk",
-			UsernameClaim:         "email",
-			EmailVerifiedOptional: true,
-			SigningAlgs:           []string{"ES256"},
+			Bearer:       Bearer{TokenHeader: []string{"X-Goog-IAP-JWT-Assertion"}},
+			JWKSURL:      "https://www.gstatic.com/iap/verify/public_key-jwk",
+			ClaimOptions: ClaimOptions{UsernameClaim: "email", EmailVerifiedOptional: true},
+			SigningAlgs:  []string{"ES256"},
 		},
 		// https://developers.cloudflare.com/cloudflare-one/access-controls/applications/http-apps/authorization-cookie/validating-json/
 		"cloudflare_access": {
-			Bearer:                Bearer{TokenHeader: []string{"Cf-Access-Jwt-Assertion"}},
-			JWKSURL:               "<issuer>/cdn-cgi/access/certs",
-			UsernameClaim:         "email",
-			EmailVerifiedOptional: true,
-			SigningAlgs:           []string{"RS256"},
+			Bearer:       Bearer{TokenHeader: []string{"Cf-Access-Jwt-Assertion"}},
+			JWKSURL:      "<issuer>/cdn-cgi/access/certs",
+			ClaimOptions: ClaimOptions{UsernameClaim: "email", EmailVerifiedOptional: true},
+			SigningAlgs:  []string{"RS256"},
 		},
 		// https://www.pomerium.com/docs/capabilities/getting-users-identity
 		"pomerium": {
-			Bearer:                Bearer{TokenHeader: []string{"X-Pomerium-Jwt-Assertion"}},
-			JWKSURL:               "<issuer>/.well-known/pomerium/jwks.json",
-			UsernameClaim:         "email",
-			EmailVerifiedOptional: true,
-			GroupsClaim:           "groups",
-			SigningAlgs:           []string{"ES256"},
+			Bearer:       Bearer{TokenHeader: []string{"X-Pomerium-Jwt-Assertion"}},
+			JWKSURL:      "<issuer>/.well-known/pomerium/jwks.json",
+			ClaimOptions: ClaimOptions{UsernameClaim: "email", EmailVerifiedOptional: true, GroupsClaim: "groups"},
+			SigningAlgs:  []string{"ES256"},
 		},
 	}
 }
@@ -135,7 +130,7 @@ func (o *OIDC) options() option.Options {
 		"uid_claim":               option.Word(&o.UIDClaim, checkClaim),
 		"required_claim":          o.parseRequiredClaim,
 		"signing_algs":            option.List(&o.SigningAlgs, option.Each(option.OneOf(oidc.Algorithms()))),
-		"clock_skew":              o.parseClockSkew,
+		"clock_skew":              clockSkew(&o.ClockSkew),
 		"trust_pool":              trustpool.Option(&o.TrustPoolRaw),
 		"login":                   o.parseLogin,
 	}
@@ -169,77 +164,6 @@ func presetURL(template, issuer string) string {
 		issuer = "https://" + issuer
 	}
 	return strings.ReplaceAll(template, "<issuer>", strings.TrimSuffix(issuer, "/"))
-}
-
-// claimAndPrefix parses an option with a claim and an optional prefix.
-func claimAndPrefix(claim, prefix *string) func(*caddyfile.Dispenser) error {
-	return func(d *caddyfile.Dispenser) error {
-		word := d.Val()
-		args := d.RemainingArgs()
-		if len(args) < 1 || len(args) > 2 {
-			return d.ArgErr()
-		}
-		if err := checkClaim(args[0]); err != nil {
-			return d.Errf("parsing %s: %v", word, err)
-		}
-		*claim = args[0]
-		if len(args) == 2 {
-			if err := option.Unexpanded(checkClaimPrefix)(args[1]); err != nil {
-				return d.Errf("parsing %s: %v", word, err)
-			}
-			*prefix = args[1]
-		}
-		return option.NoBlock(d)
-	}
-}
-
-func checkClaim(claim string) error { return oidc.Claim(claim).Check() }
-
-// checkClaimPrefix accepts "-", which means none, besides what option.CheckPrefix accepts.
-func checkClaimPrefix(prefix string) error {
-	if prefix == "-" {
-		return nil
-	}
-	return option.CheckPrefix(prefix)
-}
-
-func (o *OIDC) parseRequiredClaim(d *caddyfile.Dispenser) error {
-	var args []string
-	if err := option.List(&args, option.Each(option.NotEmpty))(d); err != nil {
-		return err
-	}
-	if len(args) != 2 {
-		return d.ArgErr()
-	}
-	if err := checkClaim(args[0]); err != nil {
-		return d.Errf("parsing required_claim: %v", err)
-	}
-	if _, there := o.RequiredClaims[args[0]]; there {
-		return d.Errf("parsing required_claim: %s is required twice", args[0])
-	}
-	if o.RequiredClaims == nil {
-		o.RequiredClaims = make(map[string]string)
-	}
-	o.RequiredClaims[args[0]] = args[1]
-	return nil
-}
-
-// parseClockSkew differs from option.Duration in that zero is a duration like others here.
-func (o *OIDC) parseClockSkew(d *caddyfile.Dispenser) error {
-	var text string
-	if !d.AllArgs(&text) {
-		return d.ArgErr()
-	}
-	parsed, err := caddy.ParseDuration(text)
-	if err != nil {
-		return d.Errf("parsing clock_skew: %v", err)
-	}
-	if parsed < 0 {
-		return d.Errf("parsing clock_skew: %s is less than zero", text)
-	}
-	skew := caddy.Duration(parsed)
-	o.ClockSkew = &skew
-	return option.NoBlock(d)
 }
 
 // Interface guards

@@ -19,22 +19,7 @@ import (
 // OIDCLogin lets browsers log in at the issuer, by an authorization code with PKCE. The handler's
 // option session says how the login is kept.
 type OIDCLogin struct {
-	// ClientID is the name by which the issuer knows this proxy. It is the source's audience
-	// where that is not given. Required.
-	ClientID string `json:"client_id,omitempty"`
-
-	// ClientSecretFile is a file with the client's secret, which is read before each use.
-	// Refused for a client that proves itself in another way. Default: none.
-	ClientSecretFile string `json:"client_secret_file,omitempty"`
-
-	// ClientAuth is how the client proves itself: basic or post with the secret, none for a
-	// public client, private_key_jwt or assertion_file with ClientAuthFile. Default: basic, if
-	// the issuer lists it or lists nothing, otherwise post.
-	ClientAuth string `json:"client_auth,omitempty"`
-
-	// ClientAuthFile is a file with a private key as PEM for private_key_jwt, or with an
-	// assertion that the platform writes for assertion_file.
-	ClientAuthFile string `json:"client_auth_file,omitempty"`
+	Client
 
 	// Scopes are what is asked for; without openid they are refused. Default: openid, profile
 	// and email. Many issuers give a refresh token only for offline_access.
@@ -85,18 +70,7 @@ func (o *OIDC) newProvider(state *issuerState) (*codeflow.Provider, error) {
 		AuthorizationURL: l.AuthorizationURL, TokenURL: l.TokenURL,
 		EndSessionURL: l.EndSessionURL, RevocationURL: l.RevocationURL,
 		ClientID: l.ClientID, Scopes: l.Scopes, ResponseMode: l.ResponseMode, Roots: state.pool, OnProblem: logIssuer(o.Issuer),
-		Auth: codeflow.ClientAuth{Method: codeflow.AuthMethod(l.ClientAuth)},
-	}
-	switch {
-	case l.ClientSecretFile != "":
-		config.Auth.Secret = func() (string, error) { return readSecret(l.ClientSecretFile) }
-	case config.Auth.Method == codeflow.AuthPrivateKeyJWT:
-		config.Auth.Key = func() ([]byte, error) {
-			key, err := readSecret(l.ClientAuthFile)
-			return []byte(key), err
-		}
-	case config.Auth.Method == codeflow.AuthAssertionFile:
-		config.Auth.Assertion = func() (string, error) { return readSecret(l.ClientAuthFile) }
+		Auth: l.auth(),
 	}
 	for _, name := range slices.Sorted(maps.Keys(l.Parameter)) {
 		config.Parameters = append(config.Parameters, codeflow.Parameter{Name: name, Value: l.Parameter[name]})

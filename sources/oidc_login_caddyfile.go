@@ -4,8 +4,6 @@
 package sources
 
 import (
-	"strings"
-
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/guest"
@@ -36,25 +34,6 @@ func (o *OIDC) parseLogin(d *caddyfile.Dispenser) error {
 			return err
 		}),
 	}, "parameter")
-}
-
-func (l *OIDCLogin) parseAuth(d *caddyfile.Dispenser) error {
-	args := d.RemainingArgs()
-	if len(args) == 0 || len(args) > 2 {
-		return d.ArgErr()
-	}
-	if err := option.Unexpanded(checkClientAuth)(args[0]); err != nil {
-		return d.Errf("parsing client_auth: %v", err)
-	}
-	needsFile := args[0] == "private_key_jwt" || args[0] == "assertion_file"
-	if needsFile != (len(args) == 2) && !strings.Contains(args[0], "{") { // a placeholder is judged when it is expanded
-		return d.ArgErr()
-	}
-	l.ClientAuth = args[0]
-	if len(args) == 2 {
-		l.ClientAuthFile = args[1]
-	}
-	return option.NoBlock(d)
 }
 
 func (l *OIDCLogin) parseParameter(d *caddyfile.Dispenser) error {

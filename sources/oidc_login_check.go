@@ -14,9 +14,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/fetch"
-	"github.com/caddy-kube-identity/caddy-kube-identity/filewatch"
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/guest"
-	"github.com/caddy-kube-identity/caddy-kube-identity/session/codeflow"
 )
 
 // provisionLogin checks the login, and makes the audience of it.
@@ -74,62 +72,6 @@ func checkResponseMode(word string) error {
 		return nil
 	}
 	return fmt.Errorf("%q is neither query nor form_post", word)
-}
-
-// checkAuth checks that each way to prove the client has its file, and no other.
-func (l *OIDCLogin) checkAuth() error {
-	method := codeflow.AuthMethod(l.ClientAuth)
-	switch method {
-	case codeflow.AuthDefault, codeflow.AuthBasic, codeflow.AuthPost:
-		switch {
-		case l.ClientAuthFile != "":
-			return errors.New("client_auth_file has no use without client_auth private_key_jwt or assertion_file")
-		case l.ClientSecretFile == "":
-			return errors.New("there is no client_secret_file: for a public client there must be client_auth none")
-		}
-		_, err := readSecret(l.ClientSecretFile)
-		return err
-	case codeflow.AuthNone, codeflow.AuthPrivateKeyJWT, codeflow.AuthAssertionFile:
-		switch {
-		case l.ClientSecretFile != "":
-			return fmt.Errorf("client_secret_file has no use with client_auth %s", l.ClientAuth)
-		case method == codeflow.AuthNone && l.ClientAuthFile != "":
-			return errors.New("client_auth_file has no use with client_auth none")
-		case method == codeflow.AuthNone:
-			return nil
-		case l.ClientAuthFile == "":
-			return fmt.Errorf("client_auth %s needs a file", l.ClientAuth)
-		}
-		_, err := readSecret(l.ClientAuthFile)
-		return err
-	}
-	return fmt.Errorf("client_auth: %w", checkClientAuth(l.ClientAuth))
-}
-
-func checkClientAuth(word string) error {
-	if slices.Contains([]string{"basic", "post", "none", "private_key_jwt", "assertion_file"}, word) {
-		return nil
-	}
-	return fmt.Errorf("%q is not one of basic, post, none, private_key_jwt, assertion_file", word)
-}
-
-// maxSecret is how long a file with a secret, a key or an assertion may be, in bytes.
-const maxSecret = 64 << 10
-
-// readSecret reads a file without the line's end. Its errors show nothing of it.
-func readSecret(path string) (string, error) {
-	content, _, err := filewatch.ReadRegular(path, maxSecret)
-	switch {
-	case err != nil:
-		return "", err
-	case len(content) > maxSecret:
-		return "", fmt.Errorf("%s has more than %d bytes", path, maxSecret)
-	}
-	text := strings.TrimSuffix(strings.TrimSuffix(string(content), "\n"), "\r")
-	if strings.TrimSpace(text) == "" {
-		return "", fmt.Errorf("%s is empty", path)
-	}
-	return text, nil
 }
 
 // parseRefresh reads the option refresh.

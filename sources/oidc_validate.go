@@ -6,7 +6,6 @@ package sources
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"net/url"
 	"slices"
 
@@ -25,13 +24,10 @@ func (o *OIDC) Validate() error {
 		{len(o.Audience) == 0, "there is no audience: a token that was issued to any other application would be accepted"},
 		{slices.Contains(o.Audience, ""), "an audience is empty"},
 		{slices.Contains(o.AuthorizedParty, ""), "an authorized_party is empty: it would be that of a token without azp"},
-		{hasEmpty(o.RequiredClaims), "a required claim is empty, or its value is"},
 		{o.JWKSURL != "" && o.JWKSFile != "", "there are both jwks_url and jwks_file"},
 		{o.DiscoveryURL != "" && o.JWKSFile != "", "there are both discovery_url and jwks_file"},
 		{o.hasPool && o.JWKSFile != "", "trust_pool has no use beside jwks_file"},
 		{*o.ClockSkew < 0, "clock_skew is less than zero"},
-		{o.EmailVerifiedOptional && !oidc.Claim(o.UsernameClaim).IsEmail(), "email_verified_optional has no use without username_claim email"},
-		{o.GroupsPrefix != "" && o.GroupsClaim == "", "groups_prefix has no use without groups_claim"},
 	} {
 		if wrong.is {
 			errs = append(errs, errors.New(wrong.text))
@@ -42,39 +38,11 @@ func (o *OIDC) Validate() error {
 		o.validateBound(),
 		option.Each(option.OneOf(oidc.Algorithms()))(o.SigningAlgs),
 		o.validateClaims(),
-		checkClaimPrefix(o.UsernamePrefix),
-		checkClaimPrefix(o.GroupsPrefix),
 	)
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("oidc %s: %w", o.Issuer, err)
 	}
 	return nil
-}
-
-// validateClaims refuses JSON Pointers that no token can fit.
-func (o *OIDC) validateClaims() error {
-	claims := map[string]string{"username_claim": o.UsernameClaim, "groups_claim": o.GroupsClaim, "uid_claim": o.UIDClaim}
-	for claim := range o.RequiredClaims {
-		claims["required_claim "+claim] = claim
-	}
-	var errs []error
-	for _, option := range slices.Sorted(maps.Keys(claims)) {
-		if claim := claims[option]; claim != "" {
-			if err := checkClaim(claim); err != nil {
-				errs = append(errs, fmt.Errorf("%s: %w", option, err))
-			}
-		}
-	}
-	return errors.Join(errs...)
-}
-
-func hasEmpty(claims map[string]string) bool {
-	for claim, value := range claims {
-		if claim == "" || value == "" {
-			return true
-		}
-	}
-	return false
 }
 
 // checkIssuer refuses an empty issuer, and one that is not a URL if discovery needs it.

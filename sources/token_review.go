@@ -6,7 +6,6 @@ package sources
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -15,7 +14,6 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/guest"
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/option"
 	"github.com/caddy-kube-identity/caddy-kube-identity/kubernetes"
-	"github.com/caddy-kube-identity/caddy-kube-identity/tokencache"
 	"github.com/caddy-kube-identity/caddy-kube-identity/tokenreview"
 )
 
@@ -38,31 +36,11 @@ type TokenReview struct {
 	// those of the API server.
 	Audience []string `json:"audience,omitempty"`
 
-	// CacheTTL is how long a good verdict is kept at most, and never past the token's exp. A
-	// revoked token is accepted for as long. Default: 10s.
-	CacheTTL caddy.Duration `json:"cache_ttl,omitempty"`
-
-	// NegativeCacheTTL is the same for a bad verdict. Default: 10s.
-	NegativeCacheTTL caddy.Duration `json:"negative_cache_ttl,omitempty"`
-
-	// CacheSize is how many good verdicts are kept, and how many bad ones. Default: 4096.
-	CacheSize int `json:"cache_size,omitempty"`
-
-	// Timeout of a review, including the time that it waits for its turn. Default: 10s.
-	Timeout caddy.Duration `json:"timeout,omitempty"`
-
-	// QPS is how many reviews may begin in a second. Half of them are reserved for tokens
-	// that were good within the last hour. Default: 100.
-	QPS int `json:"qps,omitempty"`
-
-	// MaxInFlight is how many reviews may be under way at once. Half of them are reserved for
-	// tokens that were good within the last hour. Default: 32.
-	MaxInFlight int `json:"max_in_flight,omitempty"`
+	Asking
 
 	state    *reviewState
 	stateKey string
 	reviewer tokenreview.Reviewer
-	counted  func(hit bool)
 }
 
 // CaddyModule returns the Caddy module information.
@@ -70,19 +48,13 @@ func (*TokenReview) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: guest.Sources + ".token_review", New: func() caddy.Module { return new(TokenReview) }}
 }
 
-// maxUnknownReviews is how many tokens that were never good may wait for their review at
-// once. Each is a request under way, of about 0.1 MiB: a flood is refused here before it
-// takes much memory.
-const maxUnknownReviews = 256
-
 // reviewStates holds what outlives a configuration, by a hash of what it depends on.
 var reviewStates = guest.NewPool() //nolint:gochecknoglobals // a UsagePool is what outlives a configuration
 
 // reviewState is what sources with the same settings share.
 type reviewState struct {
+	asked
 	client *kubernetes.Client
-	cache  *tokencache.Cache
-	limit  *tokenreview.Limit
 	server string // key of [guest.WatchAPIServer]
 }
 
@@ -112,18 +84,7 @@ func (t *TokenReview) Provision(ctx caddy.Context) error {
 	}
 	value, loaded, err := reviewStates.LoadOrNew(t.stateKey, func() (caddy.Destructor, error) {
 		server, err := guest.WatchAPIServer(client)
-		return &reviewState{
-			server: server,
-			client: client,
-			cache: tokencache.New(tokencache.Config{
-				Size:        t.CacheSize,
-				TTL:         time.Duration(t.CacheTTL),
-				NegativeTTL: time.Duration(t.NegativeCacheTTL),
-				Timeout:     time.Duration(t.Timeout),
-				MaxUnknown:  maxUnknownReviews,
-			}),
-			limit: tokenreview.NewLimit(t.QPS, t.MaxInFlight),
-		}, err
+		return &reviewState{asked: t.newAsked(), server: server, client: client}, err
 	})
 	if err != nil {
 		t.stateKey = ""
@@ -133,11 +94,7 @@ func (t *TokenReview) Provision(ctx caddy.Context) error {
 		client.Close()
 	}
 	t.state = value.(*reviewState)
-	metrics := guest.MetricsOf(ctx)
-	took, err := metrics.ForReviews(t.state.limit.Waiting)
-	if err == nil {
-		t.counted, err = metrics.ForCache("token_review")
-	}
+	took, err := t.measure(ctx, "token_review", &t.state.asked)
 	if err != nil {
 		return fmt.Errorf("token_review: %w", err)
 	}
@@ -155,20 +112,8 @@ func (t *TokenReview) Cleanup() error { return guest.Release(reviewStates, &t.st
 
 // Validate refuses limits that let nothing through.
 func (t *TokenReview) Validate() error {
-	for _, number := range []struct {
-		option string
-		value  int64
-	}{
-		{"cache_ttl", int64(t.CacheTTL)},
-		{"negative_cache_ttl", int64(t.NegativeCacheTTL)},
-		{"cache_size", int64(t.CacheSize)},
-		{"timeout", int64(t.Timeout)},
-		{"qps", int64(t.QPS)},
-		{"max_in_flight", int64(t.MaxInFlight)},
-	} {
-		if number.value < 0 {
-			return fmt.Errorf("token_review: %s is less than zero", number.option)
-		}
+	if err := t.validateAsking(); err != nil {
+		return fmt.Errorf("token_review: %w", err)
 	}
 	if err := t.validateBearer(); err != nil {
 		return fmt.Errorf("token_review: %w", err)
@@ -185,23 +130,7 @@ func (t *TokenReview) Authenticate(ctx context.Context, r *identity.Request) (*i
 	if err != nil {
 		return nil, err
 	}
-	key := t.state.cache.Key(token)
-	verdict, found, err := t.state.cache.Get(key, r.Now())
-	t.counted(found)
-	if !found {
-		verdict, err = t.state.cache.Judge(ctx, key, func(ctx context.Context, known bool) (tokencache.Verdict, error) {
-			return t.reviewer.Review(ctx, token, known)
-		})
-	}
-	if err != nil {
-		return nil, err
-	}
-	return r.Proven(identity.Identity{
-		User:          verdict.User,
-		AllowReserved: verdict.AllowReserved,
-		Expires:       verdict.Expires,
-		Memo:          verdict.Memo,
-	}, token), nil
+	return t.ask(ctx, r, &t.state.asked, token, &t.reviewer)
 }
 
 // TokenIssuers implements [identity.TokenIssuer]: the API server decides about every token.
@@ -230,17 +159,11 @@ func (t *TokenReview) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.ArgErr()
 	}
-	return option.Block(d, option.Options{
-		"token_header":       t.parseTokenHeader,
-		"max_token_size":     t.parseMaxTokenSize,
-		"audience":           option.List(&t.Audience, option.Each(option.NotEmpty)),
-		"cache_ttl":          option.Duration(&t.CacheTTL),
-		"negative_cache_ttl": option.Duration(&t.NegativeCacheTTL),
-		"cache_size":         option.Number(&t.CacheSize),
-		"timeout":            option.Duration(&t.Timeout),
-		"qps":                option.Number(&t.QPS),
-		"max_in_flight":      option.Number(&t.MaxInFlight),
-	})
+	options := t.askingOptions()
+	options["token_header"] = t.parseTokenHeader
+	options["max_token_size"] = t.parseMaxTokenSize
+	options["audience"] = option.List(&t.Audience, option.Each(option.NotEmpty))
+	return option.Block(d, options)
 }
 
 // Interface guards

@@ -2,16 +2,18 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package tokencache is in front of every verification of a bearer token, local (OIDC) or
-// remote (TokenReview). It keeps verdicts for a short while, judges each token once however
+// remote (TokenReview, introspection). It keeps verdicts for a short while, judges each token once however
 // many requests have it, and bounds the cost of a flood of invented tokens: memory,
-// questions to the API server, and delays for users who were there before. The design is
+// questions to the server that decides, and delays for users who were there before. The design is
 // that of the API server's own cache (k8s.io/apiserver, pkg/authentication/token/cache).
 //
 // A request goes through it in this order:
 //
 //   - [Cache.Key] hashes the token, and everything else that its verdict depends on;
 //   - [Cache.Get] looks for a verdict;
-//   - [Cache.Judge] judges the token if there is none.
+//   - [Cache.Judge] judges the token if there is none;
+//   - [Limit] keeps a flood of tokens from a server that is asked: tokens that were good a
+//     short while ago pass first.
 //
 // It refuses a token itself only when no verdict can be reached now: too many unknown tokens
 // are being judged, the judgement takes too long, or the cache is closed.

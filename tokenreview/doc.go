@@ -4,7 +4,7 @@
 // Package tokenreview asks the API server who a token's user is, and checks the answer. A
 // review goes through it in this order:
 //
-//   - [Limit] keeps a flood of tokens from the API server; tokens that were good a short
+//   - [tokencache.Limit] keeps a flood of tokens from the API server; tokens that were good a short
 //     while ago pass first;
 //   - [Reviewer.Review] asks, once;
 //   - the answer is checked: it must confirm the token in every respect.

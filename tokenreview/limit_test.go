@@ -16,6 +16,7 @@ import (
 	authenticationv1 "k8s.io/api/authentication/v1"
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
+	"github.com/caddy-kube-identity/caddy-kube-identity/tokencache"
 	"github.com/caddy-kube-identity/caddy-kube-identity/tokenreview"
 )
 
@@ -120,7 +121,7 @@ func TestLimitsInSecondsAndInFlight(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				server := &apiServer{takes: test.takes, start: time.Now()}
-				reviewer := &tokenreview.Reviewer{Client: server, Limit: tokenreview.NewLimit(test.qps, test.maxInFlight)}
+				reviewer := &tokenreview.Reviewer{Client: server, Limit: tokencache.NewLimit(test.qps, test.maxInFlight)}
 				var group sync.WaitGroup
 				for range test.first + 3*test.later {
 					group.Go(func() {
@@ -149,7 +150,7 @@ func TestLimitsInSecondsAndInFlight(t *testing.T) {
 func TestKnownTokensPassAFlood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := &apiServer{takes: 10 * time.Millisecond, start: time.Now()}
-		reviewer := &tokenreview.Reviewer{Client: server, Limit: tokenreview.NewLimit(100, 32)}
+		reviewer := &tokenreview.Reviewer{Client: server, Limit: tokencache.NewLimit(100, 32)}
 		wait := flood(t, reviewer, 5000, 10*time.Second)
 		for range 200 { // 50 a second, for four seconds
 			took, err := waits(t, reviewer, true, time.Second)
@@ -176,7 +177,7 @@ func TestKnownTokensPassAFlood(t *testing.T) {
 func TestKnownTokensPassAFloodThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		slow := &apiServer{takes: time.Minute, start: time.Now()}
-		reviewer := &tokenreview.Reviewer{Client: slow, Limit: tokenreview.NewLimit(1000, 10)}
+		reviewer := &tokenreview.Reviewer{Client: slow, Limit: tokencache.NewLimit(1000, 10)}
 		wait := flood(t, reviewer, 100, time.Second)
 		if slow.inFlight != 5 {
 			t.Errorf("%d of the flood are under way, not half of 10", slow.inFlight)
@@ -197,7 +198,7 @@ func TestKnownTokensPassAFloodThatHangs(t *testing.T) {
 func TestKnownTokensDoNotQueueBehindOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := &apiServer{takes: time.Second, start: time.Now()}
-		reviewer := &tokenreview.Reviewer{Client: server, Limit: tokenreview.NewLimit(1000, 1)} // half of one is one
+		reviewer := &tokenreview.Reviewer{Client: server, Limit: tokencache.NewLimit(1000, 1)} // half of one is one
 		wait := flood(t, reviewer, 20, time.Minute)
 		time.Sleep(500 * time.Millisecond)
 		took, err := waits(t, reviewer, true, time.Minute)
@@ -213,7 +214,7 @@ func TestKnownTokensDoNotQueueBehindOthers(t *testing.T) {
 func TestWaitEndsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := &apiServer{takes: time.Minute, start: time.Now()}
-		reviewer := &tokenreview.Reviewer{Client: server, Limit: tokenreview.NewLimit(1000, 1)}
+		reviewer := &tokenreview.Reviewer{Client: server, Limit: tokencache.NewLimit(1000, 1)}
 		var group sync.WaitGroup
 		group.Go(func() { _, _ = reviewer.Review(t.Context(), "opaque", true) })
 		synctest.Wait()
@@ -245,7 +246,7 @@ func TestWaitEndsWithItsContext(t *testing.T) {
 func TestReviewDoesNotWaitInVain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := &apiServer{start: time.Now()}
-		reviewer := &tokenreview.Reviewer{Client: server, Limit: tokenreview.NewLimit(10, 10)}
+		reviewer := &tokenreview.Reviewer{Client: server, Limit: tokencache.NewLimit(10, 10)}
 		wait := flood(t, reviewer, 5+9, 2*time.Second) // the half's burst at once, and nine within two seconds
 		took, err := waits(t, reviewer, false, 2*time.Second)
 		wantSentinel(t, err, identity.ErrUnavailable)
@@ -266,7 +267,7 @@ func TestReviewDoesNotWaitInVain(t *testing.T) {
 func TestLimitUnderManyReviewsThatGiveUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := &apiServer{takes: 3 * time.Millisecond, start: time.Now()}
-		reviewer := &tokenreview.Reviewer{Client: server, Limit: tokenreview.NewLimit(500, 8)}
+		reviewer := &tokenreview.Reviewer{Client: server, Limit: tokencache.NewLimit(500, 8)}
 		var group sync.WaitGroup
 		for i := range 2000 {
 			group.Go(func() {

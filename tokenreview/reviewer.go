@@ -30,7 +30,7 @@ type Reviewer struct {
 	Audiences []string
 
 	// Limit is how often the API server is asked; nil: no limit.
-	Limit *Limit
+	Limit *tokencache.Limit
 
 	// OnReview is called with how long each call took, in seconds; may be nil.
 	OnReview func(seconds float64)
@@ -59,16 +59,12 @@ func (r *Reviewer) Review(ctx context.Context, token string, known bool) (tokenc
 
 // ask waits for its turn, and asks.
 func (r *Reviewer) ask(ctx context.Context, token string, known bool) (*authenticationv1.TokenReviewStatus, error) {
-	if r.Limit != nil {
-		if err := r.Limit.wait(ctx, known); err != nil {
-			return nil, fmt.Errorf("%w: waiting for the limit of reviews: %w", identity.ErrUnavailable, err)
-		}
-		defer r.Limit.done(known)
-	}
-	start := time.Now()
-	status, err := r.Client.ReviewToken(ctx, token, r.Audiences)
-	if r.OnReview != nil {
-		r.OnReview(time.Since(start).Seconds())
+	var status *authenticationv1.TokenReviewStatus
+	var err error
+	if waited := r.Limit.Review(ctx, known, r.OnReview, func() {
+		status, err = r.Client.ReviewToken(ctx, token, r.Audiences)
+	}); waited != nil {
+		return nil, waited
 	}
 	if err == nil && status == nil {
 		return nil, fmt.Errorf("%w: reviewing a token: there is no answer", identity.ErrUnavailable)

@@ -85,7 +85,7 @@ func TestReviewReturnsTheUser(t *testing.T) {
 			audiences = asked
 			return &status, nil
 		}),
-		Limit:    tokenreview.NewLimit(0, 0),
+		Limit:    tokencache.NewLimit(0, 0),
 		OnReview: func(s float64) { seconds = append(seconds, s) },
 	}
 	got, err := reviewer.Review(t.Context(), "opaque", true)
@@ -183,7 +183,7 @@ func TestReviewWithoutAnAnswer(t *testing.T) {
 				return nil, refuse
 			}),
 			// one at a time: the second would wait for ever if the first one's slot were lost
-			Limit:    tokenreview.NewLimit(100, 1),
+			Limit:    tokencache.NewLimit(100, 1),
 			OnReview: func(float64) { observed++ },
 		}
 		for range 2 {
@@ -204,7 +204,7 @@ func TestReviewFreesItsSlotAfterAPanic(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		reviewer := &tokenreview.Reviewer{
 			Client: client(func(context.Context, string, []string) (*authenticationv1.TokenReviewStatus, error) { panic("bug") }),
-			Limit:  tokenreview.NewLimit(100, 1),
+			Limit:  tokencache.NewLimit(100, 1),
 		}
 		for range 3 {
 			func() {
@@ -359,7 +359,7 @@ func TestReviewOverTheWire(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer asker.Close()
-	reviewer := &tokenreview.Reviewer{Client: asker, Audiences: []string{"dashboard"}, Limit: tokenreview.NewLimit(0, 0)}
+	reviewer := &tokenreview.Reviewer{Client: asker, Audiences: []string{"dashboard"}, Limit: tokencache.NewLimit(0, 0)}
 	if verdict, err := reviewer.Review(t.Context(), "good", false); err != nil || verdict.User.Username != "alice" {
 		t.Errorf("%+v, %v", verdict, err)
 	}
@@ -379,7 +379,7 @@ func BenchmarkReview(b *testing.B) {
 		"opaque": "opaque", "jwt": jwt(`{"aud":["dashboard"],"exp":4102444800,"iss":"https://kubernetes.default.svc","sub":"system:serviceaccount:default:builder"}`),
 	} {
 		b.Run(name, func(b *testing.B) {
-			reviewer := &tokenreview.Reviewer{Client: says(status), Audiences: []string{"dashboard"}, Limit: tokenreview.NewLimit(1e9, 0)}
+			reviewer := &tokenreview.Reviewer{Client: says(status), Audiences: []string{"dashboard"}, Limit: tokencache.NewLimit(1e9, 0)}
 			ctx := b.Context()
 			b.ReportAllocs()
 			for b.Loop() {

@@ -35,28 +35,18 @@ const (
 
 // assert makes an assertion (RFC 7523, section 3): one for each request, since servers refuse
 // a jti that they have seen.
-//
-// Its audience is the issuer alone. A token endpoint that a discovery document names may be
-// the one of another issuer: a malicious issuer would get an assertion for it, and log in there
-// as this client (the audience injection that draft-ietf-oauth-rfc7523bis ends). Only a token
-// endpoint that the operator has configured is the audience, for issuers that insist on it, such
-// as Entra.
-func (p *Provider) assert() (string, error) {
-	content, err := p.settings.Auth.Key()
+func (a *ClientAuth) assert(clientID, audience string) (string, error) {
+	content, err := a.Key()
 	if err != nil {
 		return "", err
 	}
-	signer, err := newSigner(content, p.settings.Auth.KeyID)
+	signer, err := newSigner(content, a.KeyID)
 	if err != nil {
 		return "", err
-	}
-	audience := p.settings.TokenURL
-	if audience == "" {
-		audience = p.settings.Issuer
 	}
 	now := time.Now()
 	claims, err := json.Marshal(map[string]any{
-		"iss": p.settings.ClientID, "sub": p.settings.ClientID, "aud": audience, "jti": rand.Text(),
+		"iss": clientID, "sub": clientID, "aud": audience, "jti": rand.Text(),
 		"iat": now.Unix(), "nbf": now.Unix(), "exp": now.Add(assertionLife).Unix(),
 	})
 	if err != nil {

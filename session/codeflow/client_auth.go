@@ -55,8 +55,8 @@ type ClientAuth struct {
 	Assertion func() (string, error)
 }
 
-// check refuses what is missing, and what would not be used.
-func (a *ClientAuth) check() error {
+// Check refuses what is missing, and what would not be used.
+func (a *ClientAuth) Check() error {
 	wants := map[string]bool{}
 	switch a.Method {
 	case AuthDefault, AuthBasic, AuthPost:
@@ -98,36 +98,71 @@ type credentials struct {
 	form   url.Values // of an assertion
 }
 
-// credentials makes them. The error shows no part of a secret. It wraps
-// [identity.ErrUnavailable], and [ErrClientFault], since the operator has to act.
-func (p *Provider) credentials(known *Metadata) (*credentials, error) {
-	auth, c := &p.settings.Auth, &credentials{style: oauth2.AuthStyleInParams, id: p.settings.ClientID}
+// Prove writes the proof for one request that is not one of a [Provider]'s, to another endpoint
+// of the issuer. audience is that of an assertion which the proxy signs. The error is that of
+// prove.
+func (a *ClientAuth) Prove(clientID, audience string, form url.Values, header http.Header) error {
+	proof, err := a.prove(clientID, audience, nil)
+	if err != nil {
+		return err
+	}
+	proof.add(form, header)
+	return nil
+}
+
+// prove makes them. methods are those that the issuer lists. The error shows no part of a
+// secret. It wraps [identity.ErrUnavailable], and [ErrClientFault], since the operator has to act.
+func (a *ClientAuth) prove(clientID, audience string, methods []string) (*credentials, error) {
+	c := &credentials{style: oauth2.AuthStyleInParams, id: clientID}
 	var err error
-	switch auth.Method {
+	switch a.Method {
 	case AuthDefault:
-		if len(known.AuthMethods) == 0 || slices.Contains(known.AuthMethods, "client_secret_basic") {
+		if len(methods) == 0 || slices.Contains(methods, "client_secret_basic") {
 			c.style = oauth2.AuthStyleInHeader
 		}
-		c.secret, err = readSecret(auth.Secret)
+		c.secret, err = readSecret(a.Secret)
 	case AuthBasic:
 		c.style = oauth2.AuthStyleInHeader
-		c.secret, err = readSecret(auth.Secret)
+		c.secret, err = readSecret(a.Secret)
 	case AuthPost:
-		c.secret, err = readSecret(auth.Secret)
+		c.secret, err = readSecret(a.Secret)
 	case AuthNone:
 	case AuthAssertionFile:
 		var assertion string
-		assertion, err = readSecret(auth.Assertion)
+		assertion, err = readSecret(a.Assertion)
 		c.form = url.Values{"client_assertion_type": {jwtBearer}, "client_assertion": {assertion}}
 	case AuthPrivateKeyJWT:
 		var assertion string
-		assertion, err = p.assert()
+		assertion, err = a.assert(clientID, audience)
 		c.form = url.Values{"client_assertion_type": {jwtBearer}, "client_assertion": {assertion}}
 	}
 	if err != nil {
 		return nil, unavailable("%w: %w", ErrClientFault, err)
 	}
 	return c, nil
+}
+
+// credentials are the proof for a request of this provider's.
+//
+// The audience of an assertion is the issuer alone. A token endpoint that a discovery document
+// names may be the one of another issuer: a malicious issuer would get an assertion for it, and
+// log in there as this client (the audience injection that draft-ietf-oauth-rfc7523bis ends).
+// Only a token endpoint that the operator has configured is the audience, for issuers that insist
+// on it, such as Entra.
+func (p *Provider) credentials(known *Metadata) (*credentials, error) {
+	audience := p.settings.TokenURL
+	if audience == "" {
+		audience = p.settings.Issuer
+	}
+	return p.settings.Auth.prove(p.settings.ClientID, audience, known.AuthMethods)
+}
+
+// CheckClientID refuses what no issuer calls a client.
+func CheckClientID(id string) error {
+	if id == "" || !isVisible(id, true) || len(id) > maxName {
+		return fmt.Errorf("client id %s is empty, longer than %d bytes or not plain ASCII", identity.Quote(id), maxName)
+	}
+	return nil
 }
 
 // readSecret refuses what cannot be meant: a file that is empty, or is not one line.

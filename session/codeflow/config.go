@@ -81,10 +81,10 @@ func (c Config) check() (*settings, error) {
 	if c.Issuer == "" {
 		return nil, errors.New("there is no issuer")
 	}
-	if c.ClientID == "" || !isVisible(c.ClientID, true) || len(c.ClientID) > maxName {
-		return nil, fmt.Errorf("client id %s is empty, longer than %d bytes or not plain ASCII", identity.Quote(c.ClientID), maxName)
+	if err := CheckClientID(c.ClientID); err != nil {
+		return nil, err
 	}
-	for _, check := range []func() error{s.checkURLs, s.checkScopes, s.checkParameters, s.Auth.check} {
+	for _, check := range []func() error{s.checkURLs, s.checkScopes, s.checkParameters, s.Auth.Check} {
 		if err := check(); err != nil {
 			return nil, err
 		}

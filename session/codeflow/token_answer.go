@@ -24,7 +24,7 @@ const maxToken = 64 << 10
 // readTokens reads a good answer (RFC 6749, section 5.1) strictly, and writes it again: x/oauth2
 // would take the last of two equal names, names in another case, and a form instead of JSON.
 func readTokens(answer *fetch.Answer) (*http.Response, error) {
-	members, err := readObject(answer)
+	members, err := ReadObject(answer)
 	if err != nil {
 		return nil, unavailable("the answer of the token endpoint: %w", err)
 	}
@@ -57,9 +57,9 @@ func readTokens(answer *fetch.Answer) (*http.Response, error) {
 	}, nil
 }
 
-// readObject reads a JSON object in which no name is twice. Its errors have no bytes of the
+// ReadObject reads a JSON object in which no name is twice, in any case. Its errors have no bytes of the
 // answer, not even a name.
-func readObject(answer *fetch.Answer) (map[string]any, error) {
+func ReadObject(answer *fetch.Answer) (map[string]any, error) {
 	kind, _, err := mime.ParseMediaType(answer.Header.Get("Content-Type"))
 	if err != nil || kind != "application/json" || len(answer.Header.Values("Content-Type")) != 1 {
 		return nil, errors.New("it is not application/json")
@@ -94,7 +94,7 @@ func refusal(answer *fetch.Answer) error {
 	if answer.Status < 400 || answer.Status > 499 || answer.Status == http.StatusRequestTimeout || answer.Status == http.StatusTooManyRequests {
 		return unavailable("the token endpoint answers with %w", status)
 	}
-	members, err := readObject(answer)
+	members, err := ReadObject(answer)
 	if err != nil {
 		return unavailable("the token endpoint answers with %w, and not with the error of a token endpoint", status)
 	}

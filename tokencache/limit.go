@@ -1,14 +1,17 @@
 // Copyright 2026 The caddy-kube-identity authors
 // SPDX-License-Identifier: Apache-2.0
 
-package tokenreview
+package tokencache
 
 import (
 	"container/list"
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 )
 
 const (
@@ -22,8 +25,8 @@ const (
 // errTooMany is the reason for a token that is refused without waiting.
 var errTooMany = errors.New("too many reviews are waiting, so this one cannot begin in time")
 
-// Limit is how often the API server is asked, and by how many reviews at once. A client can
-// invent tokens, and each of them causes a review: reviews of unknown tokens have at most
+// Limit is how often a server is asked about tokens, and by how many reviews at once. A client
+// can invent tokens, and each of them causes a review: reviews of unknown tokens have at most
 // half of either limit, and none begins while a known token waits. So a flood of invented
 // tokens can delay only tokens that were never seen before.
 type Limit struct {
@@ -53,6 +56,24 @@ func NewLimit(qps, maxInFlight int) *Limit {
 		total:        newShare(qps, maxInFlight),
 		unknownShare: newShare(max(1, qps/2), max(1, maxInFlight/2)),
 	}
+}
+
+// Review calls ask when its turn has come, and tells took how long that took, in seconds; took
+// may be nil. known is as in [Cache.Judge]. It returns an error, which wraps
+// [identity.ErrUnavailable], only if ask was not called. A nil Limit lets everything begin.
+func (l *Limit) Review(ctx context.Context, known bool, took func(seconds float64), ask func()) error {
+	if l != nil {
+		if err := l.wait(ctx, known); err != nil {
+			return fmt.Errorf("%w: waiting for the limit of reviews: %w", identity.ErrUnavailable, err)
+		}
+		defer l.done(known)
+	}
+	start := time.Now()
+	ask()
+	if took != nil {
+		took(time.Since(start).Seconds())
+	}
+	return nil
 }
 
 // wait returns when a review may begin, whose end must be reported to [Limit.done]. It

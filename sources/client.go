@@ -1,0 +1,130 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package sources
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/filewatch"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/option"
+	"github.com/caddy-kube-identity/caddy-kube-identity/session/codeflow"
+)
+
+// Client is how this proxy proves to an issuer which of its clients it is.
+type Client struct {
+	// ClientID is the name by which the issuer knows this proxy. For a login it is the source's
+	// audience where that is not given. Required.
+	ClientID string `json:"client_id,omitempty"`
+
+	// ClientSecretFile is a file with the client's secret, which is read before each use.
+	// Refused for a client that proves itself in another way. Default: none.
+	ClientSecretFile string `json:"client_secret_file,omitempty"`
+
+	// ClientAuth is how the client proves itself: basic or post with the secret, none for a
+	// public client, private_key_jwt or assertion_file with ClientAuthFile. Default: basic, or,
+	// for a login at an issuer that lists others and not basic, post.
+	ClientAuth string `json:"client_auth,omitempty"`
+
+	// ClientAuthFile is a file with a private key as PEM for private_key_jwt, or with an
+	// assertion that the platform writes for assertion_file.
+	ClientAuthFile string `json:"client_auth_file,omitempty"`
+}
+
+// auth is what the options say, for package codeflow. Files are read before each use.
+func (c *Client) auth() codeflow.ClientAuth {
+	auth := codeflow.ClientAuth{Method: codeflow.AuthMethod(c.ClientAuth)}
+	secretFile, authFile := c.ClientSecretFile, c.ClientAuthFile
+	switch {
+	case secretFile != "":
+		auth.Secret = func() (string, error) { return readSecret(secretFile) }
+	case auth.Method == codeflow.AuthPrivateKeyJWT:
+		auth.Key = func() ([]byte, error) {
+			key, err := readSecret(authFile)
+			return []byte(key), err
+		}
+	case auth.Method == codeflow.AuthAssertionFile:
+		auth.Assertion = func() (string, error) { return readSecret(authFile) }
+	}
+	return auth
+}
+
+// checkAuth checks that each way to prove the client has its file, and no other.
+func (c *Client) checkAuth() error {
+	method := codeflow.AuthMethod(c.ClientAuth)
+	switch method {
+	case codeflow.AuthDefault, codeflow.AuthBasic, codeflow.AuthPost:
+		switch {
+		case c.ClientAuthFile != "":
+			return errors.New("client_auth_file has no use without client_auth private_key_jwt or assertion_file")
+		case c.ClientSecretFile == "":
+			return errors.New("there is no client_secret_file: for a public client there must be client_auth none")
+		}
+		_, err := readSecret(c.ClientSecretFile)
+		return err
+	case codeflow.AuthNone, codeflow.AuthPrivateKeyJWT, codeflow.AuthAssertionFile:
+		switch {
+		case c.ClientSecretFile != "":
+			return fmt.Errorf("client_secret_file has no use with client_auth %s", c.ClientAuth)
+		case method == codeflow.AuthNone && c.ClientAuthFile != "":
+			return errors.New("client_auth_file has no use with client_auth none")
+		case method == codeflow.AuthNone:
+			return nil
+		case c.ClientAuthFile == "":
+			return fmt.Errorf("client_auth %s needs a file", c.ClientAuth)
+		}
+		_, err := readSecret(c.ClientAuthFile)
+		return err
+	}
+	return fmt.Errorf("client_auth: %w", checkClientAuth(c.ClientAuth))
+}
+
+func checkClientAuth(word string) error {
+	if slices.Contains([]string{"basic", "post", "none", "private_key_jwt", "assertion_file"}, word) {
+		return nil
+	}
+	return fmt.Errorf("%q is not one of basic, post, none, private_key_jwt, assertion_file", word)
+}
+
+// maxSecret is how long a file with a secret, a key or an assertion may be, in bytes.
+const maxSecret = 64 << 10
+
+// readSecret reads a file without the line's end. Its errors show nothing of it.
+func readSecret(path string) (string, error) {
+	content, _, err := filewatch.ReadRegular(path, maxSecret)
+	switch {
+	case err != nil:
+		return "", err
+	case len(content) > maxSecret:
+		return "", fmt.Errorf("%s has more than %d bytes", path, maxSecret)
+	}
+	text := strings.TrimSuffix(strings.TrimSuffix(string(content), "\n"), "\r")
+	if strings.TrimSpace(text) == "" {
+		return "", fmt.Errorf("%s is empty", path)
+	}
+	return text, nil
+}
+
+func (c *Client) parseAuth(d *caddyfile.Dispenser) error {
+	args := d.RemainingArgs()
+	if len(args) == 0 || len(args) > 2 {
+		return d.ArgErr()
+	}
+	if err := option.Unexpanded(checkClientAuth)(args[0]); err != nil {
+		return d.Errf("parsing client_auth: %v", err)
+	}
+	needsFile := args[0] == "private_key_jwt" || args[0] == "assertion_file"
+	if needsFile != (len(args) == 2) && !strings.Contains(args[0], "{") { // a placeholder is judged when it is expanded
+		return d.ArgErr()
+	}
+	c.ClientAuth = args[0]
+	if len(args) == 2 {
+		c.ClientAuthFile = args[1]
+	}
+	return option.NoBlock(d)
+}
