@@ -19,7 +19,6 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/guest"
 	"github.com/caddy-kube-identity/caddy-kube-identity/kubernetes"
 	"github.com/caddy-kube-identity/caddy-kube-identity/tokencache"
-	"github.com/caddy-kube-identity/caddy-kube-identity/tokenreview"
 )
 
 // impersonationStates holds what outlives a configuration, by a hash of what it depends on.
@@ -33,7 +32,7 @@ const reviewsName = "client_impersonation"
 type impersonationState struct {
 	client *kubernetes.Client
 	cache  *tokencache.Cache
-	limit  *tokenreview.Limit
+	limit  *tokencache.Limit
 	server string // key of [guest.WatchAPIServer]
 }
 
@@ -87,7 +86,7 @@ func (h *Handler) provisionReviews(ctx caddy.Context) error {
 	value, loaded, err := impersonationStates.LoadOrNew(key, func() (caddy.Destructor, error) {
 		server, err := guest.WatchAPIServer(client)
 		return &impersonationState{
-			client: client, cache: accessreview.NewCache(), limit: tokenreview.NewLimit(0, 0), server: server,
+			client: client, cache: accessreview.NewCache(), limit: tokencache.NewLimit(0, 0), server: server,
 		}, err
 	})
 	if err != nil {

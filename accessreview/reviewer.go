@@ -18,7 +18,6 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 	"github.com/caddy-kube-identity/caddy-kube-identity/kubernetes"
 	"github.com/caddy-kube-identity/caddy-kube-identity/tokencache"
-	"github.com/caddy-kube-identity/caddy-kube-identity/tokenreview"
 )
 
 const (
@@ -50,8 +49,8 @@ type Client interface {
 // Reviewer asks whether one user may act as another.
 type Reviewer struct {
 	Client Client
-	Cache  *tokencache.Cache  // of [NewCache]
-	Limit  *tokenreview.Limit // how often the API server is asked
+	Cache  *tokencache.Cache // of [NewCache]
+	Limit  *tokencache.Limit // how often the API server is asked
 
 	// OnReview is called with how long each call took, in seconds; OnLookup with whether the
 	// cache had a verdict; OnVerdict with each verdict about a request. They may be nil, and are
@@ -161,17 +160,12 @@ func (r *Reviewer) verdict(ctx context.Context, by Requester, what kubernetes.Re
 
 // judge asks the API server. The verdict has the names by which it can be flushed.
 func (r *Reviewer) judge(ctx context.Context, by Requester, what kubernetes.ResourceAttributes, known bool) (tokencache.Verdict, error) {
-	end, err := r.Limit.Begin(ctx, known)
-	if err != nil {
-		return tokencache.Verdict{}, fmt.Errorf("%w: waiting for the limit of reviews: %w", identity.ErrUnavailable, err)
-	}
-	defer end()
-	start := time.Now()
-	allowed, err := r.Client.ReviewAccess(ctx, by.Header, what)
-	if r.OnReview != nil {
-		r.OnReview(time.Since(start).Seconds())
-	}
+	var allowed bool
+	var err error
+	unasked := r.Limit.Review(ctx, known, r.OnReview, func() { allowed, err = r.Client.ReviewAccess(ctx, by.Header, what) })
 	switch {
+	case unasked != nil:
+		return tokencache.Verdict{}, unasked
 	case err != nil:
 		return tokencache.Verdict{}, err
 	case !allowed:

@@ -19,7 +19,7 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/accessreview"
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 	"github.com/caddy-kube-identity/caddy-kube-identity/kubernetes"
-	"github.com/caddy-kube-identity/caddy-kube-identity/tokenreview"
+	"github.com/caddy-kube-identity/caddy-kube-identity/tokencache"
 )
 
 // cluster is an API server that lets each user impersonate some names.
@@ -91,7 +91,7 @@ func as(user string, groups ...string) *identity.User {
 
 func newReviewer(t *testing.T, c *cluster) *accessreview.Reviewer {
 	t.Helper()
-	r := &accessreview.Reviewer{Client: c, Cache: accessreview.NewCache(), Limit: tokenreview.NewLimit(0, 0)}
+	r := &accessreview.Reviewer{Client: c, Cache: accessreview.NewCache(), Limit: tokencache.NewLimit(0, 0)}
 	t.Cleanup(r.Cache.Close)
 	return r
 }

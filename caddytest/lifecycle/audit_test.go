@@ -171,27 +171,33 @@ func TestARefusedRequestCannotForgeOrFloodTheLog(t *testing.T) {
 		want   map[string]any
 	}{
 		"a path of lines, escapes and marks of direction": {
-			"/%0a%1b[31m%e2%80%ae%00", http.Header{"X-Forwarded-User": {"a"}, "X-Forwarded-Groups": {"banned"}},
+			"/%0a%1b[31m%e2%80%ae%00",
+			http.Header{"X-Forwarded-User": {"a"}, "X-Forwarded-Groups": {"banned"}},
 			map[string]any{"path": "/%0a%1b[31m%e2%80%ae%00", "user": "a", "groups": []any{"banned"}},
 		},
 		"a path that is another one when it is decoded": {
-			"/a%2Fb", http.Header{"X-Forwarded-User": {"a"}, "X-Forwarded-Groups": {"banned"}},
+			"/a%2Fb",
+			http.Header{"X-Forwarded-User": {"a"}, "X-Forwarded-Groups": {"banned"}},
 			map[string]any{"path": "/a%2Fb", "user": "a", "groups": []any{"banned"}},
 		},
 		"names with marks of direction": {
-			"/", http.Header{"X-Forwarded-User": {"a\u202eb"}, "X-Forwarded-Groups": {"c\u2066d"}},
+			"/",
+			http.Header{"X-Forwarded-User": {"a\u202eb"}, "X-Forwarded-Groups": {"c\u2066d"}},
 			map[string]any{"path": "/", "user": `"a\u202eb"`, "groups": []any{`"c\u2066d"`}},
 		},
 		"a name that is not UTF-8": {
-			"/", http.Header{"X-Forwarded-User": {"a\xff"}},
+			"/",
+			http.Header{"X-Forwarded-User": {"a\xff"}},
 			map[string]any{"path": "/", "user": `"a\xff"`, "groups": []any{}},
 		},
 		"a long name": {
-			"/", http.Header{"X-Forwarded-User": {strings.Repeat("u", 9000)}, "X-Forwarded-Groups": {"banned"}},
+			"/",
+			http.Header{"X-Forwarded-User": {strings.Repeat("u", 9000)}, "X-Forwarded-Groups": {"banned"}},
 			map[string]any{"path": "/", "user": strings.Repeat("u", 256) + "… (9000 bytes)", "groups": []any{"banned"}},
 		},
 		"more groups than may be": {
-			"/", http.Header{"X-Forwarded-User": {"a"}, "X-Forwarded-Groups": {strings.Join(crowd, ",")}},
+			"/",
+			http.Header{"X-Forwarded-User": {"a"}, "X-Forwarded-Groups": {strings.Join(crowd, ",")}},
 			map[string]any{"path": "/", "user": "a", "groups": append(first, "… (400 groups)")},
 		},
 	} {

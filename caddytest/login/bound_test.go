@@ -80,5 +80,4 @@ func TestSessionWhoseTokenIsBoundToTheProxy(t *testing.T) {
 	if lines := s.Refusals(t); len(lines) == 0 || lines[len(lines)-1].Reason != "no credential: the session's ID token: rejected: the token is bound to a certificate, and no client_cert reads that of the proxy's client" {
 		t.Errorf("refused: %+v", lines)
 	}
-
 }
