@@ -119,6 +119,7 @@ func commandTokens(t *testing.T) map[string]string {
 	for name, change := range map[string]map[string]any{
 		"GOOD":     nil,
 		"EXPIRED":  {"exp": 1735689600},
+		"BOUND":    {"cnf": map[string]any{"x5t#S256": "A4DtL2JmUMhAsvJj5tKyn64SqzmuXbMrJa0n761y5v0"}},
 		"ISSUER":   {"iss": "https://other.example"},
 		"AUDIENCE": {"aud": "other"},
 		"ROLES":    {"groups": nil, "realm_access": map[string]any{"roles": []string{"developers"}}},
