@@ -23,7 +23,7 @@ func spiffePage(t *testing.T, bundle, partner string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	found := regexp.MustCompile("(?ms)^```caddyfile\n.*?^\tkube_identity (.*?\n)\treverse_proxy").FindSubmatch(page)
+	found := regexp.MustCompile("(?s)\n```caddyfile\n.*?\n\tkube_identity (.*?\n)\treverse_proxy").FindSubmatch(page)
 	if found == nil {
 		t.Fatal("docs/spiffe.md has no example")
 	}

@@ -170,14 +170,14 @@ func TestBoundTokenOnSharedAndResumedConnections(t *testing.T) {
 	root := testpki.NewCA(t, nil, "root", nil)
 	alice, mallory := root.Leaf(t, nil), testpki.Sign(t, root, testpki.NewKey(t), nil)
 	s := boundSite(t, tokenBlock("*", oidcBlock(t, issuer), "inject headers {\n user X-User\n}"))
-	token := bound(t, issuer, alice)
+	token, dialer := bound(t, issuer, alice), &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(testhandler.StrangerPeer)}}
 	client := func(cache tls.ClientSessionCache, chain ...*testpki.Pair) *http.Client {
 		config := testpki.ClientTLS(s.CA, "localhost", chain...)
 		config.ClientSessionCache = cache
 		transport := &http.Transport{
 			TLSClientConfig: config, ForceAttemptHTTP2: true,
-			DialContext: func(context.Context, string, string) (net.Conn, error) {
-				return s.Dial(t, testhandler.StrangerPeer), nil
+			DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+				return dialer.DialContext(ctx, network, s.Addr)
 			},
 		}
 		t.Cleanup(transport.CloseIdleConnections)
