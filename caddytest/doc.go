@@ -8,6 +8,7 @@
 //	certs      client certificates, as proxies pass them on and in the handshake
 //	login      browsers that log in, sessions, refresh and logout
 //	tokens     bearer tokens, with stand-ins for the issuer and the API server
+//	require    required users and groups, by path and by expression
 //	frontends  nginx, HAProxy and Apache in front of Caddy
 //	kube       a real kube-apiserver behind Caddy
 //	upstreams  stand-ins for Kiali, Headlamp and OpenShift's OAuth server behind Caddy
