@@ -73,23 +73,26 @@ func TestAnExpressionSeesTheGroups(t *testing.T) {
 		"a group": {`{http.auth.user.groups} != null && "ops" in {http.auth.user.groups}`, []string{"ops", "ops alone"}, nil},
 		"a prefix": {
 			`{http.auth.user.groups} != null && dyn({http.auth.user.groups}).exists(g, g.startsWith("sre-"))`,
-			[]string{"sre-eu"}, nil,
+			[]string{"sre-eu"},
+			nil,
 		},
 		"a text with line ends, which no name has": {
 			`{http.auth.user.groups} != null && ("\n" + {http.auth.user.groups}.join("\n") + "\n").contains("\nops\n")`,
-			[]string{"ops", "ops alone"}, nil,
+			[]string{"ops", "ops alone"},
+			nil,
 		},
 		"all but anonymous clients": {
 			`{http.auth.user.groups} != null && !("system:unauthenticated" in {http.auth.user.groups})`,
-			[]string{"ops", "ops alone", "sre-eu", "another group", "a comma", "a quote", "a placeholder", "no groups"}, nil,
+			[]string{"ops", "ops alone", "sre-eu", "another group", "a comma", "a quote", "a placeholder", "no groups"},
+			nil,
 		},
 
-		"a preflight has no groups":              {`"ops" in {http.auth.user.groups}`, []string{"ops", "ops alone"}, []string{preflight}},
+		"a preflight has no groups":               {`"ops" in {http.auth.user.groups}`, []string{"ops", "ops alone"}, []string{preflight}},
 		"a text with commas takes one for an end": {`("," + {http.auth.user.groups}.join(",") + ",").contains(",ops,")`, []string{"ops", "ops alone", "a comma"}, []string{preflight}},
-		"the groups are not a text":              {`{http.auth.user.groups}.contains("ops")`, nil, []string{"*"}},
-		"and cannot be split":                    {`"ops" in {http.auth.user.groups}.split(",")`, nil, []string{"*"}},
-		"nor converted":                          {`string({http.auth.user.groups}).contains("ops")`, nil, []string{"*"}},
-		"and are not equal to a text":            {`{http.auth.user.groups} == "ops"`, nil, nil},
+		"the groups are not a text":               {`{http.auth.user.groups}.contains("ops")`, nil, []string{"*"}},
+		"and cannot be split":                     {`"ops" in {http.auth.user.groups}.split(",")`, nil, []string{"*"}},
+		"nor converted":                           {`string({http.auth.user.groups}).contains("ops")`, nil, []string{"*"}},
+		"and are not equal to a text":             {`{http.auth.user.groups} == "ops"`, nil, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			want := make(map[string]int)
