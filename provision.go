@@ -59,15 +59,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if len(h.CrossOrigin) > 0 {
 		h.metrics.ForPreflights(preflightSource)
 	}
-	h.policy = identity.Policy{
-		RequireUsers:  h.RequireUsers,
-		RequireGroups: h.RequireGroups,
-		DenyUsers:     h.DenyUsers,
-		DenyGroups:    h.DenyGroups,
-		AllowGroups:   h.AllowGroups,
-		AllowReserved: h.AllowReserved,
-		MaxGroups:     h.MaxGroups,
-	}
+	h.policy = h.newPolicy()
 	if err := h.provisionAnswer(ctx); err != nil {
 		return err
 	}

@@ -13,6 +13,19 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 )
 
+// newPolicy is what the options say about an identity, whichever source it comes from.
+func (h *Handler) newPolicy() identity.Policy {
+	return identity.Policy{
+		RequireUsers:  h.RequireUsers,
+		RequireGroups: h.RequireGroups,
+		DenyUsers:     h.DenyUsers,
+		DenyGroups:    h.DenyGroups,
+		AllowGroups:   h.AllowGroups,
+		AllowReserved: h.AllowReserved,
+		MaxGroups:     h.MaxGroups,
+	}
+}
+
 // validateRequired refuses a pattern of require_users or require_groups that no identity can
 // match, and warns of one that mostly cannot: the operator believes that those users may come in.
 func (h *Handler) validateRequired() error {
