@@ -131,16 +131,16 @@ func TestAlertsFireWhenTheyShould(t *testing.T) {
 	promtool(t, "test", "rules", "../../deploy/prometheus/alerts_test.yaml")
 }
 
-// Each alert is tested, and its runbook is a section of the README.
+// Each alert is tested, and its runbook is a section of docs/operations.md.
 func TestEachAlertHasARunbookAndATest(t *testing.T) {
-	alerts, tests, readme := read(t, alertsFile), read(t, "../../deploy/prometheus/alerts_test.yaml"), read(t, "../../README.md")
+	alerts, tests, page := read(t, alertsFile), read(t, "../../deploy/prometheus/alerts_test.yaml"), read(t, "../../docs/operations.md")
 	names := regexp.MustCompile(`- alert: (\w+)`).FindAllStringSubmatch(alerts, -1)
 	if len(names) == 0 {
 		t.Fatal("there is no alert")
 	}
 	for _, match := range names {
 		name := match[1]
-		if !strings.Contains(alerts, "#"+strings.ToLower(name)+"\n") || !strings.Contains(readme, "\n#### "+name+"\n") {
+		if !strings.Contains(alerts, "/docs/operations.md#"+strings.ToLower(name)+"\n") || !strings.Contains(page, "\n### "+name+"\n") {
 			t.Errorf("%s has no runbook", name)
 		}
 		if !strings.Contains(tests, "alertname: "+name+"\n        exp_alerts:") {
