@@ -121,6 +121,9 @@ http://:{{ .Values.ports.metrics }} {
 
 {{/* Choices that contradict each other. */}}
 {{- define "kube-identity.check" -}}
+{{- if eq (int .Values.ports.http) (int .Values.ports.metrics) -}}
+{{- fail "ports.http and ports.metrics are the same: probes and metrics need a site of their own" -}}
+{{- end -}}
 {{- $impersonate := .Values.rbac.impersonate -}}
 {{- if and $impersonate.enabled (not $impersonate.groups) (not $impersonate.allGroups) -}}
 {{- fail "rbac.impersonate needs the groups of allow_groups, or allGroups: true for every group, and so system:masters" -}}
