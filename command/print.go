@@ -227,10 +227,9 @@ func (p *printer) upstream(k *walk) {
 	}
 }
 
-// answer prints the fields of the response, which the front proxy is to copy into the client's
-// request.
+// answer prints the fields of the response.
 func (p *printer) answer(fields http.Header) {
-	p.line("\nthe front proxy that asks gets 200 %s, and this to copy into the client's request", http.StatusText(http.StatusOK))
+	p.line("\nthe front proxy that asks gets 200 %s, with these fields", http.StatusText(http.StatusOK))
 	for _, name := range slices.Sorted(maps.Keys(fields)) {
 		p.line("  %s: %s", name, strings.Join(fields[name], "; "))
 	}
