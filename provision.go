@@ -60,9 +60,6 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		h.metrics.ForPreflights(preflightSource)
 	}
 	h.policy = h.newPolicy()
-	if err := h.provisionAnswer(ctx); err != nil {
-		return err
-	}
 	h.warnOfLoggedTokens()
 	h.member = guest.Join(ctx, h)
 	return h.compileFields()
@@ -117,7 +114,10 @@ func (h *Handler) loadInjectors(ctx caddy.Context) error {
 			}
 		}
 	}
-	return h.provisionReviews(ctx)
+	if err := h.provisionReviews(ctx); err != nil {
+		return err
+	}
+	return h.provisionAnswer(ctx)
 }
 
 // compileFields collects every name that is stripped: all that any source may read and any

@@ -34,11 +34,11 @@ func (w *world) startEnvoy(t *testing.T) string {
 		}
 		answer := w.ask(t, r.Method, "/authorize"+r.RequestURI, r.Host, header)
 		switch {
-		case answer.StatusCode >= http.StatusInternalServerError:
+		case answer.Status >= http.StatusInternalServerError:
 			rw.WriteHeader(http.StatusForbidden)
 			return
-		case answer.StatusCode != http.StatusOK:
-			passAnswer(rw, answer, answer.StatusCode)
+		case answer.Status != http.StatusOK:
+			passAnswer(rw, answer)
 			return
 		}
 		for name, lines := range answer.Header {

@@ -7,7 +7,6 @@ package answers_test
 
 import (
 	"bufio"
-	"io"
 	"net"
 	"net/http"
 	"os"
@@ -119,10 +118,4 @@ func identityOf(header http.Header) http.Header {
 		}
 	}
 	return found
-}
-
-// drain reads a body to its end.
-func drain(body io.ReadCloser) {
-	_, _ = io.Copy(io.Discard, body)
-	_ = body.Close()
 }

@@ -6,6 +6,7 @@
 package answers_test
 
 import (
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -14,6 +15,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testhandler"
 )
 
 // hopByHop are the fields that Traefik and Envoy do not pass on.
@@ -37,8 +40,8 @@ func (w *world) startTraefik(t *testing.T) string {
 	return serve(t, func(rw http.ResponseWriter, r *http.Request) {
 		removeNamed(r.Header)
 		answer := w.ask(t, http.MethodGet, "/authorize", r.Host, describeToTraefiksAuthorizer(r))
-		if answer.StatusCode < 200 || answer.StatusCode > 299 {
-			passAnswer(rw, answer, answer.StatusCode)
+		if answer.Status < 200 || answer.Status > 299 {
+			passAnswer(rw, answer)
 			return
 		}
 		for _, name := range listed {
@@ -102,12 +105,12 @@ func removeNamed(header http.Header) {
 }
 
 // ask sends a front proxy's own request to the authorizer.
-func (w *world) ask(t *testing.T, method, path, host string, header http.Header) *http.Response {
+func (w *world) ask(t *testing.T, method, path, host string, header http.Header) testhandler.Reply {
 	t.Helper()
 	target, err := url.ParseRequestURI(path)
 	if err != nil {
 		t.Error(err)
-		return &http.Response{StatusCode: http.StatusInternalServerError, Body: http.NoBody}
+		return testhandler.Reply{Status: http.StatusInternalServerError}
 	}
 	target.Scheme, target.Host = "http", w.authorizer
 	r := (&http.Request{Method: method, URL: target, Host: host, Header: header}).WithContext(t.Context())
@@ -115,18 +118,16 @@ func (w *world) ask(t *testing.T, method, path, host string, header http.Header)
 	answer, err := transport.RoundTrip(r)
 	if err != nil {
 		t.Error(err)
-		return &http.Response{StatusCode: http.StatusInternalServerError, Body: http.NoBody}
+		return testhandler.Reply{Status: http.StatusInternalServerError}
 	}
-	drain(answer.Body)
-	return answer
+	defer answer.Body.Close()
+	return testhandler.Reply{Status: answer.StatusCode, Header: answer.Header}
 }
 
 // passAnswer is for a client whose request is not forwarded.
-func passAnswer(rw http.ResponseWriter, answer *http.Response, status int) {
-	for name, lines := range answer.Header {
-		rw.Header()[name] = lines
-	}
-	rw.WriteHeader(status)
+func passAnswer(rw http.ResponseWriter, answer testhandler.Reply) {
+	maps.Copy(rw.Header(), answer.Header)
+	rw.WriteHeader(answer.Status)
 }
 
 // reverseProxy forwards a request as it is.
