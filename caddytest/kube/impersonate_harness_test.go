@@ -130,6 +130,7 @@ func kubeItself(t *testing.T, user string, fields ...string) testkube.Answer {
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer response.Body.Close()
 	return testkube.Read(t, response)
 }
 
