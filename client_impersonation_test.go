@@ -11,11 +11,13 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/guest"
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testhandler"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testissuer"
 )
 
 const alice = "X-Forwarded-User: alice"
@@ -258,6 +260,52 @@ func TestTheLogNamesBothUsers(t *testing.T) {
 	}))
 	if err != nil || passed == nil || passed.User.Username != "bob" || !slices.Equal(passed.User.Groups, []string{"ops"}) || len(passed.LeftOut) > 0 {
 		t.Errorf("whoami sees %+v, %v", passed, err)
+	}
+}
+
+// The user's own token proves alice, and not bob: an injector of another repository gets none. What
+// it does to an identity reaches neither other requests nor the question.
+func TestAnInjectorOfAnotherRepositoryGetsNoTokenForAnotherUser(t *testing.T) {
+	testhandler.Quiet(t)
+	r := newRights(t, "alice users bob", "alice groups ops")
+	config := acting(t, r, object{"sources": []any{object{"source": "test_badge"}}})
+	config["injectors"] = append(config["injectors"].([]any), object{"injector": "test_scribble", "in_place": true})
+	h := testhandler.Load(t, config)
+	for range 3 {
+		a := h.Get(t, "X-Badge: alice", "Impersonate-User: bob", "Impersonate-Group: ops")
+		if got := a.Upstream["X-Scribble-User"]; !slices.Equal(got, []string{"bob", "test_badge", ""}) {
+			t.Errorf("%d (%s), the injector gets %q", a.Status, a.Reason(), got)
+		}
+		if got := a.Upstream["Impersonate-Group"]; !slices.Equal(got, []string{"ops"}) {
+			t.Errorf("the groups are %q", got)
+		}
+		a = h.Get(t, "X-Badge: alice")
+		if got := a.Upstream["X-Scribble-User"]; !slices.Equal(got, []string{"alice", "test_badge", "the token of alice"}) {
+			t.Errorf("%d (%s), the injector gets %q", a.Status, a.Reason(), got)
+		}
+	}
+}
+
+// A stream that alice opens as bob ends with the token of alice.
+func TestAnotherUserIsOneUntilTheCredentialEnds(t *testing.T) {
+	testhandler.Quiet(t)
+	issuer := testissuer.New(t)
+	r := newRights(t, "alice users bob")
+	h := testhandler.Load(t, acting(t, r, object{"sources": []any{testhandler.OIDC(issuer, nil)}}))
+	h.MiddlewareHandler.(guest.Detailer).GiveDetails()
+	ends := time.Now().Add(time.Hour).Truncate(time.Second)
+	token := issuer.Token(t, object{"sub": "alice", "exp": ends.Unix()})
+	var passed *guest.Passed
+	serve := func() error {
+		request := testhandler.Request("Authorization: Bearer "+token, "Impersonate-User: bob")
+		return h.ServeHTTP(nopWriter{}, request, caddyhttp.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) error {
+			passed = passedOf(r.Context())
+			return nil
+		}))
+	}
+	testhandler.WaitUntil(t, "the keys are there", func() bool { return serve() == nil })
+	if passed == nil || passed.User.Username != "bob" || !passed.Expires.Equal(ends) {
+		t.Errorf("%+v, want it to end at %v", passed, ends)
 	}
 }
 

@@ -42,7 +42,7 @@ func (h *Handler) settle(src *configuredSource, id *identity.Identity) (*settled
 		return known, nil
 	}
 	s := &settled{Identity: *id, said: id.User}
-	s.Source, s.Token, s.Memo = src.name, identity.Token{}, nil
+	s.Source, s.Token, s.Memo, s.Original = src.name, identity.Token{}, nil, nil
 	return s, h.policy.Check(&s.Identity)
 }
 

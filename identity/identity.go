@@ -69,7 +69,7 @@ type Identity struct {
 	Token Token
 
 	// Original is the user who was proven, and may act as this one: the client asked for that,
-	// and the API server agreed. Nil: the user itself was proven.
+	// and the API server agreed. Nil: the user itself was proven. The handler sets it.
 	Original *User
 
 	// Memo belongs to the verdict that the source keeps, and comes with it each time. All
