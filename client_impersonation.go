@@ -136,27 +136,24 @@ type statusDetails struct {
 	Kind  string `json:"kind,omitempty"`
 }
 
-// isAboutImpersonation says whether an error refuses what a client asked for by Impersonate-*. Such
-// a client reads a Status, also if it does not say so: kubectl exec accepts nothing by name.
-func isAboutImpersonation(err error) bool {
-	var object statusObject
-	return object.explainImpersonation(err)
+// isReviewed says whether an error refuses a wish that was reviewed, or could not be read. Such a
+// client reads a Status, also if it does not say so: kubectl exec accepts nothing by name.
+func isReviewed(err error) bool {
+	_, denied := errors.AsType[*accessreview.DeniedError](err)
+	_, unread := errors.AsType[wishError](err)
+	return denied || unread
 }
 
 // explainImpersonation names an attempt to impersonate, since the client itself has made it on
 // purpose, and what exactly it may not: kubectl shows the words of the API server.
-func (o *statusObject) explainImpersonation(err error) (explained bool) {
+func (o *statusObject) explainImpersonation(err error) {
 	if errors.Is(err, errImpersonates) {
 		o.Message = "impersonation (Impersonate-*, kubectl --as) is not allowed here"
-		return true
 	}
 	if denial, ok := errors.AsType[*accessreview.DeniedError](err); ok {
 		o.Message, o.Details = denial.Message(), &statusDetails{Name: denial.Name, Group: denial.Group, Kind: denial.Resource}
-		return true
 	}
-	wish, ok := errors.AsType[wishError](err)
-	if ok {
+	if wish, ok := errors.AsType[wishError](err); ok {
 		_, o.Message, _ = strings.Cut(wish.Error(), ": ")
 	}
-	return ok
 }

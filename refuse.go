@@ -96,7 +96,7 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, ex *exchange, s
 		header.Set(res.header, cmp.Or(res.value, h.login.Scheme()))
 	}
 	refused := caddyhttp.Error(status, res.err) // error routes often print the message to the client
-	if (browser.WantsJSON(r.Header) || isAboutImpersonation(err)) && !h.hasErrorRoute(r, refused) {
+	if (browser.WantsJSON(r.Header) || isReviewed(err)) && !h.hasErrorRoute(r, refused) {
 		writeStatus(w, res, err)
 		return nil
 	}
