@@ -4,6 +4,7 @@
 package endpoints
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,6 +32,10 @@ type Client interface {
 type Config struct {
 	Client             Client
 	Namespace, Service string
+
+	// Fault is why no call of the client can succeed; nil for one that works. With a fault
+	// nothing is watched.
+	Fault error
 
 	// Hosts are addresses of this pod's own host. A Service that has one of them selects pods
 	// in the network of their hosts, and none of its addresses counts.
@@ -81,11 +86,14 @@ func (k *knowledge) stale(now time.Time) bool {
 
 // New returns a watcher that knows nothing yet.
 func New(config Config) *Watcher {
-	return &Watcher{config: config, of: service{config.Namespace, config.Service}, problem: errNotYet}
+	return &Watcher{config: config, of: service{config.Namespace, config.Service}, problem: cmp.Or(config.Fault, errNotYet)}
 }
 
 // Start begins to watch, in the background.
 func (w *Watcher) Start() {
+	if w.config.Fault != nil {
+		return
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	w.cancel = cancel
 	w.wait.Go(func() { w.run(ctx) })
@@ -119,25 +127,28 @@ func (w *Watcher) Ranges(now time.Time) []netip.Prefix {
 // Unavailable says why it is not known which addresses count; nil if it is known, also if there
 // is none.
 func (w *Watcher) Unavailable(now time.Time) error {
+	if err := w.why(now); err != nil {
+		return fmt.Errorf("the endpoints of %s/%s are not known: %w", w.of.namespace, w.of.name, err)
+	}
+	return nil
+}
+
+// why is the cause of Unavailable.
+func (w *Watcher) why(now time.Time) error {
 	known := w.current.Load()
 	switch {
 	case known == nil:
-		return w.unknown(w.Problem())
+		return cmp.Or(w.Problem(), errNotYet)
 	case known.refused != nil:
-		return w.unknown(known.refused)
-	case known.stale(now):
-		err := fmt.Errorf("the API server was last heard at %s", known.at.UTC().Format(time.RFC3339))
-		if problem := w.Problem(); problem != nil {
-			err = fmt.Errorf("%w: %w", err, problem)
-		}
-		return w.unknown(err)
-	default:
+		return known.refused
+	case !known.stale(now):
 		return nil
 	}
-}
-
-func (w *Watcher) unknown(err error) error {
-	return fmt.Errorf("the endpoints of %s/%s are not known: %w", w.of.namespace, w.of.name, err)
+	err := fmt.Errorf("the API server was last heard at %s", known.at.UTC().Format(time.RFC3339))
+	if problem := w.Problem(); problem != nil {
+		err = fmt.Errorf("%w: %w", err, problem)
+	}
+	return err
 }
 
 // Problem is why the last attempt to watch failed; nil while the watch is there.
@@ -199,7 +210,7 @@ func (w *Watcher) store(next *knowledge) {
 }
 
 func (w *Watcher) lookAgain() {
-	err := w.Unavailable(time.Now())
+	err := w.why(time.Now())
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if !w.closed {

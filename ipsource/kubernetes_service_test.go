@@ -4,7 +4,11 @@
 package ipsource_test
 
 import (
+	"encoding/json"
+	"fmt"
 	"net/http"
+	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -270,4 +274,45 @@ func TestTheDownwardAPIsHosts(t *testing.T) {
 	want(t, h, "10.0.0.1", 200)
 	a.set("10.0.0.1", "192.0.2.7")
 	want(t, h, "10.0.0.1", 503)
+}
+
+// What the log says when trust ends and comes back, and that it has no credential.
+func TestTheLog(t *testing.T) {
+	_, file := testhandler.Logging(t)
+	a := newAPI(t, "10.0.0.1")
+	h := testhandler.Load(t, guarded(a.kubeconfig(t), nil))
+	want(t, h, "10.0.0.1", 200)
+	a.set("192.0.2.200")
+	want(t, h, "10.0.0.1", 503)
+	a.set("10.0.0.1", "10.0.0.2")
+	want(t, h, "10.0.0.2", 200)
+	h.End()
+	content, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var lines []string
+	for line := range strings.Lines(string(content)) {
+		var entry struct {
+			Level, Logger, Msg, Service, Error string
+			Endpoints                          int
+		}
+		if err := json.Unmarshal([]byte(line), &entry); err != nil {
+			t.Fatal(err)
+		}
+		if entry.Logger == "http.ip_sources.kubernetes_service" && entry.Service == "ingress/front" {
+			lines = append(lines, fmt.Sprint(entry.Level, " ", entry.Msg, " ", entry.Endpoints, " ", entry.Error))
+		}
+	}
+	if wanted := []string{
+		"info the endpoints have changed 1 ",
+		"error no endpoint is trusted 0 an endpoint has the address 192.0.2.200 of this pod's own host: its pods are in the network of their hosts",
+		"info the endpoints are trusted again 0 ",
+		"info the endpoints have changed 2 ",
+	}; !slices.Equal(lines, wanted) {
+		t.Errorf("the log has\n%s", strings.Join(lines, "\n"))
+	}
+	if strings.Contains(string(content), "Bearer own") || strings.Contains(string(content), `"own"`) {
+		t.Error("the log has the proxy's own token")
+	}
 }

@@ -63,7 +63,7 @@ func newState(client *kubernetes.Client, service string, hosts []netip.Addr) (*s
 	}
 	namespace, name, _ := strings.Cut(service, "/")
 	s.watcher = endpoints.New(endpoints.Config{
-		Client: client, Namespace: namespace, Service: name, Hosts: hosts,
+		Client: client, Fault: client.Fault(), Namespace: namespace, Service: name, Hosts: hosts,
 		OnProblem: s.logProblem,
 		OnChange: func(count int) {
 			s.logger().Info("the endpoints have changed", zap.String("service", service), zap.Int("endpoints", count))
@@ -85,12 +85,11 @@ func (s *state) Destruct() error {
 func (*state) logger() *zap.Logger { return caddy.Log().Named(guest.IPSources + ".kubernetes_service") }
 
 func (s *state) logProblem(message string, err error) {
-	switch {
-	case err == nil:
+	if err == nil {
 		s.logger().Info(message, zap.String("service", s.service))
-	case s.client.Fault() == nil: // that was logged at load, and does not change
-		s.logger().Error(message, zap.String("service", s.service), zap.Error(err))
+		return
 	}
+	s.logger().Error(message, zap.String("service", s.service), zap.Error(err))
 }
 
 // used logs and tells the events app that no endpoint is trusted any more, or that they are again.
