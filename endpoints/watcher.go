@@ -194,9 +194,6 @@ func (w *Watcher) confirm() {
 func (w *Watcher) store(next *knowledge) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.closed {
-		return
-	}
 	w.current.Store(next)
 	if next.refused == nil {
 		w.was.Store(true)

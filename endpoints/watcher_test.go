@@ -226,6 +226,37 @@ func TestAFrameThatNeverEndsIsNotASignOfLife(t *testing.T) {
 	})
 }
 
+// A frame that cannot be read may be the one that takes an address away.
+func TestAFrameThatCannotBeReadIsNotASignOfLife(t *testing.T) {
+	for name, text := range map[string]string{"garbage": "garbage\n", "a line without end": strings.Repeat("x", 5<<20)} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var w watch
+				proxies := start(t, &server{steps: []step{w.says(added(slice("a", "IPv4", "10.0.0.1")), complete)}})
+				defer proxies.Close()
+				after(20 * time.Second)
+				w.send(text)
+				after(40 * time.Second)
+				proxies.want(t, "a minute after the last good frame", "10.0.0.1/32", "")
+				after(time.Second)
+				proxies.want(t, "a little later", "", "the API server was last heard at 2000-01-01T00:00:00Z: connection refused")
+			})
+		})
+	}
+}
+
+// Slices without end do not leave the last known addresses in place.
+func TestTooManySlicesEndTheTrust(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var w watch
+		proxies := start(t, &server{steps: []step{w.says(added(slice("a", "IPv4", "10.0.0.1")), complete)}})
+		defer proxies.Close()
+		proxies.want(t, "at first", "10.0.0.1/32", "")
+		w.send(crowd(2001))
+		proxies.want(t, "when there are too many", "", "there are more than 2000 EndpointSlices")
+	})
+}
+
 // An API server that ends each watch at its time, as it is asked to, is a healthy one.
 func TestWatchesFollowEachOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
