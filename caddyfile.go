@@ -66,6 +66,7 @@ func parseCaddyfile(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 //		oidc <issuer> { ... }
 //		authentication_config <file> [{ ... }]
 //		token_review [{ ... }]
+//		introspection <url> { ... }
 //		placeholder { ... }
 //		anonymous [<user>] { ... }
 //

@@ -279,7 +279,7 @@ func docsTokenFields(t *testing.T, config []byte) map[string]bool {
 	docsHandlers(t, config, func(handler map[string]any) {
 		docsWalk(handler, func(object map[string]any) {
 			lines, _ := object["token_header"].([]any)
-			if source, ok := object["source"].(string); ok && slices.Contains([]string{"oidc", "authentication_config", "token_review"}, source) {
+			if source, ok := object["source"].(string); ok && slices.Contains([]string{"oidc", "authentication_config", "token_review", "introspection"}, source) {
 				lines = append(lines, "Sec-Websocket-Protocol") // where a browser may have a bearer token
 			}
 			if object["injector"] == "token" {

@@ -19,6 +19,7 @@ import (
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/freeport"
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testhandler"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testintrospection"
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testissuer"
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testpki"
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testreview"
@@ -181,6 +182,8 @@ func canaryByToken(t *testing.T) map[string]*canaryExample {
 	})
 	opaque := api.Login(testreview.User{Username: "system:serviceaccount:ci:reporter", Audiences: []string{"dashboards"}})
 	clusterUser := clusters.Token(t, nil)
+	server := testintrospection.NewBy(t, nil)
+	introspected := server.Login(nil)
 	env := tokenExample(t, issuer, api)
 	mixed := maps.Clone(env)
 	mixed["AUTHENTICATION_CONFIG"] = testreview.JSONFile(t, map[string]any{
@@ -197,6 +200,7 @@ func canaryByToken(t *testing.T) map[string]*canaryExample {
 		"openunison.caddyfile":        {api: api, env: env, fields: []string{testhandler.Bearer(user)}, arrives: "Impersonate-User: sso:alice", secrets: []string{user}, fieldsToo: true},
 		"mixed-tokens.caddyfile":      {api: api, env: mixed, fields: []string{testhandler.Bearer(clusterUser)}, arrives: "Authorization: Bearer " + clusterUser, secrets: []string{clusterUser}, fieldsToo: true},
 		"kubernetes-tokens.caddyfile": {api: api, env: env, fields: []string{testhandler.Bearer(opaque)}, arrives: "X-Webauth-User: system:serviceaccount:ci:reporter", secrets: []string{opaque}, fieldsToo: true},
+		"introspection.caddyfile":     {env: introspectionExample(t, server), fields: []string{testhandler.Bearer(introspected)}, arrives: "X-Webauth-User: sso:alice", secrets: []string{introspected, testintrospection.Secret}, fieldsToo: true},
 		"aws-alb-oidc.caddyfile": {
 			env: alb, fields: []string{"X-Amzn-Oidc-Accesstoken: " + user, "X-Amzn-Oidc-Data: " + user}, arrives: "Authorization: Bearer " + token,
 			secrets: []string{user, token}, fieldsToo: true,

@@ -134,7 +134,7 @@ func (m *Metrics) ForCache(name string) (count func(hit bool), err error) {
 	}, m.use(m.cache)
 }
 
-// ForReviews returns a function that is told how long a TokenReview took, in seconds. waiting
+// ForReviews returns a function that is told how long a review of a token took, in seconds. waiting
 // says how many reviews wait for their turn.
 func (m *Metrics) ForReviews(waiting func() int) (took func(seconds float64), err error) {
 	m.waiting.watch(m.ctx, func(show func(label string, value float64)) { show("", float64(waiting())) })

@@ -27,7 +27,7 @@ type collectors struct {
 
 	seconds *prometheus.HistogramVec // by source
 	lookups *prometheus.CounterVec   // by cache and result
-	review  prometheus.Histogram     // seconds of a TokenReview
+	review  prometheus.Histogram     // seconds of a TokenReview or an introspection
 
 	waiting, expiry, keySets, crls *gauges
 
@@ -100,7 +100,7 @@ func newCollectors() *collectors {
 		Help: "Header fields dropped because only a trusted proxy may set them.",
 	})
 	c.lookups = counters("cache_requests_total", "Lookups in a cache by whether it had the answer.", "cache", "result")
-	c.review = prometheus.NewHistogram(histogram("review_duration_seconds", "Time the API server took for a TokenReview, or for a question about an impersonation.",
+	c.review = prometheus.NewHistogram(histogram("review_duration_seconds", "Time the API server took for a TokenReview or a question about an impersonation, or an authorization server for an introspection.",
 		1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 1e-1, 2.5e-1, 5e-1, 1, 2.5, 5, 10))
 	c.waiting = newGauges("reviews_waiting", "Such reviews that wait for their turn.", "", sum)
 	c.expiry = newGauges("credential_expiry_timestamp_seconds",

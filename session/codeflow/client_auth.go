@@ -99,8 +99,8 @@ type credentials struct {
 }
 
 // Prove writes the proof for one request that is not one of a [Provider]'s, to another endpoint
-// of the issuer. audience is that of an assertion which the proxy signs. The error is that of
-// prove.
+// of the issuer. audience is that of an assertion which the proxy signs. The error shows no part
+// of a secret. It wraps [ErrClientFault], and no sentinel of package identity.
 func (a *ClientAuth) Prove(clientID, audience string, form url.Values, header http.Header) error {
 	proof, err := a.prove(clientID, audience, nil)
 	if err != nil {
@@ -111,7 +111,7 @@ func (a *ClientAuth) Prove(clientID, audience string, form url.Values, header ht
 }
 
 // prove makes them. methods are those that the issuer lists. The error shows no part of a
-// secret. It wraps [identity.ErrUnavailable], and [ErrClientFault], since the operator has to act.
+// secret. It wraps [ErrClientFault], since the operator has to act.
 func (a *ClientAuth) prove(clientID, audience string, methods []string) (*credentials, error) {
 	c := &credentials{style: oauth2.AuthStyleInParams, id: clientID}
 	var err error
@@ -137,7 +137,7 @@ func (a *ClientAuth) prove(clientID, audience string, methods []string) (*creden
 		c.form = url.Values{"client_assertion_type": {jwtBearer}, "client_assertion": {assertion}}
 	}
 	if err != nil {
-		return nil, unavailable("%w: %w", ErrClientFault, err)
+		return nil, fmt.Errorf("%w: %w", ErrClientFault, err)
 	}
 	return c, nil
 }
@@ -154,7 +154,11 @@ func (p *Provider) credentials(known *Metadata) (*credentials, error) {
 	if audience == "" {
 		audience = p.settings.Issuer
 	}
-	return p.settings.Auth.prove(p.settings.ClientID, audience, known.AuthMethods)
+	proof, err := p.settings.Auth.prove(p.settings.ClientID, audience, known.AuthMethods)
+	if err != nil {
+		return nil, unavailable("%w", err)
+	}
+	return proof, nil
 }
 
 // CheckClientID refuses what no issuer calls a client.
