@@ -16,6 +16,8 @@ import (
 
 // apiServer is a stub that knows some tokens, and records when it was asked.
 type apiServer struct {
+	addr string
+
 	mu    sync.Mutex
 	users map[string]reviewed // by token
 	asked []time.Time
@@ -32,10 +34,12 @@ func startAPIServer(ctx context.Context, dir string) (*apiServer, error) {
 	api := &apiServer{users: make(map[string]reviewed)}
 	mux := http.NewServeMux()
 	mux.Handle("POST /apis/authentication.k8s.io/v1/tokenreviews", api)
+	mux.HandleFunc("POST /introspect", api.introspect)
 	addr, err := serve(ctx, nil, mux)
 	if err != nil {
 		return nil, err
 	}
+	api.addr = addr
 	kubeconfig := fmt.Sprintf(`apiVersion: v1
 kind: Config
 clusters: [{name: bench, cluster: {server: "http://%s"}}]
@@ -64,10 +68,7 @@ func (a *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "no TokenReview", http.StatusBadRequest)
 		return
 	}
-	a.mu.Lock()
-	a.asked = append(a.asked, time.Now())
-	user, good := a.users[review.Spec.Token]
-	a.mu.Unlock()
+	user, good := a.ask(review.Spec.Token)
 	status := map[string]any{"user": map[string]any{}}
 	if good {
 		status = map[string]any{"authenticated": true, "user": map[string]any{
@@ -79,6 +80,29 @@ func (a *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(map[string]any{
 		"kind": "TokenReview", "apiVersion": "authentication.k8s.io/v1", "status": status,
 	})
+}
+
+// ask looks a token up.
+func (a *apiServer) ask(token string) (user reviewed, good bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.asked = append(a.asked, time.Now())
+	user, good = a.users[token]
+	return user, good
+}
+
+// introspect answers as an authorization server does (RFC 7662).
+func (a *apiServer) introspect(w http.ResponseWriter, r *http.Request) {
+	user, good := a.ask(r.PostFormValue("token"))
+	members := map[string]any{"active": false}
+	if good {
+		members = map[string]any{
+			"active": true, "iss": "http://" + a.addr, "aud": audience, "sub": user.name, "groups": user.groups,
+			"exp": time.Now().Add(time.Hour).Unix(),
+		}
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(members)
 }
 
 // between returns the times in a span at which the API server was asked.

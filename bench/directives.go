@@ -83,3 +83,16 @@ func reviewSource(dir, options string) string {
 		kubeconfig %q
 	}`, options, filepath.Join(dir, "kubeconfig"))
 }
+
+// introspectionSource asks the stub of the API server, which introspects tokens too.
+func introspectionSource(addr, options string) string {
+	return fmt.Sprintf(`introspection http://%s/introspect {
+		client_id bench
+		client_auth none
+		issuer http://%s
+		audience %s
+		username_claim sub -
+		groups_claim groups
+		%s
+	}`, addr, addr, audience, options)
+}

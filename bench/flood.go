@@ -26,7 +26,8 @@ type flood struct {
 	connections int
 	log         string        // stderr, file or discard
 	qps         int           // the qps in options
-	options     string        // of token_review
+	options     string        // of token_review, or of introspection
+	introspects bool          // the opaque ones are introspected, and not reviewed
 	calm        time.Duration // before and after
 	refer       bool          // compare with a caddy without the plugin
 }
@@ -41,7 +42,7 @@ func (f *flood) run(ctx context.Context, dir, binary string) (*figures, error) {
 	if err != nil {
 		return nil, err
 	}
-	caddy, err := f.start(ctx, dir, binary)
+	caddy, err := f.start(ctx, dir, binary, api)
 	if err != nil {
 		return nil, err
 	}
@@ -98,14 +99,18 @@ func (f *flood) growthWithout(ctx context.Context, dir, binary string) (int64, e
 }
 
 // start runs a caddy that asks its own issuer first, and then the API server.
-func (f *flood) start(ctx context.Context, dir, binary string) (*server, error) {
+func (f *flood) start(ctx context.Context, dir, binary string, api *apiServer) (*server, error) {
 	addr, err := upstream{}.start(ctx)
 	if err != nil {
 		return nil, err
 	}
+	last := reviewSource(dir, f.options)
+	if f.introspects {
+		last = introspectionSource(api.addr, f.options)
+	}
 	c := config{
 		name: "flood",
-		site: site(protect(dir, oidcSource(dir)+"\n\t"+reviewSource(dir, f.options)), proxy{upstream: addr}),
+		site: site(protect(dir, oidcSource(dir)+"\n\t"+last), proxy{upstream: addr}),
 		log:  "output " + f.log,
 	}
 	path := filepath.Join(dir, "caddy.log")

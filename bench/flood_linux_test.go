@@ -10,7 +10,13 @@ import (
 
 // A flood that is small enough for every run of the tests. Verdicts are kept for a second,
 // so the users' tokens are verified again and again during the flood.
-func TestFloodOfBadTokensCostsUsersNothing(t *testing.T) {
+func TestFloodOfBadTokensCostsUsersNothing(t *testing.T) { floodUsers(t, false) }
+
+// The same with introspection instead of token_review: the same limits hold.
+func TestFloodOfTokensThatAreIntrospectedCostsUsersNothing(t *testing.T) { floodUsers(t, true) }
+
+func floodUsers(t *testing.T, introspects bool) {
+	t.Helper()
 	dir := t.TempDir()
 	caddy, err := buildCaddy(t.Context(), dir, usersCaddy)
 	if err != nil {
@@ -24,6 +30,7 @@ func TestFloodOfBadTokensCostsUsersNothing(t *testing.T) {
 		qps:         40,
 		options:     "qps 40\n\t\ttimeout 4s\n\t\tcache_ttl 1s",
 		calm:        2 * time.Second,
+		introspects: introspects,
 	}).run(t.Context(), dir, caddy)
 	if err != nil {
 		t.Fatal(err)

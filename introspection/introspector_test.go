@@ -186,8 +186,10 @@ func TestAnswerIsNotOneAboutTheToken(t *testing.T) {
 		"half of it":                      {with(200, json, `{`+good), "it is not a JSON object in UTF-8 with unique names"},
 		"bytes that are not UTF-8":        {with(200, json, "{"+good+",\"name\":\"\xff\"}"), "it is not a JSON object in UTF-8 with unique names"},
 		"too much":                        {with(200, json, `{`+good+`,"x":"`+strings.Repeat("x", 256<<10)+`"}`), "the answer is larger than 262144 bytes"},
-		"a redirect":                      {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect) }, "the endpoint redirects (status 307), which is not followed"},
-		"the end of the connection":       {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, "the connection ended before the answer did"},
+		"a redirect": {func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect)
+		}, "the endpoint redirects (status 307), which is not followed"},
+		"the end of the connection": {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, "the connection ended before the answer did"},
 		"a body that ends too early": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "1000")
 			w.Header().Set("Content-Type", json)
