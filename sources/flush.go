@@ -16,6 +16,9 @@ func (s *issuerState) Flush(what guest.Flush) guest.Flushed {
 	if what.Issuer != "" {
 		s.keys.Renew()
 	}
+	if s.graph != nil {
+		s.graph.Flush() // first: a token that is judged again asks again
+	}
 	return flushTokens(s.cache, what)
 }
 

@@ -80,6 +80,10 @@ type OIDC struct {
 	// TrustPoolRaw is the CAs of the issuer's certificate. Default: the system's.
 	TrustPoolRaw json.RawMessage `json:"trust_pool,omitempty" caddy:"namespace=tls.ca_pool.source inline_key=provider"`
 
+	// GroupsFrom is where the groups are that the issuer left out of a token (group overage).
+	// Default: such a token is refused.
+	GroupsFrom *GroupsFrom `json:"groups_from,omitempty"`
+
 	// LoginBlock lets browsers log in at the issuer. Default: they do not.
 	LoginBlock *OIDCLogin `json:"login,omitempty"`
 
@@ -106,6 +110,9 @@ func (o *OIDC) Provision(ctx caddy.Context) error {
 		return err
 	}
 	if err := o.provisionLogin(); err != nil {
+		return fmt.Errorf("oidc %s: %w", o.Issuer, err)
+	}
+	if err := o.provisionGroups(); err != nil {
 		return fmt.Errorf("oidc %s: %w", o.Issuer, err)
 	}
 	o.setDefaults()
@@ -138,7 +145,7 @@ func (o *OIDC) Provision(ctx caddy.Context) error {
 			Skew:       skew,
 			Early:      skew,
 			Keys:       state.keys,
-			Mapper:     o.mapping(o.Issuer, o.groups),
+			Mapper:     o.mapper(state),
 		}},
 		Skew:     skew,
 		Bound:    o.bound(),

@@ -62,6 +62,14 @@ func oidcPresets() map[string]OIDC {
 //		signing_algs       <alg>...
 //		clock_skew         <duration>
 //		trust_pool         <ca_pool_module> ...
+//		groups_from        microsoft_graph {
+//			tenant             <id>
+//			cloud              public|us_government|us_government_dod|china
+//			client_id          <id>
+//			client_secret_file <file>
+//			client_auth        basic|post|private_key_jwt <file>|assertion_file <file>
+//			all_groups
+//		}
 //		login {
 //			client_id          <id>
 //			client_secret_file <file>
@@ -132,6 +140,7 @@ func (o *OIDC) options() option.Options {
 		"signing_algs":            option.List(&o.SigningAlgs, option.Each(option.OneOf(oidc.Algorithms()))),
 		"clock_skew":              clockSkew(&o.ClockSkew),
 		"trust_pool":              trustpool.Option(&o.TrustPoolRaw),
+		"groups_from":             o.parseGroupsFrom,
 		"login":                   o.parseLogin,
 	}
 }

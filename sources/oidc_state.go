@@ -16,6 +16,7 @@ import (
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity/oidc"
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/guest"
+	"github.com/caddy-kube-identity/caddy-kube-identity/microsoftgraph"
 	"github.com/caddy-kube-identity/caddy-kube-identity/session/codeflow"
 	"github.com/caddy-kube-identity/caddy-kube-identity/tokencache"
 	"github.com/caddy-kube-identity/caddy-kube-identity/trustpool"
@@ -33,7 +34,8 @@ type issuerState struct {
 	groups oidc.GroupsWatch
 	roots  atomic.Pointer[caddytls.CA] // of the configuration that came last
 
-	provider *codeflow.Provider // nil if browsers do not log in
+	provider *codeflow.Provider     // nil if browsers do not log in
+	graph    *microsoftgraph.Groups // nil without groups_from
 }
 
 // issuerKeySet is the keys of an issuer, wherever they are from.
@@ -53,6 +55,9 @@ func (s *issuerState) Destruct() error {
 		}
 		if s.provider != nil {
 			s.provider.Close()
+		}
+		if s.graph != nil {
+			s.graph.Close()
 		}
 	})
 	return nil
@@ -102,6 +107,10 @@ func (o *OIDC) acquireState(ctx caddy.Context) (*issuerState, error) {
 func (o *OIDC) newState(ca *caddytls.CA) (*issuerState, error) {
 	state := &issuerState{issuer: o.Issuer, cache: oidc.NewCache(1), groups: oidc.GroupsWatch{OnProblem: logIssuer(o.Issuer)}}
 	state.roots.Store(ca)
+	var err error
+	if state.graph, err = o.newGroups(); err != nil {
+		return nil, err
+	}
 	if o.LoginBlock != nil {
 		provider, err := o.newProvider(state)
 		if err != nil {
