@@ -4,20 +4,11 @@
 package command
 
 import (
-	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
-	"net"
 	"net/http"
-	"net/http/httptest"
-	"net/netip"
-	"net/url"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,24 +16,16 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
-	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/guest"
-	"github.com/caddy-kube-identity/caddy-kube-identity/trustpool"
 )
 
-// description is a request as the command line describes it.
-type description struct {
-	method, url, peer string
-	headers           []string
-}
-
 // check explains one request to out, and returns the exit code.
-func check(out io.Writer, config, adapter, certFile string, described *description) (int, error) {
-	content, err := loadConfig(config, adapter)
+func check(out io.Writer, from *configSource, described *description) (int, error) {
+	r, err := described.build()
 	if err != nil {
 		return exitFailed, err
 	}
-	r, err := described.build(certFile)
+	content, err := from.load()
 	if err != nil {
 		return exitFailed, err
 	}
@@ -50,15 +33,15 @@ func check(out io.Writer, config, adapter, certFile string, described *descripti
 	if err != nil {
 		return exitFailed, err
 	}
-	name, server, err := pickServer(app, r)
+	at, err := pickServer(app, r)
 	if err != nil {
 		return exitFailed, err
 	}
-	if described.peer == "unix" && !guest.ListensOnUnixOnly(server.Listen) {
-		return exitFailed, fmt.Errorf("--peer unix: server %s does not listen on unix sockets alone", name)
+	if described.peer == "unix" && !guest.ListensOnUnixOnly(at.server.Listen) {
+		return exitFailed, fmt.Errorf("--peer unix: server %s does not listen on unix sockets alone", at.name)
 	}
-	fmt.Fprintf(out, "%s %s from %s, by server %s\n", r.Method, described.url, described.peer, name)
-	return explain(out, server, r), nil
+	fmt.Fprintf(out, "%s %s from %s, by server %s\n", r.Method, described.url, described.peer, at.name)
+	return explain(out, at.server, r), nil
 }
 
 // provisionHTTP sets a configuration up as for service, but does not begin to serve. Its
@@ -82,15 +65,21 @@ func provisionHTTP(content []byte) (*caddyhttp.App, error) {
 	return app.(*caddyhttp.App), nil
 }
 
+// picked is the server that gets a request.
+type picked struct {
+	name   string
+	server *caddyhttp.Server
+}
+
 // pickServer finds the server that listens on the port of the URL.
-func pickServer(app *caddyhttp.App, r *http.Request) (string, *caddyhttp.Server, error) {
+func pickServer(app *caddyhttp.App, r *http.Request) (*picked, error) {
 	port := r.URL.Port()
 	if port == "" {
 		port = map[string]string{"http": "80", "https": "443"}[r.URL.Scheme]
 	}
 	number, err := strconv.ParseUint(port, 10, 16)
 	if err != nil {
-		return "", nil, fmt.Errorf("port %q is not a number", port)
+		return nil, fmt.Errorf("port %q is not a number", port)
 	}
 	var listening, sockets []string
 	for _, name := range slices.Sorted(maps.Keys(app.Servers)) {
@@ -98,7 +87,7 @@ func pickServer(app *caddyhttp.App, r *http.Request) (string, *caddyhttp.Server,
 		for _, listen := range server.Listen {
 			address, err := caddy.ParseNetworkAddress(listen)
 			if err == nil && !address.IsUnixNetwork() && address.StartPort <= uint(number) && uint(number) <= address.EndPort {
-				return name, server, nil
+				return &picked{name, server}, checkScheme(app, name, r, int(number))
 			}
 			listening = append(listening, listen)
 		}
@@ -107,63 +96,25 @@ func pickServer(app *caddyhttp.App, r *http.Request) (string, *caddyhttp.Server,
 		}
 	}
 	if len(sockets) == 1 { // it has no port
-		return sockets[0], app.Servers[sockets[0]], nil
+		return &picked{sockets[0], app.Servers[sockets[0]]}, nil
 	}
-	return "", nil, fmt.Errorf("no server listens on port %s: the servers listen on %s", port, strings.Join(listening, ", "))
+	return nil, fmt.Errorf("no server listens on port %s: the servers listen on %s", port, strings.Join(listening, ", "))
 }
 
-// build makes the request as net/http would have read it.
-func (d *description) build(certFile string) (*http.Request, error) {
-	target, err := url.Parse(d.url)
-	if err != nil || target.Scheme != "http" && target.Scheme != "https" || target.Host == "" {
-		return nil, fmt.Errorf("%q is not an http or https URL", d.url)
+// checkScheme refuses a URL whose scheme the server does not speak on that port, which is when
+// Caddy wraps the listener in TLS.
+func checkScheme(app *caddyhttp.App, name string, r *http.Request, port int) error {
+	httpPort := app.HTTPPort
+	if httpPort == 0 {
+		httpPort = caddyhttp.DefaultHTTPPort
 	}
-	if target.User != nil {
-		return nil, errors.New("the URL has a user in it: write -H 'Authorization: Basic …' instead")
-	}
-	peer := "@" // of a unix socket
-	if addr, err := netip.ParseAddr(d.peer); err == nil {
-		peer = net.JoinHostPort(addr.String(), "1")
-	} else if d.peer != "unix" {
-		return nil, fmt.Errorf("--peer %q is neither an IP address nor 'unix'", d.peer)
-	}
-	r := httptest.NewRequestWithContext(context.Background(), d.method, target.RequestURI(), http.NoBody)
-	r.URL.Scheme, r.URL.Host = target.Scheme, target.Host // only for pickServer
-	r.Host, r.RemoteAddr = target.Host, peer
-	r.Header = make(http.Header)
-	for _, line := range d.headers {
-		name, value, found := strings.Cut(line, ":")
-		if !found || identity.CheckField(name) != nil {
-			return nil, errors.New("-H: a field is written 'Name: value'") // not shown: it may be a credential
-		}
-		if name = http.CanonicalHeaderKey(name); name == "Host" {
-			r.Host = strings.TrimSpace(value)
-			continue
-		}
-		r.Header[name] = append(r.Header[name], strings.TrimSpace(value))
-	}
-	if target.Scheme == "https" {
-		r.TLS = &tls.ConnectionState{HandshakeComplete: true, ServerName: target.Hostname(), Version: tls.VersionTLS13}
-	}
-	return r, d.presentCert(r, certFile)
-}
-
-// presentCert puts the peer's certificate and its chain into the handshake.
-func (d *description) presentCert(r *http.Request, certFile string) error {
-	if certFile == "" {
+	speaksTLS := len(app.Servers[name].TLSConnPolicies) > 0 && port != httpPort
+	switch {
+	case speaksTLS == (r.TLS != nil):
 		return nil
+	case speaksTLS:
+		return fmt.Errorf("server %s speaks TLS on port %d: write https://%s%s", name, port, r.Host, r.RequestURI)
 	}
-	if r.TLS == nil {
-		return errors.New("--cert needs an https URL: without TLS there is no handshake that has a certificate")
-	}
-	content, err := os.ReadFile(certFile)
-	if err != nil {
-		return fmt.Errorf("reading --cert: %w", err)
-	}
-	var certs []*x509.Certificate
-	if certs, err = trustpool.ParseCertificates(content); err != nil {
-		return fmt.Errorf("reading --cert: %w", err)
-	}
-	r.TLS.PeerCertificates = certs
-	return nil
+	return fmt.Errorf("server %s speaks plain HTTP on port %d: write http://%s%s; "+
+		"where a proxy before Caddy ends TLS, add -H 'X-Forwarded-Proto: https' if that proxy does", name, port, r.URL.Host, r.RequestURI)
 }

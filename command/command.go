@@ -6,13 +6,9 @@ package command
 import (
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
-	"strings"
 
 	"github.com/spf13/cobra"
 
-	"github.com/caddyserver/caddy/v2/caddyconfig"
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 )
 
@@ -32,6 +28,9 @@ state shows what the running Caddy keeps: issuers and the age of their keys,
 caches, credentials. flush drops verdicts. Both ask Caddy's admin API.`,
 		CobraFunc: func(cmd *cobra.Command) {
 			cmd.AddCommand(checkCommand(), rbacCommand(), stateCommand(), flushCommand())
+			cmd.Args, cmd.RunE = cobra.ArbitraryArgs, unknownCommand
+			cmd.SuggestionsMinimumDistance = 3
+			cmd.FParseErrWhitelist.UnknownFlags = true // the word before them is wrong
 		},
 	})
 }
@@ -46,10 +45,10 @@ const (
 )
 
 func checkCommand() *cobra.Command {
-	var config, adapter, certFile string
 	described := description{method: "GET", peer: "127.0.0.1"}
+	var from configSource
 	cmd := &cobra.Command{
-		Use:   "check --config <path> [--adapter <name>] [--peer <ip>] [--method <method>] [-H 'Name: value']... [--cert <file>] <url>",
+		Use:   "check [--config <path> [--adapter <name>] | --address <interface>] [--envfile <path>] [--peer <ip>] [--method <method>] [-H 'Name: value']... [--cert <file>] <url>",
 		Short: "Shows what becomes of a request, step by step",
 		Long: `
 Shows what becomes of a request, step by step. Credentials are shortened to a hash.
@@ -57,28 +56,49 @@ Shows what becomes of a request, step by step. Credentials are shortened to a ha
 Exit codes: 0 the request is forwarded, 1 the configuration or the command is
 wrong, 3 the request is refused or redirected to the login, 4 it could not be
 decided, 5 no kube_identity guards its route.`,
-		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return exit(cmd, exitFailed, urlError(args))
+			}
 			described.url = args[0]
-			code, err := check(cmd.OutOrStdout(), config, adapter, certFile, &described)
+			code, err := check(cmd.OutOrStdout(), &from, &described)
 			return exit(cmd, code, err)
 		},
 	}
+	from.flags(cmd)
 	flags := cmd.Flags()
-	flags.StringVarP(&config, "config", "c", "", "Configuration file (required)")
-	flags.StringVarP(&adapter, "adapter", "a", "", "Name of config adapter to apply")
 	flags.StringVar(&described.peer, "peer", described.peer, "Address of the direct peer")
 	flags.StringVarP(&described.method, "method", "X", described.method, "Method of the request")
 	flags.StringArrayVarP(&described.headers, "header", "H", nil, "Header field of the request; may be given more than once")
-	flags.StringVar(&certFile, "cert", "", "PEM file with the peer's TLS client certificate, and its chain")
+	flags.StringVar(&described.certFile, "cert", "", "PEM file with the peer's TLS client certificate, and its chain")
 	return cmd
+}
+
+// urlError says what is missing behind check.
+func urlError(args []string) error {
+	if len(args) > 1 {
+		return fmt.Errorf("there are %d URLs, or an argument is not quoted: check takes one URL, after its flags", len(args))
+	}
+	return errors.New("there is no URL: write that of the request, such as https://dashboard.example.com/")
+}
+
+// unknownCommand is for words that are not a command. Without a word it prints the help.
+func unknownCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return cmd.Help()
+	}
+	nearest := cmd.SuggestionsFor(args[0])
+	if len(nearest) > 0 {
+		return exit(cmd, exitFailed, fmt.Errorf("there is no command %q: did you mean %q?", args[0], nearest[0]))
+	}
+	return exit(cmd, exitFailed, fmt.Errorf("there is no command %q: the commands are check, flush, rbac and state", args[0]))
 }
 
 func rbacCommand() *cobra.Command {
 	var config, adapter string
 	options := rbacOptions{subject: "caddy/caddy"}
 	cmd := &cobra.Command{
-		Use:   "rbac --config <path> [--adapter <name>] [--subject <namespace>/<name>] [--constrained]",
+		Use:   "rbac [--config <path>] [--adapter <name>] [--subject <namespace>/<name>] [--constrained]",
 		Short: "Prints the RBAC manifest that the configuration needs",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -90,7 +110,7 @@ func rbacCommand() *cobra.Command {
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVarP(&config, "config", "c", "", "Configuration file (required)")
+	flags.StringVarP(&config, "config", "c", "", configUsage)
 	flags.StringVarP(&adapter, "adapter", "a", "", "Name of config adapter to apply")
 	flags.StringVar(&options.subject, "subject", options.subject, "Service account that Caddy runs as")
 	flags.BoolVar(&options.constrained, "constrained", false,
@@ -107,33 +127,4 @@ func exit(cmd *cobra.Command, code int, err error) error {
 	}
 	cmd.SilenceErrors = true
 	return caddycmd.WrapCommandFuncForCobra(func(caddycmd.Flags) (int, error) { return code, nil })(cmd, nil)
-}
-
-// loadConfig reads a configuration and adapts it to JSON. Caddy's own function for it
-// writes lines about it to the log, which is stderr here.
-func loadConfig(path, name string) ([]byte, error) {
-	if path == "" {
-		return nil, errors.New("there is no --config")
-	}
-	content, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("reading the configuration: %w", err)
-	}
-	base := strings.ToLower(filepath.Base(path))
-	extension := filepath.Ext(base)
-	if name == "" && extension != ".json" && (strings.HasPrefix(base, "caddyfile") || extension == ".caddyfile") {
-		name = "caddyfile" // as Caddy has it
-	}
-	if name == "" {
-		return content, nil
-	}
-	adapter := caddyconfig.GetAdapter(name)
-	if adapter == nil {
-		return nil, fmt.Errorf("there is no config adapter named %q", name)
-	}
-	adapted, _, err := adapter.Adapt(content, map[string]any{"filename": path})
-	if err != nil {
-		return nil, fmt.Errorf("reading the configuration: %w", err)
-	}
-	return adapted, nil
 }

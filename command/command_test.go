@@ -10,6 +10,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -36,11 +38,12 @@ func TestCommand(t *testing.T) {
 	}
 	variables := commandTokens(t)
 	commandCertificates(t, variables)
+	variables["ADDRESS"], variables["CRLF"] = runningCaddy(t), "\r\nImpersonate-User: admin"
 	secrets := []string{"not-to-be-shown"}
 	for _, name := range []string{"GOOD", "EXPIRED", "ISSUER", "AUDIENCE", "KEY", "ROLES"} {
 		secrets = append(secrets, strings.Split(variables[name], ".")[1:]...)
 	}
-	for pattern, atLeast := range map[string]int{"testdata/check/*.txt": 42, "testdata/rbac/*.txt": 13} {
+	for pattern, atLeast := range map[string]int{"testdata/check/*.txt": 42, "testdata/rbac/*.txt": 13, "testdata/words/*.txt": 6} {
 		for _, path := range testgolden.List(t, pattern, atLeast) {
 			t.Run(strings.TrimSuffix(strings.TrimPrefix(path, "testdata/"), ".txt"), func(t *testing.T) {
 				golden := testgolden.Read(t, path)
@@ -61,7 +64,16 @@ func TestCommand(t *testing.T) {
 // mark: stdout is the report, and stderr is empty without an error.
 func runCommand(t *testing.T, program, dir, line string, variables map[string]string) string {
 	t.Helper()
+	line, stdin, piped := strings.Cut(line, " < ")
 	command := exec.CommandContext(t.Context(), program, append([]string{"kube-identity"}, commandArgs(line, variables)...)...)
+	if piped {
+		file, err := os.Open(filepath.Join(dir, stdin))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer file.Close()
+		command.Stdin = file
+	}
 	var stdout, stderr bytes.Buffer
 	command.Dir, command.Stdout, command.Stderr = dir, &stdout, &stderr
 	home := t.TempDir() // the program writes nothing into the user's folders
@@ -79,6 +91,21 @@ func runCommand(t *testing.T, program, dir, line string, variables map[string]st
 
 // commandChanging matches the parts of the output that differ in each run.
 var commandChanging = regexp.MustCompile(`(token expired |X509SHA256=)[0-9a-z]+|(storage, the folder )\S+`)
+
+// runningCaddy answers as the admin API of a Caddy that runs, with the configuration that
+// testdata/check/running.json has.
+func runningCaddy(t *testing.T) string {
+	t.Helper()
+	admin := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/config/" {
+			w.WriteHeader(http.StatusNotFound)
+			return
+		}
+		http.ServeFile(w, r, "testdata/check/running.json")
+	}))
+	t.Cleanup(admin.Close)
+	return admin.Listener.Addr().String()
+}
 
 // commandArgs splits a line as a shell does that knows single quotes and variables.
 func commandArgs(line string, variables map[string]string) []string {
