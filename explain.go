@@ -6,11 +6,13 @@ package kubeidentity
 import (
 	"context"
 	"net/http"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/command"
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/guest"
 )
 
 // Explain serves a request as ServeHTTP does and reports what became of it, for the
@@ -28,7 +30,7 @@ func (h *Handler) Explain(w http.ResponseWriter, r *http.Request, next caddyhttp
 	report.Peer, report.PeerErr = h.trust.peer(r, true)
 	h.explainReviews(report)
 	for n, src := range h.sources {
-		report.Sources[n] = command.SourceReport{Name: src.name, Reads: src.Reads().Names}
+		report.Sources[n] = command.SourceReport{Name: src.name, Reads: src.Reads().Names, Besides: readsBesides(src)}
 		src.Source = &explained{Source: src.Source, answer: &report.Sources[n], report: report, settle: func(id *identity.Identity) *identity.Identity {
 			who, _ := h.settle(src, id) // an error refuses the request, which the report shows
 			return &who.Identity
@@ -45,6 +47,26 @@ func (h *Handler) Explain(w http.ResponseWriter, r *http.Request, next caddyhttp
 		return next.ServeHTTP(w, r)
 	}))
 	return report, err
+}
+
+// Placeholders implements [command.Explainer].
+func (h *Handler) Placeholders() []string {
+	var names []string
+	for _, src := range h.sources {
+		for _, what := range readsBesides(src) {
+			if name, found := strings.CutPrefix(what, "{"); found {
+				names = append(names, strings.TrimSuffix(name, "}"))
+			}
+		}
+	}
+	return names
+}
+
+func readsBesides(src *configuredSource) []string {
+	if reader, ok := src.Source.(guest.Reader); ok {
+		return reader.ReadsBesides()
+	}
+	return nil
 }
 
 // explained is a source that remembers what it answered.

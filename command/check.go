@@ -25,6 +25,10 @@ func check(out io.Writer, from *configSource, described *description) (int, erro
 	if err != nil {
 		return exitFailed, err
 	}
+	set, err := parseSet(described.set)
+	if err != nil {
+		return exitFailed, err
+	}
 	content, err := from.load()
 	if err != nil {
 		return exitFailed, err
@@ -41,7 +45,7 @@ func check(out io.Writer, from *configSource, described *description) (int, erro
 		return exitFailed, fmt.Errorf("--peer unix: server %s does not listen on unix sockets alone", at.name)
 	}
 	fmt.Fprintf(out, "%s %s from %s, by server %s\n", r.Method, described.url, described.peer, at.name)
-	return explain(out, at.server, r), nil
+	return explain(out, at.server, r, set), nil
 }
 
 // provisionHTTP sets a configuration up as for service, but does not begin to serve. Its

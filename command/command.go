@@ -42,20 +42,22 @@ const (
 	exitRefused     = 3 // 4xx, or redirected to the login
 	exitUndecided   = 4 // 5xx
 	exitUnprotected = 5 // no kube_identity guards the request's route
+	exitBefore      = 6 // it is open whether the request comes to kube_identity
 )
 
 func checkCommand() *cobra.Command {
 	described := description{method: "GET", peer: "127.0.0.1"}
 	var from configSource
 	cmd := &cobra.Command{
-		Use:   "check [--config <path> [--adapter <name>] | --address <interface>] [--envfile <path>] [--peer <ip>] [--method <method>] [-H 'Name: value']... [--cert <file>] <url>",
+		Use:   "check [--config <path> [--adapter <name>] | --address <interface>] [--envfile <path>] [--peer <ip>] [--method <method>] [-H 'Name: value']... [--set '{placeholder}=value']... [--cert <file>] <url>",
 		Short: "Shows what becomes of a request, step by step",
 		Long: `
 Shows what becomes of a request, step by step. Credentials are shortened to a hash.
 
 Exit codes: 0 the request is forwarded, 1 the configuration or the command is
 wrong, 3 the request is refused or redirected to the login, 4 it could not be
-decided, 5 no kube_identity guards its route.`,
+decided, 5 no kube_identity guards its route, 6 a handler before kube_identity,
+which check does not run, decides whether the request goes on (see --set).`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return exit(cmd, exitFailed, urlError(args))
@@ -70,6 +72,8 @@ decided, 5 no kube_identity guards its route.`,
 	flags.StringVar(&described.peer, "peer", described.peer, "Address of the direct peer")
 	flags.StringVarP(&described.method, "method", "X", described.method, "Method of the request")
 	flags.StringArrayVarP(&described.headers, "header", "H", nil, "Header field of the request; may be given more than once")
+	flags.StringArrayVar(&described.set, "set", nil,
+		"'{placeholder}=value': what a handler before kube_identity (basic_auth, forward_auth) finds out; may be given more than once")
 	flags.StringVar(&described.certFile, "cert", "", "PEM file with the peer's TLS client certificate, and its chain")
 	return cmd
 }

@@ -25,6 +25,7 @@ type description struct {
 	method, url, peer string
 	certFile          string // of the peer, with its chain
 	headers           []string
+	set               []string // placeholders, as handlers that are not run would set them
 }
 
 // build makes the request as net/http would have read it.

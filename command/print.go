@@ -21,18 +21,22 @@ import (
 )
 
 // explain follows a request and prints what happens to it.
-func explain(out io.Writer, server *caddyhttp.Server, r *http.Request) (exitCode int) {
+func explain(out io.Writer, server *caddyhttp.Server, r *http.Request, set map[string]string) (exitCode int) {
 	p := &printer{out: out}
 	p.unseen(dropUnseen(server, r.Header))
 	repl := caddy.NewReplacer()
 	recorder := httptest.NewRecorder()
 	r.URL.Scheme, r.URL.Host = "", ""
 	r = caddyhttp.PrepareRequest(r, repl, recorder, server)
-	k := &walk{groups: make(map[string]bool)}
+	k := &walk{groups: make(map[string]bool), set: set, used: make(map[string]bool)}
 	end := caddyhttp.HandlerFunc(func(http.ResponseWriter, *http.Request) error { return nil })
 	err := k.compile(server.Routes, end).ServeHTTP(recorder, r)
-	for _, note := range k.notes {
-		p.line("\nnote: %s", note)
+	p.notes(k)
+	if k.report == nil && k.before != "" && len(k.guards) > 0 {
+		return p.before(k)
+	}
+	if k.report == nil && k.ended != 0 {
+		return p.ended(k.ended)
 	}
 	if k.report == nil {
 		return p.unprotected(k, err)
@@ -137,10 +141,22 @@ func (p *printer) sources(report *Report) {
 }
 
 func reads(src *SourceReport) string {
-	if len(src.Reads) > 0 {
-		return strings.Join(src.Reads, ", ")
+	if all := slices.Concat(src.Reads, src.Besides); len(all) > 0 {
+		return strings.Join(all, ", ")
 	}
-	return "nothing of the header, but the TLS handshake or nothing at all"
+	return "nothing of the request that check knows of"
+}
+
+// notes says what was not run, and what was described in vain.
+func (p *printer) notes(k *walk) {
+	for _, name := range slices.Sorted(maps.Keys(k.set)) {
+		if !k.used[name] {
+			k.notes = append(k.notes, fmt.Sprintf("--set: no handler on the way to kube_identity sets {%s}", name))
+		}
+	}
+	for _, note := range k.notes {
+		p.line("\nnote: %s", note)
+	}
 }
 
 // identity prints the identity from a source, and the groups that the policy left out.

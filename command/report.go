@@ -18,6 +18,9 @@ import (
 // what it did with it.
 type Explainer interface {
 	Explain(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) (*Report, error)
+
+	// Placeholders are those that its sources read, without braces.
+	Placeholders() []string
 }
 
 // Report is what one kube_identity did with a request.
@@ -70,7 +73,10 @@ type SourceReport struct {
 	Name  string
 	Reads []string
 	Asked bool
-	Err   error
+
+	// Besides is what it reads that is not a field of the header; see [guest.Reader].
+	Besides []string
+	Err     error
 
 	// Said is the identity from the source. ID is the identity after the policy.
 	Said identity.Identity

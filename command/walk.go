@@ -4,6 +4,7 @@
 package command
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
 
@@ -20,6 +21,13 @@ type walk struct {
 	answers string   // the handler that would answer
 	notes   []string // what was not run
 	groups  map[string]bool
+
+	set     map[string]string // what handlers that are not run have found out
+	used    map[string]bool   // those of set that a handler of the route could have found out
+	before  string            // a handler that is not run, at which it is open whether the request goes on
+	ended   int               // the status with which forward_auth ends the request; 0: it does not
+	probing bool              // only to see what comes after that
+	guards  []Explainer       // each kube_identity that the request meets, or would
 }
 
 // compile chains routes as Caddy's RouteList.Compile does.
@@ -58,28 +66,56 @@ func (k *walk) route(route *caddyhttp.Route, next caddyhttp.Handler) caddyhttp.H
 
 // handler runs handlers that only read or change a request, and stops at all others.
 func (k *walk) handler(handler caddyhttp.MiddlewareHandler, next caddyhttp.Handler) caddyhttp.Handler {
-	id := handler.(caddy.Module).CaddyModule().ID
+	name := handler.(caddy.Module).CaddyModule().ID.Name()
 	return caddyhttp.HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
 		switch h := handler.(type) {
 		case *caddyhttp.Subroute:
 			return k.compile(h.Routes, next).ServeHTTP(w, r)
+		case *caddyhttp.Invoke:
+			return k.invoke(h, w, r, next)
 		case Explainer:
-			report, err := h.Explain(w, r, next)
-			if k.report == nil { // if there are several, the innermost one's report counts
-				k.report = report
-			}
-			return err
+			return k.explain(h, w, r, next)
 		case *reverseproxy.Handler:
-			if len(h.HandleResponse) > 0 { // forward_auth, or the like
-				k.notes = append(k.notes, "an authentication server would be asked here (forward_auth): describe with -H what it would add")
-				return next.ServeHTTP(w, r)
+			if goesOn(h) {
+				return k.askBefore(h, w, r, next)
 			}
 		}
-		switch id.Name() {
+		switch name {
 		case "rewrite", "headers", "vars", "map", "request_body", "log_append", "tracing", "encode":
 			return handler.ServeHTTP(w, r, next)
+		case "templates", "push", "intercept", "timeouts", "copy_response_headers": // they change the response
+			return next.ServeHTTP(w, r)
+		case "static_response", "file_server", "reverse_proxy", "error", "metrics", "kube_identity_ready", "kube_identity_whoami":
+		default:
+			if k.report == nil {
+				return k.passBefore(name, w, r, next)
+			}
 		}
-		k.answers, k.sent = id.Name(), r.Header
+		if !k.probing {
+			k.answers, k.sent = name, r.Header
+		}
 		return nil
 	})
+}
+
+// explain lets a kube_identity report. If there are several, the innermost one's report counts.
+func (k *walk) explain(h Explainer, w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	k.guards = append(k.guards, h)
+	if k.probing {
+		return nil
+	}
+	report, err := h.Explain(w, r, next)
+	if k.report == nil {
+		k.report = report
+	}
+	return err
+}
+
+// invoke follows a named route.
+func (k *walk) invoke(h *caddyhttp.Invoke, w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	server, _ := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	if server == nil || server.NamedRoutes[h.Name] == nil {
+		return fmt.Errorf("there is no route named %q", h.Name)
+	}
+	return k.route(server.NamedRoutes[h.Name], next).ServeHTTP(w, r)
 }
