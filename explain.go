@@ -26,12 +26,15 @@ func (h *Handler) Explain(w http.ResponseWriter, r *http.Request, next caddyhttp
 		Logged:      h.loggedTokens(),
 		Sources:     make([]command.SourceReport, len(h.sources)),
 		Login:       h.explainLogins(r),
+		KeepStreams: h.KeepStreams,
 	}
 	report.Peer, report.PeerErr = h.trust.peer(r, true)
 	h.explainReviews(report)
+	h.explainTrust(report)
+	h.explainNavigation(r, report)
 	for n, src := range h.sources {
-		report.Sources[n] = command.SourceReport{Name: src.name, Reads: src.Reads().Names, Besides: readsBesides(src)}
-		src.Source = &explained{Source: src.Source, answer: &report.Sources[n], report: report, settle: func(id *identity.Identity) *identity.Identity {
+		report.Sources[n] = command.SourceReport{Name: src.name, Reads: src.Reads().Names, Besides: readsBesides(src), Issuer: issuerOf(src)}
+		src.Source = &explained{Source: src.Source, sends: src.sends, answer: &report.Sources[n], report: report, settle: func(id *identity.Identity) *identity.Identity {
 			who, _ := h.settle(src, id) // an error refuses the request, which the report shows
 			return &who.Identity
 		}}
@@ -46,6 +49,7 @@ func (h *Handler) Explain(w http.ResponseWriter, r *http.Request, next caddyhttp
 		report.Passed = true
 		return next.ServeHTTP(w, r)
 	}))
+	h.explainPolicy(report)
 	return report, err
 }
 
@@ -69,10 +73,20 @@ func readsBesides(src *configuredSource) []string {
 	return nil
 }
 
+func issuerOf(src *configuredSource) string {
+	if of, ok := src.Source.(identity.TokenIssuer); ok {
+		if issuers := of.TokenIssuers(); len(issuers) == 1 {
+			return issuers[0]
+		}
+	}
+	return ""
+}
+
 // explained is a source that remembers what it answered.
 type explained struct {
 	identity.Source
 
+	sends  bool // the upstream judges its tokens, too
 	answer *command.SourceReport
 	report *command.Report
 	settle func(*identity.Identity) *identity.Identity
@@ -85,9 +99,15 @@ func (e *explained) Authenticate(ctx context.Context, r *identity.Request) (*ide
 	if remarker, ok := e.Source.(identity.Remarker); ok {
 		e.answer.Remarks = remarker.Remarks()
 	}
+	if hinter, ok := e.Source.(guest.Hinter); ok {
+		e.answer.Hints = hinter.Hints(r, err)
+	}
 	if id != nil {
 		e.answer.Said, e.answer.ID = *id, e.settle(id)
 		e.report.Token = id.Token.Reveal()
+		if e.sends {
+			e.answer.Said.Skew = 0
+		}
 	}
 	return id, err
 }

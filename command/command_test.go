@@ -40,7 +40,7 @@ func TestCommand(t *testing.T) {
 	commandCertificates(t, variables)
 	variables["ADDRESS"], variables["CRLF"] = runningCaddy(t), "\r\nImpersonate-User: admin"
 	secrets := []string{"not-to-be-shown"}
-	for _, name := range []string{"GOOD", "EXPIRED", "ISSUER", "AUDIENCE", "KEY", "ROLES"} {
+	for _, name := range []string{"GOOD", "EXPIRED", "ISSUER", "AUDIENCE", "KEY", "ROLES", "SLASH"} {
 		secrets = append(secrets, strings.Split(variables[name], ".")[1:]...)
 	}
 	for pattern, atLeast := range map[string]int{"testdata/check/*.txt": 42, "testdata/rbac/*.txt": 13, "testdata/words/*.txt": 6} {
@@ -86,11 +86,12 @@ func runCommand(t *testing.T, program, dir, line string, variables map[string]st
 	for text := range strings.Lines(stderr.String()) {
 		output += "stderr: " + text
 	}
-	return strings.TrimSpace(commandChanging.ReplaceAllString(output, "$1$2…"))
+	return strings.TrimSpace(commandChanging.ReplaceAllString(output, "$1$2$3$4…"))
 }
 
 // commandChanging matches the parts of the output that differ in each run.
-var commandChanging = regexp.MustCompile(`(token expired |X509SHA256=)[0-9a-z]+|(storage, the folder )\S+`)
+var commandChanging = regexp.MustCompile(`(token expired |X509SHA256=)[0-9a-z]+|(storage, the folder )\S+|` +
+	`(until (?:2025|2100)\S+, )(?:in )?\d+ \w+(?: ago)?|(until )20(?:2[6-9]|[3-9]\d)\S+, (?:in )?\d+ \w+(?: ago)?`)
 
 // runningCaddy answers as the admin API of a Caddy that runs, with the configuration that
 // testdata/check/running.json has.
@@ -149,6 +150,7 @@ func commandTokens(t *testing.T) map[string]string {
 		"BOUND":    {"cnf": map[string]any{"x5t#S256": "A4DtL2JmUMhAsvJj5tKyn64SqzmuXbMrJa0n761y5v0"}},
 		"ISSUER":   {"iss": "https://other.example"},
 		"AUDIENCE": {"aud": "other"},
+		"SLASH":    {"iss": "https://issuer.example/"},
 		"ROLES":    {"groups": nil, "realm_access": map[string]any{"roles": []string{"developers"}}},
 		"KEY":      nil,
 	} {

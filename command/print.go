@@ -48,7 +48,7 @@ func explain(out io.Writer, server *caddyhttp.Server, r *http.Request, set map[s
 	p.logins(k.report.Login)
 	p.logged(k.report)
 	if err != nil || !k.report.Passed {
-		return p.refused(err, recorder, repl)
+		return p.refused(k.report, err, recorder, repl)
 	}
 	if k.report.Answer != nil {
 		p.answer(k.report.Answer)
@@ -101,6 +101,7 @@ func (p *printer) peer(report *Report) {
 		p.line("  %s is not trusted: the configuration trusts no peer (no trusted_proxies)", report.Peer)
 	default:
 		p.line("  %s is not trusted: what it asserts about a client is dropped", report.Peer)
+		p.trusted(report)
 	}
 }
 
@@ -129,14 +130,15 @@ func (p *printer) sources(report *Report) {
 	for n := range report.Sources {
 		switch src := &report.Sources[n]; {
 		case !src.Asked:
-			p.line("  %s: not asked", src.Name)
+			p.line("  %s: not asked", src.title())
 		case errors.Is(src.Err, identity.ErrAbsent):
-			p.line("  %s: %v; it reads %s", src.Name, src.Err, reads(src))
+			p.line("  %s: %v; it reads %s", src.title(), src.Err, reads(src))
 		case src.Err != nil:
-			p.line("  %s: %v", src.Name, src.Err)
+			p.line("  %s: %v", src.title(), src.Err)
 		default:
-			p.identity(src)
+			p.identity(report, src)
 		}
+		p.hints(report.Sources[n].Hints)
 	}
 }
 
@@ -160,8 +162,8 @@ func (p *printer) notes(k *walk) {
 }
 
 // identity prints the identity from a source, and the groups that the policy left out.
-func (p *printer) identity(src *SourceReport) {
-	p.line("  %s: user %q", src.Name, src.Said.Username)
+func (p *printer) identity(report *Report, src *SourceReport) {
+	p.line("  %s: user %q", src.title(), src.Said.Username)
 	if len(src.Said.Groups) > 0 {
 		p.line("    groups %q", src.Said.Groups)
 	}
@@ -170,7 +172,7 @@ func (p *printer) identity(src *SourceReport) {
 	}
 	left := slices.DeleteFunc(slices.Clone(src.Said.Groups), func(group string) bool { return slices.Contains(src.ID.Groups, group) })
 	if len(left) > 0 {
-		p.line("    left out, since allow_groups does not have them: %q", left)
+		p.line("    left out, since allow_groups does not have them: %q; it has %q", left, report.AllowGroups)
 	}
 	for _, attribute := range []struct{ name, value string }{
 		{"uid", src.Said.UID}, {"email", src.Said.Email}, {"name", src.Said.Name}, {"preferred_username", src.Said.PreferredUsername},
@@ -182,9 +184,7 @@ func (p *printer) identity(src *SourceReport) {
 	for _, key := range slices.Sorted(maps.Keys(src.Said.Extra)) {
 		p.line("    extra %q: %q", key, src.Said.Extra[key])
 	}
-	if !src.Said.Expires.IsZero() {
-		p.line("    the credential expires, and streams end then")
-	}
+	p.expiry(report, &src.Said)
 }
 
 // logged says which lines of the configuration hide tokens in Caddy's logs.
@@ -201,7 +201,7 @@ func (p *printer) logged(report *Report) {
 
 // refused prints the response that the client would get, and the reason, which it would
 // not.
-func (p *printer) refused(err error, recorder *httptest.ResponseRecorder, repl *caddy.Replacer) int {
+func (p *printer) refused(report *Report, err error, recorder *httptest.ResponseRecorder, repl *caddy.Replacer) int {
 	p.line("\nrefused")
 	status := recorder.Code
 	if handled, ok := errors.AsType[caddyhttp.HandlerError](err); ok {
@@ -212,12 +212,18 @@ func (p *printer) refused(err error, recorder *httptest.ResponseRecorder, repl *
 	}
 	if reason, ok := repl.GetString("http.kube_identity.reason"); ok {
 		p.line("  reason: %s", reason)
+		if reason == report.Policy {
+			p.hints(report.Hints)
+		}
 	}
 	p.line("  the client gets %d %s", status, http.StatusText(status))
 	for _, name := range []string{"Location", "WWW-Authenticate", "Retry-After", "Allow"} {
 		if value := recorder.Header().Get(name); value != "" {
 			p.line("    %s: %s", name, withoutState(value))
 		}
+	}
+	if status == http.StatusUnauthorized && report.Navigation != "" {
+		p.line("  a browser without a credential that opens this page is sent to log in, at %s: describe one by -H 'Sec-Fetch-Mode: navigate'", report.Navigation)
 	}
 	if status >= http.StatusInternalServerError {
 		return exitUndecided

@@ -34,9 +34,29 @@ type Report struct {
 	PeerErr     error
 	NoneTrusted bool
 
+	// Trusted are the peers that the configuration trusts. TrustedByCert says that their
+	// certificate counts, too, or alone.
+	Trusted       []string
+	TrustedByCert bool
+
 	// ProxyOnly are the fields that are dropped unless the peer is trusted; nil if
 	// there are none.
 	ProxyOnly *identity.Names
+
+	// Policy is why the policy refuses the identity; empty: it does not. Hints are the options
+	// that would let it pass.
+	Policy string
+	Hints  []string
+
+	// AllowGroups are the only groups that are injected; nil: all.
+	AllowGroups []string
+
+	// Navigation is where a browser is sent to log in that opens the page; empty: it is not, or
+	// the request is described as a browser's.
+	Navigation string
+
+	// KeepStreams says that streams go on when the credential has ended.
+	KeepStreams bool
 
 	// Logged are the fields with tokens that Caddy's logs show.
 	Logged []string
@@ -73,6 +93,12 @@ type SourceReport struct {
 	Name  string
 	Reads []string
 	Asked bool
+
+	// Issuer is that of all its tokens; empty: it has several, or takes other credentials.
+	Issuer string
+
+	// Hints are what led to the error; see [guest.Hinter].
+	Hints []string
 
 	// Besides is what it reads that is not a field of the header; see [guest.Reader].
 	Besides []string
