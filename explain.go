@@ -32,6 +32,9 @@ func (h *Handler) Explain(w http.ResponseWriter, r *http.Request, next caddyhttp
 	h.explainReviews(report)
 	h.explainTrust(report)
 	h.explainNavigation(r, report)
+	if report.Session = h.explainSession(r, report.Peer); report.Session != nil && report.Session.Own != "" {
+		return report, nil
+	}
 	for n, src := range h.sources {
 		report.Sources[n] = command.SourceReport{Name: src.name, Reads: src.Reads().Names, Besides: readsBesides(src), Issuer: issuerOf(src)}
 		src.Source = &explained{Source: src.Source, sends: src.sends, answer: &report.Sources[n], report: report, settle: func(id *identity.Identity) *identity.Identity {

@@ -42,7 +42,7 @@ const (
 	exitRefused     = 3 // 4xx, or redirected to the login
 	exitUndecided   = 4 // 5xx
 	exitUnprotected = 5 // no kube_identity guards the request's route
-	exitBefore      = 6 // it is open whether the request comes to kube_identity
+	exitBefore      = 6 // it is open: a handler before kube_identity decides, or the issuer that refreshes the session
 )
 
 func checkCommand() *cobra.Command {
@@ -56,8 +56,8 @@ Shows what becomes of a request, step by step. Credentials are shortened to a ha
 
 Exit codes: 0 the request is forwarded, 1 the configuration or the command is
 wrong, 3 the request is refused or redirected to the login, 4 it could not be
-decided, 5 no kube_identity guards its route, 6 a handler before kube_identity,
-which check does not run, decides whether the request goes on (see --set).`,
+decided, 5 no kube_identity guards its route, 6 a handler before kube_identity
+(see --set) or the issuer that refreshes the session decides whether the request goes on.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return exit(cmd, exitFailed, urlError(args))

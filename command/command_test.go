@@ -38,10 +38,17 @@ func TestCommand(t *testing.T) {
 	}
 	variables := commandTokens(t)
 	commandCertificates(t, variables)
+	commandSessions(t, variables)
 	variables["ADDRESS"], variables["CRLF"] = runningCaddy(t), "\r\nImpersonate-User: admin"
 	secrets := []string{"not-to-be-shown"}
 	for _, name := range []string{"GOOD", "EXPIRED", "ISSUER", "AUDIENCE", "KEY", "ROLES", "SLASH"} {
 		secrets = append(secrets, strings.Split(variables[name], ".")[1:]...)
+	}
+	for name, value := range variables {
+		if strings.HasPrefix(name, "SESSION") {
+			_, cookie, _ := strings.Cut(value, "=")
+			secrets = append(secrets, cookie)
+		}
 	}
 	for pattern, atLeast := range map[string]int{"testdata/check/*.txt": 42, "testdata/rbac/*.txt": 13, "testdata/words/*.txt": 6} {
 		for _, path := range testgolden.List(t, pattern, atLeast) {
@@ -86,12 +93,12 @@ func runCommand(t *testing.T, program, dir, line string, variables map[string]st
 	for text := range strings.Lines(stderr.String()) {
 		output += "stderr: " + text
 	}
-	return strings.TrimSpace(commandChanging.ReplaceAllString(output, "$1$2$3$4…"))
+	return strings.TrimSpace(commandChanging.ReplaceAllString(output, "$1$2$3$4$5…"))
 }
 
 // commandChanging matches the parts of the output that differ in each run.
 var commandChanging = regexp.MustCompile(`(token expired |X509SHA256=)[0-9a-z]+|(storage, the folder )\S+|` +
-	`(until (?:2025|2100)\S+, )(?:in )?\d+ \w+(?: ago)?|(until )20(?:2[6-9]|[3-9]\d)\S+, (?:in )?\d+ \w+(?: ago)?`)
+	`(begun at [^,]+, )\S+, \d+ \w+ ago|(until (?:2025|2100)\S+, )(?:in )?\d+ \w+(?: ago)?|(until )20(?:2[6-9]|[3-9]\d)\S+, (?:in )?\d+ \w+(?: ago)?`)
 
 // runningCaddy answers as the admin API of a Caddy that runs, with the configuration that
 // testdata/check/running.json has.

@@ -83,7 +83,8 @@ func (p *printer) logins(report *LoginReport) {
 	}
 }
 
-// withoutState cuts the query of a redirect to an issuer off: its state belongs to one browser.
+// withoutState cuts the query of a redirect to an issuer, or of a callback, off: its state belongs
+// to one browser, and its code is a credential.
 func withoutState(location string) string {
 	path, query, found := strings.Cut(location, "?")
 	if found && strings.Contains("&"+query, "&state=") {

@@ -41,12 +41,20 @@ func explain(out io.Writer, server *caddyhttp.Server, r *http.Request, set map[s
 	if k.report == nil {
 		return p.unprotected(k, err)
 	}
+	if session := k.report.Session; session != nil && session.Own != "" {
+		p.session(session)
+		return p.own(session)
+	}
 	p.peer(k.report)
 	p.stripped(k.report, r.Header)
 	p.sources(k.report)
 	p.reviews(k.report.Reviews)
 	p.logins(k.report.Login)
+	p.session(k.report.Session)
 	p.logged(k.report)
+	if session := k.report.Session; session != nil && session.MustRefresh && !session.Explicit && !k.report.Passed {
+		return exitBefore
+	}
 	if err != nil || !k.report.Passed {
 		return p.refused(k.report, err, recorder, repl)
 	}

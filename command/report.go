@@ -64,6 +64,9 @@ type Report struct {
 	// Login is how browsers log in; nil if they do not.
 	Login *LoginReport
 
+	// Session is what the session cookies of the request are worth; nil if browsers do not log in.
+	Session *SessionReport
+
 	// Sources are all sources, in order, with their answers.
 	Sources []SourceReport
 
