@@ -36,6 +36,10 @@ type claimant struct {
 	Field string   `json:"field,omitempty"`
 	Lines []string `json:"lines,omitempty"`
 	Says  []string `json:"says,omitempty"`
+
+	Tokens []string `json:"tokens,omitempty"`
+	Crumbs []string `json:"crumbs,omitempty"`
+	Twice  []string `json:"twice,omitempty"`
 }
 
 func (*claimant) CaddyModule() caddy.ModuleInfo {
@@ -44,7 +48,11 @@ func (*claimant) CaddyModule() caddy.ModuleInfo {
 
 func (c *claimant) Writes() []string { return c.Says }
 
-func (*claimant) Repeats() []string { return nil }
+func (c *claimant) Repeats() []string { return c.Twice }
+
+func (c *claimant) TokenFields() []string { return c.Tokens }
+
+func (c *claimant) Cookies() []string { return c.Crumbs }
 
 func (c *claimant) Inject(_ context.Context, _ *identity.Identity, header http.Header) error {
 	header[c.Field] = c.Lines
@@ -192,6 +200,9 @@ func TestAnAnswerOfAGuest(t *testing.T) {
 		{"injector": "test_claimant", "says": []string{"Authorization"}},
 		{"injector": "test_claimant", "says": []string{"X-Accel-*"}},
 		{"injector": "test_claimant", "says": []string{"X-*"}},
+		{"injector": "test_claimant", "says": []string{"X-Own"}, "tokens": []string{"X-Own"}},
+		{"injector": "test_claimant", "says": []string{"X-Own"}, "crumbs": []string{"own"}},
+		{"injector": "test_claimant", "says": []string{"X-Own"}, "twice": []string{"X-Own"}},
 	} {
 		if _, err := testhandler.TryLoad(t, answering(object{"injectors": []any{injector}})); err == nil {
 			t.Errorf("%v loads", injector)
