@@ -132,3 +132,25 @@ func TestAnAccessReviewWithoutAUserIsNotSent(t *testing.T) {
 		}
 	}
 }
+
+// The API server takes a client certificate before any token: neither goes along, and clients that
+// differ in them alone share verdicts.
+func TestAnAnonymousClientHasNoCredential(t *testing.T) {
+	server := newServer(t, answer(http.StatusCreated, accessAnswer+`{"allowed":true}}`))
+	fingerprint := func(anonymous bool, user map[string]any) string {
+		t.Helper()
+		client, err := kubernetes.New(kubernetes.Config{Anonymous: anonymous, Kubeconfig: kubeconfig(t, clusterOf(server), user)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		client.Close()
+		return client.Fingerprint()
+	}
+	one, other := map[string]any{"token": "one"}, map[string]any{"username": "caddy", "password": "x"}
+	if fingerprint(true, one) != fingerprint(true, other) || fingerprint(true, one) != fingerprint(true, nil) {
+		t.Error("an anonymous client depends on the credential of the kubeconfig")
+	}
+	if fingerprint(false, one) == fingerprint(false, nil) {
+		t.Error("another client does not")
+	}
+}
