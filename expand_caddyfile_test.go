@@ -31,6 +31,7 @@ func TestEveryArgumentOfTheCaddyfileCanBeAPlaceholder(t *testing.T) {
 		`service_account: "{env.KI_ARGUMENT}" is not <namespace>/<name>`, // the two parts can be placeholders
 		"this upstream would escape the key twice",                       // what inject kiali and its like say about extra
 		"the issuer must be written out",
+		"unrecognized trust_pool", // behind the name of trust_domain
 	}
 	// With a placeholder the preset's own claim is not recognized, and email_verified is needed.
 	different := []string{"testdata/caddyfile/oidc/preset_with_the_same_claim_and_a_prefix.caddyfiletest"}
