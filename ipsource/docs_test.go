@@ -31,7 +31,7 @@ func TestThePageHasTheGrammarAndTheJSON(t *testing.T) {
 	if !strings.Contains(string(page), "```text\n"+want+"```\n") {
 		t.Errorf("the page does not have\n%s", want)
 	}
-	for field := range reflect.TypeOf(ipsource.KubernetesService{}).Fields() {
+	for field := range reflect.TypeFor[ipsource.KubernetesService]().Fields() {
 		if name, _, _ := strings.Cut(field.Tag.Get("json"), ","); name != "" && !strings.Contains(string(page), `"`+name+`": `) {
 			t.Errorf("the page's JSON does not have %s", name)
 		}

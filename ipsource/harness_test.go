@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -143,9 +144,7 @@ func guarded(kubeconfig string, more object) object {
 		"sources":         []any{object{"source": "forwarded", "user": []string{"X-Forwarded-User"}}},
 		"injectors":       testhandler.UserInjector(),
 	}
-	for key, value := range more {
-		config[key] = value
-	}
+	maps.Copy(config, more)
 	return config
 }
 

@@ -76,7 +76,7 @@ func TestAStreamThatIsRefused(t *testing.T) {
 		"busy":                               {answer(429, ""), 429, "the API server is busy (status 429)"},
 		"a version that is too old":          {answer(410, ""), 410, "the API server answers with an error (status 410)"},
 		"an answer without a body":           {answer(204, ""), 204, "the API server answers with an error (status 204)"},
-		"a redirect is not followed":         {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere", 302) }, 302, "the API server redirects, which is not followed (status 302)"},
+		"a redirect is not followed":         {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere", http.StatusFound) }, 302, "the API server redirects, which is not followed (status 302)"},
 		"a body without end behind a status": {func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(500)
 			for range 100 {
