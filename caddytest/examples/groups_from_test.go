@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -146,12 +147,8 @@ func TestGroupsFromMicrosoftGraph(t *testing.T) {
 	}
 	token := func(changes map[string]any) []string {
 		claims := map[string]any{"tid": groupsTenant, "oid": groupsAlice, "groups": nil, "jti": nil}
-		for name, value := range overage {
-			claims[name] = value
-		}
-		for name, value := range changes {
-			claims[name] = value
-		}
+		maps.Copy(claims, overage)
+		maps.Copy(claims, changes)
 		return []string{"Authorization: Bearer " + issuer.Token(t, claims)}
 	}
 	alice := http.Header{"X-Remote-User": {"entra:" + groupsAlice}, "X-Remote-Group": {"entra:" + groupsDev}}
