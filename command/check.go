@@ -44,8 +44,12 @@ func check(out io.Writer, from *configSource, described *description) (int, erro
 	if described.peer == "unix" && !guest.ListensOnUnixOnly(at.server.Listen) {
 		return exitFailed, fmt.Errorf("--peer unix: server %s does not listen on unix sockets alone", at.name)
 	}
+	o := follow(at.server, r, set)
+	if described.json {
+		return o.writeJSON(out, at.name)
+	}
 	fmt.Fprintf(out, "%s %s from %s, by server %s\n", r.Method, withoutState(described.url), described.peer, at.name)
-	return explain(out, at.server, r, set), nil
+	return o.print(out), nil
 }
 
 // provisionHTTP sets a configuration up as for service, but does not begin to serve. Its

@@ -93,12 +93,12 @@ func runCommand(t *testing.T, program, dir, line string, variables map[string]st
 	for text := range strings.Lines(stderr.String()) {
 		output += "stderr: " + text
 	}
-	return strings.TrimSpace(commandChanging.ReplaceAllString(output, "$1$2$3$4$5…"))
+	return strings.TrimSpace(commandChanging.ReplaceAllString(output, "$1$2$3$4$5$6…"))
 }
 
 // commandChanging matches the parts of the output that differ in each run.
 var commandChanging = regexp.MustCompile(`(token expired |X509SHA256=)[0-9a-z]+|(storage, the folder )\S+|` +
-	`(begun at [^,]+, )\S+, \d+ \w+ ago|(until (?:2025|2100)\S+, )(?:in )?\d+ \w+(?: ago)?|(until )20(?:2[6-9]|[3-9]\d)\S+, (?:in )?\d+ \w+(?: ago)?`)
+	`("ends": ")[^"]+|(begun at [^,]+, )\S+, \d+ \w+ ago|(until (?:2025|2100)\S+, )(?:in )?\d+ \w+(?: ago)?|(until )20(?:2[6-9]|[3-9]\d)\S+, (?:in )?\d+ \w+(?: ago)?`)
 
 // runningCaddy answers as the admin API of a Caddy that runs, with the configuration that
 // testdata/check/running.json has.

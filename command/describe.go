@@ -25,6 +25,7 @@ type description struct {
 	method, url, peer string
 	certFile          string // of the peer, with its chain
 	headers           []string
+	json              bool     // the report is printed as JSON
 	set               []string // placeholders, as handlers that are not run would set them
 }
 

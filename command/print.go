@@ -9,28 +9,19 @@ import (
 	"io"
 	"maps"
 	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strings"
 
-	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/guest"
 )
 
-// explain follows a request and prints what happens to it.
-func explain(out io.Writer, server *caddyhttp.Server, r *http.Request, set map[string]string) (exitCode int) {
-	p := &printer{out: out}
-	p.unseen(dropUnseen(server, r.Header))
-	repl := caddy.NewReplacer()
-	recorder := httptest.NewRecorder()
-	r.URL.Scheme, r.URL.Host = "", ""
-	r = caddyhttp.PrepareRequest(r, repl, recorder, server)
-	k := &walk{groups: make(map[string]bool), set: set, used: make(map[string]bool)}
-	end := caddyhttp.HandlerFunc(func(http.ResponseWriter, *http.Request) error { return nil })
-	err := k.compile(server.Routes, end).ServeHTTP(recorder, r)
+// print prints what became of a request, and returns the exit code.
+func (o *outcome) print(out io.Writer) (exitCode int) {
+	p, k := &printer{out: out}, o.walk
+	p.unseen(o.unseen)
 	p.notes(k)
 	if k.report == nil && k.before != "" && len(k.guards) > 0 {
 		return p.before(k)
@@ -39,14 +30,14 @@ func explain(out io.Writer, server *caddyhttp.Server, r *http.Request, set map[s
 		return p.ended(k.ended)
 	}
 	if k.report == nil {
-		return p.unprotected(k, err)
+		return p.unprotected(k, o.err)
 	}
 	if session := k.report.Session; session != nil && session.Own != "" {
 		p.session(session)
 		return p.own(session)
 	}
 	p.peer(k.report)
-	p.stripped(k.report, r.Header)
+	p.stripped(k.report, o.after)
 	p.sources(k.report)
 	p.reviews(k.report.Reviews)
 	p.logins(k.report.Login)
@@ -55,8 +46,8 @@ func explain(out io.Writer, server *caddyhttp.Server, r *http.Request, set map[s
 	if session := k.report.Session; session != nil && session.MustRefresh && !session.Explicit && !k.report.Passed {
 		return exitBefore
 	}
-	if err != nil || !k.report.Passed {
-		return p.refused(k.report, err, recorder, repl)
+	if o.err != nil || !k.report.Passed {
+		return p.refused(o)
 	}
 	if k.report.Answer != nil {
 		p.answer(k.report.Answer)
@@ -159,11 +150,6 @@ func reads(src *SourceReport) string {
 
 // notes says what was not run, and what was described in vain.
 func (p *printer) notes(k *walk) {
-	for _, name := range slices.Sorted(maps.Keys(k.set)) {
-		if !k.used[name] {
-			k.notes = append(k.notes, fmt.Sprintf("--set: no handler on the way to kube_identity sets {%s}", name))
-		}
-	}
 	for _, note := range k.notes {
 		p.line("\nnote: %s", note)
 	}
@@ -209,24 +195,21 @@ func (p *printer) logged(report *Report) {
 
 // refused prints the response that the client would get, and the reason, which it would
 // not.
-func (p *printer) refused(report *Report, err error, recorder *httptest.ResponseRecorder, repl *caddy.Replacer) int {
+func (p *printer) refused(o *outcome) int {
 	p.line("\nrefused")
-	status := recorder.Code
-	if handled, ok := errors.AsType[caddyhttp.HandlerError](err); ok {
-		status = handled.StatusCode
-	} else if err != nil {
-		status = http.StatusInternalServerError
-		p.line("  error: %v", err)
+	report, status := o.walk.report, o.status()
+	if _, handled := errors.AsType[caddyhttp.HandlerError](o.err); o.err != nil && !handled {
+		p.line("  error: %v", o.err)
 	}
-	if reason, ok := repl.GetString("http.kube_identity.reason"); ok {
+	if reason := o.reason(); reason != "" {
 		p.line("  reason: %s", reason)
 		if reason == report.Policy {
 			p.hints(report.Hints)
 		}
 	}
 	p.line("  the client gets %d %s", status, http.StatusText(status))
-	for _, name := range []string{"Location", "WWW-Authenticate", "Retry-After", "Allow"} {
-		if value := recorder.Header().Get(name); value != "" {
+	for _, name := range answerFields {
+		if value := o.recorder.Header().Get(name); value != "" {
 			p.line("    %s: %s", name, withoutState(value))
 		}
 	}

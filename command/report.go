@@ -128,6 +128,9 @@ func (r *Report) reader(name string) string {
 	if r.Reviewed && matches("Impersonate-*", name) {
 		return "for client_impersonation review"
 	}
+	if name == "Cookie" && r.Session != nil && r.Session.Present {
+		return "for the session"
+	}
 	if name == "Connection" {
 		return "rewritten, since it may name fields to delete"
 	}
