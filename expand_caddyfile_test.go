@@ -23,8 +23,8 @@ func TestEveryArgumentOfTheCaddyfileCanBeAPlaceholder(t *testing.T) {
 	grammar := []string{
 		"cache_size", "cache_ttl", "negative_cache_ttl", "clock_skew", "expiration", "max_groups", "max_in_flight",
 		"max_intermediates", "max_token_size", "qps", "timeout", "lifetime", "idle_timeout", // numbers, durations and sizes
-		"trusted_placeholder",                                                                    // the names of placeholders of a request
-		"inject", "preset", "trust_pool", "trusted_proxies", "client_cert", "forwarded", "store", // names of modules and presets
+		"trusted_placeholder",                                                                                   // the names of placeholders of a request
+		"inject", "preset", "trust_pool", "trusted_proxies", "client_cert", "forwarded", "store", "groups_from", // names of modules and presets
 	}
 	// Errors of arguments that are taken apart or compared while the Caddyfile is read.
 	refused := []string{
