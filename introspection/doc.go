@@ -12,6 +12,7 @@
 //     active alone, which says neither for whom the token is nor for how long;
 //   - a mapper maps the members to a user, by the rules of package oidc.
 //
-// It refuses tokens that are not for their bearer: refresh tokens, ID tokens, and tokens that are
-// bound to a key. It keeps nothing: package tokencache does.
+// It refuses tokens that are not credentials of their bearer: refresh tokens and ID tokens. What a
+// token is bound to ([identity.Confirmation]) goes into the verdict, and each request is compared.
+// It keeps nothing: package tokencache does.
 package introspection

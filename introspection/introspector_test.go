@@ -118,8 +118,6 @@ func TestAnswerConfirmsTheToken(t *testing.T) {
 		{"an offline token of Keycloak's", members{"typ": "Offline"}, rejected, "it is not an access token"},
 		{"an ID token of Keycloak's", members{"typ": "ID"}, rejected, "it is not an access token"},
 		{"a logout", members{"events": members{}}, rejected, "it reports events"},
-		{"bound to a certificate", members{"cnf": members{"x5t#S256": "A4DtL2JmUMhAsvJj5tKyn64SqzmuXbMrJa0n761y5v0"}}, rejected, "it is bound to a key (cnf)"},
-		{"bound to a key", members{"cnf": members{"jkt": "x"}}, rejected, "it is bound to a key (cnf)"},
 		{"without a user", members{"sub": nil}, rejected, `there is no claim "sub"`},
 		{"with an empty user", members{"sub": ""}, rejected, `the claim "sub" is not a string`},
 		{"with groups that are not texts", members{"groups": []any{"dev", members{}}}, rejected, `the claim "groups" is not a list of strings`},

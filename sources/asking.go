@@ -43,6 +43,7 @@ type Asking struct {
 
 	counted func(hit bool)
 	skew    time.Duration // see [identity.Identity]
+	binding identity.CertificateBound
 }
 
 // maxUnknownReviews is how many tokens that were never good may wait for their review at
@@ -113,6 +114,9 @@ func (a *Asking) ask(ctx context.Context, r *identity.Request, of *asked, token 
 		verdict, err = of.cache.Judge(ctx, key, func(ctx context.Context, known bool) (tokencache.Verdict, error) {
 			return by.Review(ctx, token, known)
 		})
+	}
+	if err == nil {
+		err = a.binding.Check(r, verdict.Confirmation) // also if the verdict was kept: another client may have the token
 	}
 	if err != nil {
 		return nil, err

@@ -47,6 +47,7 @@ type Introspection struct {
 	Audience []string `json:"audience,omitempty"`
 
 	Bearer
+	Bound
 	ClaimOptions
 
 	// ClockSkew is how long a token is valid after its exp and before its nbf and iat, since the
@@ -82,6 +83,8 @@ func (i *Introspection) Provision(ctx caddy.Context) error {
 		return fmt.Errorf("introspection %s: %w", i.URL, err)
 	}
 	i.setClaimDefaults()
+	i.setBound()
+	i.binding = i.bound()
 	if i.ClockSkew == nil {
 		skew := caddy.Duration(time.Minute)
 		i.ClockSkew = &skew
@@ -139,7 +142,7 @@ func (i *Introspection) Validate() error {
 	if *i.ClockSkew < 0 {
 		skew = errors.New("clock_skew is less than zero")
 	}
-	if err := errors.Join(skew, i.validateBearer(), i.validateClaims(), i.validateAsking()); err != nil {
+	if err := errors.Join(skew, i.validateBearer(), i.validateBound(), i.validateClaims(), i.validateAsking()); err != nil {
 		return fmt.Errorf("introspection %s: %w", i.URL, err)
 	}
 	return nil
@@ -168,10 +171,11 @@ func (i *Introspection) Remarks() []string {
 
 // Interface guards
 var (
-	_ caddy.Provisioner    = (*Introspection)(nil)
-	_ caddy.CleanerUpper   = (*Introspection)(nil)
-	_ caddy.Validator      = (*Introspection)(nil)
-	_ identity.Source      = (*Introspection)(nil)
-	_ identity.TokenIssuer = (*Introspection)(nil)
-	_ identity.Remarker    = (*Introspection)(nil)
+	_ caddy.Provisioner            = (*Introspection)(nil)
+	_ caddy.CleanerUpper           = (*Introspection)(nil)
+	_ caddy.Validator              = (*Introspection)(nil)
+	_ identity.Source              = (*Introspection)(nil)
+	_ identity.CertificateDemander = (*Introspection)(nil)
+	_ identity.TokenIssuer         = (*Introspection)(nil)
+	_ identity.Remarker            = (*Introspection)(nil)
 )

@@ -22,6 +22,7 @@ import (
 //		audience           <value>...
 //		token_header       <field>...
 //		max_token_size     <size>
+//		certificate_bound  off|present|required
 //		username_claim     <claim> [<prefix>]
 //		email_verified_optional
 //		groups_claim       <claim> [<prefix>]
@@ -55,6 +56,7 @@ func (i *Introspection) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		"audience":                option.List(&i.Audience, option.Each(option.NotEmpty)),
 		"token_header":            i.parseTokenHeader,
 		"max_token_size":          i.parseMaxTokenSize,
+		"certificate_bound":       i.boundOption(),
 		"username_claim":          claimAndPrefix(&i.UsernameClaim, &i.UsernamePrefix),
 		"email_verified_optional": option.Flag(&i.EmailVerifiedOptional),
 		"groups_claim":            claimAndPrefix(&i.GroupsClaim, &i.GroupsPrefix),
