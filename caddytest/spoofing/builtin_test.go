@@ -22,7 +22,7 @@ func TestEveryBuiltinFieldIsStripped(t *testing.T) {
 			if name == "X-Forwarded-User" || name == "X-Forwarded-Groups" {
 				continue // the trusted proxy's own fields have separate cases
 			}
-			trusted.Run(t, []testhandler.Exchange{{
+			trusted.RunAndCheck(t, []testhandler.Exchange{{
 				Name:   name + " of a trusted proxy",
 				Fields: testhandler.AliceAnd(name+": admin", name+": root"),
 				Want:   testhandler.As("alice"),
@@ -57,7 +57,7 @@ func TestNothingIsAddedToWhatTheClientSent(t *testing.T) {
 		"X-WEBAUTH-USER: admin", "X-App-Groups: admins", "X-App-Uid: 0", "X-App-Email: root@example.com",
 		"X-App-Name: Root", "X-App-Login: root", "X-App-Extra-Scopes: all", "X-App-Extra-Other: all",
 	}
-	g.Run(t, []testhandler.Exchange{
+	g.RunAndCheck(t, []testhandler.Exchange{
 		{
 			Name:   "an identity with every field",
 			Fields: append(aliceForwarded(), client...),
@@ -81,7 +81,7 @@ func TestNothingIsAddedToWhatTheClientSent(t *testing.T) {
 // strip_headers strips the names that the operator lists, in every spelling.
 func TestStripHeaders(t *testing.T) {
 	g := testhandler.Guard(t, allowing, reading(t, "strip_headers X-Tenant Team-*"))
-	g.Run(t, []testhandler.Exchange{
+	g.RunAndCheck(t, []testhandler.Exchange{
 		{
 			Name:   "by name and by prefix",
 			Fields: []string{"Whose-User: alice", "X_Tenant: a", "x.tenant: b", "Team-Id: c", "Team~Id: d", "X_Tenants: 1", "Team: 2"},

@@ -20,7 +20,7 @@ func TestDuplicates(t *testing.T) {
 	malformed := func(name, field string, fields ...string) testhandler.Exchange {
 		return testhandler.Exchange{Name: name, Fields: fields, Status: http.StatusBadRequest, Reason: "malformed: 2 lines of " + field}
 	}
-	testhandler.Guard(t, "", everything(t)).Run(t, []testhandler.Exchange{
+	testhandler.Guard(t, "", everything(t)).RunAndCheck(t, []testhandler.Exchange{
 		malformed("two users", "X-Forwarded-User", "X-Forwarded-User: alice", "X-Forwarded-User: admin"),
 		malformed("the same user twice", "X-Forwarded-User", "X-Forwarded-User: alice", "x-forwarded-user: alice"),
 		malformed("an empty user and another", "X-Forwarded-User", "X-Forwarded-User:", "X-Forwarded-User: admin"),
@@ -67,7 +67,7 @@ func TestDuplicates(t *testing.T) {
 // CVE-2026-40868 (Kyverno), CVE-2026-4525 (Vault): a client's credential reaches a server
 // that it is not for, or replaces the proxy's.
 func TestCredentialsOfTheClient(t *testing.T) {
-	testhandler.Guard(t, "", testhandler.Impersonating(t, "")).Run(t, []testhandler.Exchange{
+	testhandler.Guard(t, "", testhandler.Impersonating(t, "")).RunAndCheck(t, []testhandler.Exchange{
 		{Name: "a bearer token", Fields: testhandler.AliceAnd("Authorization: Bearer mine"), Want: testhandler.As("alice")},
 		{Name: "basic authentication", Fields: testhandler.AliceAnd("authorization: Basic YWRtaW46YWRtaW4="), Want: testhandler.As("alice")},
 		{Name: "two of them", Fields: testhandler.AliceAnd("Authorization: Bearer a", "AUTHORIZATION: Bearer b"), Want: testhandler.As("alice")},
@@ -96,14 +96,14 @@ func TestCredentialsOfTheClient(t *testing.T) {
 	reverse_proxy %%[1]s
 }
 `
-	testhandler.Guard(t, "", fmt.Sprintf(headers, "")).Run(t, []testhandler.Exchange{
+	testhandler.Guard(t, "", fmt.Sprintf(headers, "")).RunAndCheck(t, []testhandler.Exchange{
 		{Name: "no Authorization if no injector writes one", Fields: testhandler.AliceAnd("Authorization: Bearer mine"), Want: http.Header{"X-App-User": {"alice"}}},
 		{
 			Name: "nor one made of the target", Line: "GET http://admin:secret@" + testhandler.SiteHost + "/ HTTP/1.1",
 			Fields: testhandler.AliceAnd(), Want: http.Header{"X-App-User": {"alice"}}, WantLine: "GET / HTTP/1.1",
 		},
 	})
-	testhandler.Guard(t, "", fmt.Sprintf(headers, "pass_authorization")).Run(t, []testhandler.Exchange{
+	testhandler.Guard(t, "", fmt.Sprintf(headers, "pass_authorization")).RunAndCheck(t, []testhandler.Exchange{
 		{
 			Name: "pass_authorization forwards it", Fields: testhandler.AliceAnd("authorization: Bearer mine"),
 			Want: http.Header{"X-App-User": {"alice"}, "Authorization": {"Bearer mine"}},
@@ -146,8 +146,8 @@ func TestClientImpersonation(t *testing.T) {
 	}
 	drop = append(drop, testhandler.Exchange{Name: "all of them", Fields: testhandler.AliceAnd(fields...), Want: testhandler.As("alice")})
 	reject = append(reject, testhandler.Exchange{Name: "none of them", Fields: testhandler.AliceAnd("Impersonation: x"), Want: testhandler.And(testhandler.As("alice"), "Impersonation", "x")})
-	testhandler.Guard(t, "", testhandler.Impersonating(t, "client_impersonation drop")).Run(t, drop)
-	testhandler.Guard(t, "", testhandler.Impersonating(t, "client_impersonation reject")).Run(t, reject)
+	testhandler.Guard(t, "", testhandler.Impersonating(t, "client_impersonation drop")).RunAndCheck(t, drop)
+	testhandler.Guard(t, "", testhandler.Impersonating(t, "client_impersonation reject")).RunAndCheck(t, reject)
 }
 
 // The same with the presets for API servers, however they prove the user: kubectl is told why.
@@ -178,7 +178,7 @@ func TestKubectlAsTowardsAnAPIServer(t *testing.T) {
 }
 
 func TestStripCookies(t *testing.T) {
-	testhandler.Guard(t, "", testhandler.Impersonating(t, "strip_cookies session _oauth2_proxy*")).Run(t, []testhandler.Exchange{
+	testhandler.Guard(t, "", testhandler.Impersonating(t, "strip_cookies session _oauth2_proxy*")).RunAndCheck(t, []testhandler.Exchange{
 		{Name: "by name", Fields: testhandler.AliceAnd("Cookie: a=1; session=x; b=2"), Want: testhandler.And(testhandler.As("alice"), "Cookie", "a=1; b=2")},
 		{Name: "by prefix", Fields: testhandler.AliceAnd("Cookie: _oauth2_proxy_0=x; _oauth2_proxy_1=y; a=1"), Want: testhandler.And(testhandler.As("alice"), "Cookie", "a=1")},
 		{Name: "all there are", Fields: testhandler.AliceAnd("cookie: session=x", "Cookie: _oauth2_proxy=y;"), Want: testhandler.As("alice")},

@@ -85,7 +85,7 @@ func aliceInjected() http.Header {
 func TestConnectionRemovesNothingThatIsInjected(t *testing.T) {
 	g := testhandler.Guard(t, "", everything(t))
 	for name := range aliceInjected() {
-		g.Run(t, []testhandler.Exchange{{
+		g.RunAndCheck(t, []testhandler.Exchange{{
 			Name:   "Connection names " + name,
 			Fields: append(aliceForwarded(), "Connection: "+name),
 			Want:   aliceInjected(),
@@ -95,7 +95,7 @@ func TestConnectionRemovesNothingThatIsInjected(t *testing.T) {
 			Want:   aliceInjected(),
 		}})
 	}
-	g.Run(t, hopByHop())
+	g.RunAndCheck(t, hopByHop())
 }
 
 func hopByHop() []testhandler.Exchange {

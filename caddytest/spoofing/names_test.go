@@ -59,7 +59,7 @@ func TestHostileNames(t *testing.T) {
 			Reason: "forbidden: the group " + v.problem,
 		})
 	}
-	testhandler.Guard(t, "", testhandler.Impersonating(t, "")).Run(t, append(cases, emptyNames()...))
+	testhandler.Guard(t, "", testhandler.Impersonating(t, "")).RunAndCheck(t, append(cases, emptyNames()...))
 }
 
 // emptyNames are values that are empty once they are trimmed, and names that only look
@@ -124,9 +124,9 @@ func TestReservedNames(t *testing.T) {
 		testhandler.Exchange{Name: "what they write where they have no groups", Fields: testhandler.AliceAnd("X-Forwarded-Groups: (null)"), Want: testhandler.As("alice")},
 		testhandler.Exchange{Name: "a name that is only the word", Fields: testhandler.AliceAnd("X-Forwarded-Groups: system"), Want: testhandler.As("alice", "system")},
 	)
-	testhandler.Guard(t, "", testhandler.Impersonating(t, "")).Run(t, cases)
+	testhandler.Guard(t, "", testhandler.Impersonating(t, "")).RunAndCheck(t, cases)
 
-	testhandler.Guard(t, "", testhandler.Impersonating(t, "allow_reserved system:masters")).Run(t, []testhandler.Exchange{
+	testhandler.Guard(t, "", testhandler.Impersonating(t, "allow_reserved system:masters")).RunAndCheck(t, []testhandler.Exchange{
 		{Name: "one that is allowed", Fields: testhandler.AliceAnd("X-Forwarded-Groups: system:masters"), Want: testhandler.As("alice", "system:masters")},
 		{
 			Name: "another spelling of one that is allowed", Fields: testhandler.AliceAnd("X-Forwarded-Groups: System:masters"),
@@ -140,7 +140,7 @@ func TestReservedNames(t *testing.T) {
 }
 
 func TestDeniedAndAllowedNames(t *testing.T) {
-	testhandler.Guard(t, "", testhandler.Impersonating(t, "deny_users root admin-*\ndeny_groups wheel ops-*")).Run(t, []testhandler.Exchange{
+	testhandler.Guard(t, "", testhandler.Impersonating(t, "deny_users root admin-*\ndeny_groups wheel ops-*")).RunAndCheck(t, []testhandler.Exchange{
 		{Name: "a denied user", Fields: []string{"X-Forwarded-User: root"}, Status: 403, Reason: `forbidden: user "root" is denied`},
 		{Name: "a denied prefix", Fields: []string{"X-Forwarded-User: admin-1"}, Status: 403, Reason: `forbidden: user "admin-1" is denied`},
 		{Name: "a denied user with blanks around", Fields: []string{"X-Forwarded-User:  root\t"}, Status: 403, Reason: `forbidden: user "root" is denied`},
@@ -148,7 +148,7 @@ func TestDeniedAndAllowedNames(t *testing.T) {
 		{Name: "a denied prefix of groups", Fields: testhandler.AliceAnd("X-Forwarded-Groups: ops-eu"), Status: 403, Reason: `forbidden: group "ops-eu" is denied`},
 		{Name: "others", Fields: testhandler.AliceAnd("X-Forwarded-Groups: ops"), Want: testhandler.As("alice", "ops")},
 	})
-	testhandler.Guard(t, "", testhandler.Impersonating(t, "allow_groups dev team-*")).Run(t, []testhandler.Exchange{
+	testhandler.Guard(t, "", testhandler.Impersonating(t, "allow_groups dev team-*")).RunAndCheck(t, []testhandler.Exchange{
 		{Name: "only allowed groups are injected", Fields: testhandler.AliceAnd("X-Forwarded-Groups: team-a", "X-Forwarded-Groups: x", "X-Forwarded-Groups: dev"), Want: testhandler.As("alice", "team-a", "dev")},
 		{Name: "none is left", Fields: testhandler.AliceAnd("X-Forwarded-Groups: x"), Want: testhandler.As("alice")},
 		{Name: "a reserved group is refused and not left out", Fields: testhandler.AliceAnd("X-Forwarded-Groups: system:masters"), Status: 403, Reason: `forbidden: group "system:masters" is reserved`},
@@ -169,13 +169,13 @@ func TestLimits(t *testing.T) {
 	many, _ := groups(300, "g")
 	long, _ := groups(100, strings.Repeat("g", 400))
 	g := testhandler.Guard(t, "servers {\nmax_header_size 1MB\n}", testhandler.Impersonating(t, ""))
-	g.Run(t, []testhandler.Exchange{
+	g.RunAndCheck(t, []testhandler.Exchange{
 		{Name: "256 groups", Fields: testhandler.AliceAnd(few...), Want: testhandler.As("alice", fewNames...)},
 		{Name: "300 groups", Fields: testhandler.AliceAnd(many...), Status: 403, Reason: "forbidden: 300 groups, more than max_groups 256"},
 		{Name: "40 kB of groups", Fields: testhandler.AliceAnd(long...), Status: 403, Reason: "forbidden: the identity has 40305 bytes, more than 32768"},
 		{Name: "a user of 40 kB", Fields: []string{"X-Forwarded-User: " + strings.Repeat("a", 40_000)}, Status: 403, Reason: "forbidden: the identity has 40000 bytes, more than 32768"},
 	})
-	testhandler.Guard(t, "", testhandler.Impersonating(t, "max_groups 1")).Run(t, []testhandler.Exchange{
+	testhandler.Guard(t, "", testhandler.Impersonating(t, "max_groups 1")).RunAndCheck(t, []testhandler.Exchange{
 		{Name: "max_groups", Fields: testhandler.AliceAnd(few[:2]...), Status: 403, Reason: "forbidden: 2 groups, more than max_groups 1"},
 		{Name: "more than Caddy accepts", Fields: testhandler.AliceAnd("X-Pad: " + strings.Repeat("a", 40_000)), Status: http.StatusRequestHeaderFieldsTooLarge},
 	})
@@ -198,7 +198,7 @@ func TestSeparatorInsideAGroup(t *testing.T) {
 	reverse_proxy %[1]s
 }
 `)
-	g.Run(t, []testhandler.Exchange{
+	g.RunAndCheck(t, []testhandler.Exchange{
 		{Name: "groups are joined", Fields: testhandler.AliceAnd("X-Forwarded-Groups: a, b,,", "X-Forwarded-Groups: c"), Want: http.Header{"X-App-User": {"alice"}, "X-App-Groups": {"a|b|c"}}},
 		{Name: "a group holds the separator", Fields: testhandler.AliceAnd("X-Forwarded-Groups: a,b|system:masters"), Status: 403, Reason: `forbidden: group "b|system:masters" contains the separator "|"`},
 		{Name: "a group hides a reserved one", Fields: testhandler.AliceAnd("X-Forwarded-Groups: a, system:masters"), Status: 403, Reason: `forbidden: group "system:masters" is reserved`},

@@ -17,7 +17,7 @@ func TestAHandMadePreflightBringsNothingElse(t *testing.T) {
 	asks := []string{"Origin: https://portal.example", "Access-Control-Request-Method: PUT"}
 	want := http.Header{"Origin": {"https://portal.example"}, "Access-Control-Request-Method": {"PUT"}}
 	g := testhandler.Guard(t, "", testhandler.Impersonating(t, "cross_origin https://portal.example"))
-	g.Run(t, []testhandler.Exchange{
+	g.RunAndCheck(t, []testhandler.Exchange{
 		{Name: "nothing", Line: line, Fields: asks, Want: want},
 		{
 			Name: "an identity, from a trusted proxy", Line: line,

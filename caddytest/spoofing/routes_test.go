@@ -122,7 +122,7 @@ func TestProxiesInsideOtherBlocksAreGuarded(t *testing.T) {
 			// written after the proxy: the order of the text does not matter
 			g := testhandler.Guard(t, "", "http://:0 {\n"+site+"\n"+block(t)+"\n}\n")
 			want := testhandler.As("alice")
-			g.Run(t, []testhandler.Exchange{
+			g.RunAndCheck(t, []testhandler.Exchange{
 				{Name: "a stranger", Fields: testhandler.Claims(), Status: http.StatusUnauthorized, Reason: "no credential"},
 				{
 					Name: "a stranger", From: testhandler.StrangerPeer, Fields: testhandler.AliceAnd(),

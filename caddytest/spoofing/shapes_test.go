@@ -25,7 +25,7 @@ func TestShapesThatAreRefused(t *testing.T) {
 		},
 		{Name: "TRACE", Line: "TRACE / HTTP/1.1", Fields: testhandler.AliceAnd(), Status: 405, Reason: "method not allowed: TRACE"},
 	}
-	testhandler.Guard(t, "", testhandler.Impersonating(t, "anonymous {\non_failure\n}")).Run(t, cases)
+	testhandler.Guard(t, "", testhandler.Impersonating(t, "anonymous {\non_failure\n}")).RunAndCheck(t, cases)
 }
 
 // curl --http2 and Java's client offer h2c with each request. An offer may be ignored (RFC
@@ -48,7 +48,7 @@ func TestOtherUpgradesAreDropped(t *testing.T) {
 	} {
 		cases = append(cases, dropped("upgrade to "+value, "Connection: Upgrade, HTTP2-Settings", "Upgrade: "+value))
 	}
-	testhandler.Guard(t, "", testhandler.Impersonating(t, "")).Run(t, cases)
+	testhandler.Guard(t, "", testhandler.Impersonating(t, "")).RunAndCheck(t, cases)
 }
 
 func TestUpgradesThatAreForwarded(t *testing.T) {
@@ -79,7 +79,7 @@ func TestUpgradesThatAreForwarded(t *testing.T) {
 			cases[i].Status = http.StatusSwitchingProtocols
 		}
 	}
-	testhandler.Guard(t, "", testhandler.Impersonating(t, "")).Run(t, cases)
+	testhandler.Guard(t, "", testhandler.Impersonating(t, "")).RunAndCheck(t, cases)
 }
 
 // A browser cannot set Authorization on a websocket, so the API server also accepts a bearer
@@ -119,8 +119,8 @@ func TestBearerSubprotocols(t *testing.T) {
 		cases[i].Status = http.StatusSwitchingProtocols
 	}
 	g := testhandler.Guard(t, "", testhandler.Impersonating(t, ""))
-	g.Run(t, cases)
-	g.Run(t, []testhandler.Exchange{{ // the API server reads it on upgrades only; others may read it on any request
+	g.RunAndCheck(t, cases)
+	g.RunAndCheck(t, []testhandler.Exchange{{ // the API server reads it on upgrades only; others may read it on any request
 		Name: "without an upgrade", Fields: testhandler.AliceAnd(field + ": a, " + token), Want: testhandler.And(testhandler.As("alice"), http.CanonicalHeaderKey(field), "a"),
 	}})
 }
@@ -152,10 +152,10 @@ func TestFraming(t *testing.T) {
 	}
 	cases[8].Want["Accept-Encoding"] = nil // net/http asks for no coding without a body
 	g := testhandler.Guard(t, "", testhandler.Impersonating(t, ""))
-	g.Run(t, cases)
+	g.RunAndCheck(t, cases)
 	for i := range cases { // and an untrusted proxy is refused with each of them
 		cases[i].From, cases[i].Want = testhandler.StrangerPeer, nil
 		cases[i].Status, cases[i].Reason = http.StatusUnauthorized, "no credential: fields dropped from a peer that is not trusted: 1"
 	}
-	t.Run("of a stranger", func(t *testing.T) { g.Run(t, cases) })
+	t.Run("of a stranger", func(t *testing.T) { g.RunAndCheck(t, cases) })
 }

@@ -67,7 +67,7 @@ func TestVariantSpellingsAreStrippedAndNotBelieved(t *testing.T) {
 		cases[i].Fields = append([]string{"Whose-User: alice"}, cases[i].Fields...)
 		cases[i].Want = testhandler.As("alice")
 	}
-	testhandler.Guard(t, allowing, reading(t, "")).Run(t, cases)
+	testhandler.Guard(t, allowing, reading(t, "")).RunAndCheck(t, cases)
 }
 
 // A variant alone authenticates no client, whoever sends it: only the exact name is
@@ -88,7 +88,7 @@ func TestVariantSpellingsAlone(t *testing.T) {
 			Reason: "no credential: fields dropped from a peer that is not trusted: 1",
 		})
 	}
-	g.Run(t, cases)
+	g.RunAndCheck(t, cases)
 }
 
 // Caddy passes a spelling that an operator expects, although it is that of an identity.
@@ -103,7 +103,7 @@ func TestVariantSpellingsThatAreExpected(t *testing.T) {
 			Name: name, Fields: []string{name + ": admin"}, Want: testhandler.As("system:anonymous", "system:unauthenticated"),
 		})
 	}
-	g.Run(t, cases)
+	g.RunAndCheck(t, cases)
 }
 
 // A field that is not an identity's passes in any spelling: it may be an application's.
@@ -141,7 +141,7 @@ func TestOtherFieldsPassInAnySpelling(t *testing.T) {
 	for i := range cases {
 		cases[i].Fields = append([]string{"Whose-User: alice"}, cases[i].Fields...)
 	}
-	g.Run(t, cases)
+	g.RunAndCheck(t, cases)
 }
 
 // CVE-2023-25725 (HAProxy) and relatives: two parsers read different names from one field
@@ -170,5 +170,5 @@ func TestBrokenFieldLines(t *testing.T) {
 		}
 		cases = append(cases, testhandler.Exchange{Name: name, Fields: testhandler.AliceAnd(line), Status: status})
 	}
-	g.Run(t, cases)
+	g.RunAndCheck(t, cases)
 }

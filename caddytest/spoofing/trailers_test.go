@@ -77,7 +77,7 @@ func TestTrailersNeverReachTheUpstream(t *testing.T) {
 			WantBody: "text",
 		})
 	}
-	testhandler.Guard(t, "", testhandler.Impersonating(t, "")).Run(t, exchanges)
+	testhandler.Guard(t, "", testhandler.Impersonating(t, "")).RunAndCheck(t, exchanges)
 }
 
 // The same if an error route has a proxy: it gets the request that was refused, or whose

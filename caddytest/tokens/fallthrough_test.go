@@ -113,7 +113,7 @@ func TestTokenNeverFallsThrough(t *testing.T) {
 					e.Status, e.Want = http.StatusSwitchingProtocols, websocketOf(guest)
 				}
 			}
-			tokenGuard(t, "", tokenSite(tokenBlock("*", block, c.fallback, inject))).Run(t, exchanges)
+			tokenGuard(t, "", tokenSite(tokenBlock("*", block, c.fallback, inject))).RunAndCheck(t, exchanges)
 		})
 	}
 }
@@ -131,7 +131,7 @@ func TestTokenOnFailureIsOnlyForBadCredentials(t *testing.T) {
 		tokenBlock("review", api.Kubeconfig(t), "deny_users carol", "token_review", onFailure, inject),
 		tokenBlock("down", down.Kubeconfig(t), "token_review", onFailure, inject),
 	))
-	g.Run(t, []testhandler.Exchange{
+	g.RunAndCheck(t, []testhandler.Exchange{
 		{
 			Name: "the issuer is out of reach", Line: "GET /oidc HTTP/1.1", Fields: []string{testhandler.Bearer(gone.Token(t, nil))},
 			Status: 503, Reason: "unavailable: there are no keys of the issuer: …",
@@ -167,7 +167,7 @@ func TestTokenIsDecidedByOneSource(t *testing.T) {
 		testissuer.Segment(map[string]any{"iss": "https://webhook.example", "jti": rand.Text()})+".c2lnbmVk")
 	api.Know(webhooks, carol())
 	elsewhere := one.Token(t, map[string]any{"iss": "https://elsewhere.example"})
-	g.Run(t, []testhandler.Exchange{
+	g.RunAndCheck(t, []testhandler.Exchange{
 		{Name: "of the first issuer", Line: "GET /first HTTP/1.1", Fields: []string{testhandler.Bearer(one.Token(t, nil))}, Want: testhandler.As("oidc:alice", "oidc:dev", "oidc:ops")},
 		{
 			Name: "of the second issuer for the first one's audience", Line: "GET /first HTTP/1.1", Fields: []string{testhandler.Bearer(two.Token(t, nil))},
@@ -187,7 +187,7 @@ func TestTokenIsDecidedByOneSource(t *testing.T) {
 		t.Errorf("the API server was asked %d times about tokens that oidc refused", n)
 	}
 	const unknown = "rejected: reviewing a token: the API server says \"[invalid bearer token, token lookup failed]\""
-	g.Run(t, []testhandler.Exchange{
+	g.RunAndCheck(t, []testhandler.Exchange{
 		{Name: "opaque", Line: "GET /first HTTP/1.1", Fields: []string{testhandler.Bearer(opaque)}, Want: testhandler.As("carol", "dev")},
 		{Name: "of a webhook, with a shared secret", Line: "GET /first HTTP/1.1", Fields: []string{testhandler.Bearer(webhooks)}, Want: testhandler.As("carol", "dev")},
 		{Name: "of an unknown issuer", Line: "GET /first HTTP/1.1", Fields: []string{testhandler.Bearer(elsewhere)}, Status: 401, Reason: unknown},

@@ -30,7 +30,7 @@ func TestTokenReachesTheUpstreamOnlyWhenVerified(t *testing.T) {
 		e.Line = "GET /" + path + " HTTP/1.1"
 		return e
 	}
-	g.Run(t, []testhandler.Exchange{
+	g.RunAndCheck(t, []testhandler.Exchange{
 		at("token", testhandler.Exchange{Name: "unchanged", Fields: []string{testhandler.Bearer(good)}, Want: authorization}),
 		at("token", testhandler.Exchange{Name: "the scheme as it should be", Fields: []string{"Authorization: bEaReR " + good}, Want: authorization}),
 		at("token", testhandler.Exchange{Name: "from the proxy's field", Fields: []string{"X-Forwarded-Id-Token: " + good}, Want: authorization}),
@@ -81,7 +81,7 @@ func TestTokenAndImpersonationSideBySide(t *testing.T) {
 	)))
 	good, bad := issuer.Token(t, nil), issuer.Token(t, map[string]any{"exp": 1})
 	own := http.Header{"Authorization": {"Bearer " + good}, "X-App-User": {"oidc:alice"}}
-	g.Run(t, []testhandler.Exchange{
+	g.RunAndCheck(t, []testhandler.Exchange{
 		{Name: "a token", From: testhandler.StrangerPeer, Fields: []string{testhandler.Bearer(good)}, Want: own},
 		{Name: "a token and a user of the proxy's", Fields: testhandler.AliceAnd(testhandler.Bearer(good), "X-Forwarded-Groups: dev"), Want: own},
 		{Name: "a token and the client's own impersonation", Fields: []string{testhandler.Bearer(good), "Impersonate-User: admin"}, Want: own},

@@ -29,7 +29,8 @@ type Caddy struct {
 	// Addr is the address of the first server, host and port, or a socket's path.
 	Addr string
 
-	dir string
+	dir    string
+	config []byte
 }
 
 // Start runs Caddy with the sites of a Caddyfile, on a free port for each "http://:0", and
@@ -50,7 +51,8 @@ func Start(tb testing.TB, global, sites string) *Caddy {
 // Reload gives the running Caddy another configuration.
 func (c *Caddy) Reload(tb testing.TB, global, sites string) {
 	tb.Helper()
-	if err := caddy.Load(Adapt(tb, c.options(global)+sites), true); err != nil {
+	c.config = Adapt(tb, c.options(global)+sites)
+	if err := caddy.Load(c.config, true); err != nil {
 		tb.Fatalf("loading the configuration: %v\n%s", err, sites)
 	}
 	c.Addr = address(tb)

@@ -24,6 +24,9 @@ type Guarded struct {
 
 	Upstream *Upstream
 	Refused  int // refusals in the log that have been checked
+
+	tb    testing.TB
+	judge *judge // nil: no table is shared with check yet
 }
 
 // Guard starts Caddy with one site. Its text has %[1]s for the upstream.
@@ -35,7 +38,7 @@ func Guard(tb testing.TB, global, site string) *Guarded {
 // GuardUpstream is Guard with an upstream of the test's own.
 func GuardUpstream(tb testing.TB, upstream *Upstream, global, site string) *Guarded {
 	tb.Helper()
-	return &Guarded{Caddy: Start(tb, global, fmt.Sprintf(site, upstream.Addr)), Upstream: upstream}
+	return &Guarded{Caddy: Start(tb, global, fmt.Sprintf(site, upstream.Addr)), Upstream: upstream, tb: tb}
 }
 
 // Impersonating is a site that injects impersonation for the users that a trusted proxy
