@@ -154,14 +154,14 @@ func (g *Guarded) checkAgrees(t *testing.T, e *Exchange, refusal *LogLine) {
 		t.Errorf("check refuses with %d, %s: the server forwarded", verdict.Status, verdict.Reason)
 		return
 	}
-	if sent, want := comparable(verdict.Sent), comparable(e.Want); !reflect.DeepEqual(sent, want) {
+	if sent, want := ofRequest(verdict.Sent), ofRequest(e.Want); !reflect.DeepEqual(sent, want) {
 		t.Errorf("check shows the header\n%+v\nand the upstream received\n%+v", sent, want)
 	}
 }
 
-// comparable leaves out what reverse_proxy writes or removes. Names are compared as net/http reads
+// ofRequest leaves out what reverse_proxy writes or removes. Names are compared as net/http reads
 // them: reverse_proxy spells those of websockets in another way.
-func comparable(header http.Header) http.Header {
+func ofRequest(header http.Header) http.Header {
 	clone := make(http.Header)
 	for name, lines := range header {
 		if name = http.CanonicalHeaderKey(name); len(lines) > 0 && !slices.Contains(ofTransport, name) {
