@@ -23,7 +23,7 @@ func (h *Handler) provisionBound(ctx caddy.Context) {
 		}
 	}
 	server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
-	h.neverAsks = ok && server != nil && !slices.ContainsFunc(server.TLSConnPolicies, func(policy *caddytls.ConnectionPolicy) bool {
+	h.neverAsks = h.Respond || ok && server != nil && !slices.ContainsFunc(server.TLSConnPolicies, func(policy *caddytls.ConnectionPolicy) bool {
 		return policy.ClientAuthentication != nil && policy.ClientAuthentication.Active()
 	})
 }
@@ -33,10 +33,13 @@ func (h *Handler) validateBound() error {
 	if len(h.certificateReaders) > 0 || !h.neverAsks {
 		return nil
 	}
+	why := "this server does not ask clients for a certificate (tls client_auth), and there is no client_cert that reads the field of a trusted proxy"
+	if h.Respond {
+		why = "with respond the certificate is that of the front proxy"
+	}
 	for _, src := range h.sources {
 		if demander, ok := src.Source.(identity.CertificateDemander); ok && demander.DemandsCertificate() {
-			return errors.New("certificate_bound required: no token could pass: this server does not ask clients for a certificate " +
-				"(tls client_auth), and there is no client_cert that reads the field of a trusted proxy")
+			return errors.New("certificate_bound required: no token could pass: " + why)
 		}
 	}
 	return nil

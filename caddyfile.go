@@ -6,7 +6,6 @@ package kubeidentity
 import (
 	"errors"
 
-	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -215,46 +214,6 @@ func (h *Handler) parseTrustedProxyCert(d *caddyfile.Dispenser) error {
 		"trust_pool":    trustpool.Option(&cert.TrustPoolRaw),
 		"allowed_names": option.List(&cert.AllowedNames, option.Each(option.NotEmpty)),
 	})
-}
-
-// parseInject parses one inject directive. If the directive names a preset, parseInject
-// returns it: its fields and cookies are added to the options after the whole block was
-// read.
-func (h *Handler) parseInject(d *caddyfile.Dispenser) (*injectors.Preset, error) {
-	if !d.NextArg() {
-		return nil, d.ArgErr()
-	}
-	if preset, ok := injectors.Presets()[d.Val()]; ok {
-		expanded, err := preset.Parse(d)
-		if err != nil {
-			return nil, err
-		}
-		h.InjectorsRaw = append(h.InjectorsRaw, expanded...)
-		return &preset, nil
-	}
-	if _, err := caddy.GetModule(guest.Injectors + "." + d.Val()); err != nil {
-		return nil, d.Errf("unrecognized injector '%s': the README has the table of presets for upstreams", d.Val())
-	}
-	raw, err := option.Guest(d, guest.Injectors, "injector", "injector")
-	if err != nil {
-		return nil, err
-	}
-	h.InjectorsRaw = append(h.InjectorsRaw, raw)
-	return nil, nil
-}
-
-// addPreset adds the fields and cookies that a preset strips, and checks login against the
-// preset.
-func (h *Handler) addPreset(d *caddyfile.Dispenser, preset *injectors.Preset) error {
-	h.StripHeaders = option.Union(h.StripHeaders, preset.StripHeaders)
-	h.StripCookies = option.Union(h.StripCookies, preset.StripCookies)
-	if h.ClientImpersonation == "" {
-		h.ClientImpersonation = preset.ClientImpersonation
-	}
-	if err := preset.CheckLogin(h.Login); err != nil {
-		return d.Errf("login: %v", err)
-	}
-	return nil
 }
 
 func (h *Handler) parseLogin(d *caddyfile.Dispenser) error {

@@ -71,7 +71,7 @@ func dropTrailers(body io.Closer, trailer http.Header, err *error) {
 // recognize finds out who the direct peer is. If the peer is not a trusted proxy, recognize
 // drops the fields that only such a proxy may set.
 func (h *Handler) recognize(r *http.Request, ex *exchange) error {
-	if r.TLS != nil {
+	if r.TLS != nil && !h.Respond { // there it is that of the front proxy, which asks for all clients
 		ex.Certificates = r.TLS.PeerCertificates
 	}
 	ex.CertificateReaders = h.certificateReaders
