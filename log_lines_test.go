@@ -4,6 +4,7 @@
 package kubeidentity_test
 
 import (
+	"cmp"
 	"fmt"
 	"go/ast"
 	"go/parser"
@@ -41,7 +42,7 @@ func messageOf(expr ast.Expr) string {
 		}
 	case *ast.BinaryExpr:
 		if left := messageOf(expr.X); left != "" {
-			return left + messageOf(expr.Y)
+			return left + cmp.Or(messageOf(expr.Y), "…") // for a name, say
 		}
 	}
 	return ""
