@@ -45,6 +45,7 @@ func notForAnswers() []string {
 		"Host", "Origin", "Sec-*", "Forwarded", "X-Real-Ip", "X-Original-*", "Grpc-Status", "Grpc-Message",
 		"X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Port", "X-Forwarded-Server",
 		"X-Forwarded-Method", "X-Forwarded-Uri", "X-Forwarded-Prefix",
+		"Impersonate-*", // the front proxy would forward the client's own Impersonate-Extra-* beside them
 	}
 }
 

@@ -48,7 +48,7 @@ func check(out io.Writer, from *configSource, described *description) (int, erro
 	if described.json {
 		return o.writeJSON(out, at.name)
 	}
-	fmt.Fprintf(out, "%s %s from %s, by server %s\n", r.Method, withoutState(described.url), described.peer, at.name)
+	fmt.Fprintf(out, "%s %s from %s, by server %s\n", r.Method, withoutSecrets(described.url), described.peer, at.name)
 	return o.print(out), nil
 }
 

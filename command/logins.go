@@ -92,3 +92,19 @@ func withoutState(location string) string {
 	}
 	return location
 }
+
+// withoutSecrets hashes the values of a query that are credentials by their names.
+func withoutSecrets(location string) string {
+	location = withoutState(location)
+	path, query, found := strings.Cut(location, "?")
+	if !found {
+		return location
+	}
+	pairs := strings.Split(query, "&")
+	for n, pair := range pairs {
+		if name, value, _ := strings.Cut(pair, "="); value != "" && (secret(name) || name == "code") {
+			pairs[n] = name + "=" + hashed(value)
+		}
+	}
+	return path + "?" + strings.Join(pairs, "&")
+}

@@ -26,7 +26,10 @@ func (r *Report) shown(name, value string) string {
 
 func secret(name string) bool {
 	name = strings.ToLower(name)
-	return slices.ContainsFunc([]string{"cookie", "token", "secret", "passw", "credential", "session", "assertion", "api-key", "apikey"},
+	return slices.ContainsFunc([]string{
+		"cookie", "token", "secret", "passw", "credential", "session", "assertion", "api-key", "apikey",
+		"auth-key", "access-key", "private-key", "jwt", "signature",
+	},
 		func(part string) bool { return strings.Contains(name, part) })
 }
 

@@ -56,12 +56,11 @@ func newSeveral(t *testing.T, staff, guests testissuer.LoginConfig, options site
 func (s *several) window(t *testing.T) *window {
 	t.Helper()
 	w := s.site.window(t)
-	dialer := &net.Dialer{Timeout: 5 * time.Second}
 	transport := &http.Transport{DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
 		if addr != s.issuer.Addr && addr != s.guests.Addr {
 			addr = s.Addr
 		}
-		return dialer.DialContext(ctx, network, addr)
+		return dial(ctx, network, addr)
 	}}
 	t.Cleanup(transport.CloseIdleConnections)
 	w.client.Transport = transport

@@ -8,6 +8,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -17,6 +18,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -121,18 +123,29 @@ func (s *site) window(t *testing.T) *window {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dialer := &net.Dialer{Timeout: 5 * time.Second}
 	transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
 		if addr != s.issuer.Addr {
 			addr = s.Addr
 		}
-		return dialer.DialContext(ctx, network, addr)
+		return dial(ctx, network, addr)
 	}}
 	t.Cleanup(transport.CloseIdleConnections)
 	return &window{t: t, site: s, client: &http.Client{
 		Jar: jar, Transport: transport, Timeout: 20 * time.Second,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
+}
+
+// dial tries again if a listener is closed that has not yet accepted the connection: during a
+// reload Caddy's old and its new configuration have a socket each for one address (SO_REUSEPORT).
+func dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	dialer := &net.Dialer{Timeout: 5 * time.Second}
+	for try := 1; ; try++ {
+		conn, err := dialer.DialContext(ctx, network, addr)
+		if try == 3 || !errors.Is(err, syscall.ECONNRESET) {
+			return conn, err
+		}
+	}
 }
 
 // opens are the fields of a navigation that the user begins.

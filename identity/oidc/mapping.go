@@ -126,7 +126,7 @@ func (m *Mapping) groups(claims Claims) ([]string, error) {
 	case nil:
 		return nil, nil
 	case string:
-		groups = []string{m.GroupsPrefix + value}
+		groups = []string{value}
 	case []any:
 		groups = make([]string, 0, len(value))
 		for _, element := range value {
@@ -134,12 +134,24 @@ func (m *Mapping) groups(claims Claims) ([]string, error) {
 			if !ok {
 				return nil, wrongType(string(m.Groups), "a list of strings")
 			}
-			groups = append(groups, m.GroupsPrefix+group)
+			groups = append(groups, group)
 		}
 	default:
 		return nil, wrongType(string(m.Groups), "a string or a list of strings")
 	}
-	return groups, nil
+	return groups, Prefix(groups, m.GroupsPrefix)
+}
+
+// Prefix puts the prefix before each group. Without a look at an empty one it would become a group
+// that is the prefix, which the pattern "prefix*" of a policy means too.
+func Prefix(groups []string, prefix string) error {
+	for n, group := range groups {
+		if group == "" {
+			return fmt.Errorf("%w: a group is empty", identity.ErrForbidden)
+		}
+		groups[n] = prefix + group
+	}
+	return nil
 }
 
 // Describe adds fields that authorize nothing: email, name and preferred_username for

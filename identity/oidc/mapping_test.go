@@ -175,6 +175,20 @@ func TestRequiredClaims(t *testing.T) {
 	}
 }
 
+// With its prefix an empty group would be one that "oidc:*" of require_groups means.
+func TestAnEmptyGroupDoesNotBecomeItsPrefix(t *testing.T) {
+	for _, prefix := range []string{"", "oidc:"} {
+		mapping := Mapping{Username: "sub", Groups: "groups", GroupsPrefix: prefix}
+		for _, groups := range []string{`""`, `[""]`, `["dev",""]`} {
+			user, err := mapping.Map(t.Context(), mustParse(t, `{"sub":"alice","groups":`+groups+`}`))
+			wantRefusal(t, groups, err, identity.ErrForbidden, "a group is empty")
+			if !reflect.DeepEqual(user, identity.User{}) {
+				t.Errorf("%s: a user beside the error: %+v", groups, user)
+			}
+		}
+	}
+}
+
 // Groups that were left out are not the same as no groups: some of them may be denied.
 func TestOverage(t *testing.T) {
 	for text, want := range map[string]bool{
