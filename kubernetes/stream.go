@@ -62,7 +62,7 @@ func (c *Client) Stream(ctx context.Context, verb, resource, path string, query 
 		}
 		return nil, &StatusError{status, c.notStreamed(verb+" "+resource, status, body)}
 	}
-	return &stream{response.Body, cancel}, nil
+	return &stream{response.Body, ctx.Err, cancel}, nil
 }
 
 // notStreamed explains a status as [Client.refused] does.
@@ -92,13 +92,18 @@ func (c *Client) get(ctx context.Context, path string, query url.Values) (*http.
 // stream is the body of an answer.
 type stream struct {
 	body   io.ReadCloser
+	ended  func() error // why the caller has ended it
 	cancel context.CancelFunc
 }
 
 // Read implements io.Reader. Its errors show nothing of what was read.
 func (s *stream) Read(p []byte) (int, error) {
 	n, err := s.body.Read(p)
-	if err != nil && !errors.Is(err, io.EOF) {
+	switch {
+	case err == nil:
+	case s.ended() != nil: // also where the transport takes the closed connection for the end of the body
+		err = &faultError{s.ended()}
+	case !errors.Is(err, io.EOF):
 		err = &faultError{err}
 	}
 	return n, err

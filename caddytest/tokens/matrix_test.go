@@ -59,7 +59,7 @@ func badJWTs(t *testing.T, source string, i *testissuer.Issuer) []badToken {
 	ago, soon := time.Now().Add(-time.Hour).Unix(), time.Now().Add(time.Hour).Unix()
 	const unsigned = "rejected: the token is not signed by a key of the issuer"
 	return []badToken{
-		{"one that has expired", i.Token(t, map[string]any{"exp": ago}), 0, "rejected: the token expired 1h0m…"},
+		{"one that has expired", i.Token(t, map[string]any{"exp": ago}), 0, "rejected: the token expired 1h…"},
 		{"one that is not valid yet", i.Token(t, map[string]any{"nbf": soon}), 0, "rejected: the token becomes valid in…"},
 		{"one without an end", i.Token(t, map[string]any{"exp": nil}), 0, `rejected: the claim "exp" is not a time`},
 		{"one for another audience", i.Token(t, map[string]any{"aud": "other"}), 0, `rejected: the token is for another audience: "other"`},
