@@ -204,7 +204,10 @@ func TestTokenOfTheServiceAccountIsWaitedFor(t *testing.T) {
 	g.checkCredentials(t, api)
 
 	hangs := newAPI(t)
-	hangs.Answers(nil, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+	hangs.Answers(nil, func(_ http.ResponseWriter, r *http.Request) {
+		<-r.Context().Done()
+		time.Sleep(100 * time.Millisecond) // an answer at the moment in which the client gives up may still be read
+	})
 	g = tokenGuard(t, "", accountSite(hangs.Kubeconfig(t, "timeout 1s")))
 	start := time.Now()
 	g.asks(t, "one", http.StatusServiceUnavailable, 0)
