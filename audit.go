@@ -80,7 +80,6 @@ func userFields(user *identity.User) []zap.Field {
 	}
 }
 
-// shorten keeps a client from filling the log with one request.
 // shown is a text that has passed no policy, for the log. It is quoted where it has characters that
 // an operator's terminal does not show: marks of direction would have the line read in another
 // order (CVE-2021-42574).
@@ -106,6 +105,7 @@ func shownUser(user *identity.User) *identity.User {
 	return refused
 }
 
+// shorten keeps a client from filling the log with one request.
 func shorten(text string) string {
 	if len(text) <= maxLogged {
 		return text

@@ -33,7 +33,7 @@ func (h *Handler) validateBound() error {
 	if len(h.certificateReaders) > 0 || !h.neverAsks {
 		return nil
 	}
-	why := "this server does not ask clients for a certificate (tls client_auth), and there is no client_cert that reads the field of a trusted proxy"
+	why := "this server does not ask clients for a certificate (tls client_auth), and no client_cert reads the field of a trusted proxy"
 	if h.Respond {
 		why = "with respond the certificate is that of the front proxy"
 	}

@@ -116,16 +116,17 @@ func (ex *exchange) wishFields() []zap.Field {
 	if ex.impersonated == nil {
 		return nil
 	}
+	wanted := shownUser(ex.impersonated)
 	return []zap.Field{
-		zap.String("impersonated", shorten(ex.impersonated.Username)),
-		zap.Array("impersonated_groups", caddyhttp.LoggableStringArray(ex.impersonated.Groups)),
+		zap.String("impersonated", wanted.Username),
+		zap.Array("impersonated_groups", caddyhttp.LoggableStringArray(wanted.Groups)),
 	}
 }
 
 // traceWish says the same in a trace.
 func (ex *exchange) traceWish(r *http.Request) {
 	if s := span(r); s != nil && ex.impersonated != nil {
-		s.SetAttributes(attribute.String("kube_identity.impersonated", shorten(ex.impersonated.Username)))
+		s.SetAttributes(attribute.String("kube_identity.impersonated", shown(ex.impersonated.Username)))
 	}
 }
 

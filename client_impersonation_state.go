@@ -161,7 +161,7 @@ func (h *Handler) validateReviews() error {
 		}
 	}
 	if !users {
-		errs = append(errs, errors.New("client_impersonation review: there is no source of users who could impersonate others"))
+		errs = append(errs, errors.New("client_impersonation review: no source has users who could impersonate others"))
 	}
 	return errors.Join(errs...)
 }

@@ -237,6 +237,7 @@ func TestTheLogNamesBothUsers(t *testing.T) {
 	h.MiddlewareHandler.(guest.Detailer).GiveDetails()
 	h.Get(t, alice, "X-Forwarded-Groups: dev", "Impersonate-User: bob", "Impersonate-Group: ops")
 	h.Get(t, alice, "X-Forwarded-Groups: dev", "Impersonate-User: dave")
+	h.Get(t, alice, "X-Forwarded-Groups: dev", "Impersonate-User: b\u202eob") // a terminal would turn the rest around
 	h.Get(t, alice, "X-Forwarded-Groups: dev")
 	content, err := os.ReadFile(file)
 	if err != nil {
@@ -246,7 +247,8 @@ func TestTheLogNamesBothUsers(t *testing.T) {
 		`"msg":"allowed"`: 2,
 		`"user":"alice","groups":["dev"],"impersonated":"bob","impersonated_groups":["ops"]`: 1,
 		`"user":"alice","groups":["dev"],"impersonated":"dave","impersonated_groups":[]`:     2, // refused, and its audit
-		`"user":"bob"`: 0,
+		`"impersonated":"\"b\\u202eob\""`:                                                    2,
+		`"user":"bob"`:                                                                       0,
 	} {
 		if got := strings.Count(string(content), want); got != times {
 			t.Errorf("%d times %s in the log, want %d\n%s", got, want, times, content)
@@ -309,7 +311,7 @@ func TestAnotherUserIsOneUntilTheCredentialEnds(t *testing.T) {
 	}
 }
 
-// nopWriter is a response that nobody reads.
+// nopWriter is a response that is not read.
 type nopWriter struct{}
 
 func (nopWriter) Header() http.Header         { return make(http.Header) }

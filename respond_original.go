@@ -28,6 +28,9 @@ func (h *Handler) readOriginal(r *http.Request, ex *exchange) error {
 	if !h.Respond {
 		return nil
 	}
+	if ex.Peer.Undecided { // a front proxy's own GET would pass for the client's POST
+		return ex.peerErr
+	}
 	said := new(browser.Original)
 	if ex.Peer.Trusted {
 		var err error
@@ -76,5 +79,5 @@ func (a *askedAbout) fields() []zap.Field {
 	if a == nil {
 		return nil
 	}
-	return []zap.Field{zap.String("method", shorten(a.method)), zap.String("host", shorten(a.host)), zap.String("path", shorten(a.url.Path))}
+	return []zap.Field{zap.String("method", shown(a.method)), zap.String("host", shown(a.host)), zap.String("path", shown(a.url.EscapedPath()))}
 }

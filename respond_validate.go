@@ -49,8 +49,8 @@ func notForAnswers() []string {
 	}
 }
 
-// validateRespond refuses what an answer cannot do, and what would be unsafe in somebody else's
-// proxy.
+// validateRespond refuses what an answer cannot do, and what would be unsafe in the
+// front proxy.
 func (h *Handler) validateRespond() error {
 	if !h.Respond {
 		return nil

@@ -78,6 +78,7 @@ func (h *Handler) recognize(r *http.Request, ex *exchange) error {
 	// a session's token may be bound to a certificate, which is not that of a trusted proxy
 	judge := len(ex.cookies) > 0 || trustMatters(r.Header, ex.Stripped)
 	ex.Peer, ex.peerErr = h.trust.peer(r, judge)
+	ex.Peer.Undecided = errors.Is(ex.peerErr, identity.ErrUnavailable)
 	if !ex.Peer.Trusted && h.proxyOnly != nil {
 		if ex.dropped = ex.Stripped.Drop(h.proxyOnly); ex.dropped > 0 {
 			h.metrics.Untrusted.Add(float64(ex.dropped))
@@ -105,7 +106,7 @@ func (h *Handler) authenticate(ctx context.Context, ex *exchange) (*configuredSo
 
 // prove asks the sources that need a credential.
 func (h *Handler) prove(ctx context.Context, ex *exchange) (*configuredSource, *identity.Identity, error) {
-	if ex.dropped > 0 && errors.Is(ex.peerErr, identity.ErrUnavailable) { // a weaker source must not decide instead
+	if ex.dropped > 0 && ex.Peer.Undecided { // a weaker source must not decide instead
 		return nil, nil, ex.peerErr
 	}
 	var why []string

@@ -112,3 +112,30 @@ func TestATrustThatDoesNotMatterIsNotAskedFor(t *testing.T) {
 		t.Errorf("status %d, asked %d times", a.Status, rangesAsked.Load()-before)
 	}
 }
+
+// nginx asks with a GET of its own. While it is not known that nginx is the front proxy, this GET must
+// not be judged in the place of the client's POST from a page of another site.
+func TestAnAnswerWaitsUntilItIsKnownWhoTheFrontProxyIs(t *testing.T) {
+	testhandler.Quiet(t)
+	h := testhandler.Load(t, answering(object{"trusted_proxies": object{"source": "test_undecided"}}))
+	defer h.End()
+	for name, test := range map[string]struct {
+		known  bool
+		lines  []string
+		status int
+	}{
+		"a form of another site, known":     {true, []string{"X-Original-Method: POST", "X-Original-URI: /a", "Sec-Fetch-Site: cross-site"}, 403},
+		"a form of another site, not known": {false, []string{"X-Original-Method: POST", "X-Original-URI: /a", "Sec-Fetch-Site: cross-site"}, 503},
+		"Traefik's fields, not known":       {false, []string{"X-Forwarded-Method: POST", "X-Forwarded-Uri: /a", "Sec-Fetch-Site: cross-site"}, 503},
+		"a reader, known":                   {true, []string{"X-Original-Method: GET", "X-Original-URI: /a"}, 200},
+		"a reader, not known":               {false, []string{"X-Original-Method: GET", "X-Original-URI: /a"}, 503},
+	} {
+		t.Run(name, func(t *testing.T) {
+			rangesKnown.Store(test.known)
+			status, got := respondTo(t, h, testhandler.Request(append(test.lines, "X-Badge: alice")...))
+			if status != test.status || (got.Get("X-User") == "alice") != (status == http.StatusOK) {
+				t.Errorf("got %d with %v, want %d", status, got, test.status)
+			}
+		})
+	}
+}

@@ -89,7 +89,7 @@ func TestAWishThatIsRefused(t *testing.T) {
 		"an empty extra key":                {[]string{user, "Impersonate-Extra-: a"}, identity.ErrMalformed, "cannot be read"},
 		"an upper-case letter, escaped":     {[]string{user, "Impersonate-Extra-%41cme: a"}, identity.ErrMalformed, "cannot be read"},
 		"an extra key in two spellings":     {[]string{user, "Impersonate-Extra-Acme: a", "Impersonate-Extra-%61cme: b"}, identity.ErrMalformed, `two fields for the extra key "acme"`},
-		"a field that nobody knows":         {[]string{user, "Impersonate-Scope: a"}, identity.ErrMalformed, "is not a field of impersonation"},
+		"a field that is not known":         {[]string{user, "Impersonate-Scope: a"}, identity.ErrMalformed, "is not a field of impersonation"},
 		"a field like that, and no user":    {[]string{"Impersonate-Anything: a"}, identity.ErrMalformed, "is not a field of impersonation"},
 		"the user in another spelling":      {[]string{"Impersonate_user: admin"}, identity.ErrMalformed, `"Impersonate_user" is not a field of impersonation`},
 		"another spelling beside the right": {[]string{user, "impersonate~user: admin"}, identity.ErrMalformed, "is not a field of impersonation"},

@@ -94,9 +94,9 @@ func unknownCommand(cmd *cobra.Command, args []string) error {
 	}
 	nearest := cmd.SuggestionsFor(args[0])
 	if len(nearest) > 0 {
-		return exit(cmd, exitFailed, fmt.Errorf("there is no command %q: did you mean %q?", args[0], nearest[0]))
+		return exit(cmd, exitFailed, fmt.Errorf("%q is not a command: did you mean %q?", args[0], nearest[0]))
 	}
-	return exit(cmd, exitFailed, fmt.Errorf("there is no command %q: the commands are check, flush, rbac and state", args[0]))
+	return exit(cmd, exitFailed, fmt.Errorf("%q is not a command: the commands are check, flush, rbac and state", args[0]))
 }
 
 func rbacCommand() *cobra.Command {

@@ -87,8 +87,9 @@ func (c *Confirmation) read(value any) (fault string) {
 }
 
 // Check says why a token with this confirmation proves nothing for a request. It belongs to
-// each request, and not to the verdict on the token. The error wraps [ErrRejected], or
-// [ErrMalformed] if a trusted proxy's field cannot be read.
+// each request, and not to the verdict on the token. The error wraps [ErrRejected],
+// [ErrMalformed] if a trusted proxy's field cannot be read, or [ErrUnavailable] if it is not known
+// whether the peer is a trusted proxy.
 func (b CertificateBound) Check(r *Request, c *Confirmation) error {
 	switch {
 	case b == BoundOff:
@@ -138,6 +139,8 @@ type CertificateReader interface {
 // never its client's: a token that is bound to the proxy would pass for all of its clients.
 func (r *Request) clientCertificate() ([]byte, error) {
 	switch {
+	case r.Peer.Undecided: // the certificate of the handshake may be that of a proxy
+		return nil, fmt.Errorf("%w: the token is bound to a certificate, and whether the peer is a trusted proxy is not known", ErrUnavailable)
 	case r.Peer.Trusted && len(r.CertificateReaders) == 0:
 		return nil, fmt.Errorf("%w: the token is bound to a certificate, and no client_cert reads that of the proxy's client", ErrRejected)
 	case r.Peer.Trusted:

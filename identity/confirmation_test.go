@@ -156,6 +156,22 @@ func TestConfirmationThatIsNotUnderstood(t *testing.T) {
 	}
 }
 
+// While the addresses of the proxies are not known, the certificate of a handshake may be that of a
+// proxy: a token that is bound to the proxy would pass for all of its clients.
+func TestABoundTokenWaitsUntilItIsKnownWhoIsAProxy(t *testing.T) {
+	r := shows("proxy")
+	r.Peer.Undecided = true
+	confirmation := identity.ReadConfirmation(map[string]any{"cnf": boundTo("proxy")})
+	for _, bound := range []identity.CertificateBound{identity.BoundPresent, identity.BoundRequired} {
+		if err := bound.Check(r, confirmation); !errors.Is(err, identity.ErrUnavailable) || !identity.IsRefusal(err) {
+			t.Errorf("%q: %v", bound, err)
+		}
+	}
+	if err := identity.BoundPresent.Check(r, nil); err != nil {
+		t.Errorf("a token that is not bound: %v", err)
+	}
+}
+
 // FuzzConfirmation reads any cnf. Only one spelling of a thumbprint is accepted.
 func FuzzConfirmation(f *testing.F) {
 	good, _ := json.Marshal(boundTo("alice"))

@@ -28,6 +28,10 @@ type Peer struct {
 	// request has nothing that only such a proxy may say: then the certificate of the peer
 	// is not judged.
 	Trusted bool
+
+	// Undecided says that it is not known whether this peer is such a proxy, since the addresses of
+	// the proxies are not known. Trusted is false then.
+	Undecided bool
 }
 
 // String returns the peer as the log shows it.

@@ -32,7 +32,7 @@ func TestStolenTokenThatIsBoundAndIntrospected(t *testing.T) {
 		{name: "the thief without a certificate", at: "default", token: bound, status: 401, reason: boundAndNone},
 		{name: "the client again", at: "default", chain: of(alice), token: bound},
 		{name: "the thief, where anonymous is left", at: "fallback", token: bound, status: 401, reason: boundAndNone},
-		{name: "the thief, where nobody looks", at: "off", token: bound},
+		{name: "the thief, where the binding is not looked at", at: "off", token: bound},
 		{name: "a token that is not bound", at: "default", token: plain},
 		{name: "a token that must be bound", at: "required", chain: of(alice), token: plain, status: 401, reason: boundNotAtAll},
 		{name: "bound, and it must be", at: "required", chain: of(alice), token: bound},
