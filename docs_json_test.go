@@ -19,7 +19,7 @@ import (
 // docsRoute is a configuration whose only route has one handler.
 const docsRoute = `{"apps": {"http": {"servers": {"site": {"listen": ["127.0.0.1:8080"], "routes": [{"handle": [%s]}]}}}}}`
 
-// TestDocsJSON: the README's JSON loads, and has every field of every module and every
+// TestDocsJSON: the manual's JSON loads, and has every field of every module and every
 // word of the grammar.
 func TestDocsJSON(t *testing.T) {
 	var trees []any // a handler cannot have both kinds of login
@@ -76,7 +76,7 @@ func TestDocsJSON(t *testing.T) {
 		}
 		for _, field := range docsTags(reflect.TypeOf(info.New())) {
 			if !fields[id][field] {
-				t.Errorf("README.md's JSON does not have %s of %s", field, id)
+				t.Errorf("the manual's JSON does not have %s of %s", field, id)
 			}
 		}
 	}
@@ -84,7 +84,7 @@ func TestDocsJSON(t *testing.T) {
 		for _, word := range docsWords(grammar) {
 			page := word == "kube_identity_ready" || word == "kube_identity_whoami" // handlers without an option
 			if !words[word] && !page {
-				t.Errorf("README.md's JSON does not have %s, which is in the grammar\n%s", word, grammar)
+				t.Errorf("the manual's JSON does not have %s, which is in the grammar\n%s", word, grammar)
 			}
 		}
 	}
@@ -142,7 +142,7 @@ func docsWords(grammar string) []string {
 	return words
 }
 
-// TestDocsMetrics: the README names every metric.
+// TestDocsMetrics: the manual names every metric.
 func TestDocsMetrics(t *testing.T) {
 	source, err := os.ReadFile("internal/guest/metrics_collectors.go")
 	if err != nil {
@@ -158,6 +158,6 @@ func TestDocsMetrics(t *testing.T) {
 		got = append(got, name)
 	}
 	if !slices.Equal(got, want) {
-		t.Errorf("README.md has the metrics %v, and the code %v", got, want)
+		t.Errorf("the manual has the metrics %v, and the code %v", got, want)
 	}
 }

@@ -5,16 +5,12 @@ package kubeidentity_test
 
 import (
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
-
-	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 )
 
 // docsPages are the texts of all pages, by their files.
@@ -41,35 +37,6 @@ func docsPages(t *testing.T) map[string]string {
 		t.Fatalf("there are %d pages: %v", len(pages), err)
 	}
 	return pages
-}
-
-// A block of a page below docs is a whole Caddyfile, or a source that a reader puts into
-// kube_identity. It is formatted, and loads.
-func TestDocsCaddyfilesOfPages(t *testing.T) {
-	block := regexp.MustCompile("(?ms)^```caddyfile\n(.*?\n)```$")
-	pages, found := docsPages(t), 0
-	t.Setenv("HOST_IP", "192.0.2.1") // as the manifest of trusted-proxies.md sets it
-	for _, name := range slices.Sorted(maps.Keys(pages)) {
-		if !strings.HasPrefix(name, "docs/") {
-			continue // TestDocsCaddyfiles has the README's
-		}
-		for i, match := range block.FindAllStringSubmatch(pages[name], -1) {
-			found++
-			t.Run(name+" "+strconv.Itoa(i), func(t *testing.T) {
-				text := match[1]
-				if formatted := string(caddyfile.Format([]byte(text))); formatted != text {
-					t.Errorf("it is not formatted; formatted it is\n%s", formatted)
-				}
-				if strings.HasPrefix(text, "oidc ") {
-					text = "https://kiali.example.com {\nkube_identity {\n" + text + "inject headlamp\n}\nreverse_proxy 127.0.0.1:4466\n}\n"
-				}
-				docsValidate(t, docsAdapt(t, docsWithFiles(t, text)))
-			})
-		}
-	}
-	if found == 0 {
-		t.Error("the test found no block")
-	}
 }
 
 // A link leads to a file that is there, and to a heading that it has.

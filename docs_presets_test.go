@@ -108,7 +108,7 @@ func docsReturnedKeys(t *testing.T, f *ast.FuncDecl) []string {
 	return keys
 }
 
-// docsCompare holds a table of presets of the README to the code: the same names, and in
+// docsCompare holds a table of presets of the manual to the code: the same names, and in
 // each row the cells that cells returns for the row's preset, before any columns for people.
 // Each preset has a golden, with a line of that word and the preset.
 func docsCompare(t *testing.T, first, word string, want []string, cells func(preset string) []string) {
@@ -128,21 +128,21 @@ func docsCompare(t *testing.T, first, word string, want []string, cells func(pre
 		}
 		expanded := append([]string{row[0]}, cells(row[0])...)
 		if len(row) < len(expanded) || !slices.Equal(row[:len(expanded)], expanded) {
-			t.Errorf("README.md: the row of the %s %s is\n%q, and it expands to\n%q", first, row[0], row, expanded)
+			t.Errorf("the manual: the row of the %s %s is\n%q, and it expands to\n%q", first, row[0], row, expanded)
 		}
 	}
 	slices.Sort(got)
 	for _, name := range want {
 		if !slices.Contains(got, name) {
-			t.Errorf("README.md: the table of each %s has no row for %s, which expands to\n%s", first, name, docsRow(name, cells(name)))
+			t.Errorf("the manual: the table of each %s has no row for %s, which expands to\n%s", first, name, docsRow(name, cells(name)))
 		}
 	}
 	if !slices.Equal(got, want) {
-		t.Errorf("README.md has the rows %v for each %s, and the code has %v", got, first, want)
+		t.Errorf("the manual has the rows %v for each %s, and the code has %v", got, first, want)
 	}
 }
 
-// docsRow is a row for the README, ready to be copied.
+// docsRow is a row for the manual, ready to be copied.
 func docsRow(name string, cells []string) string {
 	row := "| `" + name + "` |"
 	for _, cell := range cells {
@@ -194,7 +194,7 @@ type docsForwarded struct {
 	GroupsSeparator                       string   `json:"groups_separator"`
 }
 
-// TestDocsForwardedPresets: the README has each preset of forwarded, as caddy adapt shows
+// TestDocsForwardedPresets: the manual has each preset of forwarded, as caddy adapt shows
 // what it expands to, and each of its fields is always stripped.
 func TestDocsForwardedPresets(t *testing.T) {
 	docsCompare(t, "forwarded preset", "forwarded", docsPresetNames(t, "forwardedPresets"), func(preset string) []string {

@@ -109,7 +109,7 @@ func docsString(expr ast.Expr) string {
 	return ""
 }
 
-// docsReasonRow is a row of one of the README's tables of reasons.
+// docsReasonRow is a row of one of the manual's tables of reasons.
 type docsReasonRow struct {
 	reason, status string
 	pattern        *regexp.Regexp
@@ -130,7 +130,7 @@ func docsReasonRows(t *testing.T) []docsReasonRow {
 	return rows
 }
 
-// TestDocsReasons: each reason that the code can give is in one of the README's tables of
+// TestDocsReasons: each reason that the code can give is in one of the manual's tables of
 // reasons, with its status, and each row of these tables is a reason that the code gives.
 // The tables leave out the reasons of ErrInternal, which are about modules and routes.
 func TestDocsReasons(t *testing.T) {
@@ -150,7 +150,7 @@ func TestDocsReasons(t *testing.T) {
 			}
 		}
 		if !found {
-			t.Errorf("README.md: the tables of reasons have no row for %q with status %s, which %s gives",
+			t.Errorf("the manual: the tables of reasons have no row for %q with status %s, which %s gives",
 				reason.text, status[reason.sentinel], reason.at)
 		}
 	}
@@ -158,7 +158,7 @@ func TestDocsReasons(t *testing.T) {
 	for _, row := range rows {
 		for part := range strings.SplitSeq(row.reason, "…") {
 			if part = strings.Trim(part, ": "); !used[row.reason] && !strings.Contains(code, part) {
-				t.Errorf("README.md has the reason %q with status %s, and the code does not give it", row.reason, row.status)
+				t.Errorf("the manual has the reason %q with status %s, and the code does not give it", row.reason, row.status)
 			}
 		}
 	}

@@ -22,22 +22,27 @@ import (
 type docsRecipe struct {
 	name, prose, caddyfile string
 
-	whole bool // an example or a manifest, with the global options that it needs
+	page  string // the text of the page that it is on, if it is on one
+	whole bool   // an example or a manifest, with the global options that it needs
+	ready bool   // not a page's block about one option: a reader runs it as it stands
 }
 
-// docsRecipes returns the Caddyfiles of the README, each with the text between the block before
-// and itself, and those of the examples and the manifests.
+// docsRecipes returns the Caddyfiles of the manual, each with the text between the heading or the
+// block before and itself, and those of the examples and the manifests.
 func docsRecipes(t *testing.T) []docsRecipe {
 	t.Helper()
 	var recipes []docsRecipe
-	before := 0
-	readme := docsReadme(t)
-	for _, at := range regexp.MustCompile("(?ms)^```(\\w+)\n(.*?\n)```$").FindAllStringSubmatchIndex(readme, -1) {
-		if readme[at[2]:at[3]] == "caddyfile" {
-			name := "README block " + strconv.Itoa(len(recipes))
-			recipes = append(recipes, docsRecipe{name: name, prose: readme[before:at[0]], caddyfile: readme[at[4]:at[5]]})
+	manual := docsManual(t)
+	for _, page := range slices.Sorted(maps.Keys(manual)) {
+		text, before := manual[page], 0
+		for _, at := range regexp.MustCompile("(?ms)^#+ [^\n]*$|^```(\\w+)\n(.*?\n)```$").FindAllStringSubmatchIndex(text, -1) {
+			if at[2] >= 0 && text[at[2]:at[3]] == "caddyfile" {
+				name := page + " block " + strconv.Itoa(len(recipes))
+				recipes = append(recipes, docsRecipe{name: name, prose: text[before:at[0]], caddyfile: text[at[4]:at[5]],
+					page: text, ready: slices.Contains([]string{"README.md", "docs/browsers.md"}, page)})
+			}
+			before = at[1]
 		}
-		before = at[1]
 	}
 	for _, pattern := range []string{"examples/*.caddyfile", "examples/kubernetes/*.yaml"} {
 		files, err := filepath.Glob(pattern)
@@ -49,7 +54,7 @@ func docsRecipes(t *testing.T) []docsRecipe {
 			if err != nil {
 				t.Fatal(err)
 			}
-			recipe := docsRecipe{name: file, prose: string(content), caddyfile: string(content), whole: true}
+			recipe := docsRecipe{name: file, prose: string(content), caddyfile: string(content), whole: true, ready: true}
 			if block := regexp.MustCompile(`(?m)^  Caddyfile: \|\n((?:    .*\n|\n)+)`).FindStringSubmatch(recipe.prose); block != nil {
 				recipe.caddyfile = regexp.MustCompile(`(?m)^    `).ReplaceAllString(block[1], "")
 			}
@@ -63,6 +68,9 @@ func docsRecipes(t *testing.T) []docsRecipe {
 func (r docsRecipe) adapted(t *testing.T) []byte {
 	t.Helper()
 	text := r.caddyfile
+	if strings.HasPrefix(text, "oidc ") {
+		text = "kube_identity {\n" + text + "inject headlamp\n}\n"
+	}
 	if strings.HasPrefix(text, "kube_identity") || strings.HasPrefix(text, "# in a site") {
 		text = "http://:8080 {\n" + text + "\nreverse_proxy 127.0.0.1:8001\n}\n"
 	}
@@ -163,8 +171,9 @@ func TestDocsTheTablesOfExamplesNameTheUpstream(t *testing.T) {
 		t.Fatal(err)
 	}
 	rows := 0
-	for line := range strings.Lines(docsReadme(t) + string(content)) {
-		file := regexp.MustCompile(`\((?:examples/)?([\w/-]+\.(?:caddyfile|yaml))\)`).FindStringSubmatch(line)
+	manual := slices.Sorted(maps.Values(docsManual(t)))
+	for line := range strings.Lines(strings.Join(manual, "\n") + string(content)) {
+		file := regexp.MustCompile(`\((?:(?:\.\./)*examples/)?([\w/-]+\.(?:caddyfile|yaml))\)`).FindStringSubmatch(line)
 		if !strings.HasPrefix(line, "| ") || file == nil || file[1] == "rbac.yaml" {
 			continue
 		}
@@ -202,7 +211,7 @@ func TestDocsARecipeThatImpersonatesSaysWhichGroups(t *testing.T) {
 				}
 			}
 		})
-		if impersonates && !regexp.MustCompile(`(?s)no\W+namespaces|with 403|every group|fails: so other groups`).MatchString(recipe.prose+recipe.caddyfile) {
+		if impersonates && !regexp.MustCompile(`(?s)no\W+namespaces|with 403|every group|fails: so other groups`).MatchString(recipe.page+recipe.prose+recipe.caddyfile) {
 			t.Errorf("%s does not say what users see whose groups the account may not impersonate", recipe.name)
 		}
 	}
@@ -300,6 +309,9 @@ func docsTokenFields(t *testing.T, config []byte) map[string]bool {
 func TestDocsAnIssuerMayHaveACertificateByAPrivateCA(t *testing.T) {
 	found := make(map[string]bool)
 	for _, recipe := range docsRecipes(t) {
+		if !recipe.ready {
+			continue
+		}
 		for _, block := range regexp.MustCompile(`(?s)\toidc \S+ \{\n.*?\n\t*\}\n`).FindAllString(recipe.caddyfile, -1) {
 			if strings.Contains(block, "\tpreset ") {
 				continue // an issuer of the public internet

@@ -23,6 +23,6 @@ func TestDocsReservedNames(t *testing.T) {
 		want = append(want, prefix+":…")
 	}
 	if want = append(want, identity.ReservedNames()...); !slices.Equal(got, want) {
-		t.Errorf("README.md has the reserved names %q, want %q", got, want)
+		t.Errorf("the manual has the reserved names %q, want %q", got, want)
 	}
 }

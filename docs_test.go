@@ -30,28 +30,31 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testpki"
 )
 
-// docsBlock is a code block of the README.
+// docsBlock is a code block of the manual: the README, or a page below docs.
 type docsBlock struct {
+	page     string
 	comment  string // the one in the line above, if any
 	language string
 	text     string
 }
 
-func docsReadme(t *testing.T) string {
+// docsManual is the text of the README and of every page below docs.
+func docsManual(t *testing.T) map[string]string {
 	t.Helper()
-	content, err := os.ReadFile("README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(content)
+	manual := docsPages(t)
+	maps.DeleteFunc(manual, func(page, _ string) bool { return page != "README.md" && !strings.HasPrefix(page, "docs/") })
+	return manual
 }
 
 func docsBlocks(t *testing.T) []docsBlock {
 	t.Helper()
 	pattern := regexp.MustCompile("(?ms)^(?:<!-- ([^\n]*) -->\n)?```(\\w+)\n(.*?\n)```$")
 	var blocks []docsBlock
-	for _, match := range pattern.FindAllStringSubmatch(docsReadme(t), -1) {
-		blocks = append(blocks, docsBlock{comment: match[1], language: match[2], text: match[3]})
+	manual := docsManual(t)
+	for _, page := range slices.Sorted(maps.Keys(manual)) {
+		for _, match := range pattern.FindAllStringSubmatch(manual[page], -1) {
+			blocks = append(blocks, docsBlock{page: page, comment: match[1], language: match[2], text: match[3]})
+		}
 	}
 	return blocks
 }
@@ -66,7 +69,7 @@ func docsBelow(t *testing.T, comment string) string {
 		}
 	}
 	if len(found) != 1 {
-		t.Fatalf("README.md has %d code blocks below <!-- %s -->, not 1", len(found), comment)
+		t.Fatalf("the manual has %d code blocks below <!-- %s -->, not 1", len(found), comment)
 	}
 	return found[0]
 }
@@ -75,17 +78,21 @@ func docsBelow(t *testing.T, comment string) string {
 // backquotes.
 func docsTable(t *testing.T, first string) [][]string {
 	t.Helper()
-	_, rest, found := strings.Cut(docsReadme(t), "\n| "+first+" |")
-	if !found {
-		t.Fatalf("README.md does not have a table of %q", first)
+	header := regexp.MustCompile(`(?m)^\| ` + regexp.QuoteMeta(first) + ` \|.*\n\| ---.*\n`)
+	var rest string
+	tables := 0
+	for _, text := range docsManual(t) {
+		for _, at := range header.FindAllStringIndex(text, -1) {
+			rest, tables = text[at[1]:], tables+1
+		}
+	}
+	if tables != 1 {
+		t.Fatalf("%d pages of the manual have a table of %q, not 1", tables, first)
 	}
 	var rows [][]string
-	for i, line := range strings.Split(rest, "\n") {
-		if i > 0 && !strings.HasPrefix(line, "|") {
+	for line := range strings.Lines(rest) {
+		if line = strings.TrimSuffix(line, "\n"); !strings.HasPrefix(line, "|") {
 			break
-		}
-		if i < 2 {
-			continue // the rest of the header, and the line below it
 		}
 		cells := strings.Split(strings.Trim(strings.ReplaceAll(line, "`", ""), "|"), " | ")
 		for j := range cells {
@@ -96,12 +103,14 @@ func docsTable(t *testing.T, first string) [][]string {
 	return rows
 }
 
-// TestDocsCaddyfiles: a reader can take any Caddyfile of the README, and run any example.
+// TestDocsCaddyfiles: a reader can take any Caddyfile of the manual, and run any example. A block
+// is a whole Caddyfile, the inside of a site, or a source that a reader puts into kube_identity.
 func TestDocsCaddyfiles(t *testing.T) {
+	t.Setenv("HOST_IP", "192.0.2.1") // as the manifest of trusted-proxies.md sets it
 	texts := make(map[string]string)
 	for i, block := range docsBlocks(t) {
 		if block.language == "caddyfile" {
-			texts["README block "+strconv.Itoa(i)] = block.text
+			texts[block.page+" "+strconv.Itoa(i)] = block.text
 		}
 	}
 	files, err := filepath.Glob("examples/*.caddyfile")
@@ -123,6 +132,9 @@ func TestDocsCaddyfiles(t *testing.T) {
 			}
 			if strings.HasPrefix(text, "kube_identity") || strings.HasPrefix(text, "# in a site") {
 				text = "http://:8080 {\n" + text + "\nreverse_proxy 127.0.0.1:8001\n}\n"
+			}
+			if strings.HasPrefix(text, "oidc ") {
+				text = "https://kiali.example.com {\nkube_identity {\n" + text + "inject headlamp\n}\nreverse_proxy 127.0.0.1:4466\n}\n"
 			}
 			docsValidate(t, docsAdapt(t, docsWithFiles(t, text)))
 		})
@@ -230,7 +242,7 @@ func docsGrammars(t *testing.T) []string {
 	return grammars
 }
 
-// TestDocsGrammar: the README has the grammar in the comment of each parser, and no other.
+// TestDocsGrammar: the manual has the grammar in the comment of each parser, and no other.
 func TestDocsGrammar(t *testing.T) {
 	want := docsGrammars(t)
 	var got []string
@@ -241,26 +253,26 @@ func TestDocsGrammar(t *testing.T) {
 	}
 	for _, grammar := range want {
 		if !slices.Contains(got, grammar) {
-			t.Errorf("README.md does not have this grammar:\n%s", grammar)
+			t.Errorf("the manual does not have this grammar:\n%s", grammar)
 		}
 	}
 	for _, grammar := range got {
 		if !slices.Contains(want, grammar) {
-			t.Errorf("README.md has a grammar that no parser has:\n%s", grammar)
+			t.Errorf("the manual has a grammar that no parser has:\n%s", grammar)
 		}
 	}
 }
 
-// TestDocsBuiltinFields: the README lists the fields that are always stripped.
+// TestDocsBuiltinFields: the manual lists the fields that are always stripped.
 func TestDocsBuiltinFields(t *testing.T) {
 	got := strings.Fields(docsBelow(t, "built-in fields"))
 	if want := identity.BuiltinFields(); !slices.Equal(got, want) {
-		t.Errorf("README.md lists\n%v, and the code has\n%v", got, want)
+		t.Errorf("the manual lists\n%v, and the code has\n%v", got, want)
 	}
 }
 
 // TestDocsRefusals: the table in refuse.go has every sentinel of package identity, and the
-// README's table has it with the status and label of refuse.go.
+// manual's table has it with the status and label of refuse.go.
 func TestDocsRefusals(t *testing.T) {
 	source, err := os.ReadFile("refuse.go")
 	if err != nil {
@@ -289,6 +301,6 @@ func TestDocsRefusals(t *testing.T) {
 		got[row[0]] = row[1] + " " + row[2]
 	}
 	if !reflect.DeepEqual(got, want) {
-		t.Errorf("README.md has\n%v, and the code\n%v", got, want)
+		t.Errorf("the manual has\n%v, and the code\n%v", got, want)
 	}
 }

@@ -113,7 +113,7 @@ func TestARequirementThatIsNotMetByAnyoneIsSaidAtLoad(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			warned := strings.Contains(string(content), `"level":"warn"`) && strings.Contains(string(content), "kube_identity")
+			warned := warns(string(content))
 			if warned != (test.want != "") || !strings.Contains(string(content), test.want) {
 				t.Errorf("the log is %s", content)
 			}

@@ -42,10 +42,22 @@ func TestAWarningAtLoadSaysWhatToDo(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			warned := strings.Contains(string(content), `"level":"warn"`) && strings.Contains(string(content), "kube_identity")
+			warned := warns(string(content))
 			if warned != (test.want != "") || !strings.Contains(string(content), test.want) {
 				t.Errorf("the log is %s", content)
 			}
 		})
 	}
+}
+
+// warns says whether a log has a warning of the module. The issuers of earlier tests do not count:
+// their keys may be asked for in the background when the test that needed them has ended.
+func warns(log string) bool {
+	for line := range strings.Lines(log) {
+		if strings.Contains(line, `"level":"warn"`) && strings.Contains(line, "kube_identity") &&
+			!strings.Contains(line, `"logger":"http.kube_identity.sources.oidc"`) {
+			return true
+		}
+	}
+	return false
 }

@@ -88,7 +88,7 @@ func clientCertPresets() map[string]ClientCert {
 //		cache_ttl     <duration>
 //	}
 //
-// The presets are those of the table in the README. An option in the block replaces the
+// The presets are those of the table in the manual. An option in the block replaces the
 // preset's value. map and trust_domain may appear more than once.
 func (c *ClientCert) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // consume source name

@@ -177,7 +177,7 @@ func (f *Forwarded) Authenticate(ctx context.Context, r *identity.Request) (*ide
 //		group_prefix       <prefix>
 //	}
 //
-// The presets are those of the table in the README. An option in the block replaces the
+// The presets are those of the table in the manual. An option in the block replaces the
 // preset's value.
 func (f *Forwarded) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // consume source name

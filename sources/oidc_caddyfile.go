@@ -87,7 +87,7 @@ func oidcPresets() map[string]OIDC {
 //		}
 //	}
 //
-// The presets are those of the table in the README. An option in the block replaces the
+// The presets are those of the table in the manual. An option in the block replaces the
 // preset's value. required_claim and parameter may appear more than once. A claim is a name, or, if it
 // begins with a slash, a JSON Pointer.
 func (o *OIDC) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {

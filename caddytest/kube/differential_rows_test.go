@@ -18,7 +18,7 @@ import (
 )
 
 // differentialRow is a token, and kube-apiserver's answer to it. stricter is the answer
-// here if it is meant to differ; README lists the reasons.
+// here if it is meant to differ; docs/differences-from-kube-apiserver.md lists the reasons.
 type differentialRow struct {
 	name     string
 	token    func() (string, error)

@@ -28,23 +28,23 @@ func TestKubeTheExampleOfTrustedProxiesRuns(t *testing.T) {
 	example = regexp.MustCompile("(?s)```caddyfile\n(.*?)```").FindStringSubmatch(example)[1]
 	rights := regexp.MustCompile("(?s)<!-- rbac -->\n```yaml\n(.*?)```").FindStringSubmatch(string(content))[1]
 	output, err := exec.CommandContext(t.Context(), program.Path(t), "kube-identity", "rbac",
-		"--adapter", "caddyfile", "--config", testkube.File(t, example), "--subject", "kiali/caddy").Output()
+		"--adapter", "caddyfile", "--config", testkube.File(t, example), "--subject", "apps/caddy").Output()
 	if err != nil || strings.TrimPrefix(string(output), "---\n") != rights {
 		t.Errorf("the command prints other rights than the page: %v\n%s", err, output)
 	}
 
-	for _, account := range [][2]string{{"kiali", "caddy"}, {"ingress", "oauth2-proxy"}} {
+	for _, account := range [][2]string{{"apps", "caddy"}, {"ingress", "oauth2-proxy"}} {
 		if err := server.ServiceAccount(t.Context(), account[0], account[1]); err != nil {
 			t.Fatal(err)
 		}
 	}
 	testkube.Apply(t, rights)
-	config, err := server.Kubeconfig(server.URL, server.CAFile, testkube.Token(t, "kiali", "caddy"))
+	config, err := server.Kubeconfig(server.URL, server.CAFile, testkube.Token(t, "apps", "caddy"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	example = strings.NewReplacer("host_ip {env.HOST_IP}", "host_ip {env.HOST_IP}\n kubeconfig "+config,
-		"http://:8080", "http://:0", "dashboard.kiali:8000", "%[1]s").Replace(example)
+		"http://:8080", "http://:0", "dashboard.apps:8000", "%[1]s").Replace(example)
 	_, servers, _ := strings.Cut(example, "servers {")
 	servers, sites, _ := strings.Cut(servers, "\n\t}\n}\n")
 	f := &kubeFront{server: server, namespace: "ingress"}

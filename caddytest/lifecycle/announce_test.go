@@ -121,7 +121,7 @@ func TestEveryRefusalIsLoggedOnceWithItsReason(t *testing.T) {
 	}
 }
 
-// Caddy's own access log redacts only four of the header fields; the README has a filter for
+// Caddy's own access log redacts only four of the header fields; the manual has a filter for
 // the others. The plugin's own lines must never contain any of them.
 func TestNoCredentialIsLoggedByThePlugin(t *testing.T) {
 	c := announced(t)

@@ -81,7 +81,7 @@ func checkLog(t *testing.T, c *testhandler.Caddy) {
 }
 
 // withoutFields is a line without the header fields of a request that Caddy itself logs.
-// Caddy redacts the four that it knows; the README has a filter for the others. These four
+// Caddy redacts the four that it knows; the manual has a filter for the others. These four
 // stay, and must be redacted.
 func withoutFields(line testhandler.LogLine) string {
 	if !strings.HasPrefix(line.Logger, "http.log") && line.Logger != "http.handlers.reverse_proxy" {

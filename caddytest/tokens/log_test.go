@@ -37,19 +37,20 @@ func TestTokenThatTheAPIServerRepeats(t *testing.T) {
 	}
 }
 
-// readmeFilter is the README's filter for Caddy's log, and whether it is for a site.
-func readmeFilter(t *testing.T) (fields string, inSite bool) {
+// manualFilter is the manual's filter for Caddy's log, and whether it is for a site.
+func manualFilter(t *testing.T) (fields string, inSite bool) {
 	t.Helper()
-	readme, err := os.ReadFile("../../README.md")
+	page, err := os.ReadFile("../../docs/operations.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	before, after, found := strings.Cut(string(readme), "\tformat filter {\n")
+	_, block, found := strings.Cut(string(page), "<!-- filter of tokens -->\n")
+	before, after, begun := strings.Cut(block, "\tformat filter {\n")
 	fields, _, ended := strings.Cut(after, "wrap json")
-	if !found || !ended {
-		t.Fatal("the README has no filter")
+	if !found || !begun || !ended {
+		t.Fatal("docs/operations.md does not have the filter")
 	}
-	return fields, strings.Contains(before[strings.LastIndex(before, "```"):], "# in a site")
+	return fields, strings.Contains(before, "# in a site")
 }
 
 // tokenFields are fields in which proxies send tokens.
@@ -108,20 +109,20 @@ func wantNoPiece(t *testing.T, log string, levels ...string) {
 	}
 }
 
-// Caddy logs the header of requests itself, and redacts four fields. The README has a filter
+// Caddy logs the header of requests itself, and redacts four fields. docs/operations.md has a filter
 // for the others: if the whole log is filtered, no token is left.
 func TestTokenIsNotInAFilteredLog(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "filtered.log")
-	filter, _ := readmeFilter(t)
+	filter, _ := manualFilter(t)
 	global := fmt.Sprintf("log filtered {\noutput file %s\nlevel DEBUG\nformat filter {\n%swrap json\n}\n}", path, filter)
 	wantNoPiece(t, logEverywhere(t, global, "log", path), "debug", "info", "warn", "error")
 }
 
 // A refusal with 503 is an error, which Caddy logs with the header of the request, and not
-// to the site's log: with the filter as in the README and the default level, an operator
+// to the site's log: with the filter as in the manual and the default level, an operator
 // would still have every token in the log while an issuer is away.
 func TestTokenIsNotInTheErrorsOfAFilteredSite(t *testing.T) {
-	filter, inSite := readmeFilter(t)
+	filter, inSite := manualFilter(t)
 	path := filepath.Join(t.TempDir(), "errors.log")
 	global, site := fmt.Sprintf("log errors {\noutput file %s\nlevel INFO\nexclude http.log.access\n", path), "log"
 	if inSite {

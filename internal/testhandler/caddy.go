@@ -56,6 +56,7 @@ func (c *Caddy) Reload(tb testing.TB, global, sites string) {
 		tb.Fatalf("loading the configuration: %v\n%s", err, sites)
 	}
 	c.Addr = address(tb)
+	waitForOneListener(tb)
 }
 
 // options are the global options that keep everything inside the test's folder.
