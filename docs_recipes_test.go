@@ -38,8 +38,10 @@ func docsRecipes(t *testing.T) []docsRecipe {
 		for _, at := range regexp.MustCompile("(?ms)^#+ [^\n]*$|^```(\\w+)\n(.*?\n)```$").FindAllStringSubmatchIndex(text, -1) {
 			if at[2] >= 0 && text[at[2]:at[3]] == "caddyfile" {
 				name := page + " block " + strconv.Itoa(len(recipes))
-				recipes = append(recipes, docsRecipe{name: name, prose: text[before:at[0]], caddyfile: text[at[4]:at[5]],
-					page: text, ready: slices.Contains([]string{"README.md", "docs/browsers.md"}, page)})
+				recipes = append(recipes, docsRecipe{
+					name: name, prose: text[before:at[0]], caddyfile: text[at[4]:at[5]],
+					page: text, ready: slices.Contains([]string{"README.md", "docs/browsers.md"}, page),
+				})
 			}
 			before = at[1]
 		}
