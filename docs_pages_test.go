@@ -39,6 +39,20 @@ func docsPages(t *testing.T) map[string]string {
 	return pages
 }
 
+// A newcomer reads the README in a few minutes, and finds each page of the manual from its index.
+func TestDocsTheReadmeIsShortAndTheIndexIsWhole(t *testing.T) {
+	pages := docsPages(t)
+	if size := len(pages["README.md"]); size > 14_000 {
+		t.Errorf("README.md has %d bytes, more than 14,000", size)
+	}
+	for page := range pages {
+		name, below := strings.CutPrefix(page, "docs/")
+		if below && name != "README.md" && !strings.HasPrefix(name, ".") && !strings.Contains(pages["docs/README.md"], "]("+name+")") {
+			t.Errorf("docs/README.md does not have a link to %s", page)
+		}
+	}
+}
+
 // A link leads to a file that is there, and to a heading that it has.
 func TestDocsLinks(t *testing.T) {
 	link := regexp.MustCompile(`\]\(([^)\s]+)\)`)
