@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -55,7 +56,11 @@ func (e *endpoint) ask(method, uri string, body any) ([]byte, error) {
 	}
 	response, err := caddycmd.AdminAPIRequest(address, method, uri, header, sent)
 	if err != nil {
-		return nil, fmt.Errorf("asking the admin API at %s (with \"admin off\" there is none): %w", address, err)
+		hint := ""
+		if strings.HasPrefix(err.Error(), "performing request") { // and not an answer that says no
+			hint = ` (with "admin off" there is none)`
+		}
+		return nil, fmt.Errorf("asking the admin API at %s%s: %w", address, hint, err)
 	}
 	defer response.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer+1))

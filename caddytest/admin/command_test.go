@@ -137,6 +137,9 @@ func TestFlushByCommand(t *testing.T) {
 		if stdout != test.stdout || !strings.Contains(stderr, test.stderr) || code != test.code {
 			t.Errorf("%s: exit %d, %q, %s", test.name, code, stdout, stderr)
 		}
+		if strings.Contains(stderr, "admin off") != (test.name == "admin off") {
+			t.Errorf("%s: the hint is about an API that does not answer: %s", test.name, stderr)
+		}
 	}
 	if _, stderr, code := run(t, "state", "--users", "all", "--address", o.admin); code != 1 || !strings.Contains(stderr, "--users is not none, hashed or names") {
 		t.Errorf("exit %d, %s", code, stderr)
