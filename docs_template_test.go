@@ -29,7 +29,7 @@ func docsFolders() map[string][2]string {
 
 // docsHeadings are the headings of the second level of a page, outside of its code blocks.
 func docsHeadings(text string) []string {
-	text = regexp.MustCompile("(?ms)^```.*?^```$").ReplaceAllString(text, "")
+	text = regexp.MustCompile("(?ms)^```\\w+\n.*?\n```$").ReplaceAllString(text, "")
 	var headings []string
 	for _, match := range regexp.MustCompile(`(?m)^## (.*)$`).FindAllStringSubmatch(text, -1) {
 		headings = append(headings, match[1])
@@ -54,7 +54,8 @@ func TestDocsPagesHaveTheHeadingsOfTheTemplate(t *testing.T) {
 		t.Fatalf("docs/.template.md has the headings %q", want)
 	}
 	for _, name := range slices.Sorted(maps.Keys(pages)) {
-		if _, templated := docsFolders()[path.Dir(name)]; !templated && name != "docs/.template.md" {
+		_, templated := docsFolders()[path.Dir(name)]
+		if !templated && !slices.Contains([]string{"docs/.template.md", "docs/bound-tokens.md", "docs/spiffe.md", "docs/require.md"}, name) {
 			continue
 		}
 		text := pages[name]
