@@ -19,15 +19,19 @@ import (
 // service_account. The API server's answers decide who a client is, so a kubeconfig that
 // does not verify the server's certificate is refused.
 type Kubernetes struct {
-	// Kubeconfig is the path of a kubeconfig file. It is read when the configuration is
-	// loaded; token and CA files that it names are read again when they change. Default:
-	// in-cluster, with the service account of the pod.
+	// Kubeconfig is the path of a kubeconfig file, with a client certificate, a token, a token
+	// file or an exec plugin. It is read when the configuration is loaded, and one that cannot be
+	// read is refused; the files that it names are read again when they change (tokens after
+	// about a minute, CAs after five). So that other machines cannot answer,
+	// "insecure-skip-tls-verify" and http:// to another machine are refused. Default: in-cluster,
+	// with the service account of the pod and the CA of the cluster.
 	Kubeconfig string `json:"kubeconfig,omitempty"`
 
-	// Context is the context of the kubeconfig. Default: its current one.
+	// Context is the context of the kubeconfig. It is refused without one. Default: its current
+	// one.
 	Context string `json:"context,omitempty"`
 
-	// Timeout of one call. Default: 10s.
+	// Timeout of one call. Less than zero is refused. Default: 10s.
 	Timeout caddy.Duration `json:"timeout,omitempty"`
 }
 

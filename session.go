@@ -25,20 +25,23 @@ import (
 // Session is how the login of a browser is kept: in encrypted cookies. A source with a login is
 // needed.
 type Session struct {
-	// Path is the path of the session's own pages, as the browser knows it: the callback, login,
-	// logout and session below it. They are never forwarded. Default: /kube-identity.
+	// Path is the path of the session's own pages, as the browser knows it: "callback", "login",
+	// "logout" and "session" below it. They are never forwarded. It is below the root, in
+	// letters, digits and "-._~", without a slash at its end. Default: /kube-identity.
 	Path string `json:"path,omitempty"`
 
-	// CookieName is the name of the cookie, without a prefix: __Host- is put before it over
+	// CookieName is the name of the cookie, without a prefix: "__Host-" is put before it over
 	// https. Two handlers on one host with different clients need different names. Default:
 	// kube_session.
 	CookieName string `json:"cookie_name,omitempty"`
 
-	// CookieDomain lets the cookies reach all hosts below a domain. Every one of these hosts can
-	// then read and overwrite them. Default: the host of the request alone.
+	// CookieDomain lets the cookies reach all hosts below a domain, which has a dot in it and
+	// covers the host of redirect_url. Every one of these hosts can then read and overwrite them.
+	// Default: the host of the request alone.
 	CookieDomain string `json:"cookie_domain,omitempty"`
 
-	// Lifetime is how long a session lives, from the login on. Default: 12h.
+	// Lifetime is how long a session lives, from the login on. Less than 1m is refused. Default:
+	// 12h.
 	Lifetime caddy.Duration `json:"lifetime,omitempty"`
 
 	// IdleTimeout is how long it lives without a request. Less than 2m is refused, and what is
@@ -46,21 +49,23 @@ type Session struct {
 	IdleTimeout caddy.Duration `json:"idle_timeout,omitempty"`
 
 	// KeyFile is a file with the keys of the cookies: one a line, at least 32 bytes in base64.
-	// The first seals, all of them open. Default: keys in Caddy's storage, which are replaced
-	// every week. All instances of a site need the same keys.
+	// The first seals, all of them open. All instances of a site need the same keys. Default:
+	// keys in Caddy's storage, or in that of Store, which are replaced every week.
 	KeyFile string `json:"key_file,omitempty"`
 
 	// StoreRaw keeps the sessions in a storage, with a ticket in the cookie: for sessions that
 	// are too large for cookies, and for issuers that let a refresh token be used once, where
-	// several instances serve the site. An empty object is Caddy's own storage. A storage module
-	// has the keys of the cookies and the logouts, too. Default: sessions are in the cookies.
+	// several instances serve the site. Without a module (in JSON an empty object) it is Caddy's
+	// own storage. A storage module has the keys of the cookies and the logouts, too. Default:
+	// sessions are in the cookies.
 	StoreRaw json.RawMessage `json:"store,omitempty" caddy:"namespace=caddy.storage inline_key=module"`
 
-	// PostLogoutURL is the URL, or the path on this site, to which a browser comes after a
-	// logout. The issuer must know it. Default: the session's own page logout.
+	// PostLogoutURL is the http or https URL, or the path on this site, to which a browser comes
+	// after a logout. The issuer must know it. A URL with a user or a fragment is refused.
+	// Default: the session's own page "logout".
 	PostLogoutURL string `json:"post_logout_url,omitempty"`
 
-	// BackChannelLogout accepts logout tokens of the issuer at the path back-channel below Path
+	// BackChannelLogout accepts logout tokens of the issuer at the path "back-channel" below Path
 	// (OpenID Connect Back-Channel Logout 1.0): it ends sessions that it knows by their sid, or
 	// all sessions of a user. Default: the path is not found.
 	BackChannelLogout bool `json:"back_channel_logout,omitempty"`

@@ -27,7 +27,8 @@ import (
 // must ask for a certificate (tls client_auth, any mode); the chain is verified here
 // in any case, for clientAuth and against this pool only.
 type TrustedProxyCert struct {
-	// TrustPoolRaw is the CAs of proxies. Required; an empty pool is refused.
+	// TrustPoolRaw is the CAs of proxies, by any of Caddy's modules. Give them another CA than
+	// clients: a proxy is a client too. An empty pool is refused. Required.
 	TrustPoolRaw json.RawMessage `json:"trust_pool,omitempty" caddy:"namespace=tls.ca_pool.source inline_key=provider"`
 
 	// AllowedNames are the allowed common names; the certificate must have one of them. A

@@ -28,40 +28,51 @@ func init() {
 type Headers struct {
 	Scope
 
-	// User, UID, Email, Name and PreferredUsername are the fields for these.
-	User              string `json:"user,omitempty"`
-	UID               string `json:"uid,omitempty"`
-	Email             string `json:"email,omitempty"`
-	Name              string `json:"name,omitempty"`
+	// User is the field for the name of the user. Default: not sent.
+	User string `json:"user,omitempty"`
+
+	// UID is the field for the identifier. Default: not sent.
+	UID string `json:"uid,omitempty"`
+
+	// Email is the field for the mail address. Default: not sent.
+	Email string `json:"email,omitempty"`
+
+	// Name is the field for the name for display. Default: not sent.
+	Name string `json:"name,omitempty"`
+
+	// PreferredUsername is the field for the name that the user prefers. Default: not sent.
 	PreferredUsername string `json:"preferred_username,omitempty"`
 
-	// Token is the field for the user's own token, alone: the one that a source has
-	// verified. For Authorization there is the injector token.
+	// Token is the field for the user's own token, alone: the one that a source has verified. It
+	// is refused beside "inject impersonation" for one source, and for Authorization there is
+	// "inject token". Default: not sent.
 	Token string `json:"token,omitempty"`
 
-	// Groups is the field for the groups: one line each, or one line with
-	// GroupsSeparator between them. An identity with a group that contains the separator
-	// is refused with 403: the upstream would read two groups.
-	Groups          string `json:"groups,omitempty"`
+	// Groups is the field for the groups. Default: not sent.
+	Groups string `json:"groups,omitempty"`
+
+	// GroupsSeparator is between the groups in one line: one character that is neither letter nor
+	// digit. An identity with a group that contains it is refused with 403: the upstream would
+	// read two groups. Default: one line each.
 	GroupsSeparator string `json:"groups_separator,omitempty"`
 
-	// UserSyntax refuses, with 403, users whom the upstream cannot have or would take for
-	// others. "openshift" refuses names that are not a path segment ("/", "%", "." and ".."),
-	// names with a ":" and "~". "grafana" refuses names that have a mail address in them and
-	// more besides. "ascii" refuses characters outside ASCII, for upstreams that read fields
-	// as ISO 8859-1, and "opensearch" also "|". If the preferred username is sent, the same
-	// holds for it: OpenShift names a new user by it. For uid and email "ascii" and
-	// "opensearch" hold too; a display name is not sent. Default: any name.
+	// UserSyntax refuses, with 403, users whom the upstream cannot have or would take for others.
+	// "openshift" refuses names that are not a path segment ("/", "%", "." and ".."), names with
+	// a ":" and "~". "grafana" refuses names that have a mail address in them and more besides.
+	// "ascii" refuses characters outside ASCII, for upstreams that read fields as ISO 8859-1, and
+	// "opensearch" also "|". If the preferred username is sent, the same holds for it: OpenShift
+	// names a new user by it. For uid and email "ascii" and "opensearch" hold too; a display name
+	// is not sent. Default: any name.
 	UserSyntax impersonation.Syntax `json:"user_syntax,omitempty"`
 
-	// GroupsSyntax refuses, with 403, groups that the upstream would read as others.
-	// "grafana" refuses blanks, commas, '"' and a leading "[". "mimir" refuses what cannot be
-	// a tenant: more than 150 bytes, or other characters than letters, digits and !-_.*'().
+	// GroupsSyntax refuses, with 403, groups that the upstream would read as others. "grafana"
+	// refuses blanks, commas, double quotes and a leading "[". "mimir" refuses what cannot be a
+	// tenant: more than 150 bytes, or other characters than letters, digits and "!-_.*'()".
 	// "ascii" and "opensearch" are as for UserSyntax. Default: any name.
 	GroupsSyntax impersonation.Syntax `json:"groups_syntax,omitempty"`
 
-	// Extra is the prefix of the fields for extra attributes; the key follows,
-	// percent-encoded as client-go does.
+	// Extra is the prefix of the fields for extra attributes; the key follows, percent-encoded as
+	// client-go does. Default: not sent.
 	Extra string `json:"extra,omitempty"`
 
 	headers impersonation.Headers

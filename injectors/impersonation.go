@@ -35,22 +35,23 @@ func init() {
 type Impersonation struct {
 	Scope
 
-	// TokenFile is the path of a file with the proxy's own bearer token, such as a
-	// projected service-account token. It is looked at for every request and read again
-	// when it has changed. While it is missing, empty or does not hold exactly one bearer
-	// token, requests are refused with 503. At most 64 KiB. Placeholders such as
-	// {env.TOKEN_FILE} are expanded when the configuration is loaded.
+	// TokenFile is the path of a file with the proxy's own bearer token, such as a projected
+	// service-account token. It is looked at for every request and read again when it has
+	// changed. While it is missing, empty or does not hold exactly one bearer token, of 64 KiB at
+	// most, requests are refused with 503: the last good token is not used. Default: none;
+	// exactly one of TokenFile, ServiceAccount and NoCredential is required.
 	TokenFile string `json:"token_file,omitempty"`
 
-	// ServiceAccount asks the API server for short-lived tokens of a service account.
+	// ServiceAccount asks the API server for short-lived tokens of a service account
+	// (TokenRequest). Default: none.
 	ServiceAccount *ServiceAccount `json:"service_account,omitempty"`
 
-	// NoCredential sends no credential: reverse_proxy's transport authenticates with a
-	// client certificate (tls_client_auth).
+	// NoCredential sends no credential: reverse_proxy's transport authenticates with a client
+	// certificate (tls_client_auth). Default: there is one.
 	NoCredential bool `json:"no_credential,omitempty"`
 
-	// UID sends Impersonate-Uid if the identity has one. Most RBAC does not allow it, and
-	// the API server then refuses the whole request.
+	// UID sends Impersonate-Uid if the identity has one. Most RBAC does not allow it, and the API
+	// server then refuses the whole request. Default: not sent.
 	UID bool `json:"uid,omitempty"`
 
 	// SortGroups sends the groups in the order of their names, each once. It is for upstreams
@@ -58,8 +59,8 @@ type Impersonation struct {
 	// which the source gave them.
 	SortGroups bool `json:"sort_groups,omitempty"`
 
-	// Extra are the keys, in lower case, that are sent as Impersonate-Extra-*. Each must
-	// be allowed by RBAC (userextras/<key>).
+	// Extra are the keys, in lower case, that are sent as Impersonate-Extra-*. Each must be
+	// allowed by RBAC (userextras/<key>). Default: none.
 	Extra []string `json:"extra,omitempty"`
 
 	injector impersonation.Impersonation

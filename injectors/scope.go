@@ -16,8 +16,8 @@ import (
 // Scope is the option that every injector has. It implements ForSources of the handler's
 // interface Injector.
 type Scope struct {
-	// Sources are the names of the sources whose identities this injector writes.
-	// Default: all.
+	// Sources are the names of the sources whose identities this injector writes. A name that no
+	// source of the block has is refused. Default: all.
 	Sources []string `json:"sources,omitempty"`
 }
 

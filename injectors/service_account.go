@@ -41,15 +41,17 @@ const (
 //
 // The proxy needs the permission to create serviceaccounts/token of this one account.
 type ServiceAccount struct {
-	// Namespace and Name of the account. Required.
+	// Namespace is the namespace of the account. Required.
 	Namespace string `json:"namespace,omitempty"`
-	Name      string `json:"name,omitempty"`
+
+	// Name is the name of the account. Required.
+	Name string `json:"name,omitempty"`
 
 	// Audience is the token's audience. Default: the API server.
 	Audience []string `json:"audience,omitempty"`
 
-	// Expiration is the lifetime that is requested for a token: at least 10m. The API server
-	// may shorten it. Default: 1h.
+	// Expiration is the lifetime that is requested for a token: at least 10m. The API server may
+	// shorten it. Default: 1h.
 	Expiration caddy.Duration `json:"expiration,omitempty"`
 
 	stateKey string

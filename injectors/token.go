@@ -32,12 +32,13 @@ func init() {
 type Token struct {
 	Scope
 
-	// Field receives the token alone. Default: Authorization, with "Bearer " before it.
+	// Field receives the token alone. A field that reverse_proxy overwrites or that proxies
+	// append to is refused. Default: Authorization, with "Bearer" and a blank before it.
 	Field string `json:"field,omitempty"`
 
-	// Cookie is the name of a cookie that receives the token too, for upstreams with parts
-	// that read nothing else. The client's own cookies of that name, and of that name with a
-	// suffix "-…", are stripped.
+	// Cookie is the name of a cookie that receives the token too, for upstreams with parts that
+	// read nothing else. The client's own cookies of that name, and of that name with a suffix
+	// "-…", are stripped. A token that a cookie cannot hold is refused with 403. Default: none.
 	Cookie string `json:"cookie,omitempty"`
 
 	injector impersonation.Token

@@ -38,17 +38,18 @@ func init() {
 // It trusts everyone who can write EndpointSlices in the namespace, or create pods with the
 // labels that the Service selects: docs/trusted-proxies.md.
 type KubernetesService struct {
-	// Service is <namespace>/<name>. Required.
+	// Service is the Service whose ready endpoints are trusted. Required.
 	Service string `json:"service,omitempty"`
 
 	// HostIP are the addresses of the host of Caddy's own pod, as the downward API gives
-	// status.hostIP or status.hostIPs (with commas): {env.HOST_IP}. A Service that has one of them
-	// as an endpoint selects pods in the network of their hosts, and none of its endpoints is
-	// trusted. Default: this is not checked, which is logged.
+	// "status.hostIP" or "status.hostIPs" (with commas or blanks): {env.HOST_IP}. A Service that
+	// has one of them as an endpoint selects pods in the network of their hosts, and none of its
+	// endpoints is trusted. A value that is empty or not an address is refused. Default: this is
+	// not checked, which is logged.
 	HostIP []string `json:"host_ip,omitempty" placeholders:"request"`
 
-	// Kubeconfig is the path of a kubeconfig file. Default: as in the option kubernetes of
-	// kube_identity, and otherwise in-cluster.
+	// Kubeconfig is the path of a kubeconfig file. Default: as in the option "kubernetes" of the
+	// same kube_identity, and otherwise in-cluster.
 	Kubeconfig string `json:"kubeconfig,omitempty"`
 
 	// Context is the context of the kubeconfig. Default: its current one.

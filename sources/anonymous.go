@@ -28,16 +28,18 @@ func init() {
 // fixed name. It must be the last source. Its identity goes through the same injectors as
 // any other: impersonation sends its user and groups, headers send the fields that are set.
 type Anonymous struct {
-	// User is the name. Default: system:anonymous.
+	// User is the name under which requests without a credential are forwarded. Default:
+	// system:anonymous.
 	User string `json:"user,omitempty"`
 
-	// Groups of the anonymous user. Default: system:unauthenticated, with which the API
-	// server does not add system:authenticated.
+	// Groups of the anonymous user. Default: system:unauthenticated, with which the API server
+	// does not add system:authenticated.
 	Groups []string `json:"groups,omitempty"`
 
 	// OnFailure makes a request anonymous also when it presents a credential that is bad
 	// (malformed or rejected), as Kong's anonymous consumer does. One that is proven but
-	// forbidden, or that could not be checked, is refused all the same.
+	// forbidden, or that could not be checked, is refused all the same. Default: a bad credential
+	// is refused with 401.
 	OnFailure bool `json:"on_failure,omitempty"`
 
 	identity *identity.Identity

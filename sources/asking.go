@@ -24,17 +24,19 @@ type Asking struct {
 	// revoked token is accepted for as long. Default: 10s.
 	CacheTTL caddy.Duration `json:"cache_ttl,omitempty"`
 
-	// NegativeCacheTTL is the same for a bad verdict. Default: 10s.
+	// NegativeCacheTTL is how long a bad verdict is kept. Default: 10s.
 	NegativeCacheTTL caddy.Duration `json:"negative_cache_ttl,omitempty"`
 
-	// CacheSize is how many good verdicts are kept, and how many bad ones. Default: 4096.
+	// CacheSize is how many good verdicts are kept, and how many bad ones: a flood of bad tokens
+	// does not push good verdicts out. Default: 4096.
 	CacheSize int `json:"cache_size,omitempty"`
 
-	// Timeout of a review, including the time that it waits for its turn. Default: 10s.
+	// Timeout of a review, including the time that it waits for its turn; then the request gets
+	// 503. Default: 10s.
 	Timeout caddy.Duration `json:"timeout,omitempty"`
 
-	// QPS is how many reviews may begin in a second. Half of them are reserved for tokens
-	// that were good within the last hour. Default: 100.
+	// QPS is how many reviews may begin in a second. Half of them are reserved for tokens that
+	// were good within the last hour. Default: 100.
 	QPS int `json:"qps,omitempty"`
 
 	// MaxInFlight is how many reviews may be under way at once. Half of them are reserved for

@@ -30,7 +30,9 @@ func init() {
 // server would not accept, is an error at load, and later the last good one stays. A file
 // without issuers is an error at load; later it means that no token is accepted any more.
 type AuthenticationConfig struct {
-	// File is the path. Required.
+	// File is the path of the AuthenticationConfiguration. It is read again about a second after
+	// it changed. A file that the API server would not take is refused; later the last good one
+	// stays in use, and the log says so. Required.
 	File string `json:"file,omitempty"`
 
 	Bearer

@@ -17,14 +17,15 @@ import (
 // Bearer is what sources of bearer tokens have in common: the fields that hold a token, and
 // how long it may be.
 type Bearer struct {
-	// TokenHeader are fields that hold a token and nothing else, such as
-	// X-Forwarded-Id-Token, besides "Authorization: Bearer" and the websocket subprotocol
-	// of the API server. They are read in order, before Authorization; the first that is not
-	// empty counts. A token proves itself, so every peer may send them.
+	// TokenHeader are fields that hold a token and nothing else, such as X-Forwarded-Id-Token.
+	// They are read in order, before "Authorization: Bearer" and the websocket subprotocol of the
+	// API server; the first that is not empty counts. A token proves itself, so every peer may
+	// send them. Default: none.
 	TokenHeader []string `json:"token_header,omitempty"`
 
-	// MaxTokenSize is how long a token may be, in bytes, at most 65536. A longer one is
-	// refused with 400. Default: 16384.
+	// MaxTokenSize is how long a token may be, in bytes or with "KiB", at most 64KiB; in JSON
+	// bytes alone. A longer one is refused with 400: the first source that reads it decides.
+	// Raise max_header_size (global option "servers") with it. Default: 16KiB.
 	MaxTokenSize int `json:"max_token_size,omitempty"`
 
 	fields []string // canonical

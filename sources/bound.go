@@ -13,11 +13,11 @@ import (
 // Bound is what sources of tokens have in common that may be bound to a certificate (RFC 8705).
 type Bound struct {
 	// CertificateBound says what becomes of a token that is bound to its client's certificate
-	// (the claim cnf with x5t#S256). "present": the client needs the certificate, from the
-	// handshake with Caddy or, if the peer is a trusted proxy, from the field that a client_cert
-	// of the same block reads. "required": a token that is not bound is refused as well. "off":
-	// cnf is not looked at, so that every holder of the token may use it. A cnf that is not
-	// understood is refused, except with "off". Default: present.
+	// (RFC 8705: the claim cnf with x5t#S256). "present": the client needs the certificate, from
+	// the handshake with Caddy or, if the peer is a trusted proxy, from the field that a
+	// client_cert of the same block reads. "required": a token that is not bound is refused as
+	// well. "off": cnf is not looked at, so that every holder of the token may use it. A cnf that
+	// is not understood is refused, except with "off". Default: "present".
 	CertificateBound string `json:"certificate_bound,omitempty"`
 }
 

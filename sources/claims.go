@@ -20,30 +20,32 @@ import (
 // ClaimOptions say which claims name the user. Their words and defaults are those of
 // kube-apiserver's flags --oidc-*.
 type ClaimOptions struct {
-	// UsernameClaim is the claim with the user's name. As "email", at any depth, it needs the
-	// claim email_verified beside it, and exactly one "@". Default: sub.
+	// UsernameClaim is the claim with the user's name. As "email", at any depth, it needs
+	// "email_verified: true" beside it, and exactly one "@". Default: "sub".
 	UsernameClaim string `json:"username_claim,omitempty"`
 
-	// UsernamePrefix is put before the name; "-" means none. Default: the issuer and "#";
-	// none for the claim email.
+	// UsernamePrefix is put before the name, so that two issuers cannot name the same user; "-"
+	// means none. Default: the issuer and "#"; none for the claim "email".
 	UsernamePrefix string `json:"username_prefix,omitempty"`
 
-	// EmailVerifiedOptional accepts a token without email_verified, as kube-apiserver does.
-	// Use it only if the issuer verifies every email.
+	// EmailVerifiedOptional accepts a token without email_verified, as kube-apiserver does. Use
+	// it only if the issuer verifies every email. It is refused unless UsernameClaim is "email".
+	// Default: such a token is refused.
 	EmailVerifiedOptional bool `json:"email_verified_optional,omitempty"`
 
-	// GroupsClaim is the claim with the groups: a string, or a list of strings. It may be
-	// absent from a token; the log says once if no token has had it. Default: no groups.
+	// GroupsClaim is the claim with the groups: a string, or a list of strings. It may be absent
+	// from a token; the log says once if the first good token does not have it, since a wrong
+	// name leaves all users without groups. Default: no groups.
 	GroupsClaim string `json:"groups_claim,omitempty"`
 
-	// GroupsPrefix is put before each group. Default: none.
+	// GroupsPrefix is put before each group. It is refused without GroupsClaim. Default: none.
 	GroupsPrefix string `json:"groups_prefix,omitempty"`
 
-	// UIDClaim is a claim with an identifier that is never given to another user. Default:
-	// none.
+	// UIDClaim is a claim with an identifier that is never given to another user. Default: none.
 	UIDClaim string `json:"uid_claim,omitempty"`
 
-	// RequiredClaims are claims that must be present with exactly these strings.
+	// RequiredClaims are claims that must be present with exactly these strings. Neither may be
+	// empty. The option may appear more than once. Default: none.
 	RequiredClaims map[string]string `json:"required_claims,omitempty"`
 }
 

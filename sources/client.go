@@ -18,21 +18,25 @@ import (
 
 // Client is how this proxy proves to an issuer which of its clients it is.
 type Client struct {
-	// ClientID is the name by which the issuer knows this proxy. For a login it is the source's
-	// audience where that is not given. Required.
+	// ClientID is the name by which the server knows this proxy. For a login it must be among the
+	// source's audiences, and is the only one by default. Required.
 	ClientID string `json:"client_id,omitempty"`
 
-	// ClientSecretFile is a file with the client's secret, which is read before each use.
-	// Refused for a client that proves itself in another way. Default: none.
+	// ClientSecretFile is a file with the client's secret, which is read before each use, so that
+	// a new one counts at once. It is refused for a client that proves itself in another way.
+	// Default: none; "basic" and "post" need it.
 	ClientSecretFile string `json:"client_secret_file,omitempty"`
 
-	// ClientAuth is how the client proves itself: basic or post with the secret, none for a
-	// public client, private_key_jwt or assertion_file with ClientAuthFile. Default: basic, or,
-	// for a login at an issuer that lists others and not basic, post.
+	// ClientAuth is how the client proves itself: "basic" or "post" with the secret,
+	// "private_key_jwt" or "assertion_file" with a file, "none" for a public client. An
+	// introspection endpoint that lets a client in by "none" lets every client try tokens, which
+	// RFC 7662 does not allow; Microsoft Graph refuses it. Default: "basic"; "post" for Microsoft
+	// Graph, and for a login at an issuer that lists others and not "basic".
 	ClientAuth string `json:"client_auth,omitempty"`
 
-	// ClientAuthFile is a file with a private key as PEM for private_key_jwt, or with an
-	// assertion that the platform writes for assertion_file.
+	// ClientAuthFile is a file with a private key as PEM for "private_key_jwt", or with an
+	// assertion that the platform writes for "assertion_file". It is read before each use.
+	// Default: none.
 	ClientAuthFile string `json:"client_auth_file,omitempty"`
 }
 

@@ -31,81 +31,92 @@ func init() {
 // Only the proxy that ended TLS knows whether the client has the certificate's key. So the
 // fields are dropped if the peer is not trusted.
 type ClientCert struct {
-	// TLS takes the certificate of Caddy's own handshake. The listener must ask for one
-	// (tls client_auth, any mode). Not together with Header.
+	// TLS takes the certificate of Caddy's own handshake. The listener must ask for one ("tls
+	// client_auth", any mode). The options of a field are refused beside it. Default: the
+	// certificate is in Header.
 	TLS bool `json:"tls,omitempty"`
 
-	// Header is the field with the certificate. It must come in one line, except for xfcc,
-	// which is a list that grows. Empty, "-" and "(null)" mean no certificate.
+	// Header is the field with the certificate. It must come in one line, except for "xfcc",
+	// which is a list that grows. Empty, "-" and "(null)" mean no certificate. The first
+	// certificate in it is the leaf; if that cannot be read, the next one does not become the
+	// leaf. Required without a preset and "tls".
 	Header string `json:"header,omitempty"`
 
-	// Encoding is how Header and ChainHeader are written: "url_pem" (percent-encoded
-	// PEM), "pem" (PEM whose line breaks became blanks), "base64_der" (also in quotes, or
-	// a list with commas), "rfc9440" or "xfcc" (Envoy's X-Forwarded-Client-Cert; the last
-	// element counts, which the nearest proxy wrote).
+	// Encoding is how Header and ChainHeader are written: "url_pem" (percent-encoded PEM, in
+	// which a "+" is a plus sign), "pem" (PEM whose line breaks became blanks), "base64_der" (DER
+	// in base64, also in quotes, or a list with commas), "rfc9440" (a byte sequence between
+	// colons) or "xfcc" (Envoy's X-Forwarded-Client-Cert; the last element counts, which the
+	// nearest proxy wrote). Required with Header.
 	Encoding string `json:"encoding,omitempty"`
 
-	// LeafOnly says that Header holds one certificate, so that a list is refused. Presets
-	// of proxies that send no chain there have it.
+	// LeafOnly says that Header holds one certificate, so that a list, whose first member could
+	// be the client's, is refused. Default: a list is a chain.
 	LeafOnly bool `json:"leaf_only,omitempty"`
 
-	// ChainHeader is the field with intermediate certificates. They help to build a chain
-	// and never become roots.
+	// ChainHeader is the field with intermediate certificates, which may have several lines. They
+	// help to build a chain and never become roots. It is refused with "xfcc", which has the
+	// chain in the same field. Default: none.
 	ChainHeader string `json:"chain_header,omitempty"`
 
 	// VerifyHeader is a field in which the proxy says how its own verification went. It is
-	// compared first, and exactly: a certificate is refused unless the value is VerifyValue.
+	// compared first, and exactly: a certificate with another value, or without the field, is
+	// refused with 401. Default: none.
 	VerifyHeader string `json:"verify_header,omitempty"`
-	VerifyValue  string `json:"verify_value,omitempty"`
 
-	// TrustPoolRaw is the CAs. Required, unless there are trust domains; an empty pool is
-	// refused. A self-signed certificate in it ends a chain; the others help to build one.
+	// VerifyValue is the value of VerifyHeader for success. Required with VerifyHeader.
+	VerifyValue string `json:"verify_value,omitempty"`
+
+	// TrustPoolRaw is the CAs, by any of Caddy's modules; the system's never count. An empty pool
+	// is refused. A self-signed certificate in it ends a chain; the others help to build one.
+	// Required without TrustDomain.
 	TrustPoolRaw json.RawMessage `json:"trust_pool,omitempty" caddy:"namespace=tls.ca_pool.source inline_key=provider"`
 
 	// TrustDomain are the SPIFFE trust domains whose workloads are accepted, each with the CAs
-	// that alone may issue their certificates. Only with Username spiffe, and in the place of
-	// TrustPool.
+	// that alone may issue their certificates. Only with Username "spiffe", and in the place of
+	// TrustPool. The option may appear more than once. Default: none.
 	TrustDomain []CertTrustDomain `json:"trust_domain,omitempty"`
 
 	// AllowPartialChain accepts a chain that ends at a certificate of the pool which is not
-	// self-signed.
+	// self-signed, so that the root need not be in the pool. That certificate is not itself
+	// checked for revocation. Default: a chain ends at a self-signed certificate.
 	AllowPartialChain bool `json:"allow_partial_chain,omitempty"`
 
-	// MaxIntermediates is how many certificates may come with the leaf, the root not counted,
-	// and how many the chain may have between it and the root. Default: 4.
+	// MaxIntermediates is how many certificates may come with the leaf, the root not counted, and
+	// how many the chain may have between it and the root. Default: 4.
 	MaxIntermediates int `json:"max_intermediates,omitempty"`
 
-	// Username are attributes: common_name, subject, dns, email, uri, spiffe (the SPIFFE ID of
-	// a workload; stands alone), upn (the user principal name of a smart card), serial,
-	// fingerprint, public_key (SHA-256 of the key: a certificate that an ECDSA key signed has
-	// two fingerprints). The first that the certificate has is the user; a certificate with
-	// several values of it is refused. Default: common_name.
+	// Username are attributes of the certificate, of which the first that it has is the user; a
+	// certificate with several values of it is refused with 401. Default: common_name.
 	Username []string `json:"username,omitempty"`
 
-	// Groups are attributes whose values are groups: organization, organizational_unit.
+	// Groups are attributes whose values are groups: "organization", "organizational_unit".
 	// Default: none.
 	Groups []string `json:"groups,omitempty"`
 
-	// UserPrefix and GroupPrefix are put before names from the certificate.
+	// UserPrefix and GroupPrefix are put before names from the certificate, not before those of
+	// Map and DefaultUser. Default: none.
 	UserPrefix  string `json:"user_prefix,omitempty"`
 	GroupPrefix string `json:"group_prefix,omitempty"`
 
-	// AllowedNames are the only names, as Username finds them, that may pass.
+	// AllowedNames are the only names, as Username finds them, that may pass; others are refused
+	// with 403. Default: any name.
 	AllowedNames []string `json:"allowed_names,omitempty"`
 
-	// Map gives names of certificates to users. A name is an alternative name (DNS, email,
-	// URI), or the common name of a certificate that has no alternative names. With Username
-	// spiffe it is a SPIFFE ID.
+	// Map gives names of certificates to users. It is tried before Username, and may appear more
+	// than once. Default: none.
 	Map []CertMapping `json:"map,omitempty"`
 
-	// MapOnly refuses a trusted certificate that is not in Map, with 403.
+	// MapOnly refuses a trusted certificate that is not in Map, with 403. It is refused without
+	// Map, and beside DefaultUser. Default: Username finds the name.
 	MapOnly bool `json:"map_only,omitempty"`
 
-	// DefaultUser is the user for a trusted certificate without a usable name.
+	// DefaultUser is the user for a trusted certificate without a value for any attribute of
+	// Username. It is refused with Username "spiffe". Default: such a certificate is refused with
+	// 401.
 	DefaultUser *CertUser `json:"default_user,omitempty"`
 
-	// Revocation says how to check that a trusted certificate was not revoked. Default: it is
-	// not checked.
+	// Revocation says how to check that a trusted certificate was not revoked. Default: it is not
+	// checked.
 	Revocation *CertRevocation `json:"revocation,omitempty"`
 
 	// CacheTTL is how long a good verdict is kept at most. It is never kept longer than the

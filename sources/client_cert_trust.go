@@ -24,11 +24,12 @@ import (
 
 // CertTrustDomain ties a SPIFFE trust domain to its CAs.
 type CertTrustDomain struct {
-	// Name of the trust domain, such as example.org. Required.
+	// Name of the trust domain, such as example.org, in lower case. One that is there twice is
+	// refused. Required.
 	Name string `json:"name,omitempty"`
 
-	// TrustPoolRaw is the CAs that may issue certificates of this trust domain, such as its
-	// bundle (spiffe_bundle). Required; an empty pool is refused.
+	// TrustPoolRaw is the CAs that may issue certificates of this trust domain, by any of Caddy's
+	// modules, such as its bundle (spiffe_bundle). An empty pool is refused. Required.
 	TrustPoolRaw json.RawMessage `json:"trust_pool,omitempty" caddy:"namespace=tls.ca_pool.source inline_key=provider"`
 }
 

@@ -29,29 +29,37 @@ func init() {
 //
 // If the peer is not trusted, the fields are dropped and the source finds no credential.
 type Forwarded struct {
-	// User are the fields with the name of the user. Required. A request without a value
-	// there has no credential for this source, whatever else it has.
+	// User are the fields with the name of the user. A request without a value there has no
+	// credential for this source, whatever else it has. Required.
 	User []string `json:"user,omitempty"`
 
-	// Groups are the fields with the groups, one a line.
+	// Groups are the fields with the groups, one a line. The groups system:authenticated and
+	// system:authenticated:oauth are left out, as with token_review. Default: no groups.
 	Groups []string `json:"groups,omitempty"`
 
-	// GroupsSeparator splits each line of Groups: one character that is neither letter
-	// nor digit. Empty elements are ignored. Default: a line is one group.
+	// GroupsSeparator splits each line of Groups: one character that is neither letter nor digit.
+	// Empty elements are ignored. Default: a line is one group.
 	GroupsSeparator string `json:"groups_separator,omitempty"`
 
-	// UID, Email, Name (for display) and PreferredUsername are the fields with these.
-	UID               []string `json:"uid,omitempty"`
-	Email             []string `json:"email,omitempty"`
-	Name              []string `json:"name,omitempty"`
+	// UID are the fields with an identifier that is never given to another user. Default: none.
+	UID []string `json:"uid,omitempty"`
+
+	// Email are the fields with the user's mail address. Default: none.
+	Email []string `json:"email,omitempty"`
+
+	// Name are the fields with a name for display. Default: none.
+	Name []string `json:"name,omitempty"`
+
+	// PreferredUsername are the fields with the name that the user prefers. Default: none.
 	PreferredUsername []string `json:"preferred_username,omitempty"`
 
-	// Extra are prefixes of fields. The rest of a name, lower-cased and percent-decoded,
-	// is the key; two fields with the same key are refused with 400.
+	// Extra are prefixes of fields. The rest of a name, lower-cased and percent-decoded, is the
+	// key; two fields with the same key are refused with 400. A key in a domain of Kubernetes is
+	// a reserved name. Default: none.
 	Extra []string `json:"extra,omitempty"`
 
 	// UserPrefix and GroupPrefix are put before every user and group of this source, so that
-	// users and groups of another source cannot have the same names.
+	// users and groups of another source cannot have the same names. Default: none.
 	UserPrefix  string `json:"user_prefix,omitempty"`
 	GroupPrefix string `json:"group_prefix,omitempty"`
 

@@ -22,7 +22,7 @@ import (
 // GroupsFrom says where the groups are that an issuer left out of a token because there are too
 // many. Without it such a token is refused.
 type GroupsFrom struct {
-	// MicrosoftGraph is for Entra ID. Required.
+	// MicrosoftGraph is for Entra ID. It needs GroupsClaim "groups". Required.
 	MicrosoftGraph *MicrosoftGraph `json:"microsoft_graph,omitempty"`
 
 	network http.RoundTripper // for tests: in place of the network
@@ -38,14 +38,15 @@ type MicrosoftGraph struct {
 	// Required.
 	Tenant string `json:"tenant,omitempty"`
 
-	// Cloud is public, us_government, us_government_dod or china. Default: public.
+	// Cloud fixes the hosts that are asked: "public", "us_government", "us_government_dod" or
+	// "china". Default: "public".
 	Cloud string `json:"cloud,omitempty"`
 
 	// Client proves itself by post, unless ClientAuth says otherwise; none is refused.
 	Client
 
-	// AllGroups asks for groups too that are not for security, such as distribution lists, as
-	// the tenant's groups claim "All" has them. Default: security groups alone.
+	// AllGroups asks for groups too that are not for security, such as distribution lists, as the
+	// tenant's groups claim "All" has them. Default: security groups alone.
 	AllGroups bool `json:"all_groups,omitempty"`
 }
 

@@ -55,7 +55,8 @@ type Introspection struct {
 	// to the upstream, it is not valid after its exp. Default: 1m.
 	ClockSkew *caddy.Duration `json:"clock_skew,omitempty"`
 
-	// TrustPoolRaw is the CAs of the endpoint's certificate. Default: the system's.
+	// TrustPoolRaw is the CAs of the endpoint's certificate, by any of Caddy's modules. Default:
+	// the system's.
 	TrustPoolRaw json.RawMessage `json:"trust_pool,omitempty" caddy:"namespace=tls.ca_pool.source inline_key=provider"`
 
 	Asking

@@ -33,55 +33,59 @@ func init() {
 // configuration loads even if the issuer is unreachable: until it is reachable, its tokens
 // get 503. A token that cannot be verified gets 401.
 type OIDC struct {
-	// Issuer is compared with the token's iss, byte for byte. With discovery it is an
-	// https URL (http for a loopback address). Required.
+	// Issuer is compared with the token's iss, byte for byte. With discovery it is an https URL
+	// (http for a loopback address), without a query and a fragment. Required.
 	Issuer string `json:"issuer,omitempty"`
 
-	// Audience are client IDs. The token's aud must contain at least one of them. Required.
+	// Audience are client IDs. The token's aud must contain at least one of them. With LoginBlock
+	// it must have the login's client_id, which alone it is by default. Required without
+	// LoginBlock.
 	Audience []string `json:"audience,omitempty"`
 
-	// AuthorizedParty are the clients, besides those in Audience, to which a token may have
-	// been issued: with this option a token must say so (azp), however many audiences it has.
-	// Default: only the azp of a token for several audiences is checked, if there is one; it
-	// must be in Audience.
+	// AuthorizedParty are the clients, besides those in Audience, to which a token may have been
+	// issued: with this option a token must say so (azp), however many audiences it has. Keycloak
+	// gives the access tokens of all clients the audience "account". Default: only the azp of a
+	// token for several audiences is checked, if there is one; it must be in Audience.
 	AuthorizedParty []string `json:"authorized_party,omitempty"`
 
 	Bearer
 	Bound
 
-	// DiscoveryURL is where the issuer's discovery document is read from, such as an address
-	// inside the cluster. The document's issuer must still be Issuer. An https URL, or http
-	// for a loopback address; refused beside JWKSURL and JWKSFile. Default: below Issuer, at
+	// DiscoveryURL is the whole URL at which the issuer's discovery document is read, such as an
+	// address inside the cluster. The document's issuer must still be Issuer. An https URL, or
+	// http for a loopback address; refused beside JWKSURL and JWKSFile. Default: below Issuer, at
 	// /.well-known/openid-configuration.
 	DiscoveryURL string `json:"discovery_url,omitempty"`
 
-	// JWKSURL is where the issuer's keys are, without discovery.
+	// JWKSURL is where the issuer's keys are, without discovery: an https URL, or http for a
+	// loopback address. Default: as the discovery document says, which must name an https URL if
+	// it came by https.
 	JWKSURL string `json:"jwks_url,omitempty"`
 
-	// JWKSFile is a file with the issuer's keys (RFC 7517), which is read again when it
-	// changes. With it the issuer is never asked over the network. A file without a key that
-	// can be used is refused, unless its list of keys is empty: then the issuer has no keys,
-	// and its tokens are refused.
+	// JWKSFile is a file with the issuer's keys (RFC 7517), which is read again when it changes.
+	// With it the issuer is never asked over the network. A file without a key that can be used
+	// is refused, unless its list of keys is empty: then the issuer has no keys, and its tokens
+	// are refused. Default: none.
 	JWKSFile string `json:"jwks_file,omitempty"`
 
 	ClaimOptions
 
-	// SigningAlgs are the algorithms that the issuer signs with: RS256, RS384, RS512,
-	// ES256, ES384, ES512, PS256, PS384, PS512, EdDSA. Default: all of these that fit the
-	// type of the key.
+	// SigningAlgs are the algorithms that the issuer signs with: RS256, RS384, RS512, ES256,
+	// ES384, ES512, PS256, PS384, PS512, EdDSA. Default: all of these that fit the type of the
+	// key.
 	SigningAlgs []string `json:"signing_algs,omitempty"`
 
-	// ClockSkew is how long a token is valid after its exp and before its nbf, since the
-	// issuer's clock may differ. Zero is allowed, less is refused. Where the token itself is
-	// sent to the upstream, it is not valid after its exp: the upstream would refuse it.
-	// Default: 1m.
+	// ClockSkew is how long a token is valid after its exp and before its nbf, since the issuer's
+	// clock may differ. Zero is allowed, less is refused. Where the token itself is sent to the
+	// upstream, it is not valid after its exp: the upstream would refuse it. Default: 1m.
 	ClockSkew *caddy.Duration `json:"clock_skew,omitempty"`
 
-	// TrustPoolRaw is the CAs of the issuer's certificate. Default: the system's.
+	// TrustPoolRaw is the CAs of the issuer's TLS certificate, by any of Caddy's modules. It is
+	// refused beside JWKSFile. Default: the system's.
 	TrustPoolRaw json.RawMessage `json:"trust_pool,omitempty" caddy:"namespace=tls.ca_pool.source inline_key=provider"`
 
-	// GroupsFrom is where the groups are that the issuer left out of a token (group overage).
-	// Default: such a token is refused.
+	// GroupsFrom is where the groups are that the issuer left out of a token because there are
+	// too many (group overage). Default: such a token is refused with 403.
 	GroupsFrom *GroupsFrom `json:"groups_from,omitempty"`
 
 	// LoginBlock lets browsers log in at the issuer. Default: they do not.

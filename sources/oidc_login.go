@@ -21,40 +21,45 @@ import (
 type OIDCLogin struct {
 	Client
 
-	// Scopes are what is asked for; without openid they are refused. Default: openid, profile
-	// and email. Many issuers give a refresh token only for offline_access.
+	// Scopes are what is asked for; without "openid" they are refused. Many issuers give a
+	// refresh token only for "offline_access". Default: "openid", "profile" and "email".
 	Scopes []string `json:"scopes,omitempty"`
 
-	// Parameter are parameters of the redirect to the issuer, such as prompt or acr_values.
-	// Those that the login sets itself are refused. Default: none.
+	// Parameter is a parameter of the redirect to the issuer, such as "prompt" or "acr_values".
+	// It may appear more than once. Those that the login sets itself are refused. Default: none.
 	Parameter map[string]string `json:"parameter,omitempty"`
 
 	// RedirectURL is the URL of the callback, as the issuer knows it: the session's path, then
 	// /callback. An http URL is refused except for a loopback address. It is needed where a
-	// request may name any host. Default: on the site that the request was sent to.
+	// request may name any host: in a site without a host name. Default: on the site that the
+	// request was sent to.
 	RedirectURL string `json:"redirect_url,omitempty"`
 
-	// ResponseMode is how the issuer sends the browser back: query, with a redirect, or
-	// form_post, with a form that its page posts, so that the code is in no address. The latter
-	// needs https. Default: query.
+	// ResponseMode is how the issuer sends the browser back: "query", with a redirect, or
+	// "form_post", with a form that its page posts, so that the code is in no address. The latter
+	// needs https. Default: "query".
 	ResponseMode string `json:"response_mode,omitempty"`
 
-	// Name is what a user chooses this login by, where a site has several; there each of them
-	// needs one of its own, in any case of its letters. It has letters, digits, blanks and
-	// "-._", begins and ends with a letter or digit, and has 40 characters at most. It is a part
-	// of paths too, with "-" for blanks: login/<name>, and callback/<name>, which the issuer must
-	// know. Default: none, for one login alone.
+	// Name is what a user chooses this login by. Where a site has several, each of them needs one
+	// of its own, in any case of its letters. It has letters, digits, blanks and "-._", begins
+	// and ends with a letter or digit, and has 40 characters at most. It is a part of paths too,
+	// with "-" for blanks: login/<name>, and callback/<name>, which the issuer must know.
+	// Default: none, for one login alone.
 	Name string `json:"name,omitempty"`
 
-	// AuthorizationURL, TokenURL, EndSessionURL and RevocationURL replace the endpoints of the
-	// discovery document. The first two are required where there is no discovery.
+	// AuthorizationURL and TokenURL replace endpoints of the discovery document. Default: those
+	// of the document; required where there is no discovery.
 	AuthorizationURL string `json:"authorization_url,omitempty"`
 	TokenURL         string `json:"token_url,omitempty"`
-	EndSessionURL    string `json:"end_session_url,omitempty"`
-	RevocationURL    string `json:"revocation_url,omitempty"`
 
-	// Refresh is "off", or how long before its end an ID token is replaced. Default: a minute,
-	// or a fifth of the token's life if that is more.
+	// EndSessionURL and RevocationURL replace the endpoints for a logout: the issuer's page, and
+	// where the refresh token is revoked. Default: those of the discovery document, if it has
+	// them.
+	EndSessionURL string `json:"end_session_url,omitempty"`
+	RevocationURL string `json:"revocation_url,omitempty"`
+
+	// Refresh is "off", or how long before its end an ID token is replaced. Zero and less are
+	// refused. Default: a minute, or a fifth of the token's life if that is more.
 	Refresh string `json:"refresh,omitempty"`
 }
 

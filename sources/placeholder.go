@@ -35,22 +35,28 @@ func init() {
 // is a mistake of the handler that set it (500). An answer to forward_auth is believed
 // only if its status is 2xx; one with another status that names a user is a bad credential.
 type Placeholder struct {
-	// User is the name of the user. Required. A request for which it is unknown or empty has
-	// no credential for this source.
+	// User is the name of the user. A request for which it is unknown or empty has no credential
+	// for this source. Required.
 	User string `json:"user,omitempty" placeholders:"request"`
 
-	// Groups is a list of texts, or a text that GroupsSeparator splits.
+	// Groups is a list of texts, whose elements are taken as they are, or a text, which is one
+	// group or is split at the separator. Default: no groups.
 	Groups string `json:"groups,omitempty" placeholders:"request"`
 
-	// GroupsSeparator splits the text of Groups: one character that is neither letter
-	// nor digit. forward_auth joins several lines of an answer with ",". Default: the
-	// text is one group.
+	// GroupsSeparator splits the text of Groups: one character that is neither letter nor digit.
+	// forward_auth joins several lines of an answer with ",". Default: the text is one group.
 	GroupsSeparator string `json:"groups_separator,omitempty"`
 
-	// UID, Email, Name (for display) and PreferredUsername.
-	UID               string `json:"uid,omitempty" placeholders:"request"`
-	Email             string `json:"email,omitempty" placeholders:"request"`
-	Name              string `json:"name,omitempty" placeholders:"request"`
+	// UID is an identifier that is never given to another user. Default: none.
+	UID string `json:"uid,omitempty" placeholders:"request"`
+
+	// Email is the user's mail address. Default: none.
+	Email string `json:"email,omitempty" placeholders:"request"`
+
+	// Name is a name for display. Default: none.
+	Name string `json:"name,omitempty" placeholders:"request"`
+
+	// PreferredUsername is the name that the user prefers. Default: none.
 	PreferredUsername string `json:"preferred_username,omitempty" placeholders:"request"`
 
 	user, groups, uid, email, name, preferredUsername string // keys in the replacer

@@ -32,8 +32,10 @@ func init() {
 type TokenReview struct {
 	Bearer
 
-	// Audience are the audiences that a token must be for, at least one of them. Default:
-	// those of the API server.
+	// Audience are the audiences that a token must be for, at least one of them. Without it the
+	// token must be for the API server itself, and then any upstream that sees the token can use
+	// it there: give tokens for your dashboard an audience of their own. Default: those of the
+	// API server.
 	Audience []string `json:"audience,omitempty"`
 
 	Asking

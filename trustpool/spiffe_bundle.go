@@ -24,7 +24,8 @@ func init() {
 // CAs of a trust domain are renewed all the time. While it cannot be read, or has no
 // certificate, the last good ones are kept; at load that is an error.
 type SPIFFEBundle struct {
-	// File is the bundle. Required.
+	// File is the bundle: a key set (JWKS). One that is missing, or that is not a bundle, is
+	// refused; later the last good certificates stay in use. Required.
 	File string `json:"file,omitempty"`
 
 	watched

@@ -27,8 +27,8 @@ func init() {
 // While the files cannot be read, or hold no certificate, the last good certificates are
 // kept; at load that is an error.
 type WatchedFile struct {
-	// Files are PEM files with one or more certificates each. Anything else in them is
-	// refused.
+	// Files are PEM files with one or more certificates each. Anything else in them is refused,
+	// and a file that is missing; later the last good certificates stay in use. Required.
 	Files []string `json:"files,omitempty"`
 
 	watched

@@ -28,10 +28,10 @@ func init() {
 // its site, from this machine only.
 type Handler struct {
 	// URL is the issuer, such as http://127.0.0.1:8083: plain http, a loopback address or
-	// localhost, and no path. It is required.
+	// localhost, and no path. Required.
 	URL string `json:"url,omitempty"`
 
-	// ClientID is the client that may have users logged in. It is required.
+	// ClientID is the client that may have users logged in. Required.
 	ClientID string `json:"client_id,omitempty"`
 
 	// ClientSecretFile is a file with the client's secret, which is then needed as HTTP Basic
@@ -39,7 +39,7 @@ type Handler struct {
 	ClientSecretFile string `json:"client_secret_file,omitempty"`
 
 	// RedirectURLs are the URLs to which users may return from a login, compared byte for byte.
-	// Their hosts are loopback addresses or names below localhost. One is required.
+	// Their hosts are loopback addresses or names below localhost. Required: at least one.
 	RedirectURLs []string `json:"redirect_url,omitempty"`
 
 	// PostLogoutURLs are the same for the return from a logout. Default: none, the issuer then
