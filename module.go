@@ -103,9 +103,10 @@ type Handler struct {
 	AllowGroups []string `json:"allow_groups,omitempty"`
 
 	// AllowReserved are reserved names that may pass, only exact ones: users and groups that Kubernetes or a
-	// distribution keeps for itself, and keys of extra attributes in a domain of Kubernetes. A name that is not
-	// reserved is refused here. Any other reserved name in an identity is refused with 403, whichever source it
-	// comes from. Default: none.
+	// distribution keeps for itself ("system:", "kubeadm:", "eks:", "gardener.cloud:", "clusterAdmin",
+	// "clusterUser", "kube:admin"), and keys of extra attributes in a domain of Kubernetes ("kubernetes.io",
+	// "k8s.io"). A name that is not reserved is refused here. Any other reserved name in an identity is refused
+	// with 403, whichever source it comes from. Default: none.
 	AllowReserved []string `json:"allow_reserved,omitempty"`
 
 	// MaxGroups is how many groups an identity may have, after AllowGroups; one with more is refused with 403.

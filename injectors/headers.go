@@ -59,10 +59,10 @@ type Headers struct {
 	// UserSyntax refuses, with 403, users whom the upstream cannot have or would take for others.
 	// "openshift" refuses names that are not a path segment ("/", "%", "." and ".."), names with
 	// a ":" and "~". "grafana" refuses names that have a mail address in them and more besides.
-	// "ascii" refuses characters outside ASCII, for upstreams that read fields as ISO 8859-1, and
-	// "opensearch" also "|". If the preferred username is sent, the same holds for it: OpenShift
-	// names a new user by it. For uid and email "ascii" and "opensearch" hold too; a display name
-	// is not sent. Default: any name.
+	// "ascii" refuses characters outside ASCII, for upstreams that read fields as ISO 8859-1
+	// (Jetty, Netty, WSGI), and "opensearch" also "|". If the preferred username is sent, the
+	// same holds for it: OpenShift names a new user by it. For uid and email "ascii" and
+	// "opensearch" hold too; a display name is not sent. Default: any name.
 	UserSyntax impersonation.Syntax `json:"user_syntax,omitempty"`
 
 	// GroupsSyntax refuses, with 403, groups that the upstream would read as others. "grafana"

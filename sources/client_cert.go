@@ -86,7 +86,9 @@ type ClientCert struct {
 	MaxIntermediates int `json:"max_intermediates,omitempty"`
 
 	// Username are attributes of the certificate, of which the first that it has is the user; a
-	// certificate with several values of it is refused with 401. Default: common_name.
+	// certificate with several values of it is refused with 401. "subject" is as in RFC 2253,
+	// "spiffe" the SPIFFE ID of a workload, which stands alone, "upn" the user principal name of
+	// a smart card, "public_key" the SHA-256 of the key. Default: common_name.
 	Username []string `json:"username,omitempty"`
 
 	// Groups are attributes whose values are groups: "organization", "organizational_unit".

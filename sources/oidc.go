@@ -51,9 +51,10 @@ type OIDC struct {
 	Bearer
 	Bound
 
-	// DiscoveryURL is the whole URL at which the issuer's discovery document is read, such as an
-	// address inside the cluster. The document's issuer must still be Issuer. An https URL, or
-	// http for a loopback address; refused beside JWKSURL and JWKSFile. Default: below Issuer, at
+	// DiscoveryURL is the whole URL at which the issuer's discovery document is read, such as
+	// https://keycloak.auth.svc:8443/realms/main/.well-known/openid-configuration inside the
+	// cluster. The document's issuer must still be Issuer. An https URL, or http for a loopback
+	// address; refused beside JWKSURL and JWKSFile. Default: below Issuer, at
 	// /.well-known/openid-configuration.
 	DiscoveryURL string `json:"discovery_url,omitempty"`
 
@@ -77,7 +78,8 @@ type OIDC struct {
 
 	// ClockSkew is how long a token is valid after its exp and before its nbf, since the issuer's
 	// clock may differ. Zero is allowed, less is refused. Where the token itself is sent to the
-	// upstream, it is not valid after its exp: the upstream would refuse it. Default: 1m.
+	// upstream, it is not valid after its exp: the upstream would refuse it, and Kiali answers
+	// 500. Default: 1m.
 	ClockSkew *caddy.Duration `json:"clock_skew,omitempty"`
 
 	// TrustPoolRaw is the CAs of the issuer's TLS certificate, by any of Caddy's modules. It is
