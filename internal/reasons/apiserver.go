@@ -24,7 +24,7 @@ var apiServer = Subject{
 			0,
 			texts{"the API server refuses the proxy's own credential"},
 			"The API server does not know the token or the certificate with which Caddy calls it.",
-			"Look at the kubeconfig (`kubernetes`), or at the pod's service account. A pod without `automountServiceAccountToken` has none.",
+			"Look at the kubeconfig (`kubernetes`), or at the pod's service account. A pod with `automountServiceAccountToken: false` has none.",
 		},
 		{
 			0,

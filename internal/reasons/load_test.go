@@ -4,6 +4,7 @@
 package reasons_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"go/ast"
@@ -12,9 +13,11 @@ import (
 	"go/token"
 	"go/types"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -35,7 +38,7 @@ type code struct {
 // listed is what go list says of a package.
 type listed struct {
 	ImportPath, Dir, Export string
-	GoFiles                 []string
+	GoFiles, Imports        []string
 }
 
 // load reads the module from its source, and what it imports from the compiler's export data.
@@ -48,37 +51,49 @@ func load(t *testing.T) *code {
 			Defs: make(map[*ast.Ident]types.Object), Selections: make(map[*ast.SelectorExpr]*types.Selection),
 		},
 	}
-	exports, own := list(t)
+	var own []listed
+	imported := make(map[string]bool)
+	for _, p := range list(t, "-deps", module) { // a package comes after what it imports
+		if isOwn(p.ImportPath) {
+			own = append(own, p)
+			for _, path := range p.Imports {
+				imported[path] = imported[path] || !isOwn(path) && path != "unsafe"
+			}
+		}
+	}
+	maps.DeleteFunc(imported, func(_ string, isForeign bool) bool { return !isForeign })
+	exports := make(map[string]string)
+	for _, p := range list(t, append([]string{"-export"}, slices.Sorted(maps.Keys(imported))...)...) {
+		exports[p.ImportPath] = p.Export
+	}
 	c.packages["unsafe"] = types.Unsafe
 	others := importer.ForCompiler(c.files, "gc", func(path string) (io.ReadCloser, error) { return os.Open(exports[path]) })
-	for _, p := range own { // go list has a package after what it imports
+	for _, p := range own {
 		c.check(t, p, others)
 	}
 	return c
 }
 
-// list asks the go command for the packages of the module, and for the export data of the others.
-func list(t *testing.T) (exports map[string]string, own []listed) {
+func isOwn(path string) bool { return path == module || strings.HasPrefix(path, module+"/") }
+
+// list asks the go command about packages.
+func list(t *testing.T, args ...string) []listed {
 	t.Helper()
-	command := exec.CommandContext(t.Context(), "go", "list", "-export", "-deps", "-json=ImportPath,Dir,Export,GoFiles", module)
+	command := exec.CommandContext(t.Context(), "go", append([]string{"list", "-json=ImportPath,Dir,Export,GoFiles,Imports"}, args...)...)
 	command.Stderr = os.Stderr
 	out, err := command.Output()
 	if err != nil {
 		t.Fatal(err)
 	}
-	exports = make(map[string]string)
-	for decoder := json.NewDecoder(strings.NewReader(string(out))); ; {
+	var packages []listed
+	for decoder := json.NewDecoder(bytes.NewReader(out)); ; {
 		var p listed
 		if err := decoder.Decode(&p); errors.Is(err, io.EOF) {
-			return exports, own
+			return packages
 		} else if err != nil {
 			t.Fatal(err)
 		}
-		if p.ImportPath == module || strings.HasPrefix(p.ImportPath, module+"/") {
-			own = append(own, p)
-		} else {
-			exports[p.ImportPath] = p.Export
-		}
+		packages = append(packages, p)
 	}
 }
 

@@ -3,8 +3,16 @@
 
 package reasons
 
+const (
+	loginsAbout = "These stand in the line `login failed`, as `error`; `result` is the word of the metric. The user gets a page that says what a user can do, " +
+		"with 400, 403, 500, 502 or 503. What is about a token, the issuer's endpoints, keys or storage is in the tables above. A text of `{http.kube_identity.reason}` " +
+		"that is not in the log is here, too."
+	logoutsAbout = "These stand in the line `logout refused`, as `reason`. The issuer, or the user, gets 400, 403 or 503."
+	streamsAbout = "These stand in the line `stream ended`, as `reason`, as does [`the credential has expired`](#401-requests)."
+)
+
 //nolint:gochecknoglobals // a table
-var logins = Subject{Title: "Logins that fail", Line: LoginFailed, Rows: []Row{
+var logins = Subject{Title: "Logins that fail", Line: "login failed", About: loginsAbout, Rows: []Row{
 	{
 		400,
 		texts{
@@ -125,7 +133,7 @@ var logins = Subject{Title: "Logins that fail", Line: LoginFailed, Rows: []Row{
 }}
 
 //nolint:gochecknoglobals // a table
-var logouts = Subject{Title: "Logouts that are refused", Line: Logout, Rows: []Row{
+var logouts = Subject{Title: "Logouts that are refused", Line: "logout refused", About: logoutsAbout, Rows: []Row{
 	{
 		0,
 		texts{"the request does not say that a page of this site sent it"},
@@ -171,7 +179,7 @@ var logouts = Subject{Title: "Logouts that are refused", Line: Logout, Rows: []R
 }}
 
 //nolint:gochecknoglobals // a table
-var streams = Subject{Title: "Streams that end", Line: StreamEnded, Rows: []Row{
+var streams = Subject{Title: "Streams that end", Line: "stream ended", About: streamsAbout, Rows: []Row{
 	{
 		0,
 		texts{"the session has ended"},

@@ -21,26 +21,15 @@ type Row struct {
 	Means, Do string
 }
 
-// Line is the message of the line of the log that has a reason.
-type Line string
-
-// The lines that have reasons.
-const (
-	Refused     Line = "refused"
-	LoginFailed Line = "login failed"
-	Logout      Line = "logout refused"
-	StreamEnded Line = "stream ended"
-)
-
 // Subject is a table of the page: what belongs together for an operator.
 type Subject struct {
 	// Title is that of the page's section, and the end of its anchor.
 	Title string
 
-	// Line is the line of the log. Default: [Refused].
-	Line Line
+	// Line is the message of the line of the log, if that is not "refused".
+	Line string
 
-	// About is a sentence above the table of causes.
+	// About is above the table of causes, or of another line.
 	About string
 
 	Rows []Row

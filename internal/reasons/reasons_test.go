@@ -4,22 +4,31 @@
 package reasons_test
 
 import (
+	"go/ast"
+	"go/constant"
 	"maps"
-	"net/http"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/reasons"
 )
 
-// status is that of each sentinel, in the handler's table of results.
-func status() map[string]int {
-	return map[string]int{
-		"ErrAbsent": http.StatusUnauthorized, "ErrRejected": http.StatusUnauthorized, "ErrMalformed": http.StatusBadRequest,
-		"ErrForbidden": http.StatusForbidden, "ErrMethod": http.StatusMethodNotAllowed, "ErrTooEarly": http.StatusTooEarly,
-		"ErrInternal": http.StatusInternalServerError, "ErrUnavailable": http.StatusServiceUnavailable,
+// statuses returns the status of each sentinel, by the handler's table of results.
+func statuses(t *testing.T, c *code) map[string]int {
+	t.Helper()
+	of := make(map[string]int)
+	table, _ := c.initial[c.packages[module].Scope().Lookup("results")].(*ast.CompositeLit)
+	for _, element := range table.Elts {
+		row := element.(*ast.CompositeLit).Elts
+		status, _ := constant.Int64Val(c.info.Types[row[2]].Value)
+		of[row[0].(*ast.SelectorExpr).Sel.Name] = int(status)
 	}
+	if len(of) != len(identity.Sentinels()) {
+		t.Fatalf("refuse.go has a status for %v", of)
+	}
+	return of
 }
 
 // entry is one text of the table.
@@ -51,10 +60,10 @@ func table(t *testing.T) map[entry]bool {
 // find returns the row's entry for a text of the code. A refusal has the status of its sentinel.
 // A cause is a row of causes, or, where it always gets the same sentinel, a row with a status.
 // The place in a file of authentication_config may come before a text.
-func find(entries map[entry]bool, f format) (entry, bool) {
+func find(entries map[entry]bool, f format, status int) (entry, bool) {
 	for _, text := range []string{f.text, strings.TrimPrefix(f.text, "…: ")} {
 		if f.sentinel != "" {
-			e := entry{status()[f.sentinel], text}
+			e := entry{status, text}
 			if _, ok := entries[e]; ok {
 				return e, true
 			}
@@ -77,7 +86,8 @@ func find(entries map[entry]bool, f format) (entry, bool) {
 // TestReasons: each text with which the code refuses a request, or gives the cause, has a row in
 // the table, and each text of the table is in the code.
 func TestReasons(t *testing.T) {
-	found := formats(reach(load(t)))
+	read := load(t)
+	found, status := formats(reach(read)), statuses(t, read)
 	entries, used := table(t), make(map[string]bool)
 	var refusals, causes, excluded int
 	for _, f := range found {
@@ -86,9 +96,9 @@ func TestReasons(t *testing.T) {
 			excluded++
 			continue
 		}
-		e, ok := find(entries, f)
+		e, ok := find(entries, f, status[f.sentinel])
 		if !ok {
-			t.Errorf("%s: the table has no row for %s %d %q", f.at, f.sentinel, status()[f.sentinel], f.text)
+			t.Errorf("%s: the table has no row for %s %d %q", f.at, f.sentinel, status[f.sentinel], f.text)
 			continue
 		}
 		entries[e] = true

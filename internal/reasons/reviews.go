@@ -53,8 +53,8 @@ var reviews = Subject{
 		{
 			0,
 			texts{"too many reviews are waiting, so this one cannot begin in time"},
-			"As above.",
-			"As above.",
+			"More unknown tokens came than `qps` and `max_in_flight` allow.",
+			"Look who sends them: the log has the peers.",
 		},
 		{
 			503,
@@ -80,7 +80,7 @@ var reviews = Subject{
 //nolint:gochecknoglobals // a table
 var introspection = Subject{
 	Title: "Introspection",
-	About: "These follow `introspecting a token`. See [introspection](introspection.md).",
+	About: "These follow `introspecting a token`. See [introspection](sources/introspection.md).",
 	Rows: []Row{
 		{
 			401,

@@ -105,7 +105,7 @@ var tokens = Subject{Title: "Bearer tokens", Rows: []Row{
 		401,
 		texts{"the issuer has no such key: …"},
 		"The token names a key (`kid`) that the issuer does not publish: it has withdrawn the key, or the key was never its own.",
-		"Let the client fetch a new token. If new tokens are refused too, compare `kid` with the issuer's `jwks_uri`: `check` names both. Test and production issuers are often mixed up.",
+		"Let the client fetch a new token. If new tokens are refused too, compare `kid` with the keys at the issuer's `jwks_uri`. Test and production issuers are often mixed up.",
 	},
 	{
 		401,
