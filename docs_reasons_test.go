@@ -4,7 +4,6 @@
 package kubeidentity_test
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"net/http"
@@ -93,8 +92,8 @@ func docsReasonTables(b *strings.Builder, heading string, status int) {
 			continue
 		}
 		fmt.Fprintf(b, "%s%s%s\n\n", heading, strings.ToLower(subject.Title[:1]), subject.Title[1:])
-		if status == 0 {
-			b.WriteString(cmp.Or(subject.About+"\n\n", "\n\n"))
+		if status == 0 && subject.About != "" {
+			fmt.Fprintf(b, "%s\n\n", subject.About)
 		}
 		docsReasonRows(b, rows)
 	}

@@ -72,7 +72,7 @@ var certificates = Subject{Title: "Client certificates", Rows: []Row{
 		"Look at the files of the pool. A pool of another module than this one's may be empty without an error.",
 	},
 	{
-		0,
+		401,
 		texts{"no certificate to verify"},
 		"The client showed none.",
 		"Let the client show a certificate, and let Caddy ask for one (`tls client_auth`).",

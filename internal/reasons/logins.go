@@ -5,10 +5,10 @@ package reasons
 
 const (
 	loginsAbout = "These stand in the line `login failed`, as `error`; `result` is the word of the metric. The user gets a page that says what a user can do, " +
-		"with 400, 403, 500, 502 or 503. What is about a token, the issuer's endpoints, keys or storage is in the tables above. A text of `{http.kube_identity.reason}` " +
+		"with 400, 401, 403, 404, 405, 500, 502 or 503. What is about a token, the issuer's endpoints, keys or storage is in the tables above. A text of `{http.kube_identity.reason}` " +
 		"that is not in the log is here, too."
 	logoutsAbout = "These stand in the line `logout refused`, as `reason`. The issuer, or the user, gets 400, 403 or 503."
-	streamsAbout = "These stand in the line `stream ended`, as `reason`, as does [`the credential has expired`](#401-requests)."
+	streamsAbout = "These stand in the line `stream ended`, as `reason`."
 )
 
 //nolint:gochecknoglobals // a table
@@ -181,6 +181,11 @@ var logouts = Subject{Title: "Logouts that are refused", Line: "logout refused",
 //nolint:gochecknoglobals // a table
 var streams = Subject{Title: "Streams that end", Line: "stream ended", About: streamsAbout, Rows: []Row{
 	{
+		0,
+		texts{"the credential has expired"},
+		"The token or the certificate of the WebSocket or watch has expired.",
+		"Let the client open the stream again with a new credential, as dashboards do by themselves. `keep_streams` lets streams outlive this.",
+	}, {
 		0,
 		texts{"the session has ended"},
 		"The session of the WebSocket or watch was logged out, or has ended.",

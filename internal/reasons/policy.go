@@ -72,14 +72,14 @@ var upstreams = Subject{Title: "Names that the upstream cannot read", Rows: []Ro
 	{
 		403,
 		texts{"user … cannot be a user of OpenShift"},
-		"`user_syntax openshift`: OpenShift has no users with such a name.",
-		"Choose another claim or attribute for the name.",
+		"`user_syntax openshift`: a user of OpenShift does not have `/`, `%` or `:` in the name, and is not `.`, `..` or `~`.",
+		"Choose another claim for the name, or another attribute of the certificate.",
 	},
 	{
 		403,
 		texts{"user … has a mail address in it, and Grafana would take the user for the one with that address"},
 		"`user_syntax grafana`: Grafana looks for a user by name *or* by address.",
-		"Let the name be the address that the issuer has verified, or a name without an @.",
+		"Choose a claim whose value is the bare address, or has no address in it.",
 	},
 	{
 		403,
@@ -90,7 +90,7 @@ var upstreams = Subject{Title: "Names that the upstream cannot read", Rows: []Ro
 	{
 		403,
 		texts{"group … cannot be a tenant of Mimir"},
-		"`groups_syntax mimir`: the group would be a tenant, and Mimir has none with such a name.",
+		"`groups_syntax mimir`: each group becomes a tenant, and Mimir does not take a tenant with such a name.",
 		"Leave the group out with `allow_groups`.",
 	},
 	{

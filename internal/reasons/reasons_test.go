@@ -43,8 +43,8 @@ func table(t *testing.T) map[entry]bool {
 	entries := make(map[entry]bool)
 	for _, subject := range reasons.Subjects() {
 		for _, row := range subject.Rows {
-			if row.Means == "" || row.Do == "" || len(row.Texts) == 0 {
-				t.Errorf("%s: the row of %q does not say what it means and what to do", subject.Title, row.Texts)
+			if !strings.HasSuffix(row.Means, ".") || !strings.HasSuffix(row.Do, ".") || len(row.Texts) == 0 {
+				t.Errorf("%s: the row of %q does not say in sentences what it means and what to do", subject.Title, row.Texts)
 			}
 			for _, text := range row.Texts {
 				if _, twice := entries[entry{row.Status, text}]; twice {
@@ -87,6 +87,9 @@ func find(entries map[entry]bool, f format, status int) (entry, bool) {
 // the table, and each text of the table is in the code.
 func TestReasons(t *testing.T) {
 	read := load(t)
+	if read.packages[module+"/internal/reasons"] != nil {
+		t.Error("the server carries the table: it is for tests alone")
+	}
 	found, status := formats(reach(read)), statuses(t, read)
 	entries, used := table(t), make(map[string]bool)
 	var refusals, causes, excluded int
