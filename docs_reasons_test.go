@@ -7,10 +7,13 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
+	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/reasons"
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testgolden"
 )
@@ -106,4 +109,42 @@ func docsReasonRows(b *strings.Builder, rows []reasons.Row) {
 		fmt.Fprintf(b, "| %s | %s | %s |\n", texts, row.Means, row.Do)
 	}
 	b.WriteString("\n")
+}
+
+// TestDocsReasonsOfCheck: a reader finds each reason of check's reports on the page, by its status
+// and its words.
+func TestDocsReasonsOfCheck(t *testing.T) {
+	report := regexp.MustCompile(`(?m)^  reason: (.*)\n(?:    .*\n)*  the client gets (\d+)`)
+	found := 0
+	for _, path := range testgolden.List(t, "command/testdata/check/*.txt", 50) {
+		for _, match := range report.FindAllStringSubmatch(testgolden.Read(t, path), -1) {
+			found++
+			reason, status := match[1], strings.Replace(match[2], "302", "401", 1) // instead of which a browser is sent to log in
+			for _, sentinel := range identity.Sentinels() {
+				reason = strings.TrimPrefix(reason, sentinel.Error()+": ")
+			}
+			if !slices.ContainsFunc(reasons.Subjects(), func(subject reasons.Subject) bool { return docsExplains(subject, status, reason) }) {
+				t.Errorf("%s: %s does not explain %q with status %s", path, docsReasonsPage, match[1], status)
+			}
+		}
+	}
+	if found < 30 {
+		t.Errorf("check's reports have %d reasons", found)
+	}
+}
+
+// docsExplains says whether a subject has a row for a reason with a status, or for a cause.
+func docsExplains(subject reasons.Subject, status, reason string) bool {
+	for _, row := range subject.Rows {
+		if strconv.Itoa(row.Status) != status && row.Status != 0 {
+			continue
+		}
+		for _, text := range row.Texts {
+			pattern := strings.ReplaceAll(regexp.QuoteMeta(text), "…", ".*")
+			if strings.Trim(text, "… :") != "" && regexp.MustCompile(`^(\S+: )?`+pattern+"$").MatchString(reason) {
+				return true
+			}
+		}
+	}
+	return false
 }
