@@ -1,0 +1,144 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package routes
+
+import "slices"
+
+const (
+	// maxStates bounds the work for one server. Beyond it nothing is said about that server.
+	maxStates = 256
+
+	// maxDepth bounds routes in routes, as named routes may invoke themselves.
+	maxDepth = 32
+)
+
+// state is a set of requests at a place among the routes.
+type state struct {
+	conditions []condition // that they fulfil
+	groups     []string    // of which they have taken a route
+	guarded    bool        // they have passed a kube_identity
+	rewritten  int         // how often the request was changed
+	changed    int         // how often fields and variables were
+}
+
+func (s state) and(c condition) state {
+	s.conditions = append(slices.Clip(s.conditions), c)
+	return s
+}
+
+// finder follows all requests of a server at once.
+type finder struct {
+	server  *server
+	name    string
+	onError bool
+	ways    []Way
+	tooMany bool
+}
+
+// follow returns the states of those requests that no route has answered.
+func (f *finder) follow(routes []route, at []state, depth int) []state {
+	for n := range routes {
+		if f.tooMany = f.tooMany || len(at) > maxStates || depth > maxDepth; f.tooMany {
+			return nil
+		}
+		at = f.take(&routes[n], at, depth)
+	}
+	return at
+}
+
+// take splits the requests into those that take a route, and those that do not.
+func (f *finder) take(r *route, at []state, depth int) []state {
+	if !f.matters(r, depth) {
+		return at
+	}
+	var on []state
+	for _, before := range at {
+		if r.Group != "" && slices.Contains(before.groups, r.Group) {
+			on = append(on, before)
+			continue
+		}
+		inside := before
+		if len(r.Match) > 0 {
+			sets := readSets(r.Match, &before)
+			inside = before.and(condition{sets: sets})
+			if outside := before.and(condition{sets: sets, negated: true}); outside.possible() {
+				on = append(on, outside)
+			}
+		}
+		if !inside.possible() {
+			continue
+		}
+		if r.Group != "" {
+			inside.groups = append(slices.Clip(inside.groups), r.Group)
+		}
+		if behind := f.handle(r.Handle, []state{inside}, depth); !r.Terminal {
+			on = append(on, behind...)
+		}
+	}
+	return on
+}
+
+// matters says whether a route decides about ways. Most only set a field of the response.
+func (f *finder) matters(r *route, depth int) bool {
+	return r.Group != "" || r.Terminal || slices.ContainsFunc(r.Handle, func(h handler) bool {
+		switch h.Handler {
+		case "headers", "encode", "log_append", "tracing", "templates", "intercept", "request_body", "timeouts", "push":
+			return false
+		case "subroute":
+			return depth > maxDepth || slices.ContainsFunc(h.Routes, func(r route) bool { return f.matters(&r, depth+1) })
+		}
+		return true
+	})
+}
+
+// handle lets requests pass handlers, in order.
+func (f *finder) handle(handlers []handler, at []state, depth int) []state {
+	for n := range handlers {
+		switch h := &handlers[n]; h.Handler {
+		case "kube_identity":
+			at = each(at, func(s *state) { s.guarded = true })
+		case "subroute":
+			at = f.follow(h.Routes, at, depth+1)
+		case "invoke":
+			if named := f.server.Named[h.Name]; named != nil {
+				at = f.follow([]route{*named}, at, depth+1)
+			}
+		case "reverse_proxy":
+			behind, asks := h.asks()
+			f.found(h, at, asks)
+			if !asks {
+				return nil
+			}
+			at = f.follow(behind, at, depth+1)
+		case "rewrite":
+			at = each(at, func(s *state) { s.rewritten++ })
+		case "headers", "vars", "map":
+			at = each(at, func(s *state) { s.changed++ })
+		case "file_server":
+			if !h.Passes {
+				return nil
+			}
+		case "static_response", "error", "metrics", "acme_server", "kube_identity_ready", "kube_identity_whoami":
+			return nil
+		}
+	}
+	return at
+}
+
+func each(at []state, change func(*state)) []state {
+	at = slices.Clone(at)
+	for n := range at {
+		change(&at[n])
+	}
+	return at
+}
+
+// found notes a way for each state.
+func (f *finder) found(h *handler, at []state, asks bool) {
+	for _, s := range at {
+		f.ways = append(f.ways, Way{
+			Server: f.name, Upstreams: h.upstreams(), Guarded: s.guarded, Asks: asks, OnError: f.onError, conditions: s.conditions,
+		})
+	}
+}

@@ -1,0 +1,168 @@
+// Copyright 2026 The caddy-kube-identity authors
+// SPDX-License-Identifier: Apache-2.0
+
+package routes
+
+import (
+	"net"
+	"slices"
+	"strings"
+)
+
+// Way is a set of requests that reach an upstream.
+type Way struct {
+	Server    string
+	Upstreams []string
+
+	// Guarded says that they have passed a kube_identity.
+	Guarded bool
+
+	// Asks says that the upstream is only asked about the request, as by forward_auth.
+	Asks bool
+
+	// OnError says that error routes forward them.
+	OnError bool
+
+	conditions []condition
+}
+
+// Serves says whether requests to a host may take the way.
+func (w *Way) Serves(host string) bool {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	asked := matcher{name: "host", values: []string{strings.ToLower(host)}}
+	s := state{conditions: slices.Concat(w.conditions, []condition{{sets: [][]matcher{{asked}}}})}
+	return s.possible()
+}
+
+// hosts are those of the outermost matcher of hosts.
+func (w *Way) hosts() []string {
+	var hosts []string
+	for _, c := range w.conditions {
+		for _, set := range c.sets {
+			for _, m := range set {
+				if m.name == "host" && !c.negated {
+					hosts = append(hosts, m.values...)
+				}
+			}
+		}
+		if len(hosts) > 0 {
+			break
+		}
+	}
+	return hosts
+}
+
+// Requests says which requests take the way.
+func (w *Way) Requests() string {
+	text := "requests"
+	if w.OnError {
+		text = "requests that end with an error"
+	}
+	if hosts := w.hosts(); len(hosts) > 0 {
+		text += " to " + strings.Join(hosts, ", ")
+	}
+	var with, without []string
+	for _, c := range w.conditions {
+		if !c.negated {
+			with = append(with, c.words())
+			continue
+		}
+		for _, inner := range c.positive() { // what is not outside of it is inside
+			with = append(with, (&condition{sets: inner}).words())
+		}
+		if c.sets = slices.DeleteFunc(slices.Clone(c.sets), isNot); c.meets(w.conditions) {
+			without = append(without, c.words())
+		}
+	}
+	if with = compact(with); len(with) > 0 {
+		text += " for " + strings.Join(with, " and ")
+	}
+	if without = compact(without); len(without) > 0 {
+		text += ", except for " + strings.Join(without, " or ")
+	}
+	return text
+}
+
+// compact leaves out what says nothing, or nothing new.
+func compact(all []string) []string {
+	var some []string
+	for _, words := range all {
+		if words != "" && !slices.Contains(some, words) {
+			some = append(some, words)
+		}
+	}
+	return some
+}
+
+// words are those of the matchers other than hosts.
+func (c *condition) words() string {
+	var sets []string
+	for _, set := range c.sets {
+		if words := wordsOf(set); words != "" {
+			sets = append(sets, words)
+		}
+	}
+	return strings.Join(sets, " or ")
+}
+
+func wordsOf(set []matcher) string {
+	var words []string
+	for _, m := range set {
+		switch m.name {
+		case "host":
+		case "path":
+			words = append(words, strings.Join(m.values, ", "))
+		case "not":
+			inner := condition{sets: m.inner}
+			words = append(words, "not "+inner.words())
+		default:
+			if len(m.values) > 0 {
+				words = append(words, m.name+" "+short(strings.Join(m.values, ", ")))
+			} else {
+				words = append(words, m.name+" "+short(m.raw))
+			}
+		}
+	}
+	return strings.Join(words, " with ")
+}
+
+// SharesUpstream says whether two ways lead to the same upstream.
+func (w *Way) SharesUpstream(other *Way) bool {
+	return slices.ContainsFunc(w.Upstreams, func(address string) bool { return slices.Contains(other.Upstreams, address) })
+}
+
+// Beside are the ways that stand beside guarded ones.
+type Beside struct {
+	// Same are ways without a kube_identity to an upstream that it guards for the site.
+	Same []Way
+
+	// Others are ways of the site without a kube_identity to other upstreams.
+	Others []Way
+}
+
+// BesideSite looks for the unguarded ways beside those of a site, which is a host at a server. It
+// leaves out an upstream that is only asked about requests: its own pages are for all.
+func BesideSite(ways []Way, server, host string) Beside {
+	var beside Beside
+	ofSite := func(w *Way) bool { return w.Server == server && w.Serves(host) }
+	guards := func(w Way) bool { return w.Guarded && !w.Asks && ofSite(&w) }
+	if !slices.ContainsFunc(ways, guards) {
+		return beside
+	}
+	for n := range ways {
+		w := &ways[n]
+		if w.Guarded || w.Asks {
+			continue
+		}
+		switch {
+		case slices.ContainsFunc(ways, func(other Way) bool { return guards(other) && w.SharesUpstream(&other) }):
+			beside.Same = append(beside.Same, *w)
+		case slices.ContainsFunc(ways, func(other Way) bool { return other.Asks && w.SharesUpstream(&other) }):
+		case ofSite(w) && !w.OnError:
+			beside.Others = append(beside.Others, *w)
+		}
+	}
+	return beside
+}
