@@ -20,11 +20,12 @@ import (
 // afterwards the handler must not serve requests.
 func (h *Handler) Explain(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) (*command.Report, error) {
 	report := &command.Report{
+		Title:       h.title,
 		Before:      r.Header.Clone(),
+		After:       r.Header,
 		NoneTrusted: !h.trust.configured(),
 		ProxyOnly:   h.proxyOnly,
 		Logged:      h.loggedTokens(),
-		Sources:     make([]command.SourceReport, len(h.sources)),
 		Login:       h.explainLogins(r),
 		KeepStreams: h.KeepStreams,
 	}
@@ -32,9 +33,11 @@ func (h *Handler) Explain(w http.ResponseWriter, r *http.Request, next caddyhttp
 	h.explainReviews(report)
 	h.explainTrust(report)
 	h.explainNavigation(r, report)
-	if report.Session = h.explainSession(r, report.Peer); report.Session != nil && report.Session.Own != "" {
+	report.Flow = h.explainFlow(r, report.Peer)
+	if report.Session = h.explainSession(r, report.Peer); report.Session != nil && report.Session.Own != nil {
 		return report, nil
 	}
+	report.Sources = make([]command.SourceReport, len(h.sources))
 	for n, src := range h.sources {
 		report.Sources[n] = command.SourceReport{Name: src.name, Reads: src.Reads().Names, Besides: readsBesides(src), Issuer: issuerOf(src)}
 		src.Source = &explained{Source: src.Source, sends: src.sends, answer: &report.Sources[n], report: report, settle: func(id *identity.Identity) *identity.Identity {

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/command"
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
@@ -22,32 +21,35 @@ func (h *Handler) explainSession(r *http.Request, peer identity.Peer) *command.S
 	if h.sessions == nil {
 		return nil
 	}
-	s, report := h.sessions, &command.SessionReport{}
+	s, report := h.sessions, new(command.SessionReport)
 	refreshes := make(map[*login]bool)
 	for _, l := range s.logins {
 		refreshes[l], l.NoRefresh = !l.NoRefresh, true
 	}
-	report.Own = s.ownPageName(r)
-	ex := &exchange{cookies: r.Header["Cookie"]}
-	ex.Peer, ex.Received = peer, time.Now()
-	ex.Stripped = h.stripRules.Strip(r.Header.Clone(), "", nil)
-	ex.scheme, ex.host, ex.site, ex.placed = s.place(ex.browser(r))
+	ex := h.explainedExchange(r, peer)
 	report.Explicit = h.isExplicit(ex.Stripped)
 	report.NotPlaced = !ex.placed
+	s.explainCookies(r, ex, report, refreshes)
+	if s.owns(r) {
+		report.Own = s.explainPage(r, ex, report)
+	}
+	return report
+}
+
+// explainCookies opens the session of a request.
+func (s *sessions) explainCookies(r *http.Request, ex *exchange, report *command.SessionReport, refreshes map[*login]bool) {
 	found, err := s.openAny(r.Context(), ex)
 	switch {
 	case errors.Is(err, session.ErrNoCookie) && len(s.ownCookies(r)) == 0:
-		return report
 	case errors.Is(err, session.ErrNoCookie):
-		err = errors.New("of its cookies only that of a login which has not ended is there, or one with another prefix than this site's")
-		fallthrough
+		report.Present = true
+		report.Err = errors.New("of its cookies only that of a login which has not ended is there, or one with another prefix than this site's")
 	case err != nil:
 		report.Present, report.Err = true, err
-		return report
+	default:
+		report.Present = true
+		s.explainFound(r.Context(), report, ex, found, refreshes)
 	}
-	report.Present = true
-	s.explainFound(r.Context(), report, ex, found, refreshes)
-	return report
 }
 
 // ownCookies are the names of the session's cookies in a request.
@@ -96,20 +98,4 @@ func (s *sessions) explainFound(ctx context.Context, report *command.SessionRepo
 	}
 	report.MustRefresh = ended && report.CanRefresh
 	report.WouldRefresh = report.MustRefresh || report.CanRefresh && s.state.refreshers[l.Key].Due(found, claims.issued, claims.expires, ex.Received)
-}
-
-// ownPageName says which of the session's own pages a request is for; empty: it is for another.
-// check runs none of them: a callback spends its code, and a logout ends the session.
-func (s *sessions) ownPageName(r *http.Request) string {
-	if !s.owns(r) {
-		return ""
-	}
-	_, asked := asItCame(r)
-	rest := strings.TrimPrefix(asked.EscapedPath(), s.options.Path)
-	serve, _ := s.page(&exchange{}, rest)
-	first, _, _ := strings.Cut(strings.TrimPrefix(rest, "/"), "/")
-	if serve == nil {
-		return "a page that is not one"
-	}
-	return "the page " + first
 }

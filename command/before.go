@@ -108,10 +108,12 @@ func goodAnswer(h *reverseproxy.Handler, status int, header http.Header) *caddyh
 func (k *walk) askBefore(h *reverseproxy.Handler, w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	const name = "forward_auth"
 	if !k.apply(r, name, func(set string) bool { return strings.HasPrefix(set, answerPrefix) }) {
-		if k.report == nil {
+		if !k.inside() {
 			return k.probe(name, w, r, next)
 		}
-		k.notes = append(k.notes, "an authentication server would be asked behind kube_identity (forward_auth): it is taken to let the request pass")
+		if !k.probing {
+			k.notes = append(k.notes, "an authentication server would be asked behind kube_identity (forward_auth): it is taken to let the request pass")
+		}
 		return next.ServeHTTP(w, r)
 	}
 	status, header := http.StatusOK, make(http.Header)
@@ -148,8 +150,8 @@ func (k *walk) probe(name string, w http.ResponseWriter, r *http.Request, next c
 
 // ended is for a request that forward_auth does not let pass, as --set describes it.
 func (p *printer) ended(status int) int {
-	p.line("\nrefused before kube_identity")
-	p.line("  the client gets the answer of the server that forward_auth asks: %d %s", status, http.StatusText(status))
+	p.section("refused before kube_identity")
+	p.line("  the client gets the answer of the server that forward_auth asks: %s", p.in(bad, statusLine(status)))
 	if status >= http.StatusInternalServerError {
 		return exitUndecided
 	}
@@ -158,7 +160,7 @@ func (p *printer) ended(status int) int {
 
 // before says at which handler it is open what becomes of the request.
 func (p *printer) before(k *walk) int {
-	p.line("\nbefore kube_identity")
+	p.section("before kube_identity")
 	p.line("  the request ends at %s, or goes on: check does not run it. kube_identity comes after it", k.before)
 	p.line("  to see what becomes of a request that %s lets pass, describe what it found out:", k.before)
 	names := readPlaceholders(k.guards)

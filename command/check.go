@@ -9,6 +9,7 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,10 +18,15 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/guest"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/routes"
 )
 
 // check explains one request to out, and returns the exit code.
 func check(out io.Writer, from *configSource, described *description) (int, error) {
+	colours, err := coloured(described.color, isTerminal(out), os.Getenv)
+	if err != nil {
+		return exitFailed, err
+	}
 	r, err := described.build()
 	if err != nil {
 		return exitFailed, err
@@ -44,12 +50,31 @@ func check(out io.Writer, from *configSource, described *description) (int, erro
 	if described.peer == "unix" && !guest.ListensOnUnixOnly(at.server.Listen) {
 		return exitFailed, fmt.Errorf("--peer unix: server %s does not listen on unix sockets alone", at.name)
 	}
+	host := r.Host
 	o := follow(at.server, r, set)
+	o.beside = beside(content, at.name, host)
 	if described.json {
 		return o.writeJSON(out, at.name)
 	}
-	fmt.Fprintf(out, "%s %s from %s, by server %s\n", r.Method, withoutSecrets(described.url), described.peer, at.name)
-	return o.print(out), nil
+	fmt.Fprintf(out, "%s %s from %s, by server %s\n", r.Method, plain(WithoutSecrets(described.url)), described.peer, at.name)
+	return o.print(&printer{out, colours}), nil
+}
+
+// beside looks for ways around kube_identity. The configuration has been loaded, so it can be read.
+func beside(content []byte, server, host string) routes.Beside {
+	var config struct {
+		Apps struct {
+			HTTP json.RawMessage `json:"http"`
+		} `json:"apps"`
+	}
+	if json.Unmarshal(content, &config) != nil {
+		return routes.Beside{}
+	}
+	ways, err := routes.Find(config.Apps.HTTP)
+	if err != nil {
+		return routes.Beside{}
+	}
+	return routes.BesideSite(ways, server, host)
 }
 
 // provisionHTTP sets a configuration up as for service, but does not begin to serve. Its

@@ -49,7 +49,7 @@ func checkCommand() *cobra.Command {
 	described := description{method: "GET", peer: "127.0.0.1"}
 	var from configSource
 	cmd := &cobra.Command{
-		Use:   "check [--config <path> [--adapter <name>] | --address <interface>] [--envfile <path>] [--peer <ip>] [--method <method>] [-H 'Name: value']... [--set '{placeholder}=value']... [--cert <file>] [--json] <url>",
+		Use:   "check [--config <path> [--adapter <name>] | --address <interface>] [--envfile <path>] [--peer <ip>] [--method <method>] [-H 'Name: value']... [--set '{placeholder}=value']... [--cert <file>] [--json] [--color auto|always|never] <url>",
 		Short: "Shows what becomes of a request, step by step",
 		Long: `
 Shows what becomes of a request, step by step. Credentials are shortened to a hash.
@@ -72,6 +72,7 @@ decided, 5 no kube_identity guards its route, 6 a handler before kube_identity
 	flags.StringVar(&described.peer, "peer", described.peer, "Address of the direct peer")
 	flags.StringVarP(&described.method, "method", "X", described.method, "Method of the request")
 	flags.StringArrayVarP(&described.headers, "header", "H", nil, "Header field of the request; may be given more than once")
+	flags.StringVar(&described.color, "color", "auto", "Colours: always, never, or auto for those on a terminal, unless NO_COLOR is set")
 	flags.BoolVar(&described.json, "json", false, "Print the report as JSON")
 	flags.StringArrayVar(&described.set, "set", nil,
 		"'{placeholder}=value': what a handler before kube_identity (basic_auth, forward_auth) finds out; may be given more than once")

@@ -26,6 +26,7 @@ type description struct {
 	certFile          string // of the peer, with its chain
 	headers           []string
 	json              bool     // the report is printed as JSON
+	color             string   // whether it has colours
 	set               []string // placeholders, as handlers that are not run would set them
 }
 

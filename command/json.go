@@ -11,6 +11,8 @@ import (
 	"net/http"
 	"slices"
 	"time"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/routes"
 )
 
 // answer is the report as JSON. It has no more of a credential than the text has.
@@ -23,7 +25,8 @@ type answer struct {
 	Header   map[string]string   `json:"response_header,omitempty"`
 	Hints    []string            `json:"hints,omitempty"`
 	Notes    []string            `json:"notes,omitempty"`
-	Before   string              `json:"before,omitempty"` // the handler that decides whether the request goes on
+	Before   string              `json:"before,omitempty"`        // the handler that decides whether the request goes on
+	Handlers []string            `json:"kube_identity,omitempty"` // those that the request meets, in order
 	Peer     *answeredPeer       `json:"peer,omitempty"`
 	Unseen   []string            `json:"dropped_by_caddy,omitempty"`
 	Stripped map[string]string   `json:"stripped,omitempty"`
@@ -32,6 +35,16 @@ type answer struct {
 	Session  *answeredSession    `json:"session,omitempty"`
 	Handler  string              `json:"answered_by,omitempty"`
 	Upstream map[string][]string `json:"upstream_header,omitempty"`
+	Beside   []answeredWay       `json:"unguarded_ways,omitempty"`
+
+	Elsewhere []string `json:"guarded_elsewhere,omitempty"` // requests that reach an upstream of this site behind kube_identity
+}
+
+// answeredWay is a way around kube_identity.
+type answeredWay struct {
+	Upstreams []string `json:"upstreams"`
+	Requests  string   `json:"requests"`
+	Guarded   bool     `json:"guarded_here"` // kube_identity guards another way of this site to it
 }
 
 type answeredPeer struct {
@@ -57,6 +70,9 @@ type answeredSource struct {
 type answeredLogin struct {
 	Navigation string   `json:"navigation,omitempty"` // where a browser is sent to log in
 	Callbacks  []string `json:"redirect_uris,omitempty"`
+	Begins     bool     `json:"begins,omitempty"`
+	Why        string   `json:"begins_not,omitempty"` // why the request begins no login
+	Uncovered  []string `json:"unguarded_redirect_uris,omitempty"`
 }
 
 type answeredSession struct {
@@ -66,6 +82,8 @@ type answeredSession struct {
 	Ends        *time.Time `json:"ends,omitempty"`
 	TokenEnds   *time.Time `json:"token_ends,omitempty"`
 	MustRefresh bool       `json:"must_refresh,omitempty"`
+	Page        string     `json:"page,omitempty"` // of the session, which the request is for
+	Does        []string   `json:"page_does,omitempty"`
 }
 
 // results are the words for exit codes.
@@ -76,12 +94,20 @@ var results = map[int]string{ //nolint:gochecknoglobals // a table
 // writeJSON prints the outcome as JSON.
 func (o *outcome) writeJSON(out io.Writer, server string) (int, error) {
 	k := o.walk
-	a := answer{Server: server, ExitCode: o.print(io.Discard), Notes: k.notes, Before: k.before, Unseen: o.unseen, Handler: k.answers}
+	a := answer{Server: server, ExitCode: o.print(&printer{out: io.Discard}), Notes: k.notes, Before: k.before, Unseen: o.unseen, Handler: k.answers}
 	if a.Result = results[a.ExitCode]; k.before != "" {
 		a.Handler = ""
 	}
+	for _, report := range k.reports {
+		a.Handlers = append(a.Handlers, report.Title)
+	}
 	if k.report != nil {
 		o.addReport(&a, k.report)
+	}
+	a.addWays(o.beside.Same, true)
+	a.addWays(o.beside.Others, false)
+	for n := range o.beside.Elsewhere {
+		a.Elsewhere = append(a.Elsewhere, o.beside.Elsewhere[n].Requests())
 	}
 	content, err := json.MarshalIndent(a, "", "  ")
 	if err != nil {
@@ -94,7 +120,7 @@ func (o *outcome) writeJSON(out io.Writer, server string) (int, error) {
 func (o *outcome) addReport(a *answer, report *Report) {
 	a.Peer = &answeredPeer{Address: report.Peer.String(), Trusted: report.Peer.Trusted, Error: text(report.PeerErr), Ranges: report.Trusted}
 	for _, name := range slices.Sorted(maps.Keys(report.Before)) {
-		if !slices.Equal(o.after[name], report.Before[name]) {
+		if !slices.Equal(report.After[name], report.Before[name]) {
 			if a.Stripped == nil {
 				a.Stripped = make(map[string]string)
 			}
@@ -104,7 +130,7 @@ func (o *outcome) addReport(a *answer, report *Report) {
 	for n := range report.Sources {
 		a.Sources = append(a.Sources, report.Sources[n].answered())
 	}
-	a.addLogin(report)
+	o.addLogin(a, report)
 	switch {
 	case a.ExitCode == exitRefused || a.ExitCode == exitUndecided:
 		o.addRefusal(a, report)
@@ -144,20 +170,38 @@ func (s *SourceReport) answered() answeredSource {
 	return src
 }
 
-func (a *answer) addLogin(report *Report) {
+func (o *outcome) addLogin(a *answer, report *Report) {
 	if report.Navigation != "" || report.Login != nil {
 		a.Login = &answeredLogin{Navigation: report.Navigation}
 	}
 	if report.Login != nil {
-		for _, at := range report.Login.Logins {
+		for n, at := range report.Login.Logins {
 			a.Login.Callbacks = append(a.Login.Callbacks, at.Callback)
+			if n < len(o.uncovered) && o.uncovered[n] != "" {
+				a.Login.Uncovered = append(a.Login.Uncovered, at.Callback)
+			}
+		}
+		if flow, begins := o.login(); flow != nil {
+			a.Login.Begins, a.Login.Why = begins, flow.Why
 		}
 	}
-	if s := report.Session; s != nil && s.Present {
-		a.Session = &answeredSession{
-			Counts: s.Err == nil && !s.Explicit && !s.NotPlaced && !s.MustRefresh, Error: text(s.Err), Issuer: s.Issuer,
-			Ends: moment(s.Ends), TokenEnds: moment(s.TokenEnds), MustRefresh: s.MustRefresh,
-		}
+	s := report.Session
+	if s == nil || !s.Present && s.Own == nil {
+		return
+	}
+	a.Session = &answeredSession{
+		Counts: s.Counts(), Error: text(s.Err), Issuer: s.Issuer,
+		Ends: moment(s.Ends), TokenEnds: moment(s.TokenEnds), MustRefresh: s.MustRefresh,
+	}
+	if s.Own != nil {
+		a.Session.Page, a.Session.Does = s.Own.Name, s.Own.Lines
+	}
+}
+
+// addWays adds the ways around kube_identity.
+func (a *answer) addWays(ways []routes.Way, guarded bool) {
+	for n := range ways {
+		a.Beside = append(a.Beside, answeredWay{ways[n].Upstreams, ways[n].Requests(), guarded})
 	}
 }
 

@@ -51,7 +51,7 @@ func (p *printer) logins(report *LoginReport) {
 	if report == nil {
 		return
 	}
-	p.line("\nlogins")
+	p.section("logins")
 	for _, login := range report.Logins {
 		p.line("  %s: the client %q of %s", login.Source, login.ClientID, login.Issuer)
 		p.line("    register there: the redirect URI %s", login.Callback)
@@ -93,8 +93,8 @@ func withoutState(location string) string {
 	return location
 }
 
-// withoutSecrets hashes the values of a query that are credentials by their names.
-func withoutSecrets(location string) string {
+// WithoutSecrets hashes the values of a query that are credentials by their names.
+func WithoutSecrets(location string) string {
 	location = withoutState(location)
 	path, query, found := strings.Cut(location, "?")
 	if !found {

@@ -13,6 +13,8 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/routes"
 )
 
 // outcome is what became of a request.
@@ -21,8 +23,10 @@ type outcome struct {
 	err      error // by which the routes ended
 	recorder *httptest.ResponseRecorder
 	repl     *caddy.Replacer
-	unseen   []string    // fields that Caddy removed before any handler
-	after    http.Header // of the request as error routes would see it
+	unseen   []string // fields that Caddy removed before any handler
+	beside   routes.Beside
+
+	uncovered []string // for each callback: who gets it instead of the kube_identity that waits for it, or empty
 }
 
 // follow sends a request through the routes of a server.
@@ -32,16 +36,29 @@ func follow(server *caddyhttp.Server, r *http.Request, set map[string]string) *o
 		walk: &walk{groups: make(map[string]bool), set: set, used: make(map[string]bool)},
 	}
 	r.URL.Scheme, r.URL.Host = "", ""
+	asked := r.Clone(r.Context())
 	r = caddyhttp.PrepareRequest(r, o.repl, o.recorder, server)
 	end := caddyhttp.HandlerFunc(func(http.ResponseWriter, *http.Request) error { return nil })
 	o.err = o.walk.compile(server.Routes, end).ServeHTTP(o.recorder, r)
-	o.after = r.Header
+	o.walk.compare()
+	o.cover(server, asked)
 	for _, name := range slices.Sorted(maps.Keys(set)) {
 		if !o.walk.used[name] {
 			o.walk.notes = append(o.walk.notes, fmt.Sprintf("--set: no handler on the way to kube_identity sets {%s}", name))
 		}
 	}
 	return o
+}
+
+// compare finds out what each kube_identity has injected that has passed the request on to another.
+func (k *walk) compare() {
+	for n, report := range k.reports {
+		for name, lines := range report.Before {
+			if n > 0 && !slices.Equal(k.reports[n-1].After[name], lines) {
+				report.injected = append(report.injected, name)
+			}
+		}
+	}
 }
 
 // answerFields are those of the response to a refused request that are shown.
@@ -57,6 +74,9 @@ func (o *outcome) status() int {
 	}
 	if o.err != nil {
 		return http.StatusInternalServerError
+	}
+	if report := o.walk.report; report != nil && report.Session != nil && report.Session.Own != nil && report.Session.Own.Status != 0 {
+		return report.Session.Own.Status
 	}
 	return o.recorder.Code
 }

@@ -31,7 +31,7 @@ func (p *printer) trusted(report *Report) {
 
 func (p *printer) hints(hints []string) {
 	for _, hint := range hints {
-		p.line("    %s", hint)
+		p.line("    %s", p.in(care, hint))
 	}
 }
 

@@ -25,8 +25,12 @@ type Explainer interface {
 
 // Report is what one kube_identity did with a request.
 type Report struct {
-	// Before is the header as it came.
-	Before http.Header
+	// Title has the words of the handler's block.
+	Title string
+
+	// Before is the header as it came, and After as it is without what was stripped, which
+	// error routes would see.
+	Before, After http.Header
 
 	// Peer is the direct peer; PeerErr tells why its certificate did not make it trusted.
 	// NoneTrusted says that the configuration trusts no peer.
@@ -64,6 +68,9 @@ type Report struct {
 	// Login is how browsers log in; nil if they do not.
 	Login *LoginReport
 
+	// Flow is the way of a request without an identity; nil if browsers do not log in.
+	Flow *LoginFlow
+
 	// Session is what the session cookies of the request are worth; nil if browsers do not log in.
 	Session *SessionReport
 
@@ -83,6 +90,8 @@ type Report struct {
 
 	// Token is the user's own, which is not to be shown.
 	Token string
+
+	injected []string // fields that another kube_identity has injected before
 }
 
 // ReviewReport is one question: what the client would impersonate, and why it may not.
@@ -117,6 +126,9 @@ type SourceReport struct {
 
 // reader says who reads a field that was stripped.
 func (r *Report) reader(name string) string {
+	if slices.Contains(r.injected, name) {
+		return "injected by the kube_identity before"
+	}
 	if !r.Peer.Trusted && r.ProxyOnly != nil && r.ProxyOnly.Match(name) {
 		return "not believed, since the peer is not trusted"
 	}

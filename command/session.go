@@ -4,6 +4,7 @@
 package command
 
 import (
+	"net/http"
 	"time"
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/guest"
@@ -12,8 +13,8 @@ import (
 // SessionReport is what the session cookies of a request are worth. It has nothing that they
 // hold except times.
 type SessionReport struct {
-	// Own is the session's own page that the request is for; empty: it is for another.
-	Own string
+	// Own is the session's own page that the request is for; nil: it is for another.
+	Own *OwnPage
 
 	// Present says that the request has cookies of the session. Err is why they do not count.
 	Present bool
@@ -35,12 +36,17 @@ type SessionReport struct {
 	CanRefresh, WouldRefresh, MustRefresh bool
 }
 
+// Counts says whether the session says who the user is.
+func (s *SessionReport) Counts() bool {
+	return s.Present && s.Err == nil && !s.Explicit && !s.NotPlaced && !s.MustRefresh
+}
+
 // session prints what the cookies are worth.
 func (p *printer) session(report *SessionReport) {
 	if report == nil {
 		return
 	}
-	p.line("\nsession")
+	p.section("session")
 	switch {
 	case report.NotPlaced:
 		p.line("  none: this site is served over plain http, where there are no sessions without insecure_http")
@@ -49,13 +55,13 @@ func (p *printer) session(report *SessionReport) {
 		p.line("  none: the request has no session cookie (describe those of the browser by -H 'Cookie: …')")
 		return
 	case report.Explicit:
-		p.line("  does not count: a bearer token stands beside it")
+		p.line("  %s: a bearer token stands beside it", p.in(care, "does not count"))
 	case report.Err != nil:
-		p.line("  does not count: %v", report.Err)
+		p.line("  %s: %v", p.in(care, "does not count"), report.Err)
 	case report.MustRefresh:
-		p.line("  has to be refreshed")
+		p.line("  %s", p.in(care, "has to be refreshed"))
 	default:
-		p.line("  counts")
+		p.line("  %s", p.in(good, "counts"))
 	}
 	if report.Begun.IsZero() {
 		return
@@ -87,9 +93,30 @@ func (p *printer) refresh(report *SessionReport) {
 	}
 }
 
+// OwnPage is one of the session's own pages, and what it would do with a request.
+type OwnPage struct {
+	Name  string // empty: it is not one of them
+	Lines []string
+
+	// Status is that with which it would refuse the request; 0: it would not.
+	Status int
+}
+
 // own is for a request to one of the session's own pages.
-func (p *printer) own(report *SessionReport) int {
-	p.line("\nanswered by kube_identity itself, and never forwarded")
-	p.line("  it is %s of the session: check does not run it, since it may change the session", report.Own)
-	return exitForwarded
+func (p *printer) own(page *OwnPage) int {
+	p.section("answered by kube_identity itself, and never forwarded")
+	if page.Name != "" {
+		p.line("  it is the page %s of the session: check does not run it, since it may change the session", page.Name)
+	}
+	for _, line := range page.Lines {
+		p.line("  %s", line)
+	}
+	if page.Status == 0 {
+		return exitForwarded
+	}
+	p.line("  the client gets %s", p.in(bad, statusLine(page.Status)))
+	if page.Status >= http.StatusInternalServerError {
+		return exitUndecided
+	}
+	return exitRefused
 }

@@ -54,4 +54,31 @@ func commandSessions(t *testing.T, variables map[string]string) {
 		}
 		variables[name] = strings.Join(cookies, "; ")
 	}
+	commandStates(t, jar, at, variables)
+}
+
+// commandStates makes the states of logins, and the cookie of the browser that has begun them.
+func commandStates(t *testing.T, jar *session.Jar, source string, variables map[string]string) {
+	t.Helper()
+	now, site := time.Now(), session.Site{Host: "127.0.0.1"}
+	binding := session.NewBinding(now)
+	line, err := jar.SealBinding(binding, site, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	variables["SESSION_LOGIN"], _, _ = strings.Cut(line, ";")
+	for name, of := range map[string]struct {
+		age    time.Duration
+		origin string
+	}{
+		"STATE":       {time.Minute, "http://127.0.0.1:8080"},
+		"STATE_OLD":   {5 * time.Hour, "http://127.0.0.1:8080"},
+		"STATE_OTHER": {time.Minute, "http://other.example"},
+	} {
+		attempt := session.NewAttempt(now.Add(-of.age))
+		attempt.Source, attempt.Origin, attempt.Return = source, of.origin, "/pods"
+		if variables[name], err = jar.SealState(attempt, binding, site); err != nil {
+			t.Fatal(err)
+		}
+	}
 }

@@ -6,6 +6,7 @@ package command
 import (
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 
 	"github.com/caddyserver/caddy/v2"
@@ -16,7 +17,8 @@ import (
 // walk follows a request through a server's routes as Caddy would, up to the handler that
 // would answer it. Handlers that send something elsewhere are not run.
 type walk struct {
-	report  *Report // of the innermost kube_identity
+	report  *Report   // of the innermost kube_identity
+	reports []*Report // of all that the request meets, in order
 	sent    http.Header
 	answers string   // the handler that would answer
 	notes   []string // what was not run
@@ -27,8 +29,12 @@ type walk struct {
 	before  string            // a handler that is not run, at which it is open whether the request goes on
 	ended   int               // the status with which forward_auth ends the request; 0: it does not
 	probing bool              // only to see what comes after that
+	behind  string            // the handler that would have answered, if a kube_identity did not refuse or probing went on
 	guards  []Explainer       // each kube_identity that the request meets, or would
 }
+
+// inside says whether a request has come to a kube_identity.
+func (k *walk) inside() bool { return len(k.reports) > 0 }
 
 // compile chains routes as Caddy's RouteList.Compile does.
 func (k *walk) compile(routes caddyhttp.RouteList, next caddyhttp.Handler) caddyhttp.Handler {
@@ -87,26 +93,36 @@ func (k *walk) handler(handler caddyhttp.MiddlewareHandler, next caddyhttp.Handl
 			return next.ServeHTTP(w, r)
 		case "static_response", "file_server", "reverse_proxy", "error", "metrics", "kube_identity_ready", "kube_identity_whoami":
 		default:
-			if k.report == nil {
+			if !k.inside() {
 				return k.passBefore(name, w, r, next)
 			}
 		}
-		if !k.probing {
-			k.answers, k.sent = name, r.Header
+		if k.probing {
+			k.behind = name
+			return nil
 		}
+		k.answers, k.sent = name, r.Header
 		return nil
 	})
 }
 
-// explain lets a kube_identity report. If there are several, the innermost one's report counts.
+// explain lets a kube_identity report. If there are several, the innermost decides.
 func (k *walk) explain(h Explainer, w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	k.guards = append(k.guards, h)
 	if k.probing {
 		return nil
 	}
+	n := len(k.reports)
+	k.reports = append(k.reports, nil)
 	report, err := h.Explain(w, r, next)
-	if k.report == nil {
-		k.report = report
+	k.reports[n] = report
+	if k.report != nil {
+		return err
+	}
+	if k.report = report; !report.Passed {
+		k.probing = true
+		_ = next.ServeHTTP(httptest.NewRecorder(), r.Clone(r.Context())) // only its handler's name counts
+		k.probing = false
 	}
 	return err
 }

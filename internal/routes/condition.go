@@ -93,7 +93,7 @@ func (s *state) allows(all []matcher) bool {
 // implied says whether a set matches whatever all of these match.
 func implied(all, set []matcher) bool {
 	return !slices.ContainsFunc(set, func(wanted matcher) bool {
-		return !slices.ContainsFunc(all, func(m matcher) bool { return m.implies(&wanted) })
+		return !wanted.always() && !slices.ContainsFunc(all, func(m matcher) bool { return m.implies(&wanted) })
 	})
 }
 

@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 )
 
@@ -93,12 +94,11 @@ func Find(config []byte) ([]Way, error) {
 		return nil, fmt.Errorf("reading the routes: %w", err)
 	}
 	var ways []Way
-	for name, server := range http.Servers {
-		if server != nil {
+	for _, name := range slices.Sorted(maps.Keys(http.Servers)) {
+		if server := http.Servers[name]; server != nil {
 			ways = append(ways, server.ways(name)...)
 		}
 	}
-	slices.SortStableFunc(ways, func(a, b Way) int { return cmp.Compare(a.Server, b.Server) })
 	return ways, nil
 }
 

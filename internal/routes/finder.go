@@ -18,6 +18,7 @@ type state struct {
 	conditions []condition // that they fulfil
 	groups     []string    // of which they have taken a route
 	guarded    bool        // they have passed a kube_identity
+	behind     string      // another directive that authenticates, which they have passed
 	rewritten  int         // how often the request was changed
 	changed    int         // how often fields and variables were
 }
@@ -110,7 +111,9 @@ func (f *finder) handle(handlers []handler, at []state, depth int) []state {
 			if !asks {
 				return nil
 			}
-			at = f.follow(behind, at, depth+1)
+			at = each(f.follow(behind, at, depth+1), func(s *state) { s.behind = "forward_auth" })
+		case "authentication":
+			at = each(at, func(s *state) { s.behind = "basic_auth" })
 		case "rewrite":
 			at = each(at, func(s *state) { s.rewritten++ })
 		case "headers", "vars", "map":
@@ -138,7 +141,8 @@ func each(at []state, change func(*state)) []state {
 func (f *finder) found(h *handler, at []state, asks bool) {
 	for _, s := range at {
 		f.ways = append(f.ways, Way{
-			Server: f.name, Upstreams: h.upstreams(), Guarded: s.guarded, Asks: asks, OnError: f.onError, conditions: s.conditions,
+			Server: f.name, Upstreams: h.upstreams(), Guarded: s.guarded, Behind: s.behind, Asks: asks, OnError: f.onError,
+			conditions: s.conditions,
 		})
 	}
 }

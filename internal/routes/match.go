@@ -58,6 +58,11 @@ func readMatcher(name string, raw json.RawMessage, at *state) matcher {
 	return m
 }
 
+// always says whether it matches all requests.
+func (m *matcher) always() bool {
+	return m.name == "path" && slices.ContainsFunc(m.values, func(pattern string) bool { return pattern == "*" || pattern == "/*" })
+}
+
 // implies says whether each request that m matches is one that other matches.
 func (m *matcher) implies(other *matcher) bool {
 	if m.name != other.name || m.epoch != other.epoch {

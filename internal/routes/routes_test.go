@@ -56,6 +56,7 @@ func TestWaysBesideKubeIdentity(t *testing.T) {
 	}{
 		"a guarded site":                         {routes: []object{on(nil, guard), on(nil, proxy("a:1"))}},
 		"the guard has a matcher, not the proxy": {routes: []object{on(path("/api/*"), guard), on(nil, proxy("a:1"))}, same: []string{"requests to a.example, except for /api/*"}},
+		"a matcher of all paths":                 {routes: []object{on(path("/*"), guard), on(nil, proxy("a:1"))}},
 		"the same matcher on both":               {routes: []object{on(path("/api/*"), guard), on(path("/api/*"), proxy("a:1"))}},
 		"the proxy has less":                     {routes: []object{on(path("/api*"), guard), on(path("/API/v1/*", "/api/v2"), proxy("a:1"))}},
 		"the proxy has more": {
@@ -113,6 +114,13 @@ func TestWaysBesideKubeIdentity(t *testing.T) {
 			in("g", on(path("/oauth2/*"), proxy("auth:4180"))),
 			in("g", on(nil, sub(on(nil, asks("auth:4180")), on(nil, guard), on(nil, proxy("a:1"))))),
 		}},
+		"other handlers that authenticate": {
+			routes: []object{
+				on(path("/a/*"), object{"handler": "authentication"}, proxy("a:1")), on(path("/b/*"), asks("auth:1"), proxy("a:1")),
+				on(path("/c/*"), object{"handler": "authentication"}, proxy("b:1")), on(nil, guard), on(nil, proxy("a:1")),
+			},
+			same: []string{"requests to a.example for /a/*, behind basic_auth", "requests to a.example for /b/*, behind forward_auth"},
+		},
 		"an error page of the upstream that is guarded": {
 			routes: []object{on(nil, guard), on(nil, proxy("a:1"))}, errors: []object{on(nil, proxy("a:1"))},
 			same: []string{"requests that end with an error"},
@@ -146,7 +154,9 @@ func TestAnotherSiteHasTheUpstream(t *testing.T) {
 		"two": object{"routes": []object{on(nil, proxy("a:1"))}},
 	})
 	compare(t, routes.BesideSite(ways, "one", "a.example").Same, []string{"requests to *.b.example", "requests"})
-	compare(t, routes.BesideSite(ways, "one", "x.b.example").Same, nil)
+	beside := routes.BesideSite(ways, "one", "x.b.example")
+	compare(t, beside.Same, nil)
+	compare(t, beside.Elsewhere, []string{"requests to a.example"})
 }
 
 // Named routes may invoke each other, and matchers may be many.

@@ -17,6 +17,10 @@ type Way struct {
 	// Guarded says that they have passed a kube_identity.
 	Guarded bool
 
+	// Behind is another directive that authenticates, and that they have passed: basic_auth or
+	// forward_auth; empty: none. It strips nothing that they say about their sender.
+	Behind string
+
 	// Asks says that the upstream is only asked about the request, as by forward_auth.
 	Asks bool
 
@@ -82,6 +86,9 @@ func (w *Way) Requests() string {
 	if without = compact(without); len(without) > 0 {
 		text += ", except for " + strings.Join(without, " or ")
 	}
+	if w.Behind != "" {
+		text += ", behind " + w.Behind
+	}
 	return text
 }
 
@@ -128,11 +135,6 @@ func wordsOf(set []matcher) string {
 	return strings.Join(words, " with ")
 }
 
-// SharesUpstream says whether two ways lead to the same upstream.
-func (w *Way) SharesUpstream(other *Way) bool {
-	return slices.ContainsFunc(w.Upstreams, func(address string) bool { return slices.Contains(other.Upstreams, address) })
-}
-
 // Beside are the ways that stand beside guarded ones.
 type Beside struct {
 	// Same are ways without a kube_identity to an upstream that it guards for the site.
@@ -140,29 +142,58 @@ type Beside struct {
 
 	// Others are ways of the site without a kube_identity to other upstreams.
 	Others []Way
+
+	// Elsewhere are guarded ways to the upstreams of a site that has no guarded way itself.
+	Elsewhere []Way
 }
 
 // BesideSite looks for the unguarded ways beside those of a site, which is a host at a server. It
 // leaves out an upstream that is only asked about requests: its own pages are for all.
 func BesideSite(ways []Way, server, host string) Beside {
+	var guarded, open, asked, elsewhere []*Way
+	for n := range ways {
+		w := &ways[n]
+		of := w.Server == server && w.Serves(host)
+		switch {
+		case w.Asks:
+			asked = append(asked, w)
+		case w.Guarded && of:
+			guarded = append(guarded, w)
+		case w.Guarded:
+			elsewhere = append(elsewhere, w)
+		case of:
+			open = append(open, w)
+		}
+	}
 	var beside Beside
-	ofSite := func(w *Way) bool { return w.Server == server && w.Serves(host) }
-	guards := func(w Way) bool { return w.Guarded && !w.Asks && ofSite(&w) }
-	if !slices.ContainsFunc(ways, guards) {
+	if len(guarded) == 0 {
+		for _, w := range elsewhere {
+			if w.isAt(open) {
+				beside.Elsewhere = append(beside.Elsewhere, *w)
+			}
+		}
 		return beside
 	}
 	for n := range ways {
-		w := &ways[n]
-		if w.Guarded || w.Asks {
-			continue
-		}
-		switch {
-		case slices.ContainsFunc(ways, func(other Way) bool { return guards(other) && w.SharesUpstream(&other) }):
+		switch w := &ways[n]; {
+		case w.Guarded || w.Asks:
+		case w.isAt(guarded):
 			beside.Same = append(beside.Same, *w)
-		case slices.ContainsFunc(ways, func(other Way) bool { return other.Asks && w.SharesUpstream(&other) }):
-		case ofSite(w) && !w.OnError:
+		case slices.Contains(open, w) && !w.OnError && w.Behind == "" && !w.isAt(asked):
 			beside.Others = append(beside.Others, *w)
 		}
 	}
 	return beside
+}
+
+// isAt says whether a way leads to an upstream of one of the others.
+func (w *Way) isAt(others []*Way) bool {
+	for _, other := range others {
+		for _, address := range other.Upstreams {
+			if slices.Contains(w.Upstreams, address) {
+				return true
+			}
+		}
+	}
+	return false
 }
