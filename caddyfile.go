@@ -125,10 +125,11 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.ArgErr()
 	}
-	seen := make(option.Once)
+	seen, places := make(option.Once), places{block: d.Token()}
 	var presets []*injectors.Preset
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		word := d.Val()
+		places.at(d.Token(), h)
 		if parse, ok := h.options()[word]; ok {
 			if err := seen.Add(d, word); err != nil {
 				return err
@@ -155,11 +156,9 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		h.SourcesRaw = append(h.SourcesRaw, raw)
 	}
 	for _, preset := range presets {
-		if err := h.addPreset(d, preset); err != nil {
-			return err
-		}
+		h.addPreset(preset)
 	}
-	return nil
+	return places.check(h)
 }
 
 // options maps each option of the block to its parser.
@@ -210,10 +209,15 @@ func (h *Handler) parseTrustedProxyCert(d *caddyfile.Dispenser) error {
 	}
 	cert := new(TrustedProxyCert)
 	h.TrustedProxyCert = cert
-	return option.Block(d, option.Options{
+	at := d.Token()
+	err := option.Block(d, option.Options{
 		"trust_pool":    trustpool.Option(&cert.TrustPoolRaw),
 		"allowed_names": option.List(&cert.AllowedNames, option.Each(option.NotEmpty)),
 	})
+	if err == nil && cert.TrustPoolRaw == nil {
+		return errorAt(at, errors.New("trusted_proxy_cert: there is no trust_pool: name the CAs of the proxies, such as 'trust_pool file <path>'"))
+	}
+	return err
 }
 
 func (h *Handler) parseLogin(d *caddyfile.Dispenser) error {

@@ -38,16 +38,11 @@ func (h *Handler) parseInject(d *caddyfile.Dispenser) (*injectors.Preset, error)
 	return nil, nil
 }
 
-// addPreset adds the fields and cookies that a preset strips, and checks login against the
-// preset.
-func (h *Handler) addPreset(d *caddyfile.Dispenser, preset *injectors.Preset) error {
+// addPreset adds the fields and cookies that a preset strips.
+func (h *Handler) addPreset(preset *injectors.Preset) {
 	h.StripHeaders = option.Union(h.StripHeaders, preset.StripHeaders)
 	h.StripCookies = option.Union(h.StripCookies, preset.StripCookies)
 	if h.ClientImpersonation == "" {
 		h.ClientImpersonation = preset.ClientImpersonation
 	}
-	if err := preset.CheckLogin(h.Login); err != nil {
-		return d.Errf("login: %v", err)
-	}
-	return nil
 }

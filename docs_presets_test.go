@@ -218,7 +218,7 @@ func TestDocsCertPresets(t *testing.T) {
 			ChainHeader      string `json:"chain_header"`
 			VerifyHeader     string `json:"verify_header"`
 			VerifyValue      string `json:"verify_value"`
-		}](t, "client_cert "+preset+"\ninject front_proxy")
+		}](t, "client_cert "+preset+" {\ntrust_pool file testdata/proxies.pem\n}\ninject front_proxy")
 		docsBuiltin(t, "client_cert "+preset, nil, source.Header, source.ChainHeader, source.VerifyHeader)
 		return []string{
 			source.Header, source.Encoding, map[bool]string{true: "yes"}[source.LeafOnly], source.ChainHeader,
@@ -238,7 +238,7 @@ func TestDocsIssuerPresets(t *testing.T) {
 			EmailVerifiedOptional bool     `json:"email_verified_optional"`
 			GroupsClaim           string   `json:"groups_claim"`
 			SigningAlgs           []string `json:"signing_algs"`
-		}](t, "oidc "+issuer+" {\npreset "+preset+"\n}\ninject front_proxy")
+		}](t, "oidc "+issuer+" {\naudience dash\npreset "+preset+"\n}\ninject front_proxy")
 		docsBuiltin(t, "oidc "+preset, nil, source.TokenHeader...)
 		return []string{
 			strings.Join(source.TokenHeader, " "), strings.Replace(source.JWKSURL, issuer, "<issuer>", 1), source.UsernameClaim,
@@ -255,12 +255,26 @@ type docsUpstream struct {
 	Injectors           []map[string]any
 }
 
+// docsAdaptUpstream returns what a preset of inject expands to. Some need a credential, which is
+// left out.
+func docsAdaptUpstream(t *testing.T, preset string) (upstream docsUpstream) {
+	t.Helper()
+	line := "oidc https://issuer.example {\naudience dash\n}\ninject " + preset
+	if slices.Contains([]string{"kiali", "kubernetes_dashboard", "tekton_dashboard", "kube_apiserver", "headlamp_impersonation"}, preset) {
+		line += " {\nno_credential\n}"
+	}
+	docsAdaptHandler(t, &upstream, line)
+	for _, injector := range upstream.Injectors {
+		delete(injector, "no_credential")
+	}
+	return upstream
+}
+
 // TestDocsUpstreamPresets: the same for inject, in the Caddyfile's words for the injectors
 // and options that a preset expands to.
 func TestDocsUpstreamPresets(t *testing.T) {
 	docsCompare(t, "upstream preset", "inject", slices.Sorted(maps.Keys(injectors.Presets())), func(preset string) []string {
-		var upstream docsUpstream
-		docsAdaptHandler(t, &upstream, "inject "+preset)
+		upstream := docsAdaptUpstream(t, preset)
 		var written []string
 		for _, injector := range upstream.Injectors {
 			text, fields := docsInjector(t, injector)

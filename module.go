@@ -165,6 +165,7 @@ type Handler struct {
 	Audit string `json:"audit,omitempty"`
 
 	title       string // the words by which an operator knows it
+	at          place
 	logger      *zap.Logger
 	audit       *zap.Logger
 	metrics     *guest.Metrics

@@ -4,7 +4,6 @@
 package kubeidentity
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -20,6 +19,14 @@ import (
 // Provision loads the guests and compiles what they and the options say.
 func (h *Handler) Provision(ctx caddy.Context) error {
 	if err := checkRoutes(ctx); err != nil {
+		return err
+	}
+	h.at = h.placeOf(ctx)
+	return h.located(h.provision(ctx))
+}
+
+func (h *Handler) provision(ctx caddy.Context) error {
+	if err := h.checkPresent(); err != nil {
 		return err
 	}
 	h.errorRoutes = inErrorRoutes(ctx)
@@ -66,19 +73,17 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 }
 
 func (h *Handler) loadSources(ctx caddy.Context) error {
-	if len(h.SourcesRaw) == 0 {
-		return errors.New("there is no source: the handler could not find out who a client is")
-	}
-	guests, err := ctx.LoadModule(h, "SourcesRaw")
+	guests, err := loadGuests(ctx, h.SourcesRaw, guest.Sources)
 	if err != nil {
-		return fmt.Errorf("loading sources: %w", err)
+		return err
 	}
-	for _, module := range guests.([]any) {
+	h.SourcesRaw = nil // as Caddy does
+	for n, module := range guests {
+		name := moduleName(module)
 		src, ok := module.(identity.Source)
 		if !ok {
-			return fmt.Errorf("loading sources: %T is not a source", module)
+			return fmt.Errorf("%s: %T is not a source", guestPlace("sources", n, name), module)
 		}
-		name := module.(caddy.Module).CaddyModule().ID.Name()
 		h.sources = append(h.sources, &configuredSource{Source: src, name: name, owner: new(identity.Owner), metrics: h.metrics.ForSource(name, refusalLabels())})
 	}
 	last := h.sources[len(h.sources)-1]
@@ -90,34 +95,37 @@ func (h *Handler) loadSources(ctx caddy.Context) error {
 }
 
 func (h *Handler) loadInjectors(ctx caddy.Context) error {
-	if len(h.InjectorsRaw) == 0 {
-		return errors.New("there is no inject: the upstream would not learn who the client is")
-	}
-	guests, err := ctx.LoadModule(h, "InjectorsRaw")
+	guests, err := loadGuests(ctx, h.InjectorsRaw, guest.Injectors)
 	if err != nil {
-		return fmt.Errorf("loading injectors: %w", err)
+		return err
 	}
-	for _, module := range guests.([]any) {
+	h.InjectorsRaw = nil
+	for n, module := range guests {
 		injector, ok := module.(Injector)
 		if !ok {
-			return fmt.Errorf("loading injectors: %T is not an injector", module)
+			return fmt.Errorf("%s: %T is not an injector", guestPlace("injectors", n, moduleName(module)), module)
 		}
 		h.injectors = append(h.injectors, injector)
 		if user, ok := injector.(TransportUser); ok {
 			h.usesTransport = h.usesTransport || user.UsesTransport()
 		}
-		for _, src := range h.sources {
-			if names := injector.ForSources(); len(names) == 0 || slices.Contains(names, src.name) {
-				src.injectors = append(src.injectors, newConfiguredInjector(injector))
-				sends, _ := tokenSent(injector)
-				src.sends = src.sends || sends
-			}
-		}
+		h.assign(injector)
 	}
 	if err := h.provisionReviews(ctx); err != nil {
 		return err
 	}
 	return h.provisionAnswer(ctx)
+}
+
+// assign gives an injector to the sources that it is for.
+func (h *Handler) assign(injector Injector) {
+	for _, src := range h.sources {
+		if names := injector.ForSources(); len(names) == 0 || slices.Contains(names, src.name) {
+			src.injectors = append(src.injectors, newConfiguredInjector(injector))
+			sends, _ := tokenSent(injector)
+			src.sends = src.sends || sends
+		}
+	}
 }
 
 // compileFields collects every name that is stripped: all that any source may read and any

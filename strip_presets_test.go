@@ -39,18 +39,17 @@ func presetFields(t *testing.T) map[string]string {
 			Header       string
 			ChainHeader  string `json:"chain_header"`
 			VerifyHeader string `json:"verify_header"`
-		}](t, "client_cert "+preset+"\ninject front_proxy")
+		}](t, "client_cert "+preset+" {\ntrust_pool file testdata/proxies.pem\n}\ninject front_proxy")
 		add(preset, source.Header, source.ChainHeader, source.VerifyHeader)
 	}
 	for _, preset := range docsPresetNames(t, "oidcPresets") {
 		source := docsAdaptSource[struct {
 			TokenHeader []string `json:"token_header"`
-		}](t, "oidc https://issuer.example {\npreset "+preset+"\n}\ninject front_proxy")
+		}](t, "oidc https://issuer.example {\naudience dash\npreset "+preset+"\n}\ninject front_proxy")
 		add(preset, source.TokenHeader...)
 	}
 	for _, preset := range slices.Sorted(maps.Keys(injectors.Presets())) {
-		var upstream docsUpstream
-		docsAdaptHandler(t, &upstream, "inject "+preset)
+		upstream := docsAdaptUpstream(t, preset)
 		for _, injector := range upstream.Injectors {
 			_, names := docsInjector(t, injector)
 			add(preset, names...)

@@ -21,7 +21,7 @@ import (
 // Validate checks the whole configuration. It repeats the parser's checks, so that JSON
 // meets the same conditions.
 func (h *Handler) Validate() error {
-	return errors.Join(
+	return h.located(errors.Join(
 		h.validateTrust(),
 		h.validateOptions(),
 		h.validateRequired(),
@@ -30,17 +30,17 @@ func (h *Handler) Validate() error {
 		h.validateIssuers(),
 		h.validateBound(),
 		h.validateInjectors(),
-		h.validateTokens(),
 		h.validatePassAuthorization(),
 		h.validateReviews(),
 		h.validateRespond(),
-	)
+	))
 }
 
 func (h *Handler) validateTrust() error {
-	if h.proxyOnly != nil && !h.trust.configured() {
-		return errors.New("a source believes header fields, but no peer is trusted to set them: " +
-			"there is no trusted_proxies, trusted_proxies_unix or trusted_proxy_cert")
+	for n, src := range h.sources {
+		if err := h.checkBelieved(src, h.trust.configured()); err != nil {
+			return fmt.Errorf("%s: %w", guestPlace("sources", n, src.name), err)
+		}
 	}
 	if static, ok := h.trust.ranges.(*caddyhttp.StaticIPRange); ok && len(static.Ranges) == 0 {
 		return errors.New("trusted_proxies: there is no range")
@@ -116,44 +116,6 @@ func checkReserved(name string) error {
 	return nil
 }
 
-// validateSources refuses a source that is never asked, and one whose identities no
-// injector writes.
-func (h *Handler) validateSources() error {
-	var errs []error
-	for i, src := range h.sources {
-		if _, ok := src.Source.(identity.Fallback); ok && i < len(h.sources)-1 {
-			errs = append(errs, fmt.Errorf("source %s answers for every client: it must be the last", src.name))
-		}
-		if len(src.injectors) == 0 {
-			errs = append(errs, fmt.Errorf("no inject covers the source %s", src.name))
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// validateInjectors refuses two injectors that write the same field for one source: which
-// of the two the upstream sees would be undefined.
-func (h *Handler) validateInjectors() error {
-	var errs []error
-	for _, injector := range h.injectors {
-		for _, name := range injector.ForSources() {
-			if !slices.ContainsFunc(h.sources, func(s *configuredSource) bool { return s.name == name }) {
-				errs = append(errs, fmt.Errorf("inject: there is no source %q", name))
-			}
-		}
-	}
-	for _, src := range h.sources {
-		for i, one := range src.injectors {
-			for _, other := range src.injectors[i+1:] {
-				if field, found := identity.Overlap(one.Writes(), other.Writes()); found {
-					errs = append(errs, fmt.Errorf("two injectors write %s for the source %s", field, src.name))
-				}
-			}
-		}
-	}
-	return errors.Join(errs...)
-}
-
 func (h *Handler) validatePassAuthorization() error {
 	if !h.PassAuthorization {
 		return nil
@@ -167,32 +129,6 @@ func (h *Handler) validatePassAuthorization() error {
 		}
 	}
 	return nil
-}
-
-// validateTokens refuses a token's injector alone for a source without tokens, and one
-// beside an injector that makes the upstream act as another user.
-func (h *Handler) validateTokens() error {
-	var errs []error
-	for _, src := range h.sources {
-		if _, fallback := src.Source.(identity.Fallback); fallback {
-			continue
-		}
-		silent := len(src.injectors) > 0 && !src.Reads().Credential // an injector that does more than send the token sets it to false
-		var sendsToken bool
-		for _, injector := range src.injectors {
-			sends, alone := tokenSent(injector.Injector)
-			sendsToken = sendsToken || sends
-			silent = silent && alone
-		}
-		switch {
-		case sendsToken && slices.ContainsFunc(src.injectors, writesImpersonation):
-			errs = append(errs, fmt.Errorf("inject token beside inject impersonation for the source %s: "+
-				"the upstream would act as another user with the user's own token", src.name))
-		case silent:
-			errs = append(errs, fmt.Errorf("inject: the source %s proves no token, and nothing else is injected for it", src.name))
-		}
-	}
-	return errors.Join(errs...)
 }
 
 // tokenSent asks an injector whether it sends the user's own token, and nothing else.

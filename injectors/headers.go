@@ -5,10 +5,8 @@ package injectors
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -89,6 +87,11 @@ func (i *Headers) Provision(caddy.Context) error {
 	if err := guest.Expand(i); err != nil {
 		return fmt.Errorf("inject headers: %w", err)
 	}
+	i.compile()
+	return nil
+}
+
+func (i *Headers) compile() {
 	i.headers = impersonation.Headers{
 		User:              http.CanonicalHeaderKey(i.User),
 		UID:               http.CanonicalHeaderKey(i.UID),
@@ -102,15 +105,14 @@ func (i *Headers) Provision(caddy.Context) error {
 		GroupsSyntax:      i.GroupsSyntax,
 		Extra:             http.CanonicalHeaderKey(i.Extra),
 	}
-	return nil
 }
 
 // Validate refuses fields that cannot hold an identity, and one field for two things.
 func (i *Headers) Validate() error {
-	fields := i.headers.Writes()
-	if len(fields) == 0 {
-		return errors.New("inject headers: no field is named")
+	if err := i.CheckWhole(); err != nil {
+		return err
 	}
+	fields := i.headers.Writes()
 	for n, field := range fields {
 		check := option.CheckFieldName
 		if n == len(fields)-1 && i.Extra != "" {
@@ -118,9 +120,6 @@ func (i *Headers) Validate() error {
 		}
 		if err := check(field); err != nil {
 			return fmt.Errorf("inject headers: %w", err)
-		}
-		if again, found := identity.Overlap([]string{field}, slices.Delete(slices.Clone(fields), n, n+1)); found {
-			return fmt.Errorf("inject headers: %s is written twice", again)
 		}
 	}
 	if i.UserSyntax != "" {

@@ -5,7 +5,6 @@ package injectors
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -111,14 +110,8 @@ func (i *Impersonation) Cleanup() error {
 // Validate refuses a missing credential, two of them, and extra keys that the API server
 // would change.
 func (i *Impersonation) Validate() error {
-	given := 0
-	for _, credential := range []bool{i.TokenFile != "", i.ServiceAccount != nil, i.NoCredential} {
-		if credential {
-			given++
-		}
-	}
-	if given != 1 {
-		return errors.New("inject impersonation: there must be exactly one of token_file, service_account and no_credential")
+	if err := i.CheckWhole(); err != nil {
+		return err
 	}
 	if err := option.Each(checkExtraKey)(i.Extra); err != nil {
 		return fmt.Errorf("inject impersonation: %w", err)
@@ -137,7 +130,12 @@ func checkExtraKey(key string) error {
 }
 
 // Writes implements [identity.Injector].
-func (i *Impersonation) Writes() []string { return i.injector.Writes() }
+func (i *Impersonation) Writes() []string {
+	if i.NoCredential {
+		return i.injector.Writes()
+	}
+	return []string{"Authorization", "Impersonate-*"} // also before the credential is provisioned
+}
 
 // Inject implements [identity.Injector].
 func (i *Impersonation) Inject(ctx context.Context, id *identity.Identity, header http.Header) error {

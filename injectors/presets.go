@@ -20,9 +20,6 @@ type Preset struct {
 	StripHeaders, StripCookies []string
 	ClientImpersonation        string
 
-	// checkLogin refuses a login that the upstream cannot use; may be nil.
-	checkLogin func(login string) error
-
 	// impersonation makes it a special case of inject impersonation. refuse refuses options
 	// that this upstream gets wrong; may be nil.
 	impersonation bool
@@ -66,7 +63,7 @@ func Presets() map[string]Preset {
 				PreferredUsername: "X-Remote-User-Login", UserSyntax: "openshift",
 			},
 			// its session is asked first (openshift/oauth-server, pkg/oauthserver/auth.go)
-			StripCookies: []string{"ssn"}, checkLogin: checkAuthorize,
+			StripCookies: []string{"ssn"},
 		},
 		"grafana": {
 			headers: &Headers{

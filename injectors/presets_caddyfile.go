@@ -5,12 +5,11 @@ package injectors
 
 import (
 	"encoding/json"
-	"errors"
-	"net/url"
-	"strings"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/option"
 )
 
 // Parse reads the block of a preset, whose name is the current token, and expands it into
@@ -25,14 +24,6 @@ func (p *Preset) Parse(d *caddyfile.Dispenser) ([]json.RawMessage, error) {
 		return nil, segment.Errf("unexpected '%s'", segment.Val())
 	}
 	return expanded, nil
-}
-
-// CheckLogin refuses a value of the option login that this upstream cannot use.
-func (p *Preset) CheckLogin(login string) error {
-	if p.checkLogin == nil {
-		return nil
-	}
-	return p.checkLogin(login)
 }
 
 // expand reads the block by the injector that the preset specialises.
@@ -54,10 +45,16 @@ func (p *Preset) expand(d *caddyfile.Dispenser) ([]json.RawMessage, error) {
 				return nil, d.Errf("parsing %v", err)
 			}
 		}
+		if err := option.CheckWhole(d, injector); err != nil {
+			return nil, err
+		}
 		scope = injector.Scope
 		raw = append(raw, caddyconfig.JSONModuleObject(injector, "injector", "impersonation", nil))
 	case p.headers != nil:
 		if err := headers.UnmarshalCaddyfile(d); err != nil {
+			return nil, err
+		}
+		if err := option.CheckWhole(d, headers); err != nil {
 			return nil, err
 		}
 		scope = headers.Scope
@@ -78,17 +75,4 @@ func (p *Preset) expand(d *caddyfile.Dispenser) ([]json.RawMessage, error) {
 		raw = append(raw, caddyconfig.JSONModuleObject(headers, "injector", "headers", nil))
 	}
 	return raw, nil
-}
-
-// checkAuthorize refuses a login that OpenShift refuses: with another path its pages for
-// granting access are not found (openshift/api, config/v1/types_oauth.go: loginURL).
-func checkAuthorize(login string) error {
-	if login == "" {
-		return nil
-	}
-	place, _, _ := strings.Cut(login, "?")
-	if parsed, err := url.Parse(place); err != nil || !strings.HasSuffix(parsed.Path, "/authorize") {
-		return errors.New("for openshift_oauth its path must end in /authorize")
-	}
-	return nil
 }

@@ -54,11 +54,15 @@ func (i *Token) Provision(caddy.Context) error {
 	if err := guest.Expand(i); err != nil {
 		return fmt.Errorf("inject token: %w", err)
 	}
+	i.compile()
+	return nil
+}
+
+func (i *Token) compile() {
 	i.injector.Field, i.injector.Cookie = http.CanonicalHeaderKey(i.Field), i.Cookie
 	if i.injector.Field == "" {
 		i.injector.Field = "Authorization"
 	}
-	return nil
 }
 
 // Validate refuses fields and cookies that cannot hold a token.

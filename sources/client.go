@@ -4,6 +4,7 @@
 package sources
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -58,8 +59,28 @@ func (c *Client) auth() codeflow.ClientAuth {
 	return auth
 }
 
-// checkAuth checks that each way to prove the client has its file, and no other.
+// checkAuth checks also that the file can be read.
 func (c *Client) checkAuth() error {
+	if err := c.checkProof(); err != nil {
+		return err
+	}
+	if c.ClientAuth == string(codeflow.AuthNone) {
+		return nil
+	}
+	_, err := readSecret(cmp.Or(c.ClientSecretFile, c.ClientAuthFile))
+	return err
+}
+
+// checkAuthWhole is for before placeholders are expanded.
+func (c *Client) checkAuthWhole() error {
+	if option.HasPlaceholder(c.ClientAuth) {
+		return nil
+	}
+	return c.checkProof()
+}
+
+// checkProof checks that each way to prove the client has its file, and no other.
+func (c *Client) checkProof() error {
 	method := codeflow.AuthMethod(c.ClientAuth)
 	switch method {
 	case codeflow.AuthDefault, codeflow.AuthBasic, codeflow.AuthPost:
@@ -69,21 +90,17 @@ func (c *Client) checkAuth() error {
 		case c.ClientSecretFile == "":
 			return errors.New("there is no client_secret_file: for a public client there must be client_auth none")
 		}
-		_, err := readSecret(c.ClientSecretFile)
-		return err
+		return nil
 	case codeflow.AuthNone, codeflow.AuthPrivateKeyJWT, codeflow.AuthAssertionFile:
 		switch {
 		case c.ClientSecretFile != "":
 			return fmt.Errorf("client_secret_file has no use with client_auth %s", c.ClientAuth)
 		case method == codeflow.AuthNone && c.ClientAuthFile != "":
 			return errors.New("client_auth_file has no use with client_auth none")
-		case method == codeflow.AuthNone:
-			return nil
-		case c.ClientAuthFile == "":
+		case method != codeflow.AuthNone && c.ClientAuthFile == "":
 			return fmt.Errorf("client_auth %s needs a file", c.ClientAuth)
 		}
-		_, err := readSecret(c.ClientAuthFile)
-		return err
+		return nil
 	}
 	return fmt.Errorf("client_auth: %w", checkClientAuth(c.ClientAuth))
 }

@@ -41,6 +41,9 @@ type certTrust interface {
 
 // loadTrust loads the pools.
 func (c *ClientCert) loadTrust(ctx caddy.Context) (certTrust, error) {
+	if err := c.checkPools(); err != nil {
+		return nil, err
+	}
 	if len(c.TrustDomain) == 0 {
 		ca, err := trustpool.Load(ctx, c, c.TrustPoolRaw)
 		if err == nil && c.isSPIFFE() {
@@ -48,9 +51,6 @@ func (c *ClientCert) loadTrust(ctx caddy.Context) (certTrust, error) {
 				"tie each trust domain to its own CAs by trust_domain")
 		}
 		return &trustedRoots{ca: ca, partial: c.AllowPartialChain}, err
-	}
-	if c.TrustPoolRaw != nil {
-		return nil, errors.New("there are both trust_pool and trust_domain: the CAs of the pool would not be of any trust domain")
 	}
 	domains := new(trustedDomains)
 	slices.SortFunc(c.TrustDomain, func(a, b CertTrustDomain) int { return strings.Compare(a.Name, b.Name) })
@@ -69,8 +69,8 @@ func (c *ClientCert) loadTrust(ctx caddy.Context) (certTrust, error) {
 // isSPIFFE says whether the names of users are SPIFFE IDs.
 func (c *ClientCert) isSPIFFE() bool { return slices.Contains(c.Username, string(certauth.SPIFFE)) }
 
-// validateSPIFFE refuses what would let a certificate have another name than its SPIFFE ID.
-func (c *ClientCert) validateSPIFFE() error {
+// checkSPIFFE refuses what would let a certificate have another name than its SPIFFE ID.
+func (c *ClientCert) checkSPIFFE() error {
 	switch {
 	case len(c.TrustDomain) > 0 && !c.isSPIFFE():
 		return errors.New("trust_domain has no use without username spiffe")
@@ -79,6 +79,10 @@ func (c *ClientCert) validateSPIFFE() error {
 	case c.isSPIFFE() && c.DefaultUser != nil:
 		return errors.New("default_user has no use beside username spiffe: a certificate without a SPIFFE ID is refused")
 	}
+	return nil
+}
+
+func (c *ClientCert) validateTrustDomains() error {
 	for n, domain := range c.TrustDomain {
 		if err := certauth.CheckTrustDomain(domain.Name); err != nil {
 			return fmt.Errorf("trust_domain: %w", err)

@@ -20,7 +20,8 @@ func (c *ClientCert) Validate() error {
 		option.Each(option.OneOf(certauth.GroupAttributes()))(c.Groups),
 		option.Each(option.CheckPrefix)([]string{c.UserPrefix, c.GroupPrefix}),
 		c.validateMapping(),
-		c.validateSPIFFE(),
+		c.checkSPIFFE(),
+		c.validateTrustDomains(),
 		c.validateRevocation(),
 	)
 	if err != nil {
@@ -30,19 +31,11 @@ func (c *ClientCert) Validate() error {
 }
 
 func (c *ClientCert) validateFields() error {
-	switch {
-	case c.MaxIntermediates < 0:
+	if c.MaxIntermediates < 0 {
 		return fmt.Errorf("max_intermediates: %d is less than 1", c.MaxIntermediates)
-	case c.TLS && (c.Header != "" || c.ChainHeader != "" || c.VerifyHeader != "" || c.Encoding != "" || c.LeafOnly):
-		return errors.New("options for a header cannot be combined with tls")
-	case c.TLS:
-		return nil
-	case c.Header == "":
-		return errors.New("one of header, a preset and tls is required")
-	case (c.VerifyHeader == "") != (c.VerifyValue == ""):
-		return errors.New("verify_header needs a field and a value")
-	case c.ChainHeader != "" && (c.Encoding == string(certauth.XFCC)):
-		return errors.New("the encoding xfcc has the chain in the same header")
+	}
+	if err := c.checkWhereFrom(); err != nil || c.TLS {
+		return err
 	}
 	for _, field := range []string{c.Header, c.ChainHeader, c.VerifyHeader} {
 		if field == "" {
@@ -55,12 +48,38 @@ func (c *ClientCert) validateFields() error {
 	return checkEncoding(c.Encoding)
 }
 
+// checkWhereFrom refuses a certificate from nowhere, or from two places.
+func (c *ClientCert) checkWhereFrom() error {
+	switch {
+	case c.TLS && (c.Header != "" || c.ChainHeader != "" || c.VerifyHeader != "" || c.Encoding != "" || c.LeafOnly):
+		return errors.New("options for a header cannot be combined with tls")
+	case c.TLS:
+		return nil
+	case c.Header == "":
+		return errors.New("one of header, a preset and tls is required")
+	case c.Encoding == "":
+		return errors.New("header needs an encoding: url_pem, pem, base64_der, rfc9440 or xfcc")
+	case (c.VerifyHeader == "") != (c.VerifyValue == ""):
+		return errors.New("verify_header needs a field and a value")
+	case c.ChainHeader != "" && (c.Encoding == string(certauth.XFCC)):
+		return errors.New("the encoding xfcc has the chain in the same header")
+	}
+	return nil
+}
+
 func (c *ClientCert) validateMapping() error {
 	for _, entry := range c.Map {
 		if entry.Name == "" || entry.User == "" {
 			return errors.New("map: an entry needs a name and a user")
 		}
 	}
+	if c.CacheTTL < 0 {
+		return errors.New("cache_ttl is below zero")
+	}
+	return c.checkMapping()
+}
+
+func (c *ClientCert) checkMapping() error {
 	switch {
 	case c.MapOnly && len(c.Map) == 0:
 		return errors.New("map_only without a map refuses every client")
@@ -68,8 +87,6 @@ func (c *ClientCert) validateMapping() error {
 		return errors.New("map_only leaves nothing for default_user")
 	case c.DefaultUser != nil && c.DefaultUser.User == "":
 		return errors.New("default_user: there is no user")
-	case c.CacheTTL < 0:
-		return errors.New("cache_ttl is below zero")
 	}
 	return nil
 }
@@ -79,12 +96,13 @@ func (c *ClientCert) validateRevocation() error {
 	if r == nil {
 		return nil
 	}
+	if err := c.checkAsked(); err != nil {
+		return err
+	}
 	err := option.OneOf([]certauth.Mode{certauth.ModeOff, certauth.ModeSoftFail, certauth.ModeStrict})(r.Mode)
 	switch {
 	case err != nil:
 		return fmt.Errorf("revocation mode: %w", err)
-	case r.Mode != string(certauth.ModeOff) && len(r.CRL) == 0 && r.OCSP == nil:
-		return errors.New("revocation: there is neither crl nor ocsp to ask")
 	case r.Timeout < 0:
 		return errors.New("revocation timeout is below zero")
 	}

@@ -5,7 +5,6 @@ package sources
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -139,8 +138,8 @@ func canonical(fields []string) []string {
 // Validate refuses names that no field can have, and a set of fields that cannot be an
 // identity.
 func (f *Forwarded) Validate() error {
-	if len(f.User) == 0 {
-		return errors.New("forwarded: there is no user, so no identity could be found")
+	if err := f.CheckWhole(); err != nil {
+		return err
 	}
 	fields := slices.Concat(f.User, f.Groups, f.UID, f.Email, f.Name, f.PreferredUsername)
 	if err := option.Each(option.CheckFieldName)(fields); err != nil {

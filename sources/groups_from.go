@@ -5,7 +5,6 @@ package sources
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -52,22 +51,10 @@ type MicrosoftGraph struct {
 
 // provisionGroups checks the option before the state is made of it.
 func (o *OIDC) provisionGroups() error {
-	switch {
-	case o.GroupsFrom == nil:
-		return nil
-	case o.GroupsFrom.MicrosoftGraph == nil:
-		return errors.New("groups_from: there is no microsoft_graph")
-	case o.GroupsClaim != "groups":
-		return errors.New("groups_from: microsoft_graph needs groups_claim groups, the claim that Entra ID leaves out")
+	if err := o.checkGroupsWhole(); err != nil || o.GroupsFrom == nil {
+		return err
 	}
-	m := o.GroupsFrom.MicrosoftGraph
-	switch {
-	case m.ClientID == "":
-		return errors.New("groups_from: there is no client_id")
-	case m.ClientSecretFile == "" && m.ClientAuthFile == "":
-		return errors.New("groups_from: there is neither a client_secret_file nor a client_auth with a file")
-	}
-	if err := m.checkAuth(); err != nil {
+	if err := o.GroupsFrom.MicrosoftGraph.checkAuth(); err != nil {
 		return fmt.Errorf("groups_from: %w", err)
 	}
 	return nil

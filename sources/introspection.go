@@ -118,18 +118,13 @@ func (i *Introspection) Provision(ctx caddy.Context) error {
 // Cleanup gives the state back; the last one to do so ends it.
 func (i *Introspection) Cleanup() error { return guest.Release(introspectionStates, &i.stateKey) }
 
-// checkRequired refuses settings without which no token could be introspected, or every
-// application's token would be accepted.
+// checkRequired refuses settings without which no token could be introspected, with the files.
 func (i *Introspection) checkRequired() error {
-	switch {
-	case i.Issuer == "":
-		return errors.New("there is no issuer: the answer's iss has to be compared with it")
-	case len(i.Audience) == 0:
-		return errors.New("there is no audience: a token that was issued for any other application would be accepted")
-	case slices.Contains(i.Audience, ""):
+	if err := i.checkPresent(); err != nil {
+		return err
+	}
+	if slices.Contains(i.Audience, "") {
 		return errors.New("an audience is empty")
-	case i.ClientID == "":
-		return errors.New("there is no client_id")
 	}
 	if err := codeflow.CheckClientID(i.ClientID); err != nil {
 		return err

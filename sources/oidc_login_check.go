@@ -22,10 +22,10 @@ func (o *OIDC) provisionLogin() error {
 	if o.LoginBlock == nil {
 		return nil
 	}
-	l := o.LoginBlock
-	if l.ClientID == "" {
-		return errors.New("login: there is no client_id")
+	if err := o.checkLoginWhole(); err != nil {
+		return err
 	}
+	l := o.LoginBlock
 	if len(o.Audience) == 0 {
 		o.Audience = []string{l.ClientID}
 	}

@@ -16,17 +16,13 @@ import (
 // Validate refuses settings that could not verify a token, or that could be meant in two
 // ways.
 func (o *OIDC) Validate() error {
-	var errs []error
+	errs := []error{o.checkTogether()}
 	for _, wrong := range []struct {
 		is   bool
 		text string
 	}{
-		{len(o.Audience) == 0, "there is no audience: a token that was issued to any other application would be accepted"},
 		{slices.Contains(o.Audience, ""), "an audience is empty"},
 		{slices.Contains(o.AuthorizedParty, ""), "an authorized_party is empty: it would be that of a token without azp"},
-		{o.JWKSURL != "" && o.JWKSFile != "", "there are both jwks_url and jwks_file"},
-		{o.DiscoveryURL != "" && o.JWKSFile != "", "there are both discovery_url and jwks_file"},
-		{o.hasPool && o.JWKSFile != "", "trust_pool has no use beside jwks_file"},
 		{*o.ClockSkew < 0, "clock_skew is less than zero"},
 	} {
 		if wrong.is {

@@ -108,9 +108,16 @@ func placeholderKey(text string) string {
 
 // Validate refuses placeholders that a client may have written.
 func (p *Placeholder) Validate() error {
-	if p.User == "" {
-		return errors.New("placeholder: there is no user, so no identity could be found")
+	if err := errors.Join(p.CheckWhole(), p.checkTexts()); err != nil {
+		return err
 	}
+	if err := option.CheckSeparator(p.GroupsSeparator); err != nil {
+		return fmt.Errorf("placeholder groups: %w", err)
+	}
+	return nil
+}
+
+func (p *Placeholder) checkTexts() error {
 	for _, text := range []string{p.User, p.Groups, p.UID, p.Email, p.Name, p.PreferredUsername} {
 		if text == "" {
 			continue
@@ -118,9 +125,6 @@ func (p *Placeholder) Validate() error {
 		if err := p.check(text); err != nil {
 			return fmt.Errorf("placeholder: %w", err)
 		}
-	}
-	if err := option.CheckSeparator(p.GroupsSeparator); err != nil {
-		return fmt.Errorf("placeholder groups: %w", err)
 	}
 	return nil
 }

@@ -30,5 +30,8 @@ func Guest(d *caddyfile.Dispenser, namespace, key, what string) (json.RawMessage
 	if segment.Next() { // tokens that a guest does not read would otherwise be ignored
 		return nil, segment.Errf("unexpected '%s'", segment.Val())
 	}
+	if err := CheckWhole(segment, guest); err != nil {
+		return nil, err
+	}
 	return caddyconfig.JSONModuleObject(guest, key, name, nil), nil
 }
