@@ -68,6 +68,7 @@ func (h *Handler) provision(ctx caddy.Context) error {
 	}
 	h.policy = h.newPolicy()
 	h.warnOfLoggedTokens()
+	h.warnOfMistakes(ctx)
 	h.member = guest.Join(ctx, h)
 	return h.compileFields()
 }
