@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -18,6 +17,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/option"
 )
 
 // The values of the option audit.
@@ -31,10 +31,7 @@ const (
 var auditWords = []string{auditOff, auditRefused, auditAll} //nolint:gochecknoglobals // a table
 
 func checkAudit(word string) error {
-	if !slices.Contains(auditWords, word) {
-		return fmt.Errorf("%q is not one of %s", word, strings.Join(auditWords, ", "))
-	}
-	return nil
+	return option.OneOf(auditWords)(word)
 }
 
 // What a line of the log has of a request at most: bytes of one part, and groups of a user that is

@@ -5,6 +5,7 @@ package kubeidentity
 
 import (
 	"errors"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
@@ -13,7 +14,6 @@ import (
 	"github.com/caddy-kube-identity/caddy-kube-identity/browser"
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 	"github.com/caddy-kube-identity/caddy-kube-identity/injectors"
-	"github.com/caddy-kube-identity/caddy-kube-identity/internal/guest"
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/option"
 	"github.com/caddy-kube-identity/caddy-kube-identity/trustpool"
 )
@@ -123,37 +123,13 @@ func parseCaddyfile(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // consume directive name
 	if d.NextArg() {
-		return d.ArgErr()
+		return d.Errf("unexpected '%s': write 'kube_identity [<matcher>] { ... }', in which a matcher begins with @ or /, or is *", d.Val())
 	}
-	seen, places := make(option.Once), places{block: d.Token()}
+	places := places{block: d.Token()}
 	var presets []*injectors.Preset
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		word := d.Val()
-		places.at(d.Token(), h)
-		if parse, ok := h.options()[word]; ok {
-			if err := seen.Add(d, word); err != nil {
-				return err
-			}
-			if err := parse(d); err != nil {
-				return err
-			}
-			continue
-		}
-		if word == "inject" {
-			preset, err := h.parseInject(d)
-			if err != nil {
-				return err
-			}
-			if preset != nil {
-				presets = append(presets, preset)
-			}
-			continue
-		}
-		raw, err := option.Guest(d, guest.Sources, "source", "subdirective")
-		if err != nil {
-			return err
-		}
-		h.SourcesRaw = append(h.SourcesRaw, raw)
+	words, repeatable := h.words(&presets)
+	if err := option.Block(d, places.noting(h, words), repeatable...); err != nil {
+		return err
 	}
 	for _, preset := range presets {
 		h.addPreset(preset)
@@ -164,7 +140,7 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 // options maps each option of the block to its parser.
 func (h *Handler) options() option.Options {
 	field := option.Each(identity.CheckFieldPattern)
-	pattern := option.Each(identity.CheckPattern)
+	pattern := option.Each(checkPattern)
 	return option.Options{
 		"trusted_proxies":          h.parseTrustedProxies,
 		"trusted_proxies_unix":     option.Flag(&h.TrustedProxiesUnix),
@@ -198,6 +174,9 @@ func (h *Handler) parseTrustedProxies(d *caddyfile.Dispenser) error {
 	if !d.NextArg() {
 		return d.ArgErr()
 	}
+	if err := checkIPSource(d.Val()); err != nil {
+		return d.WrapErr(err)
+	}
 	raw, err := option.Guest(d, "http.ip_sources", "source", "ip source")
 	h.TrustedProxiesRaw = raw
 	return err
@@ -221,7 +200,12 @@ func (h *Handler) parseTrustedProxyCert(d *caddyfile.Dispenser) error {
 }
 
 func (h *Handler) parseLogin(d *caddyfile.Dispenser) error {
-	return option.Word(&h.Login, func(s string) error { return cause(browser.NewLogin(s, "")) })(d)
+	return option.Word(&h.Login, func(s string) error {
+		if err := option.CheckScheme(s); err != nil && !strings.HasPrefix(s, "/") {
+			return err
+		}
+		return cause(browser.NewLogin(s, ""))
+	})(d)
 }
 
 func (h *Handler) parseChallenge(d *caddyfile.Dispenser) error {

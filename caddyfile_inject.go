@@ -17,7 +17,7 @@ import (
 // read.
 func (h *Handler) parseInject(d *caddyfile.Dispenser) (*injectors.Preset, error) {
 	if !d.NextArg() {
-		return nil, d.ArgErr()
+		return nil, d.Errf("parsing inject: an argument is missing: %s", injectForms)
 	}
 	if preset, ok := injectors.Presets()[d.Val()]; ok {
 		expanded, err := preset.Parse(d)
@@ -28,7 +28,7 @@ func (h *Handler) parseInject(d *caddyfile.Dispenser) (*injectors.Preset, error)
 		return &preset, nil
 	}
 	if _, err := caddy.GetModule(guest.Injectors + "." + d.Val()); err != nil {
-		return nil, d.Errf("unrecognized injector '%s': the README has the table of presets for upstreams", d.Val())
+		return nil, unknownInjector(d)
 	}
 	raw, err := option.Guest(d, guest.Injectors, "injector", "injector")
 	if err != nil {

@@ -34,6 +34,18 @@ func (p *places) at(next caddyfile.Token, h *Handler) {
 	p.latest = next
 }
 
+// noting makes each parser of the block note where its option begins.
+func (p *places) noting(h *Handler, words option.Options) option.Options {
+	noted := make(option.Options, len(words))
+	for word, parse := range words {
+		noted[word] = func(d *caddyfile.Dispenser) error {
+			p.at(d.Token(), h)
+			return parse(d)
+		}
+	}
+	return noted
+}
+
 // errorAt names the file and line of a token, whatever a parser has read meanwhile.
 func errorAt(at caddyfile.Token, err error) error {
 	d := caddyfile.NewDispenser([]caddyfile.Token{at})

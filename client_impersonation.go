@@ -17,6 +17,7 @@ import (
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/accessreview"
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/option"
 )
 
 // The values of the option client_impersonation.
@@ -27,11 +28,7 @@ const (
 )
 
 func checkClientImpersonation(word string) error {
-	switch word {
-	case impersonationDrop, impersonationReject, impersonationReview:
-		return nil
-	}
-	return fmt.Errorf("%q is neither 'drop' nor 'reject' nor 'review'", word)
+	return option.OneOf([]string{impersonationDrop, impersonationReject, impersonationReview})(word)
 }
 
 // errImpersonates refuses a client's own Impersonate-*.

@@ -203,8 +203,13 @@ func docsWithFiles(t *testing.T, text string) string {
 // docsGrammars returns the grammar in the comment of every UnmarshalCaddyfile.
 func docsGrammars(t *testing.T) []string {
 	t.Helper()
+	return docsGrammarsIn(t, "", "pages", "sources", "injectors", "trustpool")
+}
+
+func docsGrammarsIn(t *testing.T, rooms ...string) []string {
+	t.Helper()
 	var files []string
-	for _, room := range []string{"", "pages", "sources", "injectors", "trustpool"} {
+	for _, room := range rooms {
 		found, err := filepath.Glob(filepath.Join(room, "*.go"))
 		if err != nil {
 			t.Fatal(err)

@@ -63,7 +63,7 @@ func newRedirect(template string) (*redirect, error) {
 		query = query[at+len(token):]
 	}
 	if len(r.parts) == 0 {
-		return nil, fmt.Errorf("its query has none of %s: the way back would be lost", strings.Join(redirectTokens(), ", "))
+		return nil, fmt.Errorf("its query has none of %s: the way back would be lost: write one at the end, such as ?rd=${url}", strings.Join(redirectTokens(), ", "))
 	}
 	if err := r.checkText(); err != nil {
 		return nil, err

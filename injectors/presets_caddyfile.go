@@ -20,10 +20,7 @@ func (p *Preset) Parse(d *caddyfile.Dispenser) ([]json.RawMessage, error) {
 	if err != nil {
 		return nil, err
 	}
-	if segment.Next() {
-		return nil, segment.Errf("unexpected '%s'", segment.Val())
-	}
-	return expanded, nil
+	return expanded, option.AllRead(segment)
 }
 
 // expand reads the block by the injector that the preset specialises.

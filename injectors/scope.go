@@ -4,8 +4,6 @@
 package injectors
 
 import (
-	"fmt"
-
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
@@ -30,7 +28,7 @@ func (s *Scope) ForSources() []string { return s.Sources }
 func (s *Scope) ParseSources(d *caddyfile.Dispenser) error {
 	return option.List(&s.Sources, option.Each(func(name string) error {
 		if _, err := caddy.GetModule(guest.Sources + "." + name); err != nil {
-			return fmt.Errorf("there is no kind of source named %q", name)
+			return option.UnknownModule(guest.Sources, "source", name)
 		}
 		return nil
 	}))(d)

@@ -167,11 +167,11 @@ func (s *ServiceAccount) validate() error {
 func CheckServiceAccount(s string) error {
 	namespace, name, found := strings.Cut(s, "/")
 	if !found || len(validation.IsDNS1123Label(namespace)) > 0 {
-		return fmt.Errorf("%q is not <namespace>/<name>", s)
+		return fmt.Errorf("%q is not <namespace>/<name>: write both, such as kiali-proxy/impersonator", s)
 	}
 	for label := range strings.SplitSeq(name, ".") {
 		if len(validation.IsDNS1123Label(label)) > 0 || len(name) > validation.DNS1123SubdomainMaxLength {
-			return fmt.Errorf("%q is not <namespace>/<name>", s)
+			return fmt.Errorf("%q is not <namespace>/<name>: write both, such as kiali-proxy/impersonator", s)
 		}
 	}
 	return nil
@@ -203,7 +203,7 @@ func (i *Impersonation) parseServiceAccount(d *caddyfile.Dispenser) error {
 	}
 	account, found := new(ServiceAccount), false
 	if account.Namespace, account.Name, found = strings.Cut(name, "/"); !found { // one placeholder for both
-		return d.Errf("parsing service_account: %q is not <namespace>/<name>", name)
+		return d.Errf("parsing service_account: %q is not <namespace>/<name>: write both, such as kiali-proxy/impersonator", name)
 	}
 	i.ServiceAccount = account
 	return option.Block(d, option.Options{

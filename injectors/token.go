@@ -85,7 +85,7 @@ func (i *Token) Validate() error {
 // a token (RFC 6265, section 4.1.1). A name with "*" would strip other cookies too.
 func checkCookie(name string) error {
 	if strings.Contains(name, "*") {
-		return fmt.Errorf("cookie %q: this must be a name, not a pattern", name)
+		return fmt.Errorf("cookie %q: this must be a name, not a pattern: write the whole name", name)
 	}
 	return identity.CheckField(name)
 }

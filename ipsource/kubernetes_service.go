@@ -137,7 +137,7 @@ func (k *KubernetesService) ClusterNeeds() identity.ClusterNeeds {
 func CheckService(s string) error {
 	namespace, name, _ := strings.Cut(s, "/")
 	if len(validation.IsDNS1123Label(namespace)) > 0 || len(validation.IsDNS1123Label(name)) > 0 {
-		return fmt.Errorf("%q is not <namespace>/<name>", s)
+		return fmt.Errorf("%q is not <namespace>/<name>: write both, such as ingress/front", s)
 	}
 	return nil
 }

@@ -245,9 +245,9 @@ func TestCaddyfile(t *testing.T) {
 		"an option that is not known":   {"kubernetes_service ingress/front {\nport 80\n}", "unrecognized subdirective 'port'"},
 		"an option twice":               {"kubernetes_service ingress/front {\nhost_ip 192.0.2.1\nhost_ip 192.0.2.2\n}", "host_ip already specified"},
 		"a host that is not an address": {"kubernetes_service ingress/front {\nhost_ip node-1\n}", "parsing host_ip"},
-		"no host":                       {"kubernetes_service ingress/front {\nhost_ip\n}", "wrong argument count"},
-		"no kubeconfig":                 {"kubernetes_service ingress/front {\nkubeconfig\n}", "wrong argument count"},
-		"too many words":                {"kubernetes_service ingress/front {\nkubeconfig a b c\n}", "wrong argument count"},
+		"no host":                       {"kubernetes_service ingress/front {\nhost_ip\n}", "write 'host_ip <address>...'"},
+		"no kubeconfig":                 {"kubernetes_service ingress/front {\nkubeconfig\n}", "write 'kubeconfig <path> [<context>]'"},
+		"too many words":                {"kubernetes_service ingress/front {\nkubeconfig a b c\n}", "write 'kubeconfig <path> [<context>]'"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			k := new(ipsource.KubernetesService)

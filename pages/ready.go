@@ -118,7 +118,7 @@ func noOptions(d *caddyfile.Dispenser) error {
 		return d.ArgErr()
 	}
 	for d.NextBlock(0) {
-		return d.Errf("unrecognized subdirective '%s'", d.Val())
+		return d.Errf("unrecognized subdirective '%s': write the directive alone, without a block", d.Val())
 	}
 	return nil
 }

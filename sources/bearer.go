@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
@@ -58,7 +59,13 @@ func (b *Bearer) token(r *identity.Request) (string, error) {
 }
 
 func (b *Bearer) parseTokenHeader(d *caddyfile.Dispenser) error {
-	return option.List(&b.TokenHeader, option.Each(option.CheckFieldName))(d)
+	return option.List(&b.TokenHeader, option.Each(func(field string) error {
+		err := option.CheckFieldName(field)
+		if err != nil && strings.EqualFold(field, "Authorization") {
+			return fmt.Errorf("%w: remove it, since a bearer token in Authorization is read without it", err)
+		}
+		return err
+	}))(d)
 }
 
 func (b *Bearer) parseMaxTokenSize(d *caddyfile.Dispenser) error {

@@ -183,7 +183,7 @@ func clockSkew(value **caddy.Duration) option.Parser {
 		if !d.AllArgs(&text) {
 			return d.ArgErr()
 		}
-		parsed, err := caddy.ParseDuration(text)
+		parsed, err := option.ParseDuration(text)
 		if err != nil {
 			return d.Errf("parsing clock_skew: %v", err)
 		}

@@ -7,7 +7,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -106,10 +105,7 @@ func (c *Client) checkProof() error {
 }
 
 func checkClientAuth(word string) error {
-	if slices.Contains([]string{"basic", "post", "none", "private_key_jwt", "assertion_file"}, word) {
-		return nil
-	}
-	return fmt.Errorf("%q is not one of basic, post, none, private_key_jwt, assertion_file", word)
+	return option.OneOf([]string{"basic", "post", "none", "private_key_jwt", "assertion_file"})(word)
 }
 
 // maxSecret is how long a file with a secret, a key or an assertion may be, in bytes.

@@ -100,7 +100,7 @@ func (c *ClientCert) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		case d.Val() == "tls":
 			c.TLS = true
 		default:
-			return option.UnknownPreset(d, "client_cert", d.Val())
+			return option.UnknownPreset(d, "client_cert", clientCertPresets())
 		}
 	}
 	if d.NextArg() {
@@ -202,7 +202,7 @@ func checkEncoding(s string) error {
 
 func checkFingerprint(s string) error {
 	if sum, err := hex.DecodeString(s); err != nil || len(sum) != 32 || s != strings.ToLower(s) {
-		return errors.New("a fingerprint is 64 hexadecimal digits in lower case")
+		return errors.New("a fingerprint is 64 hexadecimal digits in lower case: write the SHA-256 of the CA's certificate as DER, without colons")
 	}
 	return nil
 }

@@ -191,7 +191,7 @@ func (f *Forwarded) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		preset, ok := forwardedPresets()[d.Val()]
 		if !ok {
-			return option.UnknownPreset(d, "forwarded", d.Val())
+			return option.UnknownPreset(d, "forwarded", forwardedPresets())
 		}
 		*f = preset
 	}

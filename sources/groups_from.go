@@ -126,7 +126,7 @@ func (o *OIDC) parseGroupsFrom(d *caddyfile.Dispenser) error {
 		return d.ArgErr()
 	}
 	if from != "microsoft_graph" {
-		return d.Errf("parsing groups_from: %q is not microsoft_graph", from)
+		return d.Errf("parsing groups_from: %q is not microsoft_graph: write 'groups_from microsoft_graph { ... }'", from)
 	}
 	m := new(MicrosoftGraph)
 	o.GroupsFrom = &GroupsFrom{MicrosoftGraph: m}

@@ -45,7 +45,7 @@ func (i *Introspection) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if !d.AllArgs(&i.URL) {
 		return d.ArgErr()
 	}
-	if err := option.NotEmpty(i.URL); err != nil {
+	if err := option.Unexpanded(option.CheckSecureURL)(i.URL); err != nil {
 		return d.Errf("parsing introspection: %v", err)
 	}
 	options := option.Options{

@@ -92,6 +92,7 @@ func oidcPresets() map[string]OIDC {
 // begins with a slash, a JSON Pointer.
 func (o *OIDC) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // consume source name
+	here := option.Here(d)
 	if !d.AllArgs(&o.Issuer) {
 		return d.ArgErr()
 	}
@@ -105,7 +106,7 @@ func (o *OIDC) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			return d.ArgErr()
 		}
 		if _, ok := oidcPresets()[preset]; !ok {
-			return option.UnknownPreset(d, "oidc", preset)
+			return option.UnknownPreset(d, "oidc", oidcPresets())
 		}
 		return option.NoBlock(d)
 	}
@@ -113,11 +114,23 @@ func (o *OIDC) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		return err
 	}
 	if preset == "" {
-		return nil
+		return o.checkIssuerURL(here)
 	}
 	o.fill(oidcPresets()[preset])
 	if strings.HasPrefix(o.JWKSURL, "https://{") {
 		return d.Err("parsing preset: the issuer must be written out, or be a {$VARIABLE} of the Caddyfile: the preset makes jwks_url of it")
+	}
+	return nil
+}
+
+// checkIssuerURL refuses an issuer that is not an https URL where discovery needs it: an issuer that is
+// not a URL is known by its keys.
+func (o *OIDC) checkIssuerURL(here *caddyfile.Dispenser) error {
+	if o.DiscoveryURL != "" || o.JWKSURL != "" || o.JWKSFile != "" {
+		return nil
+	}
+	if err := option.Unexpanded(option.CheckSecureURL)(o.Issuer); err != nil {
+		return here.Errf("parsing oidc: %v", err)
 	}
 	return nil
 }
@@ -127,10 +140,10 @@ func (o *OIDC) options() option.Options {
 		"audience":                option.List(&o.Audience, option.Each(option.NotEmpty)),
 		"authorized_party":        option.List(&o.AuthorizedParty, option.Each(option.NotEmpty)),
 		"token_header":            o.parseTokenHeader,
-		"discovery_url":           option.Word(&o.DiscoveryURL, option.NotEmpty),
+		"discovery_url":           option.Word(&o.DiscoveryURL, option.CheckSecureURL),
 		"max_token_size":          o.parseMaxTokenSize,
 		"certificate_bound":       o.boundOption(),
-		"jwks_url":                option.Word(&o.JWKSURL, option.NotEmpty),
+		"jwks_url":                option.Word(&o.JWKSURL, option.CheckSecureURL),
 		"jwks_file":               option.Word(&o.JWKSFile, option.NotEmpty),
 		"username_claim":          claimAndPrefix(&o.UsernameClaim, &o.UsernamePrefix),
 		"email_verified_optional": option.Flag(&o.EmailVerifiedOptional),

@@ -25,10 +25,10 @@ func (o *OIDC) parseLogin(d *caddyfile.Dispenser) error {
 		"redirect_url":       option.Word(&l.RedirectURL, checkRedirectURL),
 		"response_mode":      option.Word(&l.ResponseMode, checkResponseMode),
 		"name":               option.Word(&l.Name, guest.CheckLoginName),
-		"authorization_url":  option.Word(&l.AuthorizationURL, option.NotEmpty),
-		"token_url":          option.Word(&l.TokenURL, option.NotEmpty),
-		"end_session_url":    option.Word(&l.EndSessionURL, option.NotEmpty),
-		"revocation_url":     option.Word(&l.RevocationURL, option.NotEmpty),
+		"authorization_url":  option.Word(&l.AuthorizationURL, option.CheckSecureURL),
+		"token_url":          option.Word(&l.TokenURL, option.CheckSecureURL),
+		"end_session_url":    option.Word(&l.EndSessionURL, option.CheckSecureURL),
+		"revocation_url":     option.Word(&l.RevocationURL, option.CheckSecureURL),
 		"refresh": option.Word(&l.Refresh, func(text string) error {
 			_, _, err := parseRefresh(text)
 			return err

@@ -11,10 +11,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/caddyserver/caddy/v2"
-
 	"github.com/caddy-kube-identity/caddy-kube-identity/fetch"
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/guest"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/option"
 )
 
 // provisionLogin checks the login, and makes the audience of it.
@@ -68,10 +67,7 @@ func (l *OIDCLogin) checkMode() error {
 const formPost = "form_post"
 
 func checkResponseMode(word string) error {
-	if word == "query" || word == formPost {
-		return nil
-	}
-	return fmt.Errorf("%q is neither query nor form_post", word)
+	return option.OneOf([]string{"query", formPost})(word)
 }
 
 // parseRefresh reads the option refresh.
@@ -82,8 +78,8 @@ func parseRefresh(text string) (off bool, margin time.Duration, err error) {
 	case "off":
 		return true, 0, nil
 	}
-	if margin, err = caddy.ParseDuration(text); err != nil {
-		return false, 0, fmt.Errorf("%q is neither off nor a duration", text)
+	if margin, err = option.ParseDuration(text); err != nil {
+		return false, 0, fmt.Errorf("it is not off, and %w", err)
 	}
 	if margin <= 0 {
 		return false, 0, fmt.Errorf("%s is not above zero", text)
@@ -93,6 +89,9 @@ func parseRefresh(text string) (off bool, margin time.Duration, err error) {
 
 // checkRedirectURL refuses what an issuer would not send a browser to.
 func checkRedirectURL(text string) error {
+	if err := option.CheckScheme(text); err != nil {
+		return err
+	}
 	parsed, err := url.Parse(text)
 	switch {
 	case err != nil || parsed.Host == "" || parsed.User != nil || parsed.Opaque != "":

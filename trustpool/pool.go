@@ -9,6 +9,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -23,10 +26,18 @@ func Option(raw *json.RawMessage) option.Parser {
 		if !d.NextArg() {
 			return d.ArgErr()
 		}
+		if name := d.Val(); isFile(name) {
+			return d.Errf("unrecognized trust_pool '%[1]s': write 'trust_pool file %[1]s', or 'trust_pool watched_file %[1]s' to have it read again when it changes", name)
+		}
 		var err error
 		*raw, err = option.Guest(d, "tls.ca_pool.source", "provider", "trust_pool")
 		return err
 	}
+}
+
+// isFile says whether the name of a file is where that of a pool should be.
+func isFile(name string) bool {
+	return strings.Contains(name, "/") || slices.Contains([]string{".pem", ".crt", ".cer"}, filepath.Ext(name))
 }
 
 // Sum names certificates by their content and order.

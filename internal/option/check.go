@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/caddy-kube-identity/caddy-kube-identity/fetch"
 	"github.com/caddy-kube-identity/caddy-kube-identity/identity"
 )
 
@@ -57,13 +58,46 @@ func NotEmpty(s string) error {
 	return nil
 }
 
+// CheckScheme refuses a URL without a scheme. The error does not show a password.
+func CheckScheme(url string) error {
+	switch {
+	case url == "" || strings.Contains(url, "://"):
+		return NotEmpty(url)
+	case strings.Contains(url, "@"):
+		return errors.New("the URL has no scheme: write https:// before it")
+	}
+	return fmt.Errorf("%q has no scheme: write 'https://%s'", url, strings.TrimLeft(url, "/"))
+}
+
+// CheckSecureURL refuses a URL that is not https, except for a loopback address.
+func CheckSecureURL(url string) error {
+	if err := CheckScheme(url); err != nil {
+		return err
+	}
+	_, err := fetch.ParseSecureURL(url)
+	if err != nil && strings.HasPrefix(url, "http://") {
+		return fmt.Errorf("%w: write https://", err)
+	}
+	return err
+}
+
 // OneOf makes a check for one of some words.
 func OneOf[W ~string](words []W) func(string) error {
 	return func(s string) error {
 		if slices.Contains(words, W(s)) {
 			return nil
 		}
-		return fmt.Errorf("%q is not one of %v", s, words)
+		texts := make([]string, len(words))
+		for i, word := range words {
+			texts[i] = string(word)
+		}
+		if text := product(s); text != "" {
+			return fmt.Errorf("%q is not one of %s: %s", s, strings.Join(texts, ", "), text)
+		}
+		if near := Nearest(s, texts); near != nil {
+			return fmt.Errorf("%q is not one of %s: did you mean %s?", s, strings.Join(texts, ", "), Quoted(near))
+		}
+		return fmt.Errorf("%q is not one of %s", s, strings.Join(texts, ", "))
 	}
 }
 
@@ -71,7 +105,7 @@ func OneOf[W ~string](words []W) func(string) error {
 // a token because it belongs to the message or the connection.
 func CheckFieldName(field string) error {
 	if strings.HasSuffix(field, "*") {
-		return fmt.Errorf("header field %q: this must be a name, not a pattern", field)
+		return fmt.Errorf("header field %q: this must be a name, not a pattern: write the whole name", field)
 	}
 	return identity.CheckIdentityField(field)
 }
@@ -79,7 +113,7 @@ func CheckFieldName(field string) error {
 // CheckExtraPrefix refuses what is not the beginning of names that may hold values.
 func CheckExtraPrefix(prefix string) error {
 	if strings.HasSuffix(prefix, "*") {
-		return fmt.Errorf("header field %q: this must be the beginning of a name, without a pattern", prefix)
+		return fmt.Errorf("header field %q: this must be the beginning of a name, without a pattern: leave out the '*'", prefix)
 	}
 	return identity.CheckIdentityField(prefix + "*")
 }
@@ -87,7 +121,7 @@ func CheckExtraPrefix(prefix string) error {
 // CheckPrefix refuses a prefix with which no identity could pass the check of names.
 func CheckPrefix(prefix string) error {
 	if identity.IsReserved(prefix + "x") {
-		return fmt.Errorf("prefix %q makes every name a reserved one", prefix)
+		return fmt.Errorf("prefix %q makes every name a reserved one: write another, such as 'oidc:'", prefix)
 	}
 	return nil
 }

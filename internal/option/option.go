@@ -4,10 +4,12 @@
 package option
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -19,34 +21,45 @@ type Parser = func(*caddyfile.Dispenser) error
 // Options maps each option of a block to what parses it.
 type Options = map[string]Parser
 
-// Once remembers the options that a block has had.
-type Once map[string]bool
+// once remembers the options that a block has had, and where.
+type once map[string]string
 
-// Add refuses an option that is given a second time: it would silently replace the first
+// add refuses an option that is given a second time: it would silently replace the first
 // one, or silently add to it.
-func (o Once) Add(d *caddyfile.Dispenser, word string) error {
-	if o[word] {
-		return d.Errf("%s already specified", word)
+func (o once) add(d *caddyfile.Dispenser, options Options) error {
+	word := d.Val()
+	before, found := o[word]
+	o[word] = fmt.Sprintf("%s:%d", d.File(), d.Line())
+	if !found {
+		return nil
 	}
-	o[word] = true
-	return nil
+	keep := "keep one of the two"
+	switch form := formOf(blockOf(options), word); {
+	case strings.Contains(form, "{"):
+		keep += " blocks, with the options of both"
+	case strings.HasSuffix(form, "..."), strings.HasSuffix(form, "... [<separator>]"):
+		keep += " lines, with the values of both"
+	default:
+		keep += " lines"
+	}
+	return d.Errf("%s already specified at %s: %s", word, before, keep)
 }
 
 // Block parses the options of a block, each at most once except those in repeatable.
 func Block(d *caddyfile.Dispenser, options Options, repeatable ...string) error {
-	seen := make(Once)
+	seen := make(once)
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		word := d.Val()
 		parse, ok := options[word]
 		if !ok {
-			return d.Errf("unrecognized subdirective '%s'", word)
+			return Unknown(d, options)
 		}
 		if !slices.Contains(repeatable, word) {
-			if err := seen.Add(d, word); err != nil {
+			if err := seen.add(d, options); err != nil {
 				return err
 			}
 		}
-		if err := parse(d); err != nil {
+		if err := run(d, parse, options); err != nil {
 			return err
 		}
 	}
@@ -115,11 +128,13 @@ func Number(value *int) Parser {
 			return d.ArgErr()
 		}
 		n, err := strconv.Atoi(text)
-		if err != nil {
-			return d.Errf("parsing %s: %v", option, err)
-		}
-		if n < 1 {
-			return d.Errf("parsing %s: %d is less than 1", option, n)
+		switch {
+		case errors.Is(err, strconv.ErrRange):
+			return d.Errf("parsing %s: %s is too large: write a smaller number", option, text)
+		case err != nil:
+			return d.Errf("parsing %s: expected a whole number such as 100, and got '%s'", option, text)
+		case n < 1:
+			return d.Errf("parsing %s: %d is less than 1: write 1 or more", option, n)
 		}
 		*value = n
 		return NoBlock(d)
@@ -138,7 +153,7 @@ func Size(value *int, most int) Parser {
 		digits, inKiB := strings.CutSuffix(text, "KiB")
 		size, err := strconv.ParseUint(digits, 10, 20)
 		if err != nil {
-			return d.Errf("parsing %s: %q is not a number of bytes, such as 4096 or 32KiB", option, text)
+			return d.Errf("parsing %s: %q is not a number of bytes: write one such as 4096 or 32KiB", option, text)
 		}
 		if inKiB {
 			size <<= 10
@@ -167,7 +182,7 @@ func Duration(value *caddy.Duration) Parser {
 		if !d.AllArgs(&text) {
 			return d.ArgErr()
 		}
-		parsed, err := caddy.ParseDuration(text)
+		parsed, err := ParseDuration(text)
 		if err != nil {
 			return d.Errf("parsing %s: %v", option, err)
 		}
@@ -179,6 +194,18 @@ func Duration(value *caddy.Duration) Parser {
 	}
 }
 
+// ParseDuration reads a duration. Its errors say how one is written.
+func ParseDuration(text string) (time.Duration, error) {
+	parsed, err := caddy.ParseDuration(text)
+	if err == nil {
+		return parsed, nil
+	}
+	if _, err := strconv.ParseFloat(text, 64); err == nil {
+		return 0, fmt.Errorf("%q has no unit: write %ss for seconds, or another of ms, m, h and d", text, text)
+	}
+	return 0, fmt.Errorf("%q is not a duration: write one such as 30s, 5m, 12h or 7d", text)
+}
+
 // noMore refuses anything after an option that takes nothing.
 func noMore(d *caddyfile.Dispenser) error {
 	if d.CountRemainingArgs() > 0 {
@@ -188,11 +215,13 @@ func noMore(d *caddyfile.Dispenser) error {
 	return NoBlock(d)
 }
 
+var errBlock = errors.New("unexpected block")
+
 // NoBlock refuses a block after an option that has none: its tokens would otherwise be
 // read as options of the block around it.
 func NoBlock(d *caddyfile.Dispenser) error {
 	if d.NextBlock(d.Nesting()) || d.Val() == "}" { // the latter after an empty one
-		return d.Errf("unexpected block")
+		return d.WrapErr(errBlock)
 	}
 	return nil
 }

@@ -14,7 +14,7 @@ func PlaceholderName(text string) (string, error) {
 	name, opened := strings.CutPrefix(text, "{")
 	name, closed := strings.CutSuffix(name, "}")
 	if !opened || !closed || name == "" || strings.ContainsAny(name, "{}") {
-		return "", fmt.Errorf("%q is not exactly one placeholder", text)
+		return "", fmt.Errorf("%q is not exactly one placeholder: write one such as {http.auth.user.id}", text)
 	}
 	return name, nil
 }

@@ -3,10 +3,18 @@
 
 package option
 
-import "github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+import (
+	"maps"
+	"slices"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+)
 
 // UnknownPreset is the error for a name that is not a preset of the kind, such as "oidc".
-// It lists no presets, so that a new one changes no error.
-func UnknownPreset(d *caddyfile.Dispenser, kind, name string) error {
-	return d.Errf("unrecognized %s preset '%s': the README has the table of them", kind, name)
+func UnknownPreset[P any](d *caddyfile.Dispenser, kind string, presets map[string]P) error {
+	name := d.Val()
+	if text := hint(name, slices.Sorted(maps.Keys(presets))); text != "" {
+		return d.Errf("unrecognized %s preset '%s'%s", kind, name, text)
+	}
+	return d.Errf("unrecognized %s preset '%s': the manual has the table of them", kind, name)
 }

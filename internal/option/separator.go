@@ -5,6 +5,8 @@ package option
 
 import (
 	"errors"
+	"fmt"
+	"strings"
 	"unicode"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -17,7 +19,10 @@ func ListAndSeparator(values *[]string, separator *string, check func([]string) 
 		if err := List(&args, func([]string) error { return nil })(d); err != nil {
 			return err
 		}
-		if n := len(args) - 1; n > 0 && isSeparator(args[n]) {
+		if n := len(args) - 1; n > 0 && isMeantAsSeparator(args[n]) {
+			if err := checkSeparator(args[n]); err != nil {
+				return d.Errf("parsing %s: %v", option, err)
+			}
 			args, last = args[:n], args[n]
 		}
 		if err := check(unexpandedLeftOut(args)); err != nil {
@@ -43,15 +48,15 @@ func OneAndSeparator(d *caddyfile.Dispenser, value, separator *string, check fun
 	}
 	*value = args[0]
 	if len(args) == 2 {
-		if !hasPlaceholder(args[1]) && !isSeparator(args[1]) {
-			return d.Errf("parsing %s: %v", option, errSeparator)
+		if err := Unexpanded(checkSeparator)(args[1]); err != nil {
+			return d.Errf("parsing %s: %v", option, err)
 		}
 		*separator = args[1]
 	}
 	return NoBlock(d)
 }
 
-var errSeparator = errors.New("a separator is one character that is neither letter nor digit")
+var errSeparator = errors.New("a separator is one character that is neither letter nor digit, such as ','")
 
 // isSeparator says whether s is one printable ASCII character that is neither letter
 // nor digit.
@@ -59,10 +64,28 @@ func isSeparator(s string) bool {
 	return len(s) == 1 && s[0] >= ' ' && s[0] < 0x7f && !unicode.IsLetter(rune(s[0])) && !unicode.IsDigit(rune(s[0]))
 }
 
+// isMeantAsSeparator says whether s has neither a letter nor a digit, so that it cannot be the name
+// of a field.
+func isMeantAsSeparator(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) })
+}
+
+// checkSeparator refuses other separators. For ", " it says that "," is enough: blanks around an
+// element are not part of it.
+func checkSeparator(s string) error {
+	if isSeparator(s) {
+		return nil
+	}
+	if trimmed := strings.Trim(s, " \t"); isSeparator(trimmed) {
+		return fmt.Errorf("the separator %q has more than one character: write '%s', since blanks around a group do not count", s, trimmed)
+	}
+	return fmt.Errorf("the separator %q: %w", s, errSeparator)
+}
+
 // CheckSeparator checks a separator that came as JSON.
 func CheckSeparator(s string) error {
-	if s != "" && !isSeparator(s) {
-		return errSeparator
+	if s == "" {
+		return nil
 	}
-	return nil
+	return checkSeparator(s)
 }
