@@ -179,8 +179,8 @@ func docsMeaning(t *testing.T, of string, field docsField, idents map[string]str
 		meaning = required.ReplaceAllString(meaning, " ")
 	}
 	byDefault = strings.TrimSuffix(strings.TrimSpace(byDefault), ".")
-	if strings.Contains(byDefault, ". ") {
-		t.Errorf("%s: the comment of %s goes on after its default: %s", of, field.name, byDefault)
+	if byDefault == "" || strings.Contains(byDefault, ". ") {
+		t.Errorf("%s: the comment of %s does not end with a default, and the option is not required: %q", of, field.name, byDefault)
 	}
 	meaning = docsSubject(strings.TrimSpace(meaning), field.name)
 	return docsSpans(meaning, true, idents), docsSpans(byDefault, false, idents)
@@ -189,7 +189,7 @@ func docsMeaning(t *testing.T, of string, field docsField, idents map[string]str
 // docsSubject takes the name of the field off the beginning: the first column has it.
 func docsSubject(text, name string) string {
 	match := regexp.MustCompile(`^` + name + `(?:, [A-Z]\w+)*(?: and [A-Z]\w+)? (is |are )?`).FindStringSubmatch(text)
-	if match == nil || match[1] == "" && regexp.MustCompile(`^\w+ (?:of|for) `).MatchString(text) {
+	if len(match) == 0 || match[1] == "" && regexp.MustCompile(`^\w+ (?:of|for) `).MatchString(text) {
 		return text
 	}
 	rest := strings.TrimPrefix(text, match[0])

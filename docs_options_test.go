@@ -4,6 +4,7 @@
 package kubeidentity_test
 
 import (
+	"flag"
 	"maps"
 	"path"
 	"reflect"
@@ -49,7 +50,34 @@ func TestDocsOptions(t *testing.T) {
 			rows := table.rows(t, match[2], strings.Fields(match[3]))
 			return match[1] + docsOptionsHead + rows + match[5]
 		})
-		testgolden.Compare(t, name, strings.TrimSuffix(pages[name], "\n"), strings.TrimSuffix(got, "\n"))
+		if flag.Lookup("update").Value.String() == "true" {
+			testgolden.Compare(t, name, strings.TrimSuffix(pages[name], "\n"), strings.TrimSuffix(got, "\n"))
+			continue
+		}
+		want := strings.Split(got, "\n")
+		for line := range strings.SplitSeq(pages[name], "\n") {
+			if !slices.Contains(want, line) {
+				t.Errorf("%s: go test . -run TestDocsOptions -update would replace the line\n%s", name, line)
+			}
+		}
+		if got != pages[name] {
+			t.Errorf("%s: a table is not what the comments say: go test . -run TestDocsOptions -update writes it", name)
+		}
+	}
+}
+
+// TestDocsOptionUsage: each entry of docsOptionUsage is about a field that is there.
+func TestDocsOptionUsage(t *testing.T) {
+	fields := make(map[string]bool)
+	for _, of := range parseDocsStructs(t) {
+		for _, field := range of.fields {
+			fields[field.owner+"."+field.name] = true
+		}
+	}
+	for name := range docsOptionUsage {
+		if !fields[name] {
+			t.Errorf("there is no field %s", name)
+		}
 	}
 }
 
