@@ -69,14 +69,7 @@ func docsRecipes(t *testing.T) []docsRecipe {
 // adapted is the recipe as JSON, in a site if it has none.
 func (r docsRecipe) adapted(t *testing.T) []byte {
 	t.Helper()
-	text := r.caddyfile
-	if strings.HasPrefix(text, "oidc ") {
-		text = "kube_identity {\n" + text + "inject headlamp\n}\n"
-	}
-	if strings.HasPrefix(text, "kube_identity") || strings.HasPrefix(text, "# in a site") {
-		text = "http://:8080 {\n" + text + "\nreverse_proxy 127.0.0.1:8001\n}\n"
-	}
-	return docsAdapt(t, docsWithFiles(t, text))
+	return docsAdapt(t, docsWithFiles(t, docsInASite(r.caddyfile)))
 }
 
 // handlers are the parts of the Caddyfile from each kube_identity to the next, without comments.

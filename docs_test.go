@@ -130,15 +130,22 @@ func TestDocsCaddyfiles(t *testing.T) {
 			if formatted := string(caddyfile.Format([]byte(text))); formatted != text {
 				t.Errorf("it is not formatted; formatted it is\n%s", formatted)
 			}
-			if strings.HasPrefix(text, "kube_identity") || strings.HasPrefix(text, "# in a site") {
-				text = "http://:8080 {\n" + text + "\nreverse_proxy 127.0.0.1:8001\n}\n"
-			}
-			if strings.HasPrefix(text, "oidc ") {
-				text = "https://kiali.example.com {\nkube_identity {\n" + text + "inject headlamp\n}\nreverse_proxy 127.0.0.1:4466\n}\n"
-			}
+			text = docsInASite(text)
 			docsValidate(t, docsAdapt(t, docsWithFiles(t, text)))
 		})
 	}
+}
+
+// docsInASite returns the Caddyfile of a block, which may be the inside of a site, or a source that
+// a reader puts into kube_identity.
+func docsInASite(text string) string {
+	if strings.HasPrefix(text, "oidc ") {
+		return "https://kiali.example.com {\nkube_identity {\n" + text + "inject headlamp\n}\nreverse_proxy 127.0.0.1:4466\n}\n"
+	}
+	if strings.HasPrefix(text, "kube_identity") || strings.HasPrefix(text, "# in a site") {
+		return "http://:8080 {\n" + text + "\nreverse_proxy 127.0.0.1:8001\n}\n"
+	}
+	return text
 }
 
 // docsAdapt turns a Caddyfile into JSON. The environment of the test does not matter.

@@ -107,7 +107,7 @@ var clientImpersonation = Subject{Title: "Impersonation by clients", Rows: []Row
 		403,
 		texts{"the client asks to impersonate another user"},
 		"The request has `Impersonate-*` fields (`kubectl --as`), and `client_impersonation reject`, or `respond`, refuses them.",
-		"Leave out `--as`, or set [`client_impersonation review`](impersonation.md).",
+		"Leave out `--as`, or set [`client_impersonation review`](client-impersonation.md).",
 	},
 	{
 		403,
