@@ -44,8 +44,8 @@ type ClaimOptions struct {
 	// UIDClaim is a claim with an identifier that is never given to another user. Default: none.
 	UIDClaim string `json:"uid_claim,omitempty"`
 
-	// RequiredClaims are claims that must be present with exactly these strings. Neither may be
-	// empty. The option may appear more than once. Default: none.
+	// RequiredClaims are claims that must be present with exactly these strings. Neither a claim
+	// nor its string may be empty. The option may appear more than once. Default: none.
 	RequiredClaims map[string]string `json:"required_claims,omitempty"`
 }
 
