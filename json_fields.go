@@ -23,8 +23,7 @@ func eachField(t reflect.Type, each func(name string, field reflect.StructField)
 	if t.Kind() != reflect.Struct {
 		return
 	}
-	for i := range t.NumField() {
-		field := t.Field(i)
+	for field := range t.Fields() {
 		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
 		switch {
 		case field.Anonymous && name == "":
