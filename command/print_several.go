@@ -57,7 +57,11 @@ func (p *printer) beside(beside *routes.Beside) {
 }
 
 func (p *printer) ways(ways []routes.Way) {
-	for n := range ways {
+	const most = 10
+	for n := range ways[:min(most, len(ways))] {
 		p.line("  %s: %s", strings.Join(ways[n].Upstreams, ", "), ways[n].Requests())
+	}
+	if len(ways) > most {
+		p.line("  and %d more, which --json has", len(ways)-most)
 	}
 }

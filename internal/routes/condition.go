@@ -14,29 +14,55 @@ type condition struct {
 // maxCases bounds how long it is looked for a contradiction. Beyond it, a way is possible.
 const maxCases = 512
 
-// possible says whether a request can fulfil all conditions, as far as their words tell.
-func (s *state) possible() bool { return slices.ContainsFunc(cases(s.conditions), s.allows) }
+// everything is the state of all requests.
+func everything() state { return state{cases: [][]matcher{nil}} }
 
-// cases are the matchers that match a request together, one list for each possible choice of sets
-// and of their paths.
-func cases(conditions []condition) [][]matcher {
-	all := [][]matcher{nil}
-	for _, c := range conditions {
-		for _, sets := range c.positive() {
-			choices := split(sets)
-			if len(all)*len(choices) > maxCases {
-				return [][]matcher{nil}
-			}
-			var longer [][]matcher
-			for _, one := range all {
-				for _, choice := range choices {
-					longer = append(longer, slices.Concat(one, choice))
-				}
-			}
-			all = longer
+// and returns those requests of a state that also fulfil a condition, and whether there can be
+// some, as far as the words of the matchers tell.
+func (s state) and(c condition) (state, bool) {
+	if !c.negated {
+		s.conditions = slices.Clip(s.conditions) // the state without the condition goes on, too
+	}
+	s.conditions = append(s.conditions, c)
+	positive := c.positive()
+	for _, sets := range positive {
+		s.choose(split(sets))
+	}
+	switch {
+	case s.vague:
+	case len(positive) > 0:
+		s.cases = slices.DeleteFunc(s.cases, func(all []matcher) bool { return !s.allows(all) })
+		s.conditions = s.relevant()
+	default:
+		s.cases = slices.DeleteFunc(slices.Clone(s.cases), func(all []matcher) bool { return c.excludes(all) })
+	}
+	return s, len(s.cases) > 0
+}
+
+// choose adds one of the choices to each case.
+func (s *state) choose(choices [][]matcher) {
+	if s.vague = s.vague || len(s.cases)*len(choices) > maxCases; s.vague {
+		return
+	}
+	longer := make([][]matcher, 0, len(s.cases)*len(choices))
+	for _, one := range s.cases {
+		for _, choice := range choices {
+			longer = append(longer, slices.Concat(one, choice))
 		}
 	}
-	return all
+	s.cases = longer
+}
+
+// relevant are the conditions without those that are fulfilled anyway: of a thousand sites, that
+// a request is not for the others.
+func (s *state) relevant() []condition {
+	var kept []condition
+	for _, c := range s.conditions {
+		if !c.negated || c.meets(s.cases) {
+			kept = append(kept, c)
+		}
+	}
+	return kept
 }
 
 // positive are the lists of sets of which one has to match. "not not" is one, too.
@@ -85,9 +111,12 @@ func (s *state) allows(all []matcher) bool {
 			return false
 		}
 	}
-	return !slices.ContainsFunc(s.conditions, func(c condition) bool {
-		return c.negated && slices.ContainsFunc(c.sets, func(set []matcher) bool { return implied(all, set) })
-	})
+	return !slices.ContainsFunc(s.conditions, func(c condition) bool { return c.negated && c.excludes(all) })
+}
+
+// excludes says whether one of the sets matches whatever all of these match.
+func (c *condition) excludes(all []matcher) bool {
+	return slices.ContainsFunc(c.sets, func(set []matcher) bool { return implied(all, set) })
 }
 
 // implied says whether a set matches whatever all of these match.
@@ -97,10 +126,10 @@ func implied(all, set []matcher) bool {
 	})
 }
 
-// meets says whether a request that fulfils the others could match a negated condition: if not, it
-// need not be said.
-func (c *condition) meets(conditions []condition) bool {
-	return slices.ContainsFunc(cases(conditions), func(all []matcher) bool {
+// meets says whether a request of one of the cases could match: if not, a negated condition need not
+// be said.
+func (c *condition) meets(cases [][]matcher) bool {
+	return slices.ContainsFunc(cases, func(all []matcher) bool {
 		return slices.ContainsFunc(c.sets, func(set []matcher) bool {
 			return !slices.ContainsFunc(set, func(m matcher) bool {
 				return slices.ContainsFunc(all, func(other matcher) bool { return m.excludes(&other) })

@@ -104,10 +104,10 @@ func Find(config []byte) ([]Way, error) {
 
 func (s *server) ways(name string) []Way {
 	f := &finder{server: s, name: name}
-	f.follow(s.Routes, []state{{}}, 0)
+	f.follow(s.Routes, []state{everything()}, 0)
 	if s.Errors != nil {
 		f.onError = true
-		f.follow(s.Errors.Routes, []state{{}}, 0)
+		f.follow(s.Errors.Routes, []state{everything()}, 0)
 	}
 	if f.tooMany {
 		return nil

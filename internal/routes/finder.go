@@ -16,16 +16,13 @@ const (
 // state is a set of requests at a place among the routes.
 type state struct {
 	conditions []condition // that they fulfil
+	cases      [][]matcher // the matchers that match together, a list for each choice of sets and paths
+	vague      bool        // there are too many cases
 	groups     []string    // of which they have taken a route
 	guarded    bool        // they have passed a kube_identity
 	behind     string      // another directive that authenticates, which they have passed
 	rewritten  int         // how often the request was changed
 	changed    int         // how often fields and variables were
-}
-
-func (s state) and(c condition) state {
-	s.conditions = append(slices.Clip(s.conditions), c)
-	return s
 }
 
 // finder follows all requests of a server at once.
@@ -59,15 +56,15 @@ func (f *finder) take(r *route, at []state, depth int) []state {
 			on = append(on, before)
 			continue
 		}
-		inside := before
+		inside, some := before, true
 		if len(r.Match) > 0 {
 			sets := readSets(r.Match, &before)
-			inside = before.and(condition{sets: sets})
-			if outside := before.and(condition{sets: sets, negated: true}); outside.possible() {
+			inside, some = before.and(condition{sets: sets})
+			if outside, others := before.and(condition{sets: sets, negated: true}); others {
 				on = append(on, outside)
 			}
 		}
-		if !inside.possible() {
+		if !some {
 			continue
 		}
 		if r.Group != "" {
@@ -141,8 +138,7 @@ func each(at []state, change func(*state)) []state {
 func (f *finder) found(h *handler, at []state, asks bool) {
 	for _, s := range at {
 		f.ways = append(f.ways, Way{
-			Server: f.name, Upstreams: h.upstreams(), Guarded: s.guarded, Behind: s.behind, Asks: asks, OnError: f.onError,
-			conditions: s.conditions,
+			Server: f.name, Upstreams: h.upstreams(), Guarded: s.guarded, Behind: s.behind, Asks: asks, OnError: f.onError, of: s,
 		})
 	}
 }

@@ -73,6 +73,9 @@ func TestWaysBesideKubeIdentity(t *testing.T) {
 		"the guard leaves a page out that is not the proxy's": {routes: []object{
 			on(object{"not": []object{path("/healthz")}}, guard), on(path("/api/*"), proxy("a:1")),
 		}},
+		"two guards, of which one has what the other leaves out": {routes: []object{
+			on(path("/healthz"), guard), on(object{"not": []object{path("/healthz")}}, guard), on(nil, proxy("a:1")),
+		}},
 		"the proxy leaves out what the guard leaves out": {routes: []object{
 			on(object{"not": []object{path("/healthz")}}, guard), on(object{"not": []object{path("/healthz")}}, proxy("a:1")),
 		}},

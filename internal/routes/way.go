@@ -27,7 +27,7 @@ type Way struct {
 	// OnError says that error routes forward them.
 	OnError bool
 
-	conditions []condition
+	of state
 }
 
 // Serves says whether requests to a host may take the way.
@@ -35,15 +35,14 @@ func (w *Way) Serves(host string) bool {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
 	}
-	asked := matcher{name: "host", values: []string{strings.ToLower(host)}}
-	s := state{conditions: slices.Concat(w.conditions, []condition{{sets: [][]matcher{{asked}}}})}
-	return s.possible()
+	_, some := w.of.and(condition{sets: [][]matcher{{{name: "host", values: []string{strings.ToLower(host)}}}}})
+	return some
 }
 
 // hosts are those of the outermost matcher of hosts.
 func (w *Way) hosts() []string {
 	var hosts []string
-	for _, c := range w.conditions {
+	for _, c := range w.of.conditions {
 		for _, set := range c.sets {
 			for _, m := range set {
 				if m.name == "host" && !c.negated {
@@ -68,7 +67,7 @@ func (w *Way) Requests() string {
 		text += " to " + strings.Join(hosts, ", ")
 	}
 	var with, without []string
-	for _, c := range w.conditions {
+	for _, c := range w.of.conditions {
 		if !c.negated {
 			with = append(with, c.words())
 			continue
@@ -76,7 +75,7 @@ func (w *Way) Requests() string {
 		for _, inner := range c.positive() { // what is not outside of it is inside
 			with = append(with, (&condition{sets: inner}).words())
 		}
-		if c.sets = slices.DeleteFunc(slices.Clone(c.sets), isNot); c.meets(w.conditions) {
+		if c.sets = slices.DeleteFunc(slices.Clone(c.sets), isNot); c.meets(w.of.cases) {
 			without = append(without, c.words())
 		}
 	}
