@@ -15,9 +15,9 @@ import (
 func (h *Handler) checkPresent() error {
 	switch {
 	case len(h.SourcesRaw) == 0:
-		return errors.New("there is no source: the handler could not find out who a client is")
+		return errors.New("kube_identity has no source, so it could not find out who a client is: write one, such as 'oidc <issuer> { ... }' or 'forwarded <preset>'")
 	case len(h.InjectorsRaw) == 0:
-		return errors.New("there is no inject: the upstream would not learn who the client is")
+		return errors.New("kube_identity has no inject, so the upstream would not learn who the client is: write one, such as 'inject <preset>' or 'inject headers { ... }'")
 	}
 	return nil
 }
@@ -27,8 +27,8 @@ func (*Handler) checkBelieved(src *configuredSource, trusted bool) error {
 	if trusted || !src.Reads().Proxy {
 		return nil
 	}
-	return fmt.Errorf("the source %s believes header fields, but no peer is trusted to set them: kube_identity has no "+
-		"trusted_proxies, trusted_proxies_unix or trusted_proxy_cert (the global option of that name is not for it)", src.name)
+	return fmt.Errorf("the source %s believes header fields, but no peer is trusted to set them: write 'trusted_proxies static <range>' "+
+		"with the proxies' addresses, or trusted_proxies_unix or trusted_proxy_cert, in kube_identity; the global option of that name does not count", src.name)
 }
 
 // validateSources names each source that checkSource refuses.
@@ -49,15 +49,15 @@ func (h *Handler) checkSource(n int) error {
 	src := h.sources[n]
 	var errs []error
 	if _, ok := src.Source.(identity.Fallback); ok && n < len(h.sources)-1 {
-		errs = append(errs, fmt.Errorf("source %s answers for every client: it must be the last", src.name))
+		errs = append(errs, fmt.Errorf("source %s answers for every client: it must be the last; write it below the others, and only once", src.name))
 	}
 	if len(src.injectors) == 0 {
-		errs = append(errs, fmt.Errorf("no inject covers the source %s", src.name))
+		errs = append(errs, fmt.Errorf("no inject covers the source %s: write its name into the option sources of one, or remove that option", src.name))
 	}
 	for i, one := range src.injectors {
 		for _, other := range src.injectors[i+1:] {
 			if field, found := identity.Overlap(one.Writes(), other.Writes()); found {
-				errs = append(errs, fmt.Errorf("two injectors write %s for the source %s", field, src.name))
+				errs = append(errs, fmt.Errorf("two injectors write %s for the source %s: keep one of the two, or write the option sources into both", field, src.name))
 			}
 		}
 	}
@@ -80,7 +80,7 @@ func (h *Handler) checkInjector(injector Injector) error {
 	var errs []error
 	for _, name := range injector.ForSources() {
 		if !slices.ContainsFunc(h.sources, func(s *configuredSource) bool { return s.name == name }) {
-			errs = append(errs, fmt.Errorf("inject: there is no source %q", name))
+			errs = append(errs, fmt.Errorf("inject: there is no source %q: write the name of one that kube_identity has, or remove it", name))
 		}
 	}
 	return errors.Join(errs...)
@@ -102,9 +102,9 @@ func (*Handler) checkTokens(src *configuredSource) error {
 	switch {
 	case sendsToken && slices.ContainsFunc(src.injectors, writesImpersonation):
 		return fmt.Errorf("inject token beside inject impersonation for the source %s: "+
-			"the upstream would act as another user with the user's own token", src.name)
+			"the upstream would act as another user with the user's own token; remove one of the two", src.name)
 	case silent:
-		return fmt.Errorf("inject: the source %s proves no token, and nothing else is injected for it", src.name)
+		return fmt.Errorf("inject: the source %s proves no token, and nothing else is injected for it: write another inject, such as 'inject headers { ... }'", src.name)
 	}
 	return nil
 }

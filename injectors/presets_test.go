@@ -21,7 +21,7 @@ func TestPresetsRefuseWhatDoesNotGoTogether(t *testing.T) {
 	for _, test := range []struct{ name, block, want string }{
 		{"argo_cd for a source without tokens", forwarded + "inject argo_cd", "the source forwarded proves no token"},
 		{"argo_workflows for a source without tokens", forwarded + "inject argo_workflows", "the source forwarded proves no token"},
-		{"no credential", forwarded + "inject kiali", "give one of token_file, service_account and no_credential"},
+		{"no credential", forwarded + "inject kiali", "write one of token_file, service_account and no_credential"},
 		{"two credentials", forwarded + "inject kiali {\nno_credential\ntoken_file /run/token\n}", "there are both token_file and no_credential"},
 		{"both of headlamp", "test_given\ninject headlamp\ninject headlamp_impersonation {\nno_credential\n}", "two injectors write X-Forwarded-User"},
 		{"a token beside impersonation", "test_given\ninject argo_cd\ninject kiali {\nno_credential\n}", "as another user"},

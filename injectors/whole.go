@@ -26,11 +26,11 @@ func (i *Impersonation) CheckWhole() error {
 	switch len(given) {
 	case 0:
 		return errors.New("inject impersonation: there is no credential of the proxy's own: " +
-			"give one of token_file, service_account and no_credential")
+			"write one of token_file, service_account and no_credential")
 	case 1:
 		return nil
 	}
-	return fmt.Errorf("inject impersonation: there are both %s and %s: only one of them can be the proxy's own credential", given[0], given[1])
+	return fmt.Errorf("inject impersonation: there are both %s and %s: only one of them can be the proxy's own credential; keep one of the two", given[0], given[1])
 }
 
 // CheckWhole implements [option.Whole]: it refuses an injector that writes nothing, or one field
@@ -39,11 +39,11 @@ func (i *Headers) CheckWhole() error {
 	i.compile()
 	fields := i.headers.Writes()
 	if len(fields) == 0 {
-		return errors.New("inject headers: no field is named")
+		return errors.New("inject headers: no field is named: write one, such as 'user X-Forwarded-User'")
 	}
 	for n, field := range fields {
 		if again, found := identity.Overlap([]string{field}, slices.Delete(slices.Clone(fields), n, n+1)); found {
-			return fmt.Errorf("inject headers: %s is written twice", again)
+			return fmt.Errorf("inject headers: %s is written twice: keep one of the two", again)
 		}
 	}
 	return nil

@@ -85,17 +85,17 @@ func (c *Client) checkProof() error {
 	case codeflow.AuthDefault, codeflow.AuthBasic, codeflow.AuthPost:
 		switch {
 		case c.ClientAuthFile != "":
-			return errors.New("client_auth_file has no use without client_auth private_key_jwt or assertion_file")
+			return errors.New("client_auth_file has no use without client_auth private_key_jwt or assertion_file: remove it")
 		case c.ClientSecretFile == "":
-			return errors.New("there is no client_secret_file: for a public client there must be client_auth none")
+			return errors.New("there is no client_secret_file: write it, or, for a public client, 'client_auth none'")
 		}
 		return nil
 	case codeflow.AuthNone, codeflow.AuthPrivateKeyJWT, codeflow.AuthAssertionFile:
 		switch {
 		case c.ClientSecretFile != "":
-			return fmt.Errorf("client_secret_file has no use with client_auth %s", c.ClientAuth)
+			return fmt.Errorf("client_secret_file has no use with client_auth %s: remove one of the two", c.ClientAuth)
 		case method == codeflow.AuthNone && c.ClientAuthFile != "":
-			return errors.New("client_auth_file has no use with client_auth none")
+			return errors.New("client_auth_file has no use with client_auth none: remove it")
 		case method != codeflow.AuthNone && c.ClientAuthFile == "":
 			return fmt.Errorf("client_auth %s needs a file", c.ClientAuth)
 		}

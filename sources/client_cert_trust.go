@@ -73,11 +73,11 @@ func (c *ClientCert) isSPIFFE() bool { return slices.Contains(c.Username, string
 func (c *ClientCert) checkSPIFFE() error {
 	switch {
 	case len(c.TrustDomain) > 0 && !c.isSPIFFE():
-		return errors.New("trust_domain has no use without username spiffe")
+		return errors.New("trust_domain has no use without username spiffe: write 'username spiffe', or a trust_pool instead")
 	case c.isSPIFFE() && len(c.Username) > 1:
-		return errors.New("username: spiffe stands alone: the certificate of a workload does not have another name")
+		return errors.New("username: spiffe stands alone: the certificate of a workload does not have another name; remove the others")
 	case c.isSPIFFE() && c.DefaultUser != nil:
-		return errors.New("default_user has no use beside username spiffe: a certificate without a SPIFFE ID is refused")
+		return errors.New("default_user has no use beside username spiffe: a certificate without a SPIFFE ID is refused; remove it")
 	}
 	return nil
 }

@@ -52,17 +52,17 @@ func (c *ClientCert) validateFields() error {
 func (c *ClientCert) checkWhereFrom() error {
 	switch {
 	case c.TLS && (c.Header != "" || c.ChainHeader != "" || c.VerifyHeader != "" || c.Encoding != "" || c.LeafOnly):
-		return errors.New("options for a header cannot be combined with tls")
+		return errors.New("options for a header cannot be combined with tls: remove them, or write a preset instead of tls")
 	case c.TLS:
 		return nil
 	case c.Header == "":
-		return errors.New("one of header, a preset and tls is required")
+		return errors.New("one of header, a preset and tls is required: write one, such as 'client_cert tls' or 'client_cert nginx'")
 	case c.Encoding == "":
-		return errors.New("header needs an encoding: url_pem, pem, base64_der, rfc9440 or xfcc")
+		return errors.New("header needs an encoding: write 'encoding url_pem|pem|base64_der|rfc9440|xfcc'")
 	case (c.VerifyHeader == "") != (c.VerifyValue == ""):
 		return errors.New("verify_header needs a field and a value")
 	case c.ChainHeader != "" && (c.Encoding == string(certauth.XFCC)):
-		return errors.New("the encoding xfcc has the chain in the same header")
+		return errors.New("the encoding xfcc has the chain in the same header: remove chain_header")
 	}
 	return nil
 }
@@ -82,9 +82,9 @@ func (c *ClientCert) validateMapping() error {
 func (c *ClientCert) checkMapping() error {
 	switch {
 	case c.MapOnly && len(c.Map) == 0:
-		return errors.New("map_only without a map refuses every client")
+		return errors.New("map_only without a map refuses every client: write 'map <name> <user>', or remove map_only")
 	case c.MapOnly && c.DefaultUser != nil:
-		return errors.New("map_only leaves nothing for default_user")
+		return errors.New("map_only leaves nothing for default_user: remove one of the two")
 	case c.DefaultUser != nil && c.DefaultUser.User == "":
 		return errors.New("default_user: there is no user")
 	}

@@ -139,7 +139,7 @@ func (p *Placeholder) check(text string) error {
 		return nil
 	}
 	return fmt.Errorf("{%s} may be what another handler (map, vars) copied from the request; "+
-		"if a client cannot write it, declare 'trusted_placeholder %s' in kube_identity", name, name)
+		"write 'trusted_placeholder %s' in kube_identity if a client cannot write it", name, name)
 }
 
 // checkPlaceholder is the part of the check that needs no other option.

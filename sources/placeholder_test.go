@@ -129,7 +129,7 @@ func TestPlaceholderOfUnknownOriginDoesNotLoad(t *testing.T) {
 			"http.kube_identity.source", "tls.client.subject",
 		} {
 			err := load(nil, option, "{"+name+"}")
-			if err == nil || !strings.Contains(err.Error(), "declare 'trusted_placeholder "+name+"'") {
+			if err == nil || !strings.Contains(err.Error(), "write 'trusted_placeholder "+name+"'") {
 				t.Errorf("%s {%s}: %v", option, name, err)
 			}
 			if err := load([]string{name}, option, "{"+name+"}"); err != nil {

@@ -30,12 +30,12 @@ func (o *OIDC) checkTogether() error {
 	}{
 		{
 			len(o.Audience) == 0 && o.LoginBlock == nil,
-			"there is no audience: a token that was issued to any other application would be accepted",
+			"there is no audience: a token that was issued to any other application would be accepted; write 'audience <client_id>'",
 		},
-		{o.JWKSURL != "" && o.JWKSFile != "", "there are both jwks_url and jwks_file"},
-		{o.DiscoveryURL != "" && o.JWKSFile != "", "there are both discovery_url and jwks_file"},
-		{o.DiscoveryURL != "" && o.JWKSURL != "", "there are both discovery_url and jwks_url"},
-		{(o.hasPool || o.TrustPoolRaw != nil) && o.JWKSFile != "", "trust_pool has no use beside jwks_file"},
+		{o.JWKSURL != "" && o.JWKSFile != "", "there are both jwks_url and jwks_file: keep one of the two"},
+		{o.DiscoveryURL != "" && o.JWKSFile != "", "there are both discovery_url and jwks_file: keep one of the two"},
+		{o.DiscoveryURL != "" && o.JWKSURL != "", "there are both discovery_url and jwks_url: keep one of the two"},
+		{(o.hasPool || o.TrustPoolRaw != nil) && o.JWKSFile != "", "trust_pool has no use beside jwks_file: remove it"},
 	} {
 		if wrong.is {
 			errs = append(errs, errors.New(wrong.text))
@@ -49,7 +49,7 @@ func (o *OIDC) checkLoginWhole() error {
 	case o.LoginBlock == nil:
 		return nil
 	case o.LoginBlock.ClientID == "":
-		return errors.New("login: there is no client_id")
+		return errors.New("login: there is no client_id: write the name by which the issuer knows this proxy")
 	}
 	if err := o.LoginBlock.checkAuthWhole(); err != nil {
 		return fmt.Errorf("login: %w", err)
@@ -64,14 +64,14 @@ func (o *OIDC) checkGroupsWhole() error {
 	case o.GroupsFrom.MicrosoftGraph == nil:
 		return errors.New("groups_from: there is no microsoft_graph")
 	case o.GroupsClaim != "groups" && !option.HasPlaceholder(o.GroupsClaim):
-		return errors.New("groups_from: microsoft_graph needs groups_claim groups, the claim that Entra ID leaves out")
+		return errors.New("groups_from: microsoft_graph needs the claim that Entra ID leaves out: write 'groups_claim groups'")
 	}
 	m := o.GroupsFrom.MicrosoftGraph
 	switch {
 	case m.ClientID == "":
-		return errors.New("groups_from: there is no client_id")
+		return errors.New("groups_from: there is no client_id: write that of the application in Entra ID")
 	case m.ClientSecretFile == "" && m.ClientAuthFile == "":
-		return errors.New("groups_from: there is neither a client_secret_file nor a client_auth with a file")
+		return errors.New("groups_from: there is neither a client_secret_file nor a client_auth with a file: write one of the two")
 	}
 	if err := m.checkAuthWhole(); err != nil {
 		return fmt.Errorf("groups_from: %w", err)
@@ -96,11 +96,11 @@ func (i *Introspection) CheckWhole() error {
 func (i *Introspection) checkPresent() error {
 	switch {
 	case i.Issuer == "":
-		return errors.New("there is no issuer: the answer's iss has to be compared with it")
+		return errors.New("there is no issuer: the answer's iss has to be compared with it; write 'issuer <issuer>'")
 	case len(i.Audience) == 0:
-		return errors.New("there is no audience: a token that was issued for any other application would be accepted")
+		return errors.New("there is no audience: a token that was issued for any other application would be accepted; write 'audience <value>'")
 	case i.ClientID == "":
-		return errors.New("there is no client_id")
+		return errors.New("there is no client_id: write the name by which the server knows this proxy")
 	}
 	return nil
 }
@@ -108,7 +108,7 @@ func (i *Introspection) checkPresent() error {
 // CheckWhole implements [option.Whole].
 func (f *Forwarded) CheckWhole() error {
 	if len(f.User) == 0 {
-		return errors.New("forwarded: there is no user, so no identity could be found: name a preset, or the field with the user's name")
+		return errors.New("forwarded: there is no user, so no identity could be found: write a preset, such as 'forwarded oauth2_proxy', or 'user <field>'")
 	}
 	return nil
 }
@@ -116,7 +116,7 @@ func (f *Forwarded) CheckWhole() error {
 // CheckWhole implements [option.Whole].
 func (p *Placeholder) CheckWhole() error {
 	if p.User == "" {
-		return errors.New("placeholder: there is no user, so no identity could be found")
+		return errors.New("placeholder: there is no user, so no identity could be found: write 'user <placeholder>', such as 'user {http.auth.user.id}'")
 	}
 	return nil
 }
@@ -147,7 +147,7 @@ func (c *ClientCert) checkPools() error {
 	case c.TrustPoolRaw == nil && len(c.TrustDomain) == 0:
 		return errors.New("there is no trust_pool: name the CAs that issue the certificates, such as 'trust_pool file <path>'")
 	case c.TrustPoolRaw != nil && len(c.TrustDomain) > 0:
-		return errors.New("there are both trust_pool and trust_domain: the CAs of the pool would not be of any trust domain")
+		return errors.New("there are both trust_pool and trust_domain: the CAs of the pool would not be of any trust domain; keep one of the two")
 	}
 	return nil
 }
@@ -155,7 +155,7 @@ func (c *ClientCert) checkPools() error {
 // checkAsked refuses a revocation that asks nothing.
 func (c *ClientCert) checkAsked() error {
 	if r := c.Revocation; r != nil && r.Mode != string(certauth.ModeOff) && len(r.CRL) == 0 && r.OCSP == nil && !option.HasPlaceholder(r.Mode) {
-		return errors.New("revocation: there is neither crl nor ocsp to ask")
+		return errors.New("revocation: there is neither crl nor ocsp to ask: write 'crl <file_or_url>' or 'ocsp'")
 	}
 	return nil
 }
