@@ -10,6 +10,8 @@ import (
 	"github.com/spf13/cobra"
 
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/option"
 )
 
 func init() {
@@ -29,7 +31,6 @@ caches, credentials. flush drops verdicts. Both ask Caddy's admin API.`,
 		CobraFunc: func(cmd *cobra.Command) {
 			cmd.AddCommand(checkCommand(), rbacCommand(), stateCommand(), flushCommand())
 			cmd.Args, cmd.RunE = cobra.ArbitraryArgs, unknownCommand
-			cmd.SuggestionsMinimumDistance = 3
 			cmd.FParseErrWhitelist.UnknownFlags = true // the word before them is wrong
 		},
 	})
@@ -93,8 +94,11 @@ func unknownCommand(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return cmd.Help()
 	}
-	nearest := cmd.SuggestionsFor(args[0])
-	if len(nearest) > 0 {
+	var names []string
+	for _, command := range cmd.Commands() {
+		names = append(names, command.Name())
+	}
+	if nearest := option.Nearest(args[0], names); nearest != nil {
 		return exit(cmd, exitFailed, fmt.Errorf("%q is not a command: did you mean %q?", args[0], nearest[0]))
 	}
 	return exit(cmd, exitFailed, fmt.Errorf("%q is not a command: the commands are check, flush, rbac and state", args[0]))

@@ -53,6 +53,9 @@ func meant(word string, options Options) string {
 	if near := Nearest(word, everyWord()); near != nil {
 		return fmt.Sprintf("did you mean '%s'? It belongs in %s", near[0], places(blocksWith(block, near[0])))
 	}
+	if block == "" {
+		return "write " + Quoted(words)
+	}
 	return fmt.Sprintf("the manual has the options of '%s'", block)
 }
 
@@ -83,13 +86,25 @@ func run(d *caddyfile.Dispenser, parse Parser, options Options) error {
 	if err == nil {
 		return nil
 	}
-	return explain(here, err, given, func(word string) string {
-		form := formOf(blockOf(options), word)
-		if block && form != "" && !strings.Contains(form, "{") {
-			form += "', without '{' and '}"
-		}
+	return explain(here, err, given, func(word string) string { return expected(blockOf(options), word, block) })
+}
+
+// expected is the line of the grammar for an option that is written with or without a block. The
+// same word may be there in the other way elsewhere, as login is.
+func expected(block, word string, withBlock bool) string {
+	form := formOf(block, word)
+	if form == "" || withBlock == strings.Contains(form, "{") {
 		return form
-	})
+	}
+	if withBlock {
+		form += "', without '{' and '}"
+	}
+	for _, l := range grammar() {
+		if l.word == word && l.block != "" && l.block != block && withBlock == strings.Contains(l.form, "{") {
+			return fmt.Sprintf("%s'; '%s' belongs in '%s", form, l.form, l.block)
+		}
+	}
+	return form
 }
 
 // opensBlock says whether a block follows the arguments.
