@@ -44,3 +44,26 @@ func docsJSON(t *testing.T, text string) (value any) {
 	}
 	return value
 }
+
+// A reader who moves finds the same on each page: whether to move, a whole configuration with how it
+// is checked, each word of the other product, and what is different.
+func TestDocsMigratingPagesHaveOneShape(t *testing.T) {
+	pages := 0
+	for page, text := range docsManual(t) {
+		if !strings.HasPrefix(page, "docs/migrating/") {
+			continue
+		}
+		pages++
+		for _, part := range []string{
+			"# From ", "\n## Who should move\n", "\n<!-- recipe ", "\n| --- | --- |", "\n## What is different\n", "\n## How to check\n",
+			"\n<!-- check ", "\nStay ",
+		} {
+			if !strings.Contains(text, part) {
+				t.Errorf("%s does not have %q", page, part)
+			}
+		}
+	}
+	if pages < 5 {
+		t.Errorf("the test found %d pages", pages)
+	}
+}

@@ -68,7 +68,7 @@ func newCheckWorld(t *testing.T) *checkWorld {
 	w.replacer = strings.NewReplacer(
 		issuerAt, w.issuer.URL, podToken, testhandler.TokenFile(t), podCA, caFile, "/etc/caddy/client-secret", testkube.File(t, "secret\n"),
 		"/etc/caddy/kubeconfig", api.KubeconfigFile(t), "\n\t\ttoken_review\n", "\n\t\ttoken_review\n"+api.Kubeconfig(t)+"\n",
-		"/etc/caddy/client-ca.pem", caFile, "/etc/caddy/proxy-ca.pem", caFile, "/etc/caddy/ingress-ca.pem", caFile,
+		"/etc/caddy/client-ca.pem", caFile, "/etc/caddy/clients-ca.pem", caFile, "/etc/caddy/proxy-ca.pem", caFile, "/etc/caddy/ingress-ca.pem", caFile,
 		"trust_pool file /etc/oidc-proxy/login-ca.pem\n", "\n", "/etc/caddy/proxy-key.pem", keyFile, "/etc/caddy/proxy.pem", certFile,
 		"/etc/caddy/server-key.pem", keyFile, "/etc/caddy/server.pem", certFile,
 		"/etc/oidc-proxy/tls.key", keyFile, "/etc/oidc-proxy/tls.crt", certFile,
@@ -80,8 +80,10 @@ func newCheckWorld(t *testing.T) *checkWorld {
 func (w *checkWorld) run(t *testing.T, caddyfile, command string) (report string, code int) {
 	t.Helper()
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "Caddyfile"), []byte(w.replacer.Replace(caddyfile)), 0o600); err != nil {
-		t.Fatal(err)
+	for name, content := range map[string]string{"Caddyfile": w.replacer.Replace(caddyfile), "alice.pem": testpki.PEM(w.client)} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	token := ""
 	if client := regexp.MustCompile(`(?:client_id|audience) (\w+)\n`).FindStringSubmatch(caddyfile); client != nil {

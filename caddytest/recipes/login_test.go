@@ -75,12 +75,23 @@ func TestRecipeKialiWithTheLoginHere(t *testing.T) {
 }
 
 func TestRecipeHeadlampWithTheLoginHere(t *testing.T) {
-	const name = "headlamp-login"
+	headlampLogin(t, "headlamp-login", "https://headlamp.example.com {", "127.0.0.1:4466")
+}
+
+// The configuration for those who leave ingress-nginx and oauth2-proxy.
+func TestRecipeIngressLogin(t *testing.T) {
+	headlampLogin(t, "ingress-login", "headlamp.example.com {", "headlamp.headlamp.svc:80")
+}
+
+// headlampLogin logs a browser in and out, at a recipe with the page's addresses of the site and of
+// Headlamp.
+func headlampLogin(t *testing.T, name, address, upstream string) {
+	t.Helper()
 	site := "http://localhost:" + freeport.Ports(t, 1)[0]
 	h, l := headlamp.New(t), newLogin(t, site, "kubernetes")
 	l.caddy = start(t, recipe(
-		t, name, "https://headlamp.example.com", site, issuerAt, l.issuer.URL, "/etc/caddy/client-secret", l.secret(t),
-		"127.0.0.1:4466", h.Listener.Addr().String(),
+		t, name, address, site+" {", issuerAt, l.issuer.URL, "/etc/caddy/client-secret", l.secret(t),
+		upstream, h.Listener.Addr().String(),
 	))
 
 	if status := l.fetches("/clusters/main/me", forged("X-Forwarded-User: admin")...); status != http.StatusUnauthorized {
@@ -94,7 +105,7 @@ func TestRecipeHeadlampWithTheLoginHere(t *testing.T) {
 	if status := l.fetches("/clusters/main/me", forged("X-Forwarded-User: admin", "X-Forwarded-Id-Token: x")...); status != http.StatusOK {
 		t.Errorf("status %d", status)
 	}
-	want := l.browsed(received(t, name, "<the ID token>", l.idToken()), "Sec-Fetch-Mode", "cors", "Sec-Fetch-Site", "same-origin")
+	want := l.browsed(received(t, "headlamp-login", "<the ID token>", l.idToken()), "Sec-Fetch-Mode", "cors", "Sec-Fetch-Site", "same-origin")
 	want["Host"] = []string{h.Listener.Addr().String()}
 	h.WantOnly(t, "GET /clusters/main/me", want)
 	l.logsOut()
@@ -102,5 +113,34 @@ func TestRecipeHeadlampWithTheLoginHere(t *testing.T) {
 		t.Errorf("after the logout: status %d", status)
 	}
 	h.WantNothing(t)
+	l.wantNoSecrets()
+}
+
+// The configuration for those who leave oauth2-proxy.
+func TestRecipeFromOAuth2Proxy(t *testing.T) {
+	const name = "from-oauth2-proxy"
+	site := "http://localhost:" + freeport.Ports(t, 1)[0]
+	k, l, token := kiali.New(t), newLogin(t, site, "kiali"), impersonator(t, name)
+	l.caddy = start(t, recipe(
+		t, name, "kiali.example.com {", site+" {", issuerAt, l.issuer.URL, "/etc/caddy/client-secret", l.secret(t),
+		podToken, testkube.File(t, token), "kiali.istio-system:20001", k.Listener.Addr().String(),
+	))
+	forged := forged("X-Forwarded-User: admin", "X-Forwarded-Email: admin@example.com", "X-Auth-Request-Groups: system:masters")
+	if status := l.fetches("/kiali/api/namespaces", forged...); status != http.StatusUnauthorized {
+		t.Errorf("before the login: status %d", status)
+	}
+	k.WantNothing(t)
+	if at, status, text := l.opens("/kiali/console/"); at != site+"/kiali/console/" || status != http.StatusOK {
+		t.Fatalf("after the login the browser is at %s %d\n%s\n%s", at, status, text, l.caddy.LogText(t))
+	}
+	k.Take()
+	const mark = "recipes-from-oauth2-proxy"
+	if status := l.fetches("/kiali/api/namespaces?mark="+mark, forged...); status != http.StatusOK {
+		t.Errorf("status %d", status)
+	}
+	want := received(t, name, "<the token of the file>", token)
+	k.WantOnly(t, "GET /kiali/api/namespaces?mark="+mark, l.browsed(want, "Sec-Fetch-Mode", "cors", "Sec-Fetch-Site", "same-origin"))
+	testkube.Answer{Mark: mark}.WantImpersonated(t, account, "alice@example.com", "developers", "ops")
+	l.logsOut()
 	l.wantNoSecrets()
 }

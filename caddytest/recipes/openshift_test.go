@@ -7,7 +7,7 @@ import (
 	"bufio"
 	"crypto/tls"
 	"crypto/x509"
-	"net"
+	"io"
 	"net/http"
 	"slices"
 	"testing"
@@ -108,6 +108,7 @@ func TestRecipeOpenShiftLogsIn(t *testing.T) {
 
 // The second end believes a proxy by its certificate alone, as the OAuth server does.
 func TestRecipeOpenShiftBelievesAProxy(t *testing.T) {
+	const mark = "recipes-openshift"
 	r := newRequestHeader(t)
 	other := testpki.NewCA(t, nil, "proxy ca", nil)
 	for name, c := range map[string]struct {
@@ -120,10 +121,8 @@ func TestRecipeOpenShiftBelievesAProxy(t *testing.T) {
 		"a proxy with a certificate elsewhere": {[]*testpki.Pair{other.Leaf(t, testpki.Named(testpki.CommonName, "auth-proxy"))}, http.StatusUnauthorized},
 	} {
 		t.Run(name, func(t *testing.T) {
-			config := testpki.ClientTLS(r.ca, "localhost", c.chain...)
-			config.NextProtos = []string{"http/1.1"}
-			conn := tls.Client(r.believes.Dial(t, testhandler.StrangerPeer), config)
-			got := r.asks(t, conn, "X-Remote-User: alice", "X-Remote-User-Email: alice@example.com", "Impersonate-User: admin", "X-Remote-Group: system:masters")
+			got := overTLS(t, r.believes, testpki.ClientTLS(r.ca, "localhost", c.chain...), mark,
+				"X-Remote-User: alice", "X-Remote-User-Email: alice@example.com", "Impersonate-User: admin", "X-Remote-Group: system:masters")
 			if got.Status != c.status {
 				t.Fatalf("status %d, want %d\n%s", got.Status, c.status, got.Text)
 			}
@@ -133,18 +132,19 @@ func TestRecipeOpenShiftBelievesAProxy(t *testing.T) {
 			}
 			want := testhandler.Proxied(testhandler.StrangerPeer, received(t, "openshift-server", "<the token of the file>", r.token))
 			want["Host"], want["X-Forwarded-Host"], want["X-Forwarded-Proto"] = []string{"localhost"}, []string{"localhost"}, []string{"https"}
-			r.kiali.WantOnly(t, "GET /kiali/api/namespaces?mark=recipes-openshift", want)
-			testkube.Answer{Mark: "recipes-openshift"}.WantImpersonated(t, account, "alice")
+			r.kiali.WantOnly(t, "GET /kiali/api/namespaces?mark="+mark, want)
+			testkube.Answer{Mark: mark}.WantImpersonated(t, account, "alice")
 		})
 	}
 }
 
-// asks sends a request to the second site.
-func (*requestHeader) asks(t *testing.T, conn net.Conn, fields ...string) testhandler.Reply {
+// overTLS asks for Kiali's namespaces at a site with a certificate for localhost.
+func overTLS(t *testing.T, c *testhandler.Caddy, config *tls.Config, mark string, fields ...string) testhandler.Reply {
 	t.Helper()
-	const line = "GET /kiali/api/namespaces?mark=recipes-openshift"
-	text := line + " HTTP/1.1\r\nHost: localhost\r\n" + testkube.Lines(fields) + "\r\n"
-	if _, err := conn.Write([]byte(text)); err != nil {
+	config.NextProtos = []string{"http/1.1"}
+	conn := tls.Client(c.Dial(t, testhandler.StrangerPeer), config)
+	line := "GET /kiali/api/namespaces?mark=" + mark
+	if _, err := io.WriteString(conn, line+" HTTP/1.1\r\nHost: localhost\r\n"+testkube.Lines(fields)+"\r\n"); err != nil {
 		t.Fatal(err)
 	}
 	return testhandler.ReadReply(t, bufio.NewReader(conn), line)
