@@ -28,15 +28,19 @@ func (s state) and(c condition) (state, bool) {
 	for _, sets := range positive {
 		s.choose(split(sets))
 	}
-	switch {
-	case s.vague:
-	case len(positive) > 0:
-		s.cases = slices.DeleteFunc(s.cases, func(all []matcher) bool { return !s.allows(all) })
-		s.conditions = s.relevant()
-	default:
-		s.cases = slices.DeleteFunc(slices.Clone(s.cases), func(all []matcher) bool { return c.excludes(all) })
+	if s.vague {
+		return s, true
 	}
-	return s, len(s.cases) > 0
+	var possible [][]matcher
+	for _, all := range s.cases {
+		if len(positive) > 0 && s.allows(all) || len(positive) == 0 && !c.excludes(all) {
+			possible = append(possible, all)
+		}
+	}
+	if s.cases = possible; len(positive) > 0 {
+		s.conditions = s.relevant()
+	}
+	return s, len(possible) > 0
 }
 
 // choose adds one of the choices to each case.
@@ -47,7 +51,7 @@ func (s *state) choose(choices [][]matcher) {
 	longer := make([][]matcher, 0, len(s.cases)*len(choices))
 	for _, one := range s.cases {
 		for _, choice := range choices {
-			longer = append(longer, slices.Concat(one, choice))
+			longer = append(longer, append(one[:len(one):len(one)], choice...))
 		}
 	}
 	s.cases = longer
@@ -85,13 +89,16 @@ func isNot(set []matcher) bool { return len(set) == 1 && set[0].name == "not" }
 func split(sets [][]matcher) [][]matcher {
 	var all [][]matcher
 	for _, set := range sets {
-		at := slices.IndexFunc(set, func(m matcher) bool { return m.name == "path" && len(m.values) > 1 })
-		if at < 0 {
+		at := 0
+		for at < len(set) && (set[at].name != "path" || len(set[at].values) < 2) {
+			at++
+		}
+		if at == len(set) {
 			all = append(all, set)
 			continue
 		}
 		for _, path := range set[at].values {
-			one := slices.Clone(set)
+			one := append([]matcher(nil), set...)
 			one[at].values, one[at].raw = []string{path}, path
 			all = append(all, one)
 		}
@@ -107,33 +114,63 @@ func (s *state) allows(all []matcher) bool {
 				return false
 			}
 		}
-		if slices.ContainsFunc(all[n].inner, func(set []matcher) bool { return implied(all, set) }) {
+		if all[n].inner != nil && implies(all, all[n].inner) {
 			return false
 		}
 	}
-	return !slices.ContainsFunc(s.conditions, func(c condition) bool { return c.negated && c.excludes(all) })
+	for n := range s.conditions {
+		if c := &s.conditions[n]; c.negated && c.excludes(all) {
+			return false
+		}
+	}
+	return true
 }
 
 // excludes says whether one of the sets matches whatever all of these match.
-func (c *condition) excludes(all []matcher) bool {
-	return slices.ContainsFunc(c.sets, func(set []matcher) bool { return implied(all, set) })
+func (c *condition) excludes(all []matcher) bool { return implies(all, c.sets) }
+
+// implies says whether one of the sets matches whatever all of these match.
+func implies(all []matcher, sets [][]matcher) bool {
+	for _, set := range sets {
+		missing := 0
+		for n := range set {
+			if !set[n].always() && !set[n].impliedBy(all) {
+				missing++
+			}
+		}
+		if missing == 0 {
+			return true
+		}
+	}
+	return false
 }
 
-// implied says whether a set matches whatever all of these match.
-func implied(all, set []matcher) bool {
-	return !slices.ContainsFunc(set, func(wanted matcher) bool {
-		return !wanted.always() && !slices.ContainsFunc(all, func(m matcher) bool { return m.implies(&wanted) })
-	})
+func (m *matcher) impliedBy(all []matcher) bool {
+	for n := range all {
+		if all[n].implies(m) {
+			return true
+		}
+	}
+	return false
 }
 
 // meets says whether a request of one of the cases could match: if not, a negated condition need not
 // be said.
 func (c *condition) meets(cases [][]matcher) bool {
-	return slices.ContainsFunc(cases, func(all []matcher) bool {
-		return slices.ContainsFunc(c.sets, func(set []matcher) bool {
-			return !slices.ContainsFunc(set, func(m matcher) bool {
-				return slices.ContainsFunc(all, func(other matcher) bool { return m.excludes(&other) })
-			})
-		})
-	})
+	for _, all := range cases {
+		for _, set := range c.sets {
+			excluded := 0
+			for n := range set {
+				for m := range all {
+					if set[n].excludes(&all[m]) {
+						excluded++
+					}
+				}
+			}
+			if excluded == 0 {
+				return true
+			}
+		}
+	}
+	return false
 }

@@ -79,15 +79,23 @@ func (f *finder) take(r *route, at []state, depth int) []state {
 
 // matters says whether a route decides about ways. Most only set a field of the response.
 func (f *finder) matters(r *route, depth int) bool {
-	return r.Group != "" || r.Terminal || slices.ContainsFunc(r.Handle, func(h handler) bool {
-		switch h.Handler {
-		case "headers", "encode", "log_append", "tracing", "templates", "intercept", "request_body", "timeouts", "push":
-			return false
-		case "subroute":
-			return depth > maxDepth || slices.ContainsFunc(h.Routes, func(r route) bool { return f.matters(&r, depth+1) })
-		}
+	if r.Group != "" || r.Terminal {
 		return true
-	})
+	}
+	for n := range r.Handle {
+		switch h := &r.Handle[n]; h.Handler {
+		case "headers", "encode", "log_append", "tracing", "templates", "intercept", "request_body", "timeouts", "push":
+		case "subroute":
+			for m := range h.Routes {
+				if depth > maxDepth || f.matters(&h.Routes[m], depth+1) {
+					return true
+				}
+			}
+		default:
+			return true
+		}
+	}
+	return false
 }
 
 // handle lets requests pass handlers, in order.
@@ -127,7 +135,7 @@ func (f *finder) handle(handlers []handler, at []state, depth int) []state {
 }
 
 func each(at []state, change func(*state)) []state {
-	at = slices.Clone(at)
+	at = append([]state(nil), at...)
 	for n := range at {
 		change(&at[n])
 	}

@@ -135,6 +135,10 @@ func TestWaysBesideKubeIdentity(t *testing.T) {
 			routes: []object{on(path("/api/*"), guard), on(nil, object{"handler": "invoke", "name": "dashboards"})},
 			same:   []string{"requests to a.example, except for /api/*"},
 		},
+		"a matcher that is not a list": {
+			routes: []object{on(path("/api/*"), guard), on(object{"path": "{x}", "expression": "true"}, proxy("a:1"))},
+			same:   []string{`requests to a.example for expression "true" with path "{x}", except for /api/*`},
+		},
 		"no kube_identity": {routes: []object{on(nil, proxy("a:1"))}},
 	} {
 		t.Run(name, func(t *testing.T) {

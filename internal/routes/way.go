@@ -4,6 +4,7 @@
 package routes
 
 import (
+	"cmp"
 	"net"
 	"slices"
 	"strings"
@@ -75,7 +76,7 @@ func (w *Way) Requests() string {
 		for _, inner := range c.positive() { // what is not outside of it is inside
 			with = append(with, (&condition{sets: inner}).words())
 		}
-		if c.sets = slices.DeleteFunc(slices.Clone(c.sets), isNot); c.meets(w.of.cases) {
+		if c.meets(w.of.cases) {
 			without = append(without, c.words())
 		}
 	}
@@ -106,7 +107,7 @@ func compact(all []string) []string {
 func (c *condition) words() string {
 	var sets []string
 	for _, set := range c.sets {
-		if words := wordsOf(set); words != "" {
+		if words := wordsOf(set); words != "" && (!c.negated || !isNot(set)) { // "not not" is said in another place
 			sets = append(sets, words)
 		}
 	}
@@ -116,19 +117,15 @@ func (c *condition) words() string {
 func wordsOf(set []matcher) string {
 	var words []string
 	for _, m := range set {
-		switch m.name {
-		case "host":
-		case "path":
-			words = append(words, strings.Join(m.values, ", "))
-		case "not":
+		switch text := strings.Join(m.values, ", "); {
+		case m.name == "host":
+		case m.name == "path" && text != "":
+			words = append(words, short(text))
+		case m.name == "not":
 			inner := condition{sets: m.inner}
 			words = append(words, "not "+inner.words())
 		default:
-			if len(m.values) > 0 {
-				words = append(words, m.name+" "+short(strings.Join(m.values, ", ")))
-			} else {
-				words = append(words, m.name+" "+short(m.raw))
-			}
+			words = append(words, m.name+" "+short(cmp.Or(text, m.raw)))
 		}
 	}
 	return strings.Join(words, " with ")
