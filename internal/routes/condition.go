@@ -51,7 +51,7 @@ func (s *state) choose(choices [][]matcher) {
 	longer := make([][]matcher, 0, len(s.cases)*len(choices))
 	for _, one := range s.cases {
 		for _, choice := range choices {
-			longer = append(longer, append(one[:len(one):len(one)], choice...))
+			longer = append(longer, append(slices.Clip(one), choice...))
 		}
 	}
 	s.cases = longer
