@@ -91,14 +91,19 @@ func OneOf[W ~string](words []W) func(string) error {
 		for i, word := range words {
 			texts[i] = string(word)
 		}
-		if text := product(s); text != "" {
-			return fmt.Errorf("%q is not one of %s: %s", s, strings.Join(texts, ", "), text)
-		}
-		if near := Nearest(s, texts); near != nil {
-			return fmt.Errorf("%q is not one of %s: did you mean %s?", s, strings.Join(texts, ", "), Quoted(near))
-		}
-		return fmt.Errorf("%q is not one of %s", s, strings.Join(texts, ", "))
+		return notOneOf(s, texts)
 	}
+}
+
+func notOneOf(s string, words []string) error {
+	list := strings.Join(words, ", ")
+	if text := product(s); text != "" {
+		return fmt.Errorf("%q is not one of %s: %s", s, list, text)
+	}
+	if near := Nearest(s, words); near != nil {
+		return fmt.Errorf("%q is not one of %s: did you mean %s?", s, list, Quoted(near))
+	}
+	return fmt.Errorf("%q is not one of %s", s, list)
 }
 
 // CheckFieldName refuses a pattern, and the name of a field that cannot hold an identity or
