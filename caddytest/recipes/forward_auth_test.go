@@ -79,8 +79,9 @@ func TestRecipeNginx(t *testing.T) {
 		podToken, testkube.File(t, token), "kiali.istio-system:20001", k.Listener.Addr().String(),
 	))
 	a := kialiAsks{c, k, testhandler.StrangerPeer}
-	want := testhandler.And(received(t, name, "<the token of the file>", token), "Cookie", "session=alices")
+	want := received(t, name, "<the token of the file>", token)
 	a.arrives(t, []string{"Cookie: session=alices"}, want, "alice", "developers", "ops")
+	a.arrives(t, []string{"Cookie: session=alices; theme=dark"}, testhandler.And(want, "Cookie", "theme=dark"), "alice", "developers", "ops")
 	a.arrives(t, forged("Cookie: session=alices", "Authorization: Bearer stolen"), want, "alice", "developers", "ops")
 	service.Take()
 	a.refused(t, http.StatusUnauthorized, forged("Cookie: session=bobs")...)
