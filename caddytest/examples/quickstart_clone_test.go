@@ -27,11 +27,7 @@ func TestQuickstartFromAClone(t *testing.T) {
 		t.Fatal(err)
 	}
 	clone := filepath.Join(t.TempDir(), "clone")
-	// The owner of the checkout may be another user, as in a container.
-	git := exec.CommandContext(t.Context(), "git", "-c", "safe.directory=*", "clone", "--quiet", "--depth", "1", "file://"+checkout, clone)
-	if output, err := git.CombinedOutput(); err != nil {
-		t.Fatalf("cloning: %v\n%s", err, output)
-	}
+	quickstartClone(t, checkout, clone)
 	ports := freeport.Ports(t, 4)
 	run := quickstartShell(t, clone, quickstartReadme(t, "quickstart command"),
 		"LOGIN_PORT="+ports[0], "PROTECTED_PORT="+ports[1], "UPSTREAM_PORT="+ports[2], "ISSUER_PORT="+ports[3])
@@ -48,6 +44,22 @@ func TestQuickstartFromAClone(t *testing.T) {
 		if answer := quickstartCurl(t, ours.Replace(lines[i])); answer.status != status {
 			t.Errorf("%s: got %d %s\n%s", lines[i], answer.status, answer.body, run.read(t))
 		}
+	}
+}
+
+// quickstartClone clones a checkout, or, of a tree that was unpacked from an archive, makes a copy.
+func quickstartClone(t *testing.T, checkout, clone string) {
+	t.Helper()
+	if _, err := os.Stat(filepath.Join(checkout, ".git")); err != nil {
+		if err := os.CopyFS(clone, os.DirFS(checkout)); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	// The owner of the checkout may be another user, as in a container.
+	git := exec.CommandContext(t.Context(), "git", "-c", "safe.directory=*", "clone", "--quiet", "--depth", "1", "file://"+checkout, clone)
+	if output, err := git.CombinedOutput(); err != nil {
+		t.Fatalf("cloning: %v\n%s", err, output)
 	}
 }
 
