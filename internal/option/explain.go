@@ -21,9 +21,9 @@ func Here(d *caddyfile.Dispenser) *caddyfile.Dispenser {
 	return here
 }
 
-// Unknown is the error for the current token, which is not an option of its block. It says
+// unknown is the error for the current token, which is not an option of its block. It says
 // which word was meant, in which block it belongs, or what another product's word is here.
-func Unknown(d *caddyfile.Dispenser, options Options) error {
+func unknown(d *caddyfile.Dispenser, options Options) error {
 	word := d.Val()
 	return d.Errf("unrecognized subdirective '%s': %s", word, meant(word, options))
 }

@@ -52,7 +52,7 @@ func Block(d *caddyfile.Dispenser, options Options, repeatable ...string) error 
 		word := d.Val()
 		parse, ok := options[word]
 		if !ok {
-			return Unknown(d, options)
+			return unknown(d, options)
 		}
 		if !slices.Contains(repeatable, word) {
 			if err := seen.add(d, options); err != nil {
