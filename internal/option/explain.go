@@ -56,7 +56,21 @@ func meant(word string, options Options) string {
 	if block == "" {
 		return "write " + Quoted(words)
 	}
-	return fmt.Sprintf("the manual has the options of '%s'", block)
+	return "the options are in " + page(block)
+}
+
+// page is where the manual has the options of a block.
+func page(block string) string {
+	injector, injects := strings.CutPrefix(block, "inject ")
+	switch {
+	case block == handlerBlock:
+		return "docs/caddyfile.md"
+	case strings.HasPrefix(block, "login"), block == "session":
+		return "docs/browsers.md"
+	case injects:
+		return "docs/injectors/" + injector + ".md"
+	}
+	return "docs/sources/" + block + ".md"
 }
 
 func everyWord() []string {

@@ -16,5 +16,5 @@ func UnknownPreset[P any](d *caddyfile.Dispenser, kind string, presets map[strin
 	if text := hint(name, slices.Sorted(maps.Keys(presets))); text != "" {
 		return d.Errf("unrecognized %s preset '%s'%s", kind, name, text)
 	}
-	return d.Errf("unrecognized %s preset '%s': the manual has the table of them", kind, name)
+	return d.Errf("unrecognized %s preset '%s': the presets are in docs/sources/%s.md", kind, name, kind)
 }

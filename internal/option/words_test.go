@@ -4,6 +4,7 @@
 package option
 
 import (
+	"os"
 	"reflect"
 	"regexp"
 	"slices"
@@ -51,6 +52,27 @@ func TestDistance(t *testing.T) {
 		if got := distance(test.a, test.b); got != test.want {
 			t.Errorf("%q, %q: got %d, want %d", test.a, test.b, got, test.want)
 		}
+	}
+}
+
+// An error about a word in a block that has too many options to list them names a page that is there.
+func TestThePageOfALongBlockIsThere(t *testing.T) {
+	words := make(map[string]int)
+	for _, l := range grammar() {
+		words[l.block]++
+	}
+	found := 0
+	for block, n := range words {
+		if block == "" || n <= shortList {
+			continue
+		}
+		found++
+		if _, err := os.Stat("../../" + page(block)); err != nil {
+			t.Errorf("%s: %v", block, err)
+		}
+	}
+	if found < 5 {
+		t.Errorf("%d blocks have more than %d options", found, shortList)
 	}
 }
 
