@@ -34,6 +34,9 @@ func loadGuests(ctx caddy.Context, raws []json.RawMessage, namespace string) ([]
 		module, err := ctx.LoadModule(one, "Raw")
 		if err != nil {
 			name := guestName(raw, key)
+			if info, unknown := caddy.GetModule(namespace + "." + name); unknown == nil && strings.Contains(err.Error(), string(info.ID)+": json: ") {
+				err = nearField(err, info.New())
+			}
 			return nil, fmt.Errorf("%s: %w", guestPlace(list, n, name), err)
 		}
 		guests = append(guests, module)

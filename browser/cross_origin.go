@@ -97,8 +97,25 @@ func (c *CrossOrigin) CheckPreflight(r Request) error {
 
 // compared are the names that differ, for the log.
 func compared(r Request, site site) string {
-	return fmt.Sprintf("%s, and this site is %s",
+	text := fmt.Sprintf("%s, and this site is %s",
 		identity.Quote(strings.Join(r.Header["Origin"], ", ")), identity.Quote(site.scheme+"://"+site.host))
+	if lacksPort(r.Header["Origin"], site) {
+		text += ": they differ in the port alone: let the proxy in front pass the client's Host with its port, or list the origin in cross_origin"
+	}
+	return text
+}
+
+// lacksPort says whether an Origin is this site with a port: many a configuration of nginx passes
+// $host, which has none, and which site a page is of can only be seen when it sends something.
+func lacksPort(origins []string, site site) bool {
+	if len(origins) != 1 {
+		return false
+	}
+	origin, err := url.Parse(origins[0])
+	here, notHere := url.Parse("//" + site.host)
+	return err == nil && notHere == nil && origins[0] == origin.Scheme+"://"+origin.Host && isHostAndPort(origin.Host) &&
+		origin.Port() != "" && here.Port() == "" &&
+		strings.EqualFold(origin.Hostname(), here.Hostname())
 }
 
 // ofThisSite says whether a request comes from this site's own page, from one that the

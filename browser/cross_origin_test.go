@@ -5,6 +5,7 @@ package browser_test
 
 import (
 	"encoding/base64"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -175,16 +176,31 @@ func TestCrossOriginsAreCheckedAtLoad(t *testing.T) {
 }
 
 // A front that passes Host without its port makes every websocket another origin's, while the
-// page's own requests pass by Sec-Fetch-Site. The operator sees both names in the log.
+// page's own requests pass by Sec-Fetch-Site. The operator sees both names in the log, and what
+// to do; about a page that is really another site's the log gives no such advice.
 func TestCrossOriginNamesTheHostThatItComparedWith(t *testing.T) {
-	for _, c := range newCrossings(t, nil) {
-		if c.name != "forwarded" {
-			continue
-		}
-		r := crossingRequest("websocket", fetchMetadata("", thisOrigin+":8443"))
-		const want = `forbidden: a page of another origin opens a stream: "https://dash.example.com:8443", and this site is "https://dash.example.com"`
-		if got := c.handler.Ask(t, c.dress(r)); got.Reason() != want {
-			t.Errorf("the reason is %s\nwant %s", got.Reason(), want)
+	const advice = ": they differ in the port alone: let the proxy in front pass the client's Host with its port, or list the origin in cross_origin"
+	for origin, advised := range map[string]bool{
+		thisOrigin + ":8443":              true,
+		"http://dash.example.com:8080":    true,
+		"https://other.example.com:8443":  false,
+		"https://other.example.com":       false,
+		"https://dash.example.com.:8443":  false,
+		"https://dash.example.com:8443/x": false,
+		"null":                            false,
+	} {
+		for _, c := range newCrossings(t, nil) {
+			if c.name != "forwarded" {
+				continue
+			}
+			r := crossingRequest("websocket", fetchMetadata("", origin))
+			want := fmt.Sprintf(`forbidden: a page of another origin opens a stream: %q, and this site is "https://dash.example.com"`, origin)
+			if advised {
+				want += advice
+			}
+			if got := c.handler.Ask(t, c.dress(r)); got.Reason() != want {
+				t.Errorf("the reason is %s\nwant %s", got.Reason(), want)
+			}
 		}
 	}
 }
