@@ -110,6 +110,9 @@ func (h *Handler) step(lists map[string]caddyhttp.RouteList, module caddy.Module
 
 // among returns the index of the handler, or of the one in which it is; -1 if several could be it.
 func (h *Handler) among(handlers []json.RawMessage, name string) int {
+	if len(handlers) == 1 {
+		return 0 // a site, say, which may be long
+	}
 	var named, withIt []int
 	for n, raw := range handlers {
 		var handler struct {

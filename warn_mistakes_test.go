@@ -170,6 +170,15 @@ func TestAnotherWayToTheUpstreamWarnsAtLoad(t *testing.T) {
 			"http://a.example.com {\nhandle /app/* {\nkube_identity {\n" + warnForwarded + "}\nreverse_proxy 127.0.0.1:1\n}\nhandle {\nreverse_proxy 127.0.0.1:1\n}\n}",
 			line(`"a.example.com"`, ":80"),
 		},
+		"two sites that are guarded": {
+			guarded + "http://c.example.com {\nkube_identity {\n" + warnOIDC + "}\nreverse_proxy 127.0.0.1:1\n}\nhttp://b.example.com {\nreverse_proxy 127.0.0.1:1\n}",
+			line(`"b.example.com"`, ":80"),
+		},
+		"two handles that are guarded": {
+			"http://b.example.com {\nreverse_proxy 127.0.0.1:1\n}\nhttp://c.example.com {\nhandle /a/* {\nkube_identity {\n" + warnOIDC + "}\nreverse_proxy 127.0.0.1:1\n}\n" +
+				"handle {\nkube_identity {\n" + warnOIDC + "}\nreverse_proxy 127.0.0.1:1\n}\n}",
+			line(`"b.example.com"`, ":80"),
+		},
 		"guarded by one of several handles before": {
 			guarded + "http://b.example.com {\nroute {\nhandle /app/* {\nkube_identity {\n" + warnForwarded + "}\n}\nhandle {\nkube_identity {\n" + warnForwarded + "}\n}\nreverse_proxy 127.0.0.1:1\n}\n}", nil,
 		},

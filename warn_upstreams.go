@@ -16,31 +16,34 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddytls"
 )
 
-// warnOfOtherWays warns of a site that forwards to an upstream of this handler's without any
+// warnOfOtherWays warns of a site that forwards to an upstream of a kube_identity's without any
 // authentication: there a client writes the fields that the upstream believes. A way for some
-// paths, or some addresses, is meant.
+// paths, or some addresses, is meant. The first kube_identity that is loaded looks for all.
 func (h *Handler) warnOfOtherWays(ctx caddy.Context) {
 	modules := ctx.Modules()
 	n := slices.IndexFunc(modules, func(m caddy.Module) bool { _, ok := m.(*caddyhttp.App); return ok })
-	if n < 0 || !h.at.whole {
-		return
-	}
-	guarded := h.at.upstreams()
-	if len(guarded) == 0 {
+	if n < 0 {
 		return
 	}
 	servers := modules[n].(*caddyhttp.App).Servers
-	for _, name := range slices.Sorted(maps.Keys(servers)) {
-		server := servers[name]
-		if listensHere(server.Listen) || slices.ContainsFunc(server.TLSConnPolicies, asksForCertificate) {
-			continue
+	isLater := slices.ContainsFunc(h.at.ways, func(w way) bool { return hasLoaded(w.routes) })
+	guarded, open := make(ways), make(map[string]ways)
+	for name, server := range servers {
+		if isLater = isLater || hasLoaded(server.Routes); isLater {
+			return
 		}
-		open := make(ways)
-		open.follow(server.Routes, nil, false)
-		for _, upstream := range guarded {
-			if hosts, ok := open[upstream]; ok {
+		found := survey{make(ways), guarded}
+		found.follow(server.Routes, nil, metNone)
+		if !listensHere(server.Listen) && !slices.ContainsFunc(server.TLSConnPolicies, asksForCertificate) {
+			open[name] = found.open
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(open)) {
+		for _, upstream := range slices.Sorted(maps.Keys(open[name])) {
+			if _, ok := guarded[upstream]; ok {
 				h.logger.Warn("a site forwards to the same upstream without kube_identity, so that its clients can claim to be any user: "+
-					"guard that site too, or remove it", zap.String("upstream", upstream), zap.Strings("hosts", hosts), zap.Strings("listen", server.Listen))
+					"guard that site too, or remove it", zap.String("upstream", upstream),
+					zap.Strings("hosts", open[name][upstream]), zap.Strings("listen", servers[name].Listen))
 			}
 		}
 	}
@@ -50,39 +53,8 @@ func asksForCertificate(policy *caddytls.ConnectionPolicy) bool {
 	return policy.ClientAuthentication != nil && policy.ClientAuthentication.Active()
 }
 
-// upstreams are the addresses to which requests are forwarded behind the handler.
-func (p *place) upstreams() []string {
-	behind := make(ways)
-	for _, way := range slices.Backward(p.ways) {
-		behind.all(way.routes[way.route].HandlersRaw[way.handle:], nil)
-		if way.routes[way.route].Terminal {
-			break // the routes behind it are other sites'
-		}
-		for _, route := range way.routes[way.route+1:] {
-			if group := way.routes[way.route].Group; group == "" || route.Group != group {
-				behind.all(route.HandlersRaw, nil)
-			}
-		}
-	}
-	return slices.Sorted(maps.Keys(behind))
-}
-
 // ways are the hosts by whose sites an upstream is reached.
 type ways map[string][]string
-
-// all adds the upstreams of all handlers.
-func (w ways) all(handlers []json.RawMessage, hosts []string) {
-	for _, raw := range handlers {
-		handler := forwarding{}
-		if json.Unmarshal(raw, &handler) != nil {
-			continue
-		}
-		w.add(handler.dials(), hosts)
-		for _, route := range handler.Routes {
-			w.all(route.HandlersRaw, hosts)
-		}
-	}
-}
 
 func (w ways) add(dials, hosts []string) {
 	for _, dial := range dials {
@@ -109,42 +81,54 @@ func (f *forwarding) dials() (dials []string) {
 	return dials
 }
 
-// follow adds the upstreams that requests reach which have not met any handler that could
-// authenticate them, in routes that only a host's name leads to. It says whether one was met.
-func (w ways) follow(routes caddyhttp.RouteList, hosts []string, met bool) bool {
-	group, inGroup := "", false // what one of a group has met counts behind the group
+// met is what every request has met that comes to a place among the routes.
+type met int
+
+const (
+	metNone  met = iota
+	metOther     // a handler that may authenticate
+	metGuard     // a kube_identity
+)
+
+// survey has the upstreams that are reached, and by which hosts: without any authentication, by
+// routes that only a host's name leads to, and behind a kube_identity.
+type survey struct{ open, guarded ways }
+
+// follow returns what requests have met behind the routes.
+func (s survey) follow(routes caddyhttp.RouteList, hosts []string, before met) met {
+	group, inGroup := "", metNone // what one of a group has met counts behind the group
 	for n := range routes {
 		route := &routes[n]
 		if route.Group != group {
-			group, met, inGroup = route.Group, met || inGroup, false
+			group, before, inGroup = route.Group, max(before, inGroup), metNone
 		}
 		names, found := routeHosts(route)
 		if !found {
 			names = hosts
 		}
-		into := w
+		into := s
 		if narrow(route) {
-			into = make(ways) // a way for some requests is meant
+			into.open = make(ways) // a way for some requests is meant
 		}
-		inside := into.followRoute(route, names, met)
+		behind := into.followRoute(route, names, before)
 		switch {
 		case route.Terminal:
 		case route.Group != "":
-			inGroup = inGroup || inside
+			inGroup = max(inGroup, behind)
 		default:
-			met = met || inside // behind a matcher, perhaps: then this is meant
+			before = max(before, behind) // behind a matcher, perhaps: then this is meant
 		}
 	}
-	return met || inGroup
+	return max(before, inGroup)
 }
 
-func (w ways) followRoute(route *caddyhttp.Route, hosts []string, met bool) bool {
+func (s survey) followRoute(route *caddyhttp.Route, hosts []string, before met) met {
 	for _, raw := range route.HandlersRaw {
 		handler := forwarding{}
 		if json.Unmarshal(raw, &handler) != nil {
-			return true
+			return metOther
 		}
-		met = w.step(handler.Name, handler.dials(), handler.Routes, hosts, met)
+		before = s.step(handler.Name, handler.dials(), handler.Routes, hosts, before)
 	}
 	for _, handler := range route.Handlers {
 		var dials []string
@@ -159,24 +143,30 @@ func (w ways) followRoute(route *caddyhttp.Route, hosts []string, met bool) bool
 		case *caddyhttp.Subroute:
 			routes = loaded.Routes
 		}
-		met = w.step(moduleName(handler), dials, routes, hosts, met)
+		before = s.step(moduleName(handler), dials, routes, hosts, before)
 	}
-	return met
+	return before
 }
 
-func (w ways) step(name string, dials []string, routes caddyhttp.RouteList, hosts []string, met bool) bool {
+func (s survey) step(name string, dials []string, routes caddyhttp.RouteList, hosts []string, before met) met {
 	switch {
 	case name == "subroute":
-		return w.follow(routes, hosts, met)
+		return s.follow(routes, hosts, before)
+	case name == "kube_identity":
+		return metGuard
 	case name == "reverse_proxy" && len(dials) > 0:
-		if !met {
-			w.add(dials, hosts)
+		switch before {
+		case metNone:
+			s.open.add(dials, hosts)
+		case metGuard:
+			s.guarded.add(dials, hosts)
+		case metOther:
 		}
-		return met
-	case passesOn(name) || name == "rewrite" || name == "static_response" || name == "file_server" || name == "error":
-		return met
+		return before
+	case passesOn(name) || slices.Contains([]string{"rewrite", "static_response", "file_server", "error"}, name):
+		return before
 	}
-	return true // kube_identity, authentication, forward_auth, and what is not known
+	return max(before, metOther) // authentication, forward_auth, and what is not known
 }
 
 // routeHosts are the names that lead to a route, and whether it has a matcher of them.
