@@ -28,7 +28,7 @@ func (p *place) reached(path string) reach {
 	if !p.whole {
 		return perhaps
 	}
-	asked := askFor(path)
+	asked := askFor(p.host(), path)
 	result := always
 	for _, way := range p.ways {
 		for n := range way.routes[:way.route] {
@@ -91,10 +91,20 @@ func guards(routes caddyhttp.RouteList) (count int) {
 	return count
 }
 
-func askFor(path string) *http.Request {
+// host is a host whose requests come to the handler, or of none where that is any.
+func (p *place) host() string {
+	for _, name := range slices.Backward(p.hosts()) { // the innermost matcher is the narrowest
+		if !strings.Contains(name, "{") {
+			return strings.Replace(name, "*", "any", 1)
+		}
+	}
+	return "site.invalid"
+}
+
+func askFor(host, path string) *http.Request {
 	asked := &http.Request{
 		Method: http.MethodGet, URL: &url.URL{Path: path}, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: make(http.Header), Host: "localhost",
+		Header: make(http.Header), Host: host,
 	}
 	asked.RequestURI = asked.URL.RequestURI()
 	return caddyhttp.PrepareRequest(asked, caddy.NewReplacer(), nil, nil)
@@ -107,7 +117,7 @@ func judge(sets caddyhttp.MatcherSets, asked *http.Request) reach {
 	}
 	result := never
 	for _, set := range sets {
-		switch judgeSet(set, asked, always) {
+		switch judgeSet(set, asked) {
 		case always:
 			return always
 		case perhaps:
@@ -118,14 +128,14 @@ func judge(sets caddyhttp.MatcherSets, asked *http.Request) reach {
 	return result
 }
 
-// judgeSet is about one set, all of whose matchers must match. A host is one of the site's own.
-func judgeSet(set caddyhttp.MatcherSet, asked *http.Request, host reach) reach {
+// judgeSet is about one set, all of whose matchers must match.
+func judgeSet(set caddyhttp.MatcherSet, asked *http.Request) reach {
 	result := always
 	for _, matcher := range set {
 		one := perhaps
 		switch m := matcher.(type) {
 		case *caddyhttp.MatchHost:
-			one = host
+			one = matches(m, asked)
 		case *caddyhttp.MatchPath:
 			if !slices.ContainsFunc(*m, func(pattern string) bool { return strings.Contains(pattern, "{") }) {
 				one = matches(m, asked)
@@ -161,7 +171,7 @@ func matches(matcher caddyhttp.RequestMatcherWithError, asked *http.Request) rea
 func judgeNot(m *caddyhttp.MatchNot, asked *http.Request) reach {
 	result := always
 	for _, set := range m.MatcherSets {
-		switch judgeSet(set, asked, perhaps) {
+		switch judgeSet(set, asked) {
 		case always:
 			return never
 		case perhaps:

@@ -55,6 +55,18 @@ func TestAMistakeWarnsAtLoad(t *testing.T) {
 				"handle /oauth2/* {\nreverse_proxy 127.0.0.1:2\n}\nhandle {\nreverse_proxy 127.0.0.1:1\n}\n}",
 			[]string{warnsOfLoop + ` {"login":"/oauth2/start?rd=${url}"}`},
 		},
+		"a login path of the second of two sites": {
+			"http://a.example.com {\nrespond 404\n}\nhttp://b.example.com {\nkube_identity {\n" + warnForwarded + "login /oauth2/start?rd=${url}\n}\nreverse_proxy 127.0.0.1:1\n}",
+			[]string{warnsOfLoop + ` {"login":"/oauth2/start?rd=${url}"}`},
+		},
+		"a login path of a site for all names behind another": {
+			"http://a.example.com {\nrespond 404\n}\nhttp:// {\nkube_identity {\n" + warnForwarded + "login /oauth2/start?rd=${url}\n}\nreverse_proxy 127.0.0.1:1\n}",
+			[]string{warnsOfLoop + ` {"login":"/oauth2/start?rd=${url}"}`},
+		},
+		"a login path of another name of the site": {
+			"http://a.example.com, http://b.example.com {\n@b host b.example.com\nkube_identity @b {\n" + warnForwarded + "login /oauth2/start?rd=${url}\n}\nreverse_proxy 127.0.0.1:1\n}",
+			[]string{warnsOfLoop + ` {"login":"/oauth2/start?rd=${url}"}`},
+		},
 		"a login path that the matcher takes too": {
 			"http:// {\n@guarded not path /static/*\nkube_identity @guarded {\n" + warnForwarded + "login /oauth2/start?rd=${url}\n}\nreverse_proxy 127.0.0.1:1\n}",
 			[]string{warnsOfLoop + ` {"login":"/oauth2/start?rd=${url}"}`},
@@ -80,6 +92,9 @@ func TestAMistakeWarnsAtLoad(t *testing.T) {
 		"a matcher that leaves out the session's pages": {
 			"http://localhost {\nkube_identity /app/* {\n" + warnLogin + "}\nreverse_proxy 127.0.0.1:1\n}",
 			[]string{warnsOfPages + ` {"path":"/kube-identity/*"}`},
+		},
+		"a matcher of the host alone": {
+			"http://a.localhost, http://b.localhost {\n@b host b.localhost\nkube_identity @b {\n" + warnLogin + "}\nreverse_proxy 127.0.0.1:1\n}", nil,
 		},
 		"a handle_path around a session with the default path": {
 			"http://localhost {\nhandle_path /app/* {\nkube_identity {\n" + warnLogin + "}\nreverse_proxy 127.0.0.1:1\n}\n}",
