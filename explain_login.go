@@ -56,15 +56,16 @@ func (h *Handler) explainLogins(r *http.Request) *command.LoginReport {
 	report.Stored = s.stored
 	report.Cookies = h.sessions.jar.Names(strings.HasPrefix(site, "https:"))
 	report.Keys, report.Shared = h.explainKeys()
+	report.KeyFile = h.Session.KeyFile != ""
 	return report
 }
 
-// explainKeys says where the keys of the session's cookies are, and with the option store the
-// sessions. It names no storage except a
-// folder: the address of another one may have a password in it.
+// explainKeys says where the keys of the session's cookies are, and whether several machines can share
+// what the storage has: the keys, the logouts and, with the option store, the sessions. It names no
+// storage except a folder: the address of another one may have a password in it.
 func (h *Handler) explainKeys() (where string, shared bool) {
 	if h.Session.KeyFile != "" {
-		return "in the file " + h.Session.KeyFile, !h.Session.stored || !h.storesInFolder()
+		return "in the file " + h.Session.KeyFile, !h.storesInFolder()
 	}
 	if folder, ok := h.membership.storage.(*certmagic.FileStorage); ok {
 		return fmt.Sprintf("in Caddy's storage, the folder %s", folder.Path), false

@@ -26,10 +26,10 @@ type LoginReport struct {
 	// Stored says that the sessions are in the storage, and tickets in the cookies.
 	Stored bool
 
-	// Keys says where the keys are. Shared says that it is a place which several machines can
-	// have in common.
-	Keys   string
-	Shared bool
+	// Keys says where the keys are, and KeyFile that it is a file of the operator's. Shared says that
+	// several machines can have the storage in common, which has the keys otherwise, and the logouts.
+	Keys            string
+	KeyFile, Shared bool
 
 	Lifetime, Idle time.Duration
 }
@@ -78,8 +78,12 @@ func (p *printer) logins(report *LoginReport) {
 	}
 	p.line("    it ends %s after the login%s", report.Lifetime, idle)
 	p.line("    its keys are %s", report.Keys)
-	if !report.Shared {
-		p.line("    other machines have others: replicas of this site need a storage in common%s", map[bool]string{false: ", or key_file"}[report.Stored])
+	switch {
+	case report.Shared:
+	case report.KeyFile && !report.Stored:
+		p.line("    other machines do not learn of a logout: replicas of this site need a storage in common, too")
+	default:
+		p.line("    other machines have other keys: replicas of this site need a storage in common")
 	}
 }
 
