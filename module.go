@@ -113,8 +113,8 @@ type Handler struct {
 	// Default: 256.
 	MaxGroups int `json:"max_groups,omitempty"`
 
-	// Kubernetes says how the plugin itself reaches the API server, for token_review, service_account and the
-	// review of ClientImpersonation. Default: in-cluster.
+	// Kubernetes says how the plugin itself reaches the API server, for token_review, service_account, the
+	// review of ClientImpersonation and, unless it says otherwise, trusted_proxies kubernetes_service. Default: in-cluster.
 	Kubernetes *Kubernetes `json:"kubernetes,omitempty"`
 
 	// InjectorsRaw write the identity into the request that is forwarded. Every source must be covered by one;
@@ -154,7 +154,7 @@ type Handler struct {
 	// injectors write into the response, with status 200; refusals are as always. The request that is judged is
 	// the one that a trusted proxy describes in X-Original-Method and X-Original-URI or X-Original-URL, or
 	// X-Forwarded-Method and X-Forwarded-Uri. It is refused beside sources that believe fields of a proxy,
-	// injectors that write a credential or several lines, logins, PassAuthorization, KeepStreams,
+	// injectors that write a credential or several lines, a login of a source, Session, PassAuthorization, KeepStreams,
 	// KeepCacheControl, StripCookies and a ClientImpersonation other than "reject". Default: the request is
 	// forwarded.
 	Respond bool `json:"respond,omitempty"`

@@ -44,8 +44,8 @@ type Session struct {
 	// 12h.
 	Lifetime caddy.Duration `json:"lifetime,omitempty"`
 
-	// IdleTimeout is how long it lives without a request. Less than 2m is refused, and what is
-	// not less than Lifetime. Default: no such limit.
+	// IdleTimeout is how long it lives without a request. Less than 2m is refused, and so is
+	// Lifetime or more. Default: no such limit.
 	IdleTimeout caddy.Duration `json:"idle_timeout,omitempty"`
 
 	// KeyFile is a file with the keys of the cookies: one a line, at least 32 bytes in base64.

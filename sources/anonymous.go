@@ -39,7 +39,7 @@ type Anonymous struct {
 	// OnFailure makes a request anonymous also when it presents a credential that is bad
 	// (malformed or rejected), as Kong's anonymous consumer does. One that is proven but
 	// forbidden, or that could not be checked, is refused all the same. Default: a bad credential
-	// is refused with 401.
+	// is refused with 400 or 401.
 	OnFailure bool `json:"on_failure,omitempty"`
 
 	identity *identity.Identity

@@ -18,8 +18,8 @@ import (
 
 // Client is how this proxy proves to an issuer which of its clients it is.
 type Client struct {
-	// ClientID is the name by which the server knows this proxy. For a login it must be among the
-	// source's audiences, and is the only one by default. Required.
+	// ClientID is the name by which the server knows this proxy. Only the client_id of a login
+	// must be among the source's audiences, and is the only one by default. Required.
 	ClientID string `json:"client_id,omitempty"`
 
 	// ClientSecretFile is a file with the client's secret, which is read before each use, so that

@@ -43,7 +43,7 @@ type Introspection struct {
 	// Issuer is compared with the answer's iss, byte for byte. Required.
 	Issuer string `json:"issuer,omitempty"`
 
-	// Audience are the values of which the answer's aud must contain at least one. Required.
+	// Audience are the accepted audiences: the answer's aud must contain at least one of them. Required.
 	Audience []string `json:"audience,omitempty"`
 
 	Bearer

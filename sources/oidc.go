@@ -38,7 +38,7 @@ type OIDC struct {
 	Issuer string `json:"issuer,omitempty"`
 
 	// Audience are client IDs. The token's aud must contain at least one of them. With LoginBlock
-	// it must have the login's client_id, which alone it is by default. Required without
+	// the client_id of the login must be among them, and is the only one by default. Required without
 	// LoginBlock.
 	Audience []string `json:"audience,omitempty"`
 

@@ -21,7 +21,7 @@ import (
 type OIDCLogin struct {
 	Client
 
-	// Scopes are what is asked for; without "openid" they are refused. Many issuers give a
+	// Scopes are those that the login asks for; "openid" must be among them. Many issuers give a
 	// refresh token only for "offline_access". Default: "openid", "profile" and "email".
 	Scopes []string `json:"scopes,omitempty"`
 
@@ -40,7 +40,7 @@ type OIDCLogin struct {
 	// needs https. Default: "query".
 	ResponseMode string `json:"response_mode,omitempty"`
 
-	// Name is what a user chooses this login by. Where a site has several, each of them needs one
+	// Name is the label by which a user chooses this login. Where a site has several, each of them needs one
 	// of its own, in any case of its letters. It has letters, digits, blanks and "-._", begins
 	// and ends with a letter or digit, and has 40 characters at most. It is a part of paths too,
 	// with "-" for blanks: login/<name>, and callback/<name>, which the issuer must know.
