@@ -105,7 +105,7 @@ func docsReasonTables(b *strings.Builder, heading string, status int) {
 func docsReasonRows(b *strings.Builder, rows []reasons.Row) {
 	b.WriteString("| reason | what it means | what to do |\n| --- | --- | --- |\n")
 	for _, row := range rows {
-		texts := strings.ReplaceAll("`"+strings.Join(row.Texts, "`<br>`")+"`", "|", `\|`)
+		texts := strings.NewReplacer("|", `\|`, "……", "…").Replace("`" + strings.Join(row.Texts, "`<br>`") + "`")
 		fmt.Fprintf(b, "| %s | %s | %s |\n", texts, row.Means, row.Do)
 	}
 	b.WriteString("\n")
