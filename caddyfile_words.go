@@ -21,12 +21,14 @@ import (
 // inject and the sources may be repeated. The presets that are injected are added to presets.
 func (h *Handler) words(presets *[]*injectors.Preset) (words option.Options, repeatable []string) {
 	words, repeatable = h.options(), []string{"inject"}
-	for _, name := range injectors.Names() {
-		words[name] = withoutInject
-	}
 	for _, module := range caddy.GetModules(guest.Sources) {
 		if name := module.ID.Name(); words[name] == nil {
 			words[name], repeatable = h.parseSource, append(repeatable, name)
+		}
+	}
+	for _, name := range injectors.Names() {
+		if words[name] == nil { // a third party's source may have the name of an injector
+			words[name] = withoutInject
 		}
 	}
 	words["inject"] = func(d *caddyfile.Dispenser) error {

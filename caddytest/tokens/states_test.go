@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/freeport"
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/testhandler"
@@ -29,7 +30,11 @@ func (g *guarded) fails(t *testing.T, site string) {
 	t.Helper()
 	options := fmt.Sprintf("{\n admin off\n persist_config off\n auto_https off\n default_bind 127.0.0.1\n storage file_system %q\n}\n",
 		filepath.Join(t.TempDir(), "storage"))
-	if err := caddy.Load(testhandler.Adapt(t, options+fmt.Sprintf(site, g.Upstream.Addr)), true); err == nil {
+	config, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(options+fmt.Sprintf(site, g.Upstream.Addr)), map[string]any{"filename": "Caddyfile"})
+	if err != nil {
+		t.Fatalf("it is refused before it is loaded: %v", err)
+	}
+	if err := caddy.Load(config, true); err == nil {
 		t.Fatal("a configuration that cannot work is loaded")
 	}
 }
@@ -59,8 +64,8 @@ func TestTokenConfigurationThatDoesNotLoad(t *testing.T) {
 	g.Upstream.Take()
 	both()
 	for range 5 {
-		g.fails(t, site(tokenBlock("more", kubernetes, oidcFor(t, other), account)))                        // no audience: after all is provisioned
-		g.fails(t, site(tokenBlock("more", kubernetes, oidc, "inject token", account)))                     // two credentials
+		g.fails(t, site(tokenBlock("more", kubernetes, oidcBlock(t, other), account, "pass_authorization"))) // after all is provisioned
+		g.fails(t, site(tokenBlock("more", kubernetes, oidc, "inject token", "client_impersonation review")))
 		g.fails(t, site(tokenBlock("more", "kubernetes {\n kubeconfig /none\n}", "token_review", account))) // half a Provision
 		both()
 	}
