@@ -43,6 +43,10 @@ func (h *Handler) explainPolicy(report *command.Report) {
 func (h *Handler) policyHints(id *identity.Identity, reason string) []string {
 	var hints []string
 	for _, name := range slices.Concat([]string{id.Username}, id.Groups) {
+		if mayDoEverything(name) { // the line would be taken from here
+			hints = append(hints, fmt.Sprintf("%s may do everything in a cluster: no client should be it, so find out why this source says it", identity.Quote(name)))
+			continue
+		}
 		if identity.IsReserved(name) && !slices.Contains(h.AllowReserved, name) && !slices.Contains(id.AllowReserved, name) {
 			hints = append(hints, fmt.Sprintf("'allow_reserved %s' lets this name of Kubernetes' own pass; do so only if this source may say it", identity.Quote(name)))
 		}
@@ -67,6 +71,15 @@ func (h *Handler) policyHints(id *identity.Identity, reason string) []string {
 		hints = append(hints, "allow_groups, with the groups that the upstream knows, leaves all others out")
 	}
 	return hints
+}
+
+// mayDoEverything says whether a reserved name is that of the administrators of each cluster of
+// a kind; see [identity.ReservedPrefixes].
+func mayDoEverything(name string) bool {
+	return slices.ContainsFunc([]string{
+		"system:masters", "system:cluster-admins", "system:admin", "kubeadm:cluster-admins", "eks:addon-manager",
+		"gardener.cloud:system:admins", "gardener.cloud:project:admins", "clusterAdmin", "clusterUser", "kube:admin",
+	}, func(all string) bool { return strings.EqualFold(all, name) })
 }
 
 // option is the value of an option as JSON has it: so one needs no line here.

@@ -56,8 +56,9 @@ func check(out io.Writer, from *configSource, described *description) (int, erro
 	if described.json {
 		return o.writeJSON(out, at.name)
 	}
-	fmt.Fprintf(out, "%s %s from %s, by server %s\n", r.Method, plain(WithoutSecrets(described.url)), described.peer, at.name)
-	return o.print(&printer{out, colours}), nil
+	p := &printer{out, colours}
+	p.line("%s %s from %s, by server %s", r.Method, described.shown(), described.peer, at.name)
+	return o.print(p), nil
 }
 
 // beside looks for ways around kube_identity. The configuration has been loaded, so it can be read.
@@ -146,8 +147,8 @@ func checkScheme(app *caddyhttp.App, name string, r *http.Request, port int) err
 	case speaksTLS == (r.TLS != nil):
 		return nil
 	case speaksTLS:
-		return fmt.Errorf("server %s speaks TLS on port %d: write https://%s%s", name, port, r.Host, r.RequestURI)
+		return fmt.Errorf("server %s speaks TLS on port %d: write https://%s%s", name, port, r.URL.Host, WithoutSecrets(r.RequestURI))
 	}
 	return fmt.Errorf("server %s speaks plain HTTP on port %d: write http://%s%s; "+
-		"where a proxy before Caddy ends TLS, add -H 'X-Forwarded-Proto: https' if that proxy does", name, port, r.URL.Host, r.RequestURI)
+		"where a proxy before Caddy ends TLS, add -H 'X-Forwarded-Proto: https' if that proxy does", name, port, r.URL.Host, WithoutSecrets(r.RequestURI))
 }

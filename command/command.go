@@ -132,8 +132,11 @@ func rbacCommand() *cobra.Command {
 // refusal has been printed already, and is only an exit code.
 func exit(cmd *cobra.Command, code int, err error) error {
 	cmd.SilenceUsage = true
-	if err != nil || code == exitForwarded {
-		return err
+	if err != nil {
+		return errors.New(plainLines(err.Error()))
+	}
+	if code == exitForwarded {
+		return nil
 	}
 	cmd.SilenceErrors = true
 	return caddycmd.WrapCommandFuncForCobra(func(caddycmd.Flags) (int, error) { return code, nil })(cmd, nil)

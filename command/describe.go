@@ -47,7 +47,7 @@ func (d *description) build() (*http.Request, error) {
 	}
 	asked, err := url.ParseRequestURI(target.RequestURI()) // as net/http reads the line
 	if err != nil {
-		return nil, fmt.Errorf("%q is not an http or https URL", d.url)
+		return nil, fmt.Errorf("%q is not an http or https URL", d.shown())
 	}
 	asked.Scheme, asked.Host = target.Scheme, target.Host // only for pickServer
 	r := (&http.Request{
@@ -67,16 +67,25 @@ func (d *description) build() (*http.Request, error) {
 // would not read the request.
 func (d *description) target() (*url.URL, error) {
 	if isAny := func(c rune) bool { return c <= ' ' || c == 0x7f }; strings.ContainsFunc(d.url, isAny) {
-		return nil, fmt.Errorf("the URL %q has a blank or a control character: write %%20 for a blank", d.url)
+		return nil, fmt.Errorf("the URL %q has a blank or a control character: write %%20 for a blank", d.shown())
 	}
 	target, err := url.Parse(d.url)
 	if err != nil || target.Scheme != "http" && target.Scheme != "https" || target.Host == "" {
-		return nil, fmt.Errorf("%q is not an http or https URL", d.url)
+		return nil, fmt.Errorf("%q is not an http or https URL", d.shown())
 	}
 	if target.User != nil {
 		return nil, errors.New("the URL has a user in it: write -H 'Authorization: Basic …' instead")
 	}
 	return target, nil
+}
+
+// shown is the URL without its credentials. A user may stand at the begin of what is not a URL, too.
+func (d *description) shown() string {
+	shown := WithoutSecrets(d.url)
+	if user := strings.LastIndex(shown, "@"); user >= 0 && !strings.Contains(shown, "//") {
+		shown = "…" + shown[user:]
+	}
+	return shown
 }
 
 // addHeaders puts the described fields into the request. Their values are not shown in an

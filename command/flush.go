@@ -41,7 +41,7 @@ does not answer.`,
 			case err != nil:
 				return exit(cmd, exitFailed, err)
 			case asJSON:
-				fmt.Fprintf(cmd.OutOrStdout(), "%s", answer)
+				fmt.Fprint(cmd.OutOrStdout(), plainJSON(answer))
 			default:
 				fmt.Fprintf(cmd.OutOrStdout(), "verdicts dropped: %d, refusals dropped: %d\n", dropped.Verdicts, dropped.Refusals)
 			}

@@ -10,7 +10,10 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
+	"unicode/utf16"
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/routes"
 )
@@ -113,7 +116,7 @@ func (o *outcome) writeJSON(out io.Writer, server string) (int, error) {
 	if err != nil {
 		return exitFailed, fmt.Errorf("encoding the report: %w", err)
 	}
-	_, err = fmt.Fprintf(out, "%s\n", content)
+	_, err = fmt.Fprintf(out, "%s\n", plainJSON(content))
 	return a.ExitCode, err
 }
 
@@ -154,7 +157,7 @@ func (o *outcome) addRefusal(a *answer, report *Report) {
 			if a.Header == nil {
 				a.Header = make(map[string]string)
 			}
-			a.Header[http.CanonicalHeaderKey(name)] = withoutState(value)
+			a.Header[http.CanonicalHeaderKey(name)] = withoutQuery(value)
 		}
 	}
 }
@@ -203,6 +206,24 @@ func (a *answer) addWays(ways []routes.Way, guarded bool) {
 	for n := range ways {
 		a.Beside = append(a.Beside, answeredWay{ways[n].Upstreams, ways[n].Requests(), guarded})
 	}
+}
+
+// plainJSON writes what a terminal could take for a command as JSON may have it.
+func plainJSON(content []byte) string {
+	var plain strings.Builder
+	for _, r := range string(content) {
+		switch {
+		case r == '\n' || r == '\t' || strconv.IsPrint(r):
+			plain.WriteRune(r)
+		case r == '\r': // only a blank: a string cannot have it
+			plain.WriteByte(' ')
+		default:
+			for _, unit := range utf16.AppendRune(nil, r) {
+				fmt.Fprintf(&plain, `\u%04x`, unit)
+			}
+		}
+	}
+	return plain.String()
 }
 
 func text(err error) string {

@@ -86,29 +86,3 @@ func (p *printer) logins(report *LoginReport) {
 		p.line("    other machines have other keys: replicas of this site need a storage in common")
 	}
 }
-
-// withoutState cuts the query of a redirect to an issuer, or of a callback, off: its state belongs
-// to one browser, and its code is a credential.
-func withoutState(location string) string {
-	path, query, found := strings.Cut(location, "?")
-	if found && strings.Contains("&"+query, "&state=") {
-		return path + "?…"
-	}
-	return location
-}
-
-// WithoutSecrets hashes the values of a query that are credentials by their names.
-func WithoutSecrets(location string) string {
-	location = withoutState(location)
-	path, query, found := strings.Cut(location, "?")
-	if !found {
-		return location
-	}
-	pairs := strings.Split(query, "&")
-	for n, pair := range pairs {
-		if name, value, _ := strings.Cut(pair, "="); value != "" && (secret(name) || name == "code") {
-			pairs[n] = name + "=" + hashed(value)
-		}
-	}
-	return path + "?" + strings.Join(pairs, "&")
-}

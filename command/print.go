@@ -44,7 +44,7 @@ func (p *printer) guarded(o *outcome) int {
 		return p.refused(o)
 	}
 	if k.report.Answer != nil {
-		p.answer(k.report.Answer)
+		p.answer(k.report)
 		return exitForwarded
 	}
 	p.upstream(k)

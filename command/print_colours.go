@@ -23,16 +23,46 @@ type printer struct {
 	colours bool
 }
 
+// line prints a line. Its arguments write nothing but themselves to a terminal.
 func (p *printer) line(format string, args ...any) {
-	fmt.Fprintf(p.out, format+"\n", args...)
+	safe := make([]any, len(args))
+	for n, arg := range args {
+		switch arg := arg.(type) {
+		case string:
+			safe[n] = harmless(arg)
+		case error:
+			safe[n] = harmless(arg.Error())
+		case fmt.Stringer:
+			safe[n] = harmless(arg.String())
+		default: // a painted text, a number, or a list that is quoted
+			safe[n] = arg
+		}
+	}
+	fmt.Fprintf(p.out, format+"\n", safe...)
 }
 
-// in colours a text. The text may be hostile, but it is quoted where it comes off the wire.
-func (p *printer) in(colour, text string) string {
-	if !p.colours {
-		return text
+// harmless is a text that may be hostile. Quoted it shows what it is; otherwise a mark stands for
+// each sign that a terminal takes for a command.
+type harmless string
+
+func (h harmless) Format(state fmt.State, verb rune) {
+	if verb == 'q' {
+		fmt.Fprintf(state, "%q", string(h))
+		return
 	}
-	return "\x1b[" + colour + "m" + text + "\x1b[0m"
+	fmt.Fprint(state, plain(string(h)))
+}
+
+// painted is a text that has its colour, and is harmless.
+type painted string
+
+// in colours a text.
+func (p *printer) in(colour, text string) painted {
+	text = plain(text)
+	if !p.colours {
+		return painted(text)
+	}
+	return painted("\x1b[" + colour + "m" + text + "\x1b[0m")
 }
 
 // section begins one.

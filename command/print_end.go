@@ -37,7 +37,7 @@ func (p *printer) refused(o *outcome) int {
 	p.line("  the client gets %s", p.in(colour, statusLine(status)))
 	for _, name := range answerFields {
 		if value := o.recorder.Header().Get(name); value != "" {
-			p.line("    %s: %s", name, withoutState(value))
+			p.line("    %s: %s", name, withoutQuery(value))
 		}
 	}
 	if status == http.StatusUnauthorized && report.Navigation != "" {
@@ -88,7 +88,7 @@ func (p *printer) upstream(k *walk) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(k.sent)) {
 		for _, value := range k.sent[name] {
-			p.line("  %s: %s", name, plain(k.report.shown(name, value)))
+			p.line("  %s: %s", name, k.report.shown(name, value))
 		}
 	}
 	if k.answers == "reverse_proxy" {
@@ -97,10 +97,15 @@ func (p *printer) upstream(k *walk) {
 }
 
 // answer prints the fields of the response.
-func (p *printer) answer(fields http.Header) {
+func (p *printer) answer(report *Report) {
+	fields := report.Answer
 	p.line("\nthe front proxy that asks gets %s, with these fields", p.in(good, "200 "+http.StatusText(http.StatusOK)))
 	for _, name := range slices.Sorted(maps.Keys(fields)) {
-		p.line("  %s: %s", name, plain(strings.Join(fields[name], "; ")))
+		shown := make([]string, len(fields[name]))
+		for n, value := range fields[name] {
+			shown[n] = report.shown(name, value)
+		}
+		p.line("  %s: %s", name, strings.Join(shown, "; "))
 	}
 }
 

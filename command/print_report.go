@@ -85,7 +85,7 @@ func (p *printer) identity(report *Report, src *SourceReport) {
 	}
 	left := slices.DeleteFunc(slices.Clone(src.Said.Groups), func(group string) bool { return slices.Contains(src.ID.Groups, group) })
 	if len(left) > 0 {
-		p.line("    "+p.in(care, "left out")+", since allow_groups does not have them: %q; it has %q", left, report.AllowGroups)
+		p.line("    %s, since allow_groups does not have them: %q; it has %q", p.in(care, "left out"), left, report.AllowGroups)
 	}
 	for _, attribute := range []struct{ name, value string }{
 		{"uid", src.Said.UID}, {"email", src.Said.Email}, {"name", src.Said.Name}, {"preferred_username", src.Said.PreferredUsername},

@@ -25,7 +25,7 @@ func (p *printer) earlier(k *walk) {
 		for _, name := range slices.Sorted(maps.Keys(next.Before)) {
 			whose := map[bool]string{true: "injected", false: "as it came"}[slices.Contains(next.injected, name)]
 			for _, value := range next.Before[name] {
-				p.line("  %s: %s (%s)", name, plain(report.shown(name, value)), whose)
+				p.line("  %s: %s (%s)", name, report.shown(name, value), whose)
 			}
 		}
 	}

@@ -49,7 +49,7 @@ not answer.`,
 			case err != nil:
 				return exit(cmd, exitFailed, err)
 			case asJSON:
-				fmt.Fprintf(cmd.OutOrStdout(), "%s", answer)
+				fmt.Fprint(cmd.OutOrStdout(), plainJSON(answer))
 			default:
 				printState(cmd.OutOrStdout(), state, users != "none")
 			}
@@ -112,6 +112,15 @@ func plain(text string) string {
 		}
 		return '\uFFFD'
 	}, text)
+}
+
+// plainLines is for an error, which may have several lines.
+func plainLines(text string) string {
+	lines := strings.Split(text, "\n")
+	for n := range lines {
+		lines[n] = plain(strings.ReplaceAll(lines[n], "\t", " "))
+	}
+	return strings.Join(lines, "\n")
 }
 
 func yesNo(yes bool) string {
