@@ -71,13 +71,7 @@ func checkRoutes(ctx caddy.Context) error {
 	if server == nil {
 		return nil
 	}
-	lists := []caddyhttp.RouteList{server.Routes}
-	if server.Errors != nil {
-		lists = append(lists, server.Errors.Routes)
-	}
-	for _, named := range server.NamedRoutes {
-		lists = append(lists, caddyhttp.RouteList{*named})
-	}
+	lists := listsOf(server)
 	if slices.ContainsFunc(lists, hasLoaded) {
 		return nil
 	}
@@ -88,6 +82,17 @@ func checkRoutes(ctx caddy.Context) error {
 	}
 	_, err := checkWhoami(server.Routes, false)
 	return err
+}
+
+func listsOf(server *caddyhttp.Server) []caddyhttp.RouteList {
+	lists := []caddyhttp.RouteList{server.Routes}
+	if server.Errors != nil {
+		lists = append(lists, server.Errors.Routes)
+	}
+	for _, named := range server.NamedRoutes {
+		lists = append(lists, caddyhttp.RouteList{*named})
+	}
+	return lists
 }
 
 // hasLoaded says whether a kube_identity of these routes is loaded. Without it each of the many
@@ -175,7 +180,7 @@ func (p passed) and(handler string) (passed, error) {
 	case p.handler != "":
 		return p, passedTwice(p.handler, handler)
 	case p.proxy:
-		return p, fmt.Errorf("kube_identity with %q comes after a reverse_proxy that forwards every request: it would guard nothing", handler)
+		return p, fmt.Errorf("kube_identity with %q comes after a reverse_proxy that forwards every request: it would guard nothing; write it before reverse_proxy", handler)
 	}
 	p.handler = handler
 	return p, nil

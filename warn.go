@@ -27,9 +27,7 @@ func (h *Handler) warnOfMistakes(ctx caddy.Context) {
 	if !h.Respond && h.fallback == nil {
 		h.warnOfProbes()
 	}
-	if !h.Respond {
-		h.warnOfOtherWays(ctx)
-	}
+	h.warnOfRoutes(ctx)
 }
 
 // warnOfLogin warns of a login to which no browser comes, or from which none comes away.
@@ -58,10 +56,11 @@ func (h *Handler) warnOfSession(ctx caddy.Context) {
 	if server == nil || len(server.TLSConnPolicies) > 0 || h.sessions.options.InsecureHTTP || h.trust.configured() {
 		return
 	}
-	names := slices.DeleteFunc(h.at.hosts(), isLoopback)
-	if len(names) > 0 && !listensHere(server.Listen) {
+	hosts := h.at.hosts()
+	names := slices.DeleteFunc(slices.Clone(hosts), isLoopback)
+	if (len(names) > 0 || len(hosts) == 0 && h.at.whole) && !listensHere(server.Listen) {
 		h.logger.Warn("browsers cannot log in over plain http: serve the site over https, "+
-			"name the proxy that does so in trusted_proxies, or allow it by insecure_http of session", zap.Strings("hosts", names))
+			"name the proxy that does so in trusted_proxies, or allow it by insecure_http of session", zap.Strings("hosts", names), zap.Strings("listen", server.Listen))
 	}
 }
 

@@ -20,6 +20,12 @@ const (
 		"name the proxy that does so in trusted_proxies, or allow it by insecure_http of session"
 	warnsOfProbes = "kube_identity comes before these paths, so that a probe without a credential gets 401 there: " +
 		"leave them out by a matcher of kube_identity (not path), or answer them in a site of their own"
+	warnsOfPast = "a matcher leaves out of kube_identity requests that reach its upstream all the same, so that clients can claim to be any user: " +
+		"let kube_identity take them too, or give them a handle of their own with another upstream"
+	warnsOfTwo = "requests pass two kube_identity, of which the second answers 500: let their matchers exclude each other, " +
+		"or write each in a handle of its own"
+	warnsOfIdle = "no request comes to this kube_identity, since others answer before it, so that it guards nothing: " +
+		"write it before reverse_proxy, respond and file_server"
 	warnsOfOtherWay = "a site forwards to the same upstream without kube_identity, so that its clients can claim to be any user: " +
 		"guard that site too, or remove it"
 )
@@ -64,7 +70,7 @@ func TestAMistakeWarnsAtLoad(t *testing.T) {
 			[]string{warnsOfLoop + ` {"login":"/oauth2/start?rd=${url}"}`},
 		},
 		"a login path of another name of the site": {
-			"http://a.example.com, http://b.example.com {\n@b host b.example.com\nkube_identity @b {\n" + warnForwarded + "login /oauth2/start?rd=${url}\n}\nreverse_proxy 127.0.0.1:1\n}",
+			"http://a.example.com, http://b.example.com {\n@b host b.example.com\nkube_identity @b {\n" + warnForwarded + "login /oauth2/start?rd=${url}\n}\nreverse_proxy @b 127.0.0.1:1\n}",
 			[]string{warnsOfLoop + ` {"login":"/oauth2/start?rd=${url}"}`},
 		},
 		"a login path that the matcher takes too": {
@@ -90,11 +96,11 @@ func TestAMistakeWarnsAtLoad(t *testing.T) {
 		"a login path of the site in front": {"http:// {\nkube_identity {\n" + strings.Replace(warnOIDC, "front_proxy", "headers {\nuser X-Auth-Request-User\n}", 1) + "login /oauth2/start?rd=${url}\nrespond\n}\n}", nil},
 
 		"a matcher that leaves out the session's pages": {
-			"http://localhost {\nkube_identity /app/* {\n" + warnLogin + "}\nreverse_proxy 127.0.0.1:1\n}",
+			"http://localhost {\nkube_identity /app/* {\n" + warnLogin + "}\nreverse_proxy /app/* 127.0.0.1:1\n}",
 			[]string{warnsOfPages + ` {"path":"/kube-identity/*"}`},
 		},
 		"a matcher of the host alone": {
-			"http://a.localhost, http://b.localhost {\n@b host b.localhost\nkube_identity @b {\n" + warnLogin + "}\nreverse_proxy 127.0.0.1:1\n}", nil,
+			"http://a.localhost, http://b.localhost {\n@b host b.localhost\nkube_identity @b {\n" + warnLogin + "}\nreverse_proxy @b 127.0.0.1:1\n}", nil,
 		},
 		"a handle_path around a session with the default path": {
 			"http://localhost {\nhandle_path /app/* {\nkube_identity {\n" + warnLogin + "}\nreverse_proxy 127.0.0.1:1\n}\n}",
@@ -104,26 +110,30 @@ func TestAMistakeWarnsAtLoad(t *testing.T) {
 			"http://localhost {\nhandle_path /app/* {\nkube_identity {\n" + warnLogin + "session {\npath /app/session\n}\n}\nreverse_proxy 127.0.0.1:1\n}\n}", nil,
 		},
 		"a matcher that takes the session's pages": {
-			"http://localhost {\n@app path /kube-identity/* /app/*\nkube_identity @app {\n" + warnLogin + "}\nreverse_proxy 127.0.0.1:1\n}", nil,
+			"http://localhost {\n@app path /kube-identity/* /app/*\nkube_identity @app {\n" + warnLogin + "}\nreverse_proxy @app 127.0.0.1:1\n}", nil,
 		},
 		"a matcher that takes the session's pages to another block": {
 			"http://localhost {\nroute {\nhandle /app/* {\nkube_identity {\n" + warnLogin + "}\n}\nhandle {\nkube_identity {\n" + warnLogin + "}\n}\nreverse_proxy 127.0.0.1:1\n}\n}", nil,
 		},
 		"a matcher of something else": {
-			"http://localhost {\n@new header X-New 1\nkube_identity @new {\n" + warnLogin + "}\nreverse_proxy 127.0.0.1:1\n}", nil,
+			"http://localhost {\n@new header X-New 1\nkube_identity @new {\n" + warnLogin + "}\nreverse_proxy @new 127.0.0.1:1\n}", nil,
 		},
-		"a matcher where there is no session": {"http://localhost {\nkube_identity /app/* {\n" + warnOIDC + "}\nreverse_proxy 127.0.0.1:1\n}", nil},
+		"a matcher where there is no session": {"http://localhost {\nkube_identity /app/* {\n" + warnOIDC + "}\nreverse_proxy /app/* 127.0.0.1:1\n}", nil},
 
 		"a login over plain http": {
 			"http://dash.example.com {\nkube_identity {\n" + warnLogin + "}\nreverse_proxy 127.0.0.1:1\n}",
-			[]string{warnsOfHTTP + ` {"hosts":["dash.example.com"]}`},
+			[]string{warnsOfHTTP + ` {"hosts":["dash.example.com"],"listen":[":80"]}`},
 		},
-		"the same with insecure_http":     {"http://dash.example.com {\nkube_identity {\n" + warnLogin + "session {\ninsecure_http\n}\n}\n}", nil},
-		"the same behind a trusted proxy": {"http://dash.example.com {\nkube_identity {\ntrusted_proxies static 10.0.0.0/8\n" + warnLogin + "}\n}", nil},
-		"the same at a loopback address":  {"http://localhost:8080, http://127.0.0.1:8080 {\nkube_identity {\n" + warnLogin + "}\n}", nil},
-		"the same without a name":         {"http://:8080 {\nkube_identity {\n" + warnLogin + "}\n}", nil},
-		"the same on a unix socket":       {"http://dash.example.com {\nbind unix//tmp/warn.sock\nkube_identity {\n" + warnLogin + "}\n}", nil},
-		"the same without a login":        {"http://dash.example.com {\nkube_identity {\n" + warnOIDC + "}\n}", nil},
+		"the same without a name": {
+			"http://:8080 {\nkube_identity {\n" + warnLogin + "}\nreverse_proxy 127.0.0.1:1\n}",
+			[]string{warnsOfHTTP + ` {"hosts":[],"listen":[":8080"]}`},
+		},
+		"the same without a name for this machine": {"http://:8080 {\nbind 127.0.0.1 [::1]\nkube_identity {\n" + warnLogin + "}\n}", nil},
+		"the same with insecure_http":              {"http://dash.example.com {\nkube_identity {\n" + warnLogin + "session {\ninsecure_http\n}\n}\n}", nil},
+		"the same behind a trusted proxy":          {"http://dash.example.com {\nkube_identity {\ntrusted_proxies static 10.0.0.0/8\n" + warnLogin + "}\n}", nil},
+		"the same at a loopback address":           {"http://localhost:8080, http://127.0.0.1:8080 {\nkube_identity {\n" + warnLogin + "}\n}", nil},
+		"the same on a unix socket":                {"http://dash.example.com {\nbind unix//tmp/warn.sock\nkube_identity {\n" + warnLogin + "}\n}", nil},
+		"the same without a login":                 {"http://dash.example.com {\nkube_identity {\n" + warnOIDC + "}\n}", nil},
 
 		"an answer for probes beside the block": {
 			"http:// {\nrespond /healthz 200\nkube_identity {\n" + warnOIDC + "}\nreverse_proxy 127.0.0.1:1\n}",
@@ -136,6 +146,24 @@ func TestAMistakeWarnsAtLoad(t *testing.T) {
 		"metrics beside a block whose sources a scraper cannot use": {
 			"http:// {\nmetrics /metrics\nkube_identity {\n" + warnForwarded + "}\nreverse_proxy 127.0.0.1:1\n}",
 			[]string{warnsOfProbes + ` {"paths":["/metrics"]}`},
+		},
+		"an answer for probes of another path": {
+			"http:// {\nrespond /robots.txt 404\nrespond /api/healthz 200\nrespond /nginx-health 200\nkube_identity {\n" + warnOIDC + "}\nreverse_proxy 127.0.0.1:1\n}",
+			[]string{warnsOfProbes + ` {"paths":["/nginx-health","/api/healthz","/robots.txt"]}`},
+		},
+		"an answer for probes by the method": {
+			"http:// {\n@probe {\nmethod GET HEAD\npath /healthz\n}\nrespond @probe 200\nkube_identity {\n" + warnOIDC + "}\nreverse_proxy 127.0.0.1:1\n}",
+			[]string{warnsOfProbes + ` {"paths":["/healthz"]}`},
+		},
+		"an answer for probes by a header": {
+			"http:// {\n@probe {\nheader X-Probe 1\npath /healthz\n}\nrespond @probe 200\nkube_identity {\n" + warnOIDC + "}\nreverse_proxy 127.0.0.1:1\n}", nil,
+		},
+		"kube_identity_ready behind the block": {
+			"http:// {\nroute {\nkube_identity {\n" + warnOIDC + "}\nkube_identity_ready /wellness\nreverse_proxy 127.0.0.1:1\n}\n}",
+			[]string{warnsOfProbes + ` {"paths":["/wellness"]}`},
+		},
+		"kube_identity_ready in a handle before the block": {
+			"http:// {\nhandle /readyz {\nkube_identity_ready\n}\nhandle {\nkube_identity {\n" + warnOIDC + "}\nreverse_proxy 127.0.0.1:1\n}\n}", nil,
 		},
 		"metrics for scrapers with a token":   {"http:// {\nmetrics /metrics\nkube_identity {\n" + warnOIDC + "}\nreverse_proxy 127.0.0.1:1\n}", nil},
 		"an answer that is not for probes":    {"http:// {\nrespond /whoami {http.auth.user.id}\nkube_identity {\n" + warnOIDC + "}\nreverse_proxy 127.0.0.1:1\n}", nil},
@@ -183,7 +211,7 @@ func TestAnotherWayToTheUpstreamWarnsAtLoad(t *testing.T) {
 		"the other site is loaded first": {"http://0.example.com.example {\nreverse_proxy 127.0.0.1:1\n}\n" + guarded, line(`"0.example.com.example"`, ":80")},
 		"a handle of the same site": {
 			"http://a.example.com {\nhandle /app/* {\nkube_identity {\n" + warnForwarded + "}\nreverse_proxy 127.0.0.1:1\n}\nhandle {\nreverse_proxy 127.0.0.1:1\n}\n}",
-			line(`"a.example.com"`, ":80"),
+			[]string{warnsOfPast + ` {"listen":[":80"],"requests":["requests to a.example.com, except for /app/*"],"upstream":"127.0.0.1:1"}`},
 		},
 		"two sites that are guarded": {
 			guarded + "http://c.example.com {\nkube_identity {\n" + warnOIDC + "}\nreverse_proxy 127.0.0.1:1\n}\nhttp://b.example.com {\nreverse_proxy 127.0.0.1:1\n}",

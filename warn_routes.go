@@ -23,7 +23,7 @@ func (h *Handler) warnOfProbes() {
 	var paths []string
 	for _, route := range inner.routes[inner.route+1:] {
 		for _, path := range literalPaths(route.MatcherSets) {
-			probe := isProbe(path) && answersProbe(route.HandlersRaw, "static_response") ||
+			probe := isProbe(path) && answersProbe(route.HandlersRaw, "static_response") || answersProbe(route.HandlersRaw, "kube_identity_ready") ||
 				!h.takesCredential() && answersProbe(route.HandlersRaw, "metrics")
 			if probe && h.at.reached(path) == always && !slices.Contains(paths, path) {
 				paths = append(paths, path)
@@ -44,25 +44,30 @@ func (h *Handler) takesCredential() bool {
 	})
 }
 
-// literalPaths are the paths that a matcher names, if it names nothing else.
+// literalPaths are the paths that a matcher names, if it names nothing else but methods.
 func literalPaths(sets caddyhttp.MatcherSets) (paths []string) {
 	for _, set := range sets {
-		if len(set) != 1 {
-			continue
+		var named []string
+		for _, matcher := range set {
+			switch m := matcher.(type) {
+			case *caddyhttp.MatchPath:
+				named = append(named, *m...)
+			case *caddyhttp.MatchMethod:
+			default:
+				return nil
+			}
 		}
-		if path, ok := set[0].(*caddyhttp.MatchPath); ok {
-			paths = append(paths, *path...)
-		}
+		paths = append(paths, named...)
 	}
 	return slices.DeleteFunc(paths, func(path string) bool { return strings.ContainsAny(path, "{") })
 }
 
-// isProbe says whether a path is one at which kubelets and load balancers ask.
+// isProbe says whether a path is one at which kubelets and load balancers ask, or search engines.
 func isProbe(path string) bool {
 	path = strings.TrimRight(path, "/*")
-	return slices.Contains([]string{
-		"/healthz", "/health", "/livez", "/live", "/readyz", "/ready", "/ping", "/up", "/-/healthy", "/-/ready", "/_health", "/status",
-	}, path)
+	last := path[strings.LastIndexByte(path, '/')+1:]
+	return slices.Contains([]string{"/live", "/ready", "/ping", "/up", "/-/ready", "/_health", "/status", "/robots.txt"}, path) ||
+		slices.Contains([]string{"healthz", "health", "healthy", "healthcheck", "health-check", "livez", "readyz", "nginx-health"}, last)
 }
 
 // answersProbe says whether handlers, or those of a subroute, answer by the handler of a name.

@@ -59,6 +59,7 @@ func mistakes() []string {
 	return []string{
 		"login beside", "login leads to", "a matcher leaves out", "browsers cannot log in over plain http",
 		"kube_identity comes before", "a site forwards to the same upstream", "a duration is shorter",
+		"requests pass two kube_identity", "no request comes to",
 	}
 }
 
@@ -74,19 +75,23 @@ func TestNothingThatIsDocumentedIsAMistake(t *testing.T) {
 	for _, path := range testgolden.List(t, "examples/*.caddyfile", 20) {
 		texts[path] = testgolden.Read(t, path) + "\n"
 	}
-	configs := make(map[string]string)
+	configs, parts := make(map[string]string), make(map[string]bool) // of a site, which the test completes
 	for name, text := range texts {
+		parts[name] = docsInASite(text) != text
 		configs[name] = string(docsAdapt(t, docsWithFiles(t, docsInASite(text))))
 	}
 	for _, path := range testgolden.List(t, "testdata/caddyfile/*/*.caddyfiletest", 400) {
-		if parts := strings.Split(testgolden.Read(t, path), goldenLine); strings.HasPrefix(parts[1], "{") {
-			configs[path] = parts[1]
+		if halves := strings.Split(testgolden.Read(t, path), goldenLine); strings.HasPrefix(halves[1], "{") {
+			configs[path], parts[path] = halves[1], true
 		}
 	}
 	for name, config := range configs {
 		t.Run(name, func(t *testing.T) {
 			warnings, _ := warningsOf(t, config)
 			for _, warning := range warnings {
+				if parts[name] && strings.HasPrefix(warning, warnsOfHTTP+` {"hosts":[],"listen":[":8080"]}`) {
+					continue // the port stands for any site
+				}
 				if slices.ContainsFunc(mistakes(), func(begins string) bool { return strings.HasPrefix(warning, begins) }) {
 					t.Error(warning)
 				}

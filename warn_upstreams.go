@@ -4,204 +4,167 @@
 package kubeidentity
 
 import (
+	"cmp"
 	"encoding/json"
 	"maps"
 	"slices"
+	"strings"
 
 	"go.uber.org/zap"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 	"github.com/caddyserver/caddy/v2/modules/caddytls"
+
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/routes"
 )
 
-// warnOfOtherWays warns of a site that forwards to an upstream of a kube_identity's without any
-// authentication: there a client writes the fields that the upstream believes. A way for some
-// paths, or some addresses, is meant. The first kube_identity that is loaded looks for all.
-func (h *Handler) warnOfOtherWays(ctx caddy.Context) {
+// warnOfRoutes warns of what the routes of all sites show together. The first kube_identity that
+// is loaded looks for all.
+func (h *Handler) warnOfRoutes(ctx caddy.Context) {
 	modules := ctx.Modules()
 	n := slices.IndexFunc(modules, func(m caddy.Module) bool { _, ok := m.(*caddyhttp.App); return ok })
-	if n < 0 {
+	if n < 0 || slices.ContainsFunc(h.at.ways, func(w way) bool { return hasLoaded(w.routes) }) {
 		return
 	}
-	servers := modules[n].(*caddyhttp.App).Servers
-	isLater := slices.ContainsFunc(h.at.ways, func(w way) bool { return hasLoaded(w.routes) })
-	guarded, open := make(ways), make(map[string]ways)
-	for name, server := range servers {
-		if isLater = isLater || hasLoaded(server.Routes); isLater {
+	app := modules[n].(*caddyhttp.App)
+	for _, server := range app.Servers {
+		if slices.ContainsFunc(listsOf(server), hasLoaded) {
 			return
 		}
-		found := survey{make(ways), guarded}
-		found.follow(server.Routes, nil, metNone)
-		if !listensHere(server.Listen) && !slices.ContainsFunc(server.TLSConnPolicies, asksForCertificate) {
-			open[name] = found.open
+	}
+	config, err := snapshot(app)
+	if err != nil {
+		return
+	}
+	found, err := routes.Look(config)
+	if err != nil {
+		return // Caddy says what is wrong when it loads it
+	}
+	h.warnOfOtherWays(app, found.Ways)
+	h.warnOfOrder(found)
+}
+
+// opening is an upstream that a server's requests reach without any authentication.
+type opening struct{ server, upstream string }
+
+// openWays are those to it, by other sites and past a kube_identity.
+type openWays struct{ others, past []*routes.Way }
+
+// warnOfOtherWays warns of requests that are forwarded to an upstream of a kube_identity's without
+// any authentication: there a client writes the fields that the upstream believes.
+func (h *Handler) warnOfOtherWays(app *caddyhttp.App, ways []routes.Way) {
+	claimed := make(map[string]bool)
+	for n := range ways {
+		for _, upstream := range ways[n].Upstreams {
+			claimed[routes.Same(upstream)] = claimed[routes.Same(upstream)] || ways[n].Claims()
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(open)) {
-		for _, upstream := range slices.Sorted(maps.Keys(open[name])) {
-			if _, ok := guarded[upstream]; ok {
-				h.logger.Warn("a site forwards to the same upstream without kube_identity, so that its clients can claim to be any user: "+
-					"guard that site too, or remove it", zap.String("upstream", upstream),
-					zap.Strings("hosts", open[name][upstream]), zap.Strings("listen", servers[name].Listen))
+	open := make(map[opening]openWays)
+	for n := range ways {
+		way := &ways[n]
+		if !way.Open() || !admits(app.Servers[way.Server], way) || way.OnError && isStripped(way, ways) {
+			continue
+		}
+		for _, upstream := range way.Upstreams {
+			if claimed[routes.Same(upstream)] {
+				at := opening{way.Server, upstream}
+				open[at] = open[at].and(way)
 			}
 		}
 	}
-}
-
-func asksForCertificate(policy *caddytls.ConnectionPolicy) bool {
-	return policy.ClientAuthentication != nil && policy.ClientAuthentication.Active()
-}
-
-// ways are the hosts by whose sites an upstream is reached.
-type ways map[string][]string
-
-func (w ways) add(dials, hosts []string) {
-	for _, dial := range dials {
-		w[dial] = append(w[dial], hosts...)
+	for _, at := range slices.SortedFunc(maps.Keys(open), func(a, b opening) int {
+		return cmp.Or(cmp.Compare(a.server, b.server), cmp.Compare(a.upstream, b.upstream))
+	}) {
+		h.warnOfOpening(at.upstream, app.Servers[at.server].Listen, open[at])
 	}
 }
 
-// forwarding is the part of a handler's JSON in which upstreams are.
-type forwarding struct {
-	Name           string                  `json:"handler"`
-	Routes         caddyhttp.RouteList     `json:"routes"`
-	Upstreams      []struct{ Dial string } `json:"upstreams"`
-	HandleResponse []json.RawMessage       `json:"handle_response"`
+func (o openWays) and(way *routes.Way) openWays {
+	if way.Skips() {
+		o.past = append(o.past, way)
+	} else {
+		o.others = append(o.others, way)
+	}
+	return o
 }
 
-// dials are the addresses; forward_auth asks its own, and forwards nothing there.
-func (f *forwarding) dials() (dials []string) {
-	if f.Name != "reverse_proxy" || len(f.HandleResponse) > 0 {
-		return nil
+func (h *Handler) warnOfOpening(upstream string, listen []string, open openWays) {
+	if len(open.others) > 0 {
+		var hosts []string
+		for _, way := range open.others {
+			hosts = append(hosts, way.Hosts()...)
+		}
+		h.logger.Warn("a site forwards to the same upstream without kube_identity, so that its clients can claim to be any user: "+
+			"guard that site too, or remove it", zap.String("upstream", upstream), zap.Strings("hosts", unique(hosts)), zap.Strings("listen", listen))
 	}
-	for _, upstream := range f.Upstreams {
-		dials = append(dials, upstream.Dial)
+	if len(open.past) > 0 {
+		var requests []string
+		for _, way := range open.past {
+			requests = append(requests, way.Requests())
+		}
+		h.logger.Warn("a matcher leaves out of kube_identity requests that reach its upstream all the same, so that clients can claim to be any user: "+
+			"let kube_identity take them too, or give them a handle of their own with another upstream",
+			zap.String("upstream", upstream), zap.Strings("requests", unique(requests)), zap.Strings("listen", listen))
 	}
-	return dials
 }
 
-// met is what every request has met that comes to a place among the routes.
-type met int
-
-const (
-	metNone  met = iota
-	metOther     // a handler that may authenticate
-	metGuard     // a kube_identity
-)
-
-// survey has the upstreams that are reached, and by which hosts: without any authentication, by
-// routes that only a host's name leads to, and behind a kube_identity.
-type survey struct{ open, guarded ways }
-
-// follow returns what requests have met behind the routes.
-func (s survey) follow(routes caddyhttp.RouteList, hosts []string, before met) met {
-	group, inGroup := "", metNone // what one of a group has met counts behind the group
-	for n := range routes {
-		route := &routes[n]
-		if route.Group != group {
-			group, before, inGroup = route.Group, max(before, inGroup), metNone
-		}
-		names, found := routeHosts(route)
-		if !found {
-			names = hosts
-		}
-		into := s
-		if narrow(route) {
-			into.open = make(ways) // a way for some requests is meant
-		}
-		behind := into.followRoute(route, names, before)
-		switch {
-		case route.Terminal:
-		case route.Group != "":
-			inGroup = max(inGroup, behind)
-		default:
-			before = max(before, behind) // behind a matcher, perhaps: then this is meant
+// unique leaves out what is in a list already.
+func unique(all []string) (once []string) {
+	for _, one := range all {
+		if !slices.Contains(once, one) {
+			once = append(once, one)
 		}
 	}
-	return max(before, inGroup)
+	return once
 }
 
-func (s survey) followRoute(route *caddyhttp.Route, hosts []string, before met) met {
-	for _, raw := range route.HandlersRaw {
-		handler := forwarding{}
-		if json.Unmarshal(raw, &handler) != nil {
-			return metOther
-		}
-		before = s.step(handler.Name, handler.dials(), handler.Routes, hosts, before)
-	}
-	for _, handler := range route.Handlers {
-		var dials []string
-		var routes caddyhttp.RouteList
-		switch loaded := handler.(type) {
-		case *reverseproxy.Handler:
-			for _, upstream := range loaded.Upstreams {
-				if len(loaded.HandleResponse) == 0 {
-					dials = append(dials, upstream.Dial)
-				}
-			}
-		case *caddyhttp.Subroute:
-			routes = loaded.Routes
-		}
-		before = s.step(moduleName(handler), dials, routes, hosts, before)
-	}
-	return before
+// isStripped says whether requests that end with an error have passed a kube_identity of the same
+// hosts, as far as that shows: it has stripped them before it refused them.
+func isStripped(failed *routes.Way, ways []routes.Way) bool {
+	return slices.ContainsFunc(ways, func(way routes.Way) bool {
+		hosts := way.Hosts()
+		return way.Guarded && !way.OnError && way.Server == failed.Server && (len(hosts) == 0 || len(failed.Hosts()) == 0 ||
+			slices.ContainsFunc(failed.Hosts(), func(host string) bool { return slices.Contains(hosts, host) }))
+	})
 }
 
-func (s survey) step(name string, dials []string, routes caddyhttp.RouteList, hosts []string, before met) met {
-	switch {
-	case name == "subroute":
-		return s.follow(routes, hosts, before)
-	case name == "kube_identity":
-		return metGuard
-	case name == "reverse_proxy" && len(dials) > 0:
-		switch before {
-		case metNone:
-			s.open.add(dials, hosts)
-		case metGuard:
-			s.guarded.add(dials, hosts)
-		case metOther:
-		}
-		return before
-	case passesOn(name) || slices.Contains([]string{"rewrite", "static_response", "file_server", "error"}, name):
-		return before
-	}
-	return max(before, metOther) // authentication, forward_auth, and what is not known
+// admits says whether a server takes the requests from other machines, and of all that ask.
+func admits(server *caddyhttp.Server, way *routes.Way) bool {
+	return !listensHere(server.Listen) && !slices.ContainsFunc(server.TLSConnPolicies, func(policy *caddytls.ConnectionPolicy) bool {
+		return demandsCertificate(policy) && serves(policy, way.Hosts())
+	})
 }
 
-// routeHosts are the names that lead to a route, and whether it has a matcher of them.
-func routeHosts(route *caddyhttp.Route) (names []string, found bool) {
-	for _, set := range route.MatcherSets {
-		for _, matcher := range set {
-			if host, ok := matcher.(*caddyhttp.MatchHost); ok {
-				names, found = append(names, *host...), true
-			}
-		}
-	}
-	for _, set := range route.MatcherSetsRaw {
-		var host []string
-		if json.Unmarshal(set["host"], &host) == nil {
-			names, found = append(names, host...), true
-		}
-	}
-	return names, found
+// demandsCertificate says whether a client cannot connect without one. The modes request and
+// verify_if_given only ask.
+func demandsCertificate(policy *caddytls.ConnectionPolicy) bool {
+	auth := policy.ClientAuthentication
+	return auth != nil && auth.Active() && (auth.Mode == "" || strings.HasPrefix(auth.Mode, "require"))
 }
 
-// narrow says whether more than the name of the host leads to a route.
-func narrow(route *caddyhttp.Route) bool {
-	for _, set := range route.MatcherSets {
-		for _, matcher := range set {
-			if _, ok := matcher.(*caddyhttp.MatchHost); !ok {
-				return true
-			}
-		}
+// serves says whether a policy is for all of the hosts, as far as it is not loaded yet.
+func serves(policy *caddytls.ConnectionPolicy, hosts []string) bool {
+	var names []string
+	if json.Unmarshal(policy.MatchersRaw["sni"], &names) != nil {
+		return true
 	}
-	for _, set := range route.MatcherSetsRaw {
-		for name := range set {
-			if name != "host" {
-				return true
-			}
-		}
+	return len(hosts) > 0 && !slices.ContainsFunc(hosts, func(host string) bool { return !slices.Contains(names, host) })
+}
+
+// warnOfOrder warns of a kube_identity that refuses what another has let through, and of one that
+// guards nothing.
+func (h *Handler) warnOfOrder(found routes.Survey) {
+	var requests []string
+	for n := range found.Twice {
+		requests = append(requests, found.Twice[n].Requests())
 	}
-	return false
+	if len(requests) > 0 {
+		h.logger.Warn("requests pass two kube_identity, of which the second answers 500: let their matchers exclude each other, "+
+			"or write each in a handle of its own", zap.Strings("requests", unique(requests)))
+	}
+	if len(found.Idle) > 0 {
+		h.logger.Warn("no request comes to this kube_identity, since others answer before it, so that it guards nothing: "+
+			"write it before reverse_proxy, respond and file_server", zap.Strings("places", found.Idle))
+	}
 }

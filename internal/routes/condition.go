@@ -9,6 +9,7 @@ import "slices"
 type condition struct {
 	sets    [][]matcher
 	negated bool
+	skips   bool // a kube_identity is behind the matchers
 }
 
 // maxCases bounds how long it is looked for a contradiction. Beyond it, a way is possible.

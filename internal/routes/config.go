@@ -6,8 +6,6 @@ package routes
 import (
 	"cmp"
 	"encoding/json"
-	"fmt"
-	"maps"
 	"slices"
 )
 
@@ -41,6 +39,10 @@ type handler struct {
 		Dial string `json:"dial"`
 	} `json:"upstreams"`
 	Dynamic json.RawMessage `json:"dynamic_upstreams"`
+
+	Injectors []map[string]json.RawMessage `json:"injectors"` // of kube_identity
+	reached   bool
+
 	Answers []struct {
 		Match *struct {
 			StatusCode []int `json:"status_code"`
@@ -73,9 +75,13 @@ func (h *handler) upstreams() []string {
 		slices.Sort(all)
 		return slices.Compact(all)
 	}
-	var dynamic struct{ Source, Name, Service string }
+	var dynamic struct{ Source, Name, Service, Port string }
 	_ = json.Unmarshal(h.Dynamic, &dynamic) // Caddy says what is wrong when it loads it
-	return []string{fmt.Sprintf("%s %s", dynamic.Source, cmp.Or(dynamic.Name, dynamic.Service, short(string(h.Dynamic))))}
+	name := cmp.Or(dynamic.Name, dynamic.Service, short(string(h.Dynamic)))
+	if dynamic.Port != "" {
+		name += ":" + dynamic.Port
+	}
+	return []string{dynamic.Source + " " + name}
 }
 
 // short is a text that fits in a line.
@@ -89,20 +95,11 @@ func short(text string) string {
 
 // Find reads the configuration of the app http, and finds the ways to its upstreams.
 func Find(config []byte) ([]Way, error) {
-	var http app
-	if err := json.Unmarshal(config, &http); err != nil {
-		return nil, fmt.Errorf("reading the routes: %w", err)
-	}
-	var ways []Way
-	for _, name := range slices.Sorted(maps.Keys(http.Servers)) {
-		if server := http.Servers[name]; server != nil {
-			ways = append(ways, server.ways(name)...)
-		}
-	}
-	return ways, nil
+	found, err := Look(config)
+	return found.Ways, err
 }
 
-func (s *server) ways(name string) []Way {
+func (s *server) survey(name string) Survey {
 	f := &finder{server: s, name: name}
 	f.follow(s.Routes, []state{everything()}, 0)
 	if s.Errors != nil {
@@ -110,7 +107,15 @@ func (s *server) ways(name string) []Way {
 		f.follow(s.Errors.Routes, []state{everything()}, 0)
 	}
 	if f.tooMany {
-		return nil
+		return Survey{}
 	}
-	return f.ways
+	found, path := Survey{Ways: f.ways, Twice: f.twice}, "apps.http.servers."+name
+	if f.passes {
+		return found
+	}
+	found.Idle = idle(s.Routes, path+".routes", nil)
+	if s.Errors != nil {
+		found.Idle = idle(s.Errors.Routes, path+".errors.routes", found.Idle)
+	}
+	return found
 }

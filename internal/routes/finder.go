@@ -20,6 +20,8 @@ type state struct {
 	vague      bool        // there are too many cases
 	groups     []string    // of which they have taken a route
 	guarded    bool        // they have passed a kube_identity
+	claims     bool        // it writes what others could write
+	unknown    bool        // they have passed a handler that may authenticate
 	behind     string      // another directive that authenticates, which they have passed
 	rewritten  int         // how often the request was changed
 	changed    int         // how often fields and variables were
@@ -31,6 +33,8 @@ type finder struct {
 	name    string
 	onError bool
 	ways    []Way
+	twice   []Way
+	passes  bool // requests that are forwarded may go on, by the answer
 	tooMany bool
 }
 
@@ -60,7 +64,7 @@ func (f *finder) take(r *route, at []state, depth int) []state {
 		if len(r.Match) > 0 {
 			sets := readSets(r.Match, &before)
 			inside, some = before.and(condition{sets: sets})
-			if outside, others := before.and(condition{sets: sets, negated: true}); others {
+			if outside, others := before.and(condition{sets: sets, negated: true, skips: more(sets) && r.holdsGuard()}); others {
 				on = append(on, outside)
 			}
 		}
@@ -103,7 +107,7 @@ func (f *finder) handle(handlers []handler, at []state, depth int) []state {
 	for n := range handlers {
 		switch h := &handlers[n]; h.Handler {
 		case "kube_identity":
-			at = each(at, func(s *state) { s.guarded = true })
+			at = f.guard(h, at)
 		case "subroute":
 			at = f.follow(h.Routes, at, depth+1)
 		case "invoke":
@@ -114,6 +118,7 @@ func (f *finder) handle(handlers []handler, at []state, depth int) []state {
 			behind, asks := h.asks()
 			f.found(h, at, asks)
 			if !asks {
+				f.passes = f.passes || len(h.Answers) > 0
 				return nil
 			}
 			at = each(f.follow(behind, at, depth+1), func(s *state) { s.behind = "forward_auth" })
@@ -129,9 +134,25 @@ func (f *finder) handle(handlers []handler, at []state, depth int) []state {
 			}
 		case "static_response", "error", "metrics", "acme_server", "kube_identity_ready", "kube_identity_whoami":
 			return nil
+		default:
+			if !known(h.Handler) {
+				at = each(at, func(s *state) { s.unknown = true })
+			}
 		}
 	}
 	return at
+}
+
+// guard lets requests pass a kube_identity. It refuses those that have passed one.
+func (f *finder) guard(h *handler, at []state) []state {
+	h.reached = h.reached || len(at) > 0
+	for _, s := range at {
+		if s.guarded {
+			f.twice = append(f.twice, Way{Server: f.name, Guarded: true, Behind: s.behind, OnError: f.onError, of: s})
+		}
+	}
+	claims := h.claims()
+	return each(at, func(s *state) { s.guarded, s.claims = true, s.claims || claims })
 }
 
 func each(at []state, change func(*state)) []state {

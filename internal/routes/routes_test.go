@@ -185,6 +185,7 @@ func TestRoutesWithoutAnEnd(t *testing.T) {
 func TestAnUpstreamThatIsFound(t *testing.T) {
 	for dynamic, want := range map[string]string{
 		`{"source": "srv", "service": "http", "name": "a.example"}`: "srv a.example",
+		`{"source": "a", "name": "a.example", "port": "80"}`:        "a a.example:80",
 		`{"source": "kubernetes_service", "service": "ns/a"}`:       "kubernetes_service ns/a",
 		`{"source": "multi", "of": []}`:                             `multi {"of":[],"source":"multi"}`,
 	} {

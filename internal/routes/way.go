@@ -5,6 +5,8 @@ package routes
 
 import (
 	"cmp"
+	"encoding/json"
+	"maps"
 	"net"
 	"slices"
 	"strings"
@@ -124,11 +126,20 @@ func wordsOf(set []matcher) string {
 		case m.name == "not":
 			inner := condition{sets: m.inner}
 			words = append(words, "not "+inner.words())
+		case m.name == "header" || m.name == "header_regexp" || m.name == "query":
+			words = append(words, m.name+" "+short(strings.Join(m.fields(), ", ")))
 		default:
 			words = append(words, m.name+" "+short(cmp.Or(text, m.raw)))
 		}
 	}
 	return strings.Join(words, " with ")
+}
+
+// fields are those that a matcher of fields names. Their values may be secrets.
+func (m *matcher) fields() []string {
+	var values map[string]json.RawMessage
+	_ = json.Unmarshal([]byte(m.raw), &values) // Caddy says what is wrong when it loads it
+	return slices.Sorted(maps.Keys(values))
 }
 
 // Beside are the ways that stand beside guarded ones.
