@@ -6,6 +6,7 @@ package kubeidentity
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -71,12 +72,17 @@ func checkRoutes(ctx caddy.Context) error {
 	if server == nil {
 		return nil
 	}
-	lists := listsOf(server)
-	if slices.ContainsFunc(lists, hasLoaded) {
+	if serverHasLoaded(server) {
 		return nil
 	}
-	for _, routes := range lists {
-		if _, err := passRoutes(routes, passed{}); err != nil {
+	path, lists := serverPath(ctx, server), serverLists(server)
+	for _, name := range slices.Sorted(maps.Keys(lists)) {
+		if _, err := passRoutes(lists[name], path+"."+name, passed{}); err != nil {
+			return err
+		}
+	}
+	for name, named := range server.NamedRoutes {
+		if _, err := passHandlers(named.HandlersRaw, path+".named_routes."+name+".handle", passed{}); err != nil {
 			return err
 		}
 	}
@@ -84,15 +90,18 @@ func checkRoutes(ctx caddy.Context) error {
 	return err
 }
 
-func listsOf(server *caddyhttp.Server) []caddyhttp.RouteList {
-	lists := []caddyhttp.RouteList{server.Routes}
-	if server.Errors != nil {
-		lists = append(lists, server.Errors.Routes)
+func serverHasLoaded(server *caddyhttp.Server) bool {
+	for _, routes := range serverLists(server) {
+		if hasLoaded(routes) {
+			return true
+		}
 	}
 	for _, named := range server.NamedRoutes {
-		lists = append(lists, caddyhttp.RouteList{*named})
+		if hasLoaded(caddyhttp.RouteList{*named}) {
+			return true
+		}
 	}
-	return lists
+	return false
 }
 
 // hasLoaded says whether a kube_identity of these routes is loaded. Without it each of the many
@@ -118,9 +127,9 @@ type passed struct {
 }
 
 // passRoutes returns what every request has passed behind these routes.
-func passRoutes(routes caddyhttp.RouteList, before passed) (passed, error) {
-	for _, route := range routes {
-		behind, err := passHandlers(route.HandlersRaw, before)
+func passRoutes(routes caddyhttp.RouteList, path string, before passed) (passed, error) {
+	for n, route := range routes {
+		behind, err := passHandlers(route.HandlersRaw, fmt.Sprintf("%s[%d].handle", path, n), before)
 		if err != nil {
 			return before, err
 		}
@@ -135,23 +144,26 @@ func passRoutes(routes caddyhttp.RouteList, before passed) (passed, error) {
 	return before, nil
 }
 
-func passHandlers(handlers []json.RawMessage, before passed) (passed, error) {
-	for _, raw := range handlers {
+func passHandlers(handlers []json.RawMessage, path string, before passed) (passed, error) {
+	for n, raw := range handlers {
+		at := fmt.Sprintf("%s[%d]", path, n)
 		var handler configuredHandler
 		_ = json.Unmarshal(raw, &handler) // Caddy says what is wrong when it loads the handler
-		for _, response := range handler.HandleResponse {
-			if _, err := passRoutes(response.Routes, before); err != nil {
+		for m, response := range handler.HandleResponse {
+			if _, err := passRoutes(response.Routes, fmt.Sprintf("%s.handle_response[%d].routes", at, m), before); err != nil {
 				return before, err
 			}
 		}
 		var err error
 		switch handler.Name {
 		case "kube_identity":
-			before, err = before.and(describe(handler.SourcesRaw, handler.InjectorsRaw))
+			if before, err = before.and(describe(handler.SourcesRaw, handler.InjectorsRaw)); err != nil {
+				err = fmt.Errorf("%s: %w", at, err)
+			}
 		case "reverse_proxy":
 			before.proxy = before.proxy || len(handler.HandleResponse) == 0
 		case "subroute":
-			before, err = passRoutes(handler.Routes, before)
+			before, err = passRoutes(handler.Routes, at+".routes", before)
 		}
 		if err != nil {
 			return before, err
@@ -167,7 +179,7 @@ func forwards(handlers []caddyhttp.MiddlewareHandler) bool {
 		case *reverseproxy.Handler:
 			return len(loaded.HandleResponse) == 0
 		case *caddyhttp.Subroute:
-			behind, _ := passRoutes(loaded.Routes, passed{}) // it has been loaded without an error
+			behind, _ := passRoutes(loaded.Routes, "", passed{}) // it has been loaded without an error
 			return behind.proxy
 		}
 		return false

@@ -29,7 +29,7 @@ func (h *Handler) warnOfRoutes(ctx caddy.Context) {
 	}
 	app := modules[n].(*caddyhttp.App)
 	for _, server := range app.Servers {
-		if slices.ContainsFunc(listsOf(server), hasLoaded) {
+		if serverHasLoaded(server) {
 			return
 		}
 	}

@@ -97,6 +97,13 @@ func TestAWayByAnotherSiteWarnsAtLoad(t *testing.T) {
 		"beside a block that impersonates by its certificate": {strings.Replace(tokens, "%", "impersonation {\nno_credential\n}", 1), found("127.0.0.1:1")},
 	} {
 		t.Run(name, func(t *testing.T) { wantMistakes(t, test.caddyfile, test.want) })
+		t.Run(name+", which is loaded first", func(t *testing.T) { // Caddy sorts longer names before others
+			var want []string
+			for _, line := range test.want {
+				want = append(want, strings.ReplaceAll(line, `"b.example`, `"b.longer.example`))
+			}
+			wantMistakes(t, strings.ReplaceAll(test.caddyfile, "//b.example", "//b.longer.example"), want)
+		})
 	}
 }
 
