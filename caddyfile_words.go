@@ -55,10 +55,18 @@ func withoutInject(d *caddyfile.Dispenser) error {
 // checkIPSource refuses the value of an IP source in place of the source's name.
 func checkIPSource(word string) error {
 	_, notAddr := netip.ParseAddr(word)
-	_, notPrefix := netip.ParsePrefix(word)
+	prefix, notPrefix := netip.ParsePrefix(word)
 	namespace, service, found := strings.Cut(word, "/")
 	switch {
-	case notAddr == nil, notPrefix == nil, word == "private_ranges":
+	case notPrefix == nil && prefix.Bits() == 0:
+		return fmt.Errorf("unrecognized ip source '%s': any peer could say who the user is: "+
+			"write 'trusted_proxies static <range>' with the addresses of your proxies", word)
+	case word == "private_ranges":
+		return fmt.Errorf("unrecognized ip source '%s': any pod of a cluster could say who the user is: "+
+			"write 'trusted_proxies static <range>' with the addresses of your proxies", word)
+	case word == "unix":
+		return fmt.Errorf("unrecognized ip source '%s': write 'trusted_proxies_unix' for the peers of a Unix socket", word)
+	case notAddr == nil, notPrefix == nil:
 		return fmt.Errorf("unrecognized ip source '%[1]s': write 'trusted_proxies static %[1]s'", word)
 	case found && namespace != "" && service != "":
 		return fmt.Errorf("unrecognized ip source '%[1]s': write 'trusted_proxies kubernetes_service %[1]s' for the Service of a proxy, "+

@@ -109,7 +109,7 @@ func (h *Handler) parseSession(d *caddyfile.Dispenser) error {
 		"cookie_domain":   option.Word(&s.CookieDomain, checkCookieDomain),
 		"lifetime":        option.Duration(&s.Lifetime),
 		"idle_timeout":    option.Duration(&s.IdleTimeout),
-		"key_file":        option.Word(&s.KeyFile, option.NotEmpty),
+		"key_file":        option.Word(&s.KeyFile, option.CheckSecretFile),
 		"post_logout_url": option.Word(&s.PostLogoutURL, checkPostLogoutURL),
 		"keep_fragment":   option.Flag(&s.KeepFragment),
 		"insecure_http":   option.Flag(&s.InsecureHTTP),

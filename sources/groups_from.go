@@ -134,7 +134,7 @@ func (o *OIDC) parseGroupsFrom(d *caddyfile.Dispenser) error {
 		"tenant":             option.Word(&m.Tenant, checkTenant),
 		"cloud":              option.Word(&m.Cloud, option.OneOf(microsoftgraph.Clouds())),
 		"client_id":          option.Word(&m.ClientID, option.NotEmpty),
-		"client_secret_file": option.Word(&m.ClientSecretFile, option.NotEmpty),
+		"client_secret_file": option.Word(&m.ClientSecretFile, option.CheckSecretFile),
 		"client_auth":        m.parseAuth,
 		"all_groups":         option.Flag(&m.AllGroups),
 	})

@@ -50,7 +50,7 @@ func (i *Introspection) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	}
 	options := option.Options{
 		"client_id":               option.Word(&i.ClientID, option.NotEmpty),
-		"client_secret_file":      option.Word(&i.ClientSecretFile, option.NotEmpty),
+		"client_secret_file":      option.Word(&i.ClientSecretFile, option.CheckSecretFile),
 		"client_auth":             i.parseAuth,
 		"issuer":                  option.Word(&i.Issuer, option.NotEmpty),
 		"audience":                option.List(&i.Audience, option.Each(option.NotEmpty)),

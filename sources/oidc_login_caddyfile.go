@@ -18,7 +18,7 @@ func (o *OIDC) parseLogin(d *caddyfile.Dispenser) error {
 	o.LoginBlock = l
 	return option.Block(d, option.Options{
 		"client_id":          option.Word(&l.ClientID, option.NotEmpty),
-		"client_secret_file": option.Word(&l.ClientSecretFile, option.NotEmpty),
+		"client_secret_file": option.Word(&l.ClientSecretFile, option.CheckSecretFile),
 		"client_auth":        l.parseAuth,
 		"scopes":             option.List(&l.Scopes, option.Each(option.NotEmpty)),
 		"parameter":          l.parseParameter,

@@ -97,7 +97,7 @@ func OneOf[W ~string](words []W) func(string) error {
 
 func notOneOf(s string, words []string) error {
 	list := strings.Join(words, ", ")
-	if text := product(s); text != "" {
+	if text := productValue(s); text != "" {
 		return fmt.Errorf("%q is not one of %s: %s", s, list, text)
 	}
 	if near := Nearest(s, words); near != nil {

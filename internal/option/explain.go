@@ -31,7 +31,10 @@ func unknown(d *caddyfile.Dispenser, options Options) error {
 func meant(word string, options Options) string {
 	words := slices.Sorted(maps.Keys(options))
 	block, near := blockOf(options), sameOrLonger(word, words)
-	if option := optionOf(block, fold(word)); option != "" {
+	if text := advice(block, word); text != "" && !slices.ContainsFunc(near, func(w string) bool { return fold(w) == fold(word) }) {
+		return text
+	}
+	if option := optionOf(block, fold(word)); option != "" && !weakens(fold(word)) {
 		return fmt.Sprintf("it is a value of '%[1]s': write '%[1]s %[2]s'", option, fold(word))
 	}
 	switch blocks := blocksWith(block, fold(word)); {
@@ -50,7 +53,7 @@ func meant(word string, options Options) string {
 	if text := hint(word, words); text != "" {
 		return strings.TrimPrefix(text, ": ")
 	}
-	if near := Nearest(word, everyWord()); near != nil {
+	if near := spelled(word, everyWord()); near != nil {
 		return fmt.Sprintf("did you mean '%s'? It belongs in %s", near[0], places(blocksWith(block, near[0])))
 	}
 	if block == "" {

@@ -29,6 +29,7 @@ func Nearest(word string, words []string) []string {
 	least, near := 1+len(folded)/5, []string(nil)
 	for _, candidate := range words {
 		switch d := distance(folded, fold(candidate)); {
+		case weakens(candidate): // not by a guess
 		case d < least:
 			least, near = d, []string{candidate}
 		case d == least && d < len(folded):
@@ -46,11 +47,35 @@ func sameOrLonger(word string, words []string) []string {
 		switch {
 		case fold(candidate) == folded:
 			return []string{candidate}
+		case weakens(candidate):
 		case len(folded) > 2 && strings.Contains("_"+candidate+"_", "_"+folded+"_"):
 			longer = append(longer, candidate)
 		}
 	}
 	return longer[:min(len(longer), 3)]
+}
+
+// spelled returns the word of which another is the spelling with one wrong letter, if there is
+// exactly one. The words of other blocks are too many for more than that.
+func spelled(word string, words []string) []string {
+	folded := fold(word)
+	near := slices.DeleteFunc(slices.Clone(words), func(candidate string) bool {
+		return len(folded) < 4 || weakens(candidate) || distance(folded, candidate) > 1
+	})
+	if len(near) != 1 {
+		return nil
+	}
+	return near
+}
+
+// weakens says whether an option trusts more, checks less or keeps what is otherwise removed. It is
+// never offered for a word that is spelled otherwise: an operator may follow the offer.
+func weakens(word string) bool {
+	return strings.HasPrefix(word, "insecure_") || strings.HasPrefix(word, "keep_") || strings.HasSuffix(word, "_optional") ||
+		slices.Contains([]string{
+			"allow_reserved", "allow_partial_chain", "default_user", "no_credential", "none", "off", "on_failure",
+			"pass_authorization", "trusted_placeholder",
+		}, word)
 }
 
 // distance counts the letters by which two words differ: one more, one fewer, another one, or
@@ -83,7 +108,7 @@ func hint(word string, words []string) string {
 		return ": " + text
 	}
 	near, isShort := Nearest(word, words), len(words) <= shortList
-	others := slices.DeleteFunc(slices.Clone(words), func(word string) bool { return slices.Contains(near, word) })
+	others := slices.DeleteFunc(slices.Clone(words), func(word string) bool { return slices.Contains(near, word) || weakens(word) })
 	switch {
 	case near != nil && isShort && len(others) > 0:
 		return ": did you mean " + Quoted(near) + "? Otherwise write " + Quoted(others)

@@ -35,6 +35,8 @@ func (o once) add(d *caddyfile.Dispenser, options Options) error {
 	}
 	keep := "keep one of the two"
 	switch form := formOf(blockOf(options), word); {
+	case strings.HasPrefix(word, "require_"): // joining the lines would let more users in than both mean
+		keep = "one match of a line is enough, so that two lines in one would not require both: keep one of the two lines"
 	case strings.Contains(form, "{"):
 		keep += " blocks, with the options of both"
 	case strings.HasSuffix(form, "..."), strings.HasSuffix(form, "... [<separator>]"):

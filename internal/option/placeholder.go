@@ -26,6 +26,10 @@ func PlaceholderName(text string) (string, error) {
 func CheckNotTheClients(name string) error {
 	clients := []string{"http.request", "http.regexp", "http.matchers", "http.error"}
 	if slices.ContainsFunc(clients, func(p string) bool { return name == p || strings.HasPrefix(name, p+".") }) {
+		if strings.HasPrefix(name, "http.request.tls.client.") {
+			return fmt.Errorf("a client can write {%s}, as Caddy does not verify each certificate that it has there; "+
+				"for the client's certificate there is the source 'client_cert tls'", name)
+		}
 		return fmt.Errorf("a client can write {%s}; "+
 			"for a header that a trusted proxy sets there is the source 'forwarded'", name)
 	}

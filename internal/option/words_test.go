@@ -80,15 +80,27 @@ func TestThePageOfALongBlockIsThere(t *testing.T) {
 // Caddy, and none is an option here already.
 func TestProducts(t *testing.T) {
 	own := everyWord()
-	caddys := strings.Fields("@guarded basic_auth forward_auth handle_errors header_up log metrics respond reverse_proxy tls kube_identity kube_identity_ready")
-	seen := make(map[string]bool)
+	caddys := strings.Fields("@guarded basic_auth forward_auth handle_errors header_up log metrics respond reverse_proxy servers tls transport kube_identity kube_identity_ready")
+	seen, blocks := make(map[string]bool), []string(nil)
 	for text := range strings.Lines(productsText) {
+		if name, isSection := strings.CutPrefix(strings.TrimSpace(text), "["); isSection {
+			blocks = adviceFor(t, strings.Trim(name, "]"))
+		}
 		words, means, found := strings.Cut(strings.TrimSpace(text), " | ")
 		if !found {
 			continue
 		}
 		for word := range strings.FieldsSeq(words) {
+			for _, block := range blocks {
+				if key := block + " " + word; seen[key] || formOf(block, word) != "" {
+					t.Errorf("%s is there already in %s", word, block)
+				} else {
+					seen[key] = true
+				}
+			}
 			switch {
+			case blocks != nil:
+				continue
 			case seen[word]:
 				t.Errorf("%s is there twice", word)
 			case slices.Contains(own, word):
@@ -109,6 +121,21 @@ func TestProducts(t *testing.T) {
 			}
 		}
 	}
+}
+
+// adviceFor returns the blocks of a section with advice, which have to be those of the grammar.
+func adviceFor(t *testing.T, section string) []string {
+	list, isAdvice := strings.CutPrefix(section, "in ")
+	if !isAdvice {
+		return nil
+	}
+	blocks := strings.Split(strings.ReplaceAll(list, " of ", "' of '"), ", ")
+	for _, block := range blocks {
+		if len(optionsOf(block)) == 0 && block != "any block" {
+			t.Errorf("the grammar does not have the block %s", block)
+		}
+	}
+	return blocks
 }
 
 func TestProductsAreNamed(t *testing.T) {
