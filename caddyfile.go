@@ -177,6 +177,9 @@ func (h *Handler) parseTrustedProxies(d *caddyfile.Dispenser) error {
 	if err := checkIPSource(d.Val()); err != nil {
 		return d.WrapErr(err)
 	}
+	if err := checkStatic(d); err != nil {
+		return err
+	}
 	raw, err := option.Guest(d, "http.ip_sources", "source", "ip source")
 	h.TrustedProxiesRaw = raw
 	return err

@@ -100,7 +100,7 @@ func (h *Handler) checkEarlySource(n int, src *configuredSource) error {
 // early returns a handler with guests that are not provisioned, which answer what they read and
 // write; nil if one of them cannot, or if the sources of an injector are in a placeholder.
 func (h *Handler) early() *Handler {
-	early := &Handler{TrustedPlaceholder: h.TrustedPlaceholder}
+	early := &Handler{TrustedPlaceholder: h.TrustedPlaceholder, AllowReserved: h.AllowReserved}
 	for _, raw := range h.SourcesRaw {
 		name, module := earlyGuest(raw, guest.Sources, "source")
 		src, ok := module.(identity.Source)

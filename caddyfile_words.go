@@ -55,6 +55,7 @@ func withoutInject(d *caddyfile.Dispenser) error {
 // checkIPSource refuses the value of an IP source in place of the source's name.
 func checkIPSource(word string) error {
 	_, notAddr := netip.ParseAddr(word)
+	addrPort, notPort := netip.ParseAddrPort(word)
 	prefix, notPrefix := netip.ParsePrefix(word)
 	namespace, service, found := strings.Cut(word, "/")
 	switch {
@@ -66,6 +67,8 @@ func checkIPSource(word string) error {
 			"write 'trusted_proxies static <range>' with the addresses of your proxies", word)
 	case word == "unix":
 		return fmt.Errorf("unrecognized ip source '%s': write 'trusted_proxies_unix' for the peers of a Unix socket", word)
+	case notPort == nil:
+		return fmt.Errorf("unrecognized ip source '%s': write 'trusted_proxies static %s', without a port", word, addrPort.Addr())
 	case notAddr == nil, notPrefix == nil:
 		return fmt.Errorf("unrecognized ip source '%[1]s': write 'trusted_proxies static %[1]s'", word)
 	case found && namespace != "" && service != "":
@@ -73,6 +76,26 @@ func checkIPSource(word string) error {
 			"or 'trusted_proxies static <range>'", word)
 	case strings.Contains(word, "."):
 		return fmt.Errorf("unrecognized ip source '%s': a name is not an address: write 'trusted_proxies static <range>'", word)
+	}
+	return nil
+}
+
+// checkStatic refuses ranges of the IP source static in the line where they are.
+func checkStatic(d *caddyfile.Dispenser) error {
+	if d.Val() != "static" {
+		return nil
+	}
+	read := 0
+	defer func() {
+		for range read {
+			d.Prev()
+		}
+	}()
+	for d.NextArg() {
+		read++
+		if err := option.CheckRange(d.Val()); err != nil {
+			return d.Errf("parsing trusted_proxies static: %v", err)
+		}
 	}
 	return nil
 }

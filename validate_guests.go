@@ -42,6 +42,9 @@ func (h *Handler) validateSources() error {
 	return errors.Join(errs...)
 }
 
+// reservedChecker is implemented by a source whose names are in the configuration.
+type reservedChecker interface{ CheckReserved(allowed []string) error }
+
 // checkSource refuses a source that is never asked, one whose identities no injector writes, and
 // one for which two injectors write the same field: which of the two the upstream sees would be
 // undefined.
@@ -53,6 +56,9 @@ func (h *Handler) checkSource(n int) error {
 	}
 	if len(src.injectors) == 0 {
 		errs = append(errs, fmt.Errorf("no inject covers the source %s: write its name into the option sources of one, or remove that option", src.name))
+	}
+	if checker, ok := src.Source.(reservedChecker); ok {
+		errs = append(errs, checker.CheckReserved(h.AllowReserved))
 	}
 	for i, one := range src.injectors {
 		for _, other := range src.injectors[i+1:] {

@@ -80,8 +80,16 @@ func CheckFieldPattern(pattern string) error {
 		return errors.New("a prefix needs at least one character before '*'")
 	case strings.Contains(name, "*"):
 		return fmt.Errorf("header field %q: only a trailing '*' makes a prefix", pattern)
+	case pattern != name && strings.HasSuffix(name, "."), strings.ContainsAny(name, "^$|"), strings.HasPrefix(name, "-"):
+		return notRegexp(pattern)
 	}
 	return CheckField(name)
+}
+
+// notRegexp refuses what RFC 9110 allows in the name of a field, but no known field has. Whoever
+// writes ^X-Evil or X-.* means a regular expression, which would strip nothing.
+func notRegexp(pattern string) error {
+	return fmt.Errorf("header field %s: a name is not a regular expression, and does not begin with a hyphen: write a name such as X-User, or a prefix such as X-Auth-*", Quote(pattern))
 }
 
 // CheckField refuses a name that no header field can have.

@@ -6,6 +6,7 @@ package sources
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -90,6 +91,22 @@ func (a *Anonymous) Authenticate(context.Context, *identity.Request) (*identity.
 
 // Always implements [identity.Constant].
 func (a *Anonymous) Always() *identity.User { return &a.identity.User }
+
+// CheckReserved refuses a reserved name that the handler would refuse in each request: it is
+// neither the source's default nor among those that allow_reserved has.
+func (a *Anonymous) CheckReserved(allowed []string) error {
+	allowed = slices.Concat([]string{anonymousUser, anonymousGroup}, allowed)
+	if slices.ContainsFunc(allowed, option.HasPlaceholder) {
+		return nil // not expanded yet
+	}
+	for _, name := range append([]string{a.User}, a.Groups...) {
+		if identity.IsReserved(name) && !slices.Contains(allowed, name) {
+			return fmt.Errorf("anonymous: %q is a reserved name, so that each request would be refused: "+
+				"write a name of your own, such as guest", name)
+		}
+	}
+	return nil
+}
 
 // UnmarshalCaddyfile sets up the source from Caddyfile tokens. Syntax:
 //

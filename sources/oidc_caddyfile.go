@@ -99,6 +99,9 @@ func (o *OIDC) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if err := option.NotEmpty(o.Issuer); err != nil {
 		return d.Errf("parsing oidc: %v", err)
 	}
+	if issuer, found := strings.CutSuffix(o.Issuer, "/.well-known/openid-configuration"); found {
+		return d.Errf("parsing oidc: this is the URL of the issuer's discovery document: write 'oidc %s'", issuer)
+	}
 	preset := ""
 	options := o.options()
 	options["preset"] = func(d *caddyfile.Dispenser) error {
@@ -128,6 +131,13 @@ func (o *OIDC) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 func (o *OIDC) checkIssuerURL(here *caddyfile.Dispenser) error {
 	if o.DiscoveryURL != "" || o.JWKSURL != "" || o.JWKSFile != "" {
 		return nil
+	}
+	switch {
+	case strings.HasPrefix(o.Issuer, "$"):
+		return here.Errf("parsing oidc: %q is not expanded: write '{%s}'", o.Issuer, o.Issuer)
+	case !strings.ContainsAny(o.Issuer, ".:/{"):
+		return here.Errf("parsing oidc: %q is not the URL of an issuer: write one such as https://login.example.com; "+
+			"a preset is written in the block, such as 'preset google_iap'", o.Issuer)
 	}
 	if err := option.Unexpanded(option.CheckSecureURL)(o.Issuer); err != nil {
 		return here.Errf("parsing oidc: %v", err)

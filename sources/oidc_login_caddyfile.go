@@ -4,6 +4,9 @@
 package sources
 
 import (
+	"fmt"
+	"strings"
+
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/guest"
@@ -20,7 +23,7 @@ func (o *OIDC) parseLogin(d *caddyfile.Dispenser) error {
 		"client_id":          option.Word(&l.ClientID, option.NotEmpty),
 		"client_secret_file": option.Word(&l.ClientSecretFile, option.CheckSecretFile),
 		"client_auth":        l.parseAuth,
-		"scopes":             option.List(&l.Scopes, option.Each(option.NotEmpty)),
+		"scopes":             option.List(&l.Scopes, option.Each(checkScope)),
 		"parameter":          l.parseParameter,
 		"redirect_url":       option.Word(&l.RedirectURL, checkRedirectURL),
 		"response_mode":      option.Word(&l.ResponseMode, checkResponseMode),
@@ -49,4 +52,13 @@ func (l *OIDCLogin) parseParameter(d *caddyfile.Dispenser) error {
 	}
 	l.Parameter[name] = value
 	return option.NoBlock(d)
+}
+
+// checkScope refuses several scopes in one argument: the issuer would read a name that it does not
+// have (RFC 6749, section 3.3).
+func checkScope(scope string) error {
+	if strings.ContainsAny(scope, " ,\t") {
+		return fmt.Errorf("%q is not one scope: write each as an argument of its own, such as 'scopes email groups'", scope)
+	}
+	return option.NotEmpty(scope)
 }

@@ -113,6 +113,9 @@ func Literals(values *[]string, check func([]string) error) Parser {
 		if len(args) == 0 {
 			return d.ArgErr()
 		}
+		if args[0] == "=" {
+			return d.Errf("parsing %s: remove the '='", option)
+		}
 		if err := check(args); err != nil {
 			return d.Errf("parsing %s: %v", option, err)
 		}

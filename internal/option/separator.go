@@ -6,6 +6,7 @@ package option
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -67,6 +68,9 @@ func isSeparator(s string) bool {
 // isMeantAsSeparator says whether s has neither a letter nor a digit, so that it cannot be the name
 // of a field.
 func isMeantAsSeparator(s string) bool {
+	if slices.Contains([]string{"comma", "semicolon", "colon", "pipe", "space", "blank", "tab"}, s) {
+		return true // no field has such a name
+	}
 	return s != "" && !strings.ContainsFunc(s, func(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) })
 }
 
