@@ -49,8 +49,8 @@ func TestASetMatchesWhatOneOfItsPatternsMatches(t *testing.T) {
 	for range 20_000 {
 		var patterns []string
 		for range 1 + random.IntN(12) {
-			pattern := text(4)
-			if random.IntN(3) == 0 {
+			pattern := "x" + text(3)
+			if random.IntN(3) == 0 && !strings.HasSuffix(pattern, ".") {
 				pattern += "*"
 			}
 			patterns = append(patterns, pattern)
@@ -59,7 +59,7 @@ func TestASetMatchesWhatOneOfItsPatternsMatches(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		name := text(6)
+		name := "X" + text(5)
 		want := slices.ContainsFunc(patterns, func(pattern string) bool { return matches(pattern, name) })
 		if got := set.Match(name); got != want {
 			t.Fatalf("patterns %q, name %q: %v, want %v", patterns, name, got, want)

@@ -118,7 +118,8 @@ func TestCheckField(t *testing.T) {
 	}{
 		{"X-Forwarded-User", true, true, true},
 		{"x_remote.user", true, true, true},
-		{"!#$%&'+-.^_`|~09azAZ", true, true, true},
+		{"!#%&'+-._`~09azAZ", true, true, true},
+		{"!#$%&'+-.^_`|~09azAZ", true, false, false}, // perhaps a regular expression
 		{long, true, true, true},
 		{long + "*", false, true, true}, // as a name it is a byte too long
 		{"X-Remote-*", true, true, true},
