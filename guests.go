@@ -10,7 +10,9 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/caddy-kube-identity/caddy-kube-identity/injectors"
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/guest"
+	"github.com/caddy-kube-identity/caddy-kube-identity/internal/option"
 )
 
 // oneSource and oneInjector let Caddy load the guests one by one, so that an error names the place
@@ -34,7 +36,14 @@ func loadGuests(ctx caddy.Context, raws []json.RawMessage, namespace string) ([]
 		module, err := ctx.LoadModule(one, "Raw")
 		if err != nil {
 			name := guestName(raw, key)
-			if info, unknown := caddy.GetModule(namespace + "." + name); unknown == nil && strings.Contains(err.Error(), string(info.ID)+": json: ") {
+			info, unknown := caddy.GetModule(namespace + "." + name)
+			_, isPreset := injectors.Presets()[name]
+			switch {
+			case unknown != nil && isPreset && key == "injector":
+				err = fmt.Errorf("%w: '%s' is a preset of the Caddyfile: write 'inject %s' there, and see by 'caddy adapt' what it is", err, name, name)
+			case unknown != nil && name != "":
+				err = option.UnknownModule(namespace, key, name)
+			case unknown == nil && strings.Contains(err.Error(), string(info.ID)+": json: "):
 				err = nearField(err, info.New())
 			}
 			return nil, fmt.Errorf("%s: %w", guestPlace(list, n, name), err)

@@ -34,11 +34,15 @@ func nearField(err error, config any) error {
 	fields := slices.DeleteFunc(fieldsOf(reflect.TypeOf(config), nil), func(field string) bool {
 		return strings.HasPrefix(field, "insecure_") // no advice, even for a word that is like it
 	})
-	near := option.Nearest(name, fields)
-	if near == nil {
-		return err
+	switch near := option.Nearest(name, fields); {
+	case name == "inject":
+		return fmt.Errorf("%w: write 'injectors', a list", err)
+	case name == "preset":
+		return fmt.Errorf("%w: a preset is a word of the Caddyfile: write one there, and see by 'caddy adapt' what it is", err)
+	case near != nil:
+		return fmt.Errorf("%w: did you mean %s?", err, option.Quoted(near))
 	}
-	return fmt.Errorf("%w: did you mean %s?", err, option.Quoted(near))
+	return err
 }
 
 // fieldsOf adds the names of the fields in the JSON of a configuration struct, and of the structs

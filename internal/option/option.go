@@ -134,6 +134,8 @@ func Number(value *int) Parser {
 		}
 		n, err := strconv.Atoi(text)
 		switch {
+		case hasPlaceholder(text):
+			return d.Errf("parsing %s: %v", option, errTooLate(text))
 		case errors.Is(err, strconv.ErrRange):
 			return d.Errf("parsing %s: %s is too large: write a smaller number", option, text)
 		case err != nil:
@@ -204,6 +206,9 @@ func ParseDuration(text string) (time.Duration, error) {
 	parsed, err := caddy.ParseDuration(text)
 	if err == nil {
 		return parsed, nil
+	}
+	if hasPlaceholder(text) {
+		return 0, errTooLate(text)
 	}
 	if _, err := strconv.ParseFloat(text, 64); err == nil {
 		return 0, fmt.Errorf("%q has no unit: write %ss for seconds, or another of ms, m, h and d", text, text)

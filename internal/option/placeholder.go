@@ -56,3 +56,10 @@ func PlaceholderNames(names *[]string) Parser {
 		return Each(CheckTrustedPlaceholder)(args)
 	})
 }
+
+// errTooLate is the error for a number or a duration that would be known only when the
+// configuration is loaded: JSON has a number there.
+func errTooLate(text string) error {
+	name := strings.TrimPrefix(strings.Trim(text, "{}"), "env.")
+	return fmt.Errorf("%q is expanded too late for a number: write '{$%s}', which is expanded in the Caddyfile", text, name)
+}
