@@ -125,6 +125,7 @@ func TestProducts(t *testing.T) {
 
 // adviceFor returns the blocks of a section with advice, which have to be those of the grammar.
 func adviceFor(t *testing.T, section string) []string {
+	t.Helper()
 	list, isAdvice := strings.CutPrefix(section, "in ")
 	if !isAdvice {
 		return nil
