@@ -6,6 +6,7 @@ package kubeidentity
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -38,7 +39,7 @@ func (h *Handler) warnOfRoutes(ctx caddy.Context) {
 		return
 	}
 	found, err := routes.Look(config)
-	if err != nil {
+	if err != nil && !errors.Is(err, routes.ErrTooMany) {
 		return // Caddy says what is wrong when it loads it
 	}
 	h.warnOfOtherWays(app, found.Ways)

@@ -11,6 +11,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -54,21 +55,51 @@ func (e *endpoint) ask(method, uri string, body any) ([]byte, error) {
 		header.Set("Content-Type", "application/json")
 		sent = bytes.NewReader(text)
 	}
-	response, err := caddycmd.AdminAPIRequest(address, method, uri, header, sent)
+	answer, err := within(patience, func() ([]byte, error) { return request(address, method, uri, header, sent) })
 	if err != nil {
 		hint := ""
 		if strings.HasPrefix(err.Error(), "performing request") { // and not an answer that says no
 			hint = ` (with "admin off" there is none)`
 		}
-		return nil, fmt.Errorf("asking the admin API at %s%s: %w", address, hint, err)
+		return nil, fmt.Errorf("asking the admin API at %s%s: %s", WithoutSecrets(address), hint, WithoutSecrets(err.Error()))
+	}
+	return answer, nil
+}
+
+// patience is how long the admin API may take. Caddy's own function has no end.
+const patience = 10 * time.Second
+
+// within gives up waiting. What is waited for ends with the program.
+func within(patience time.Duration, ask func() ([]byte, error)) ([]byte, error) {
+	type result struct {
+		answer []byte
+		err    error
+	}
+	done := make(chan result, 1)
+	go func() {
+		answer, err := ask()
+		done <- result{answer, err}
+	}()
+	select {
+	case got := <-done:
+		return got.answer, got.err
+	case <-time.After(patience):
+		return nil, fmt.Errorf("it has not answered within %s", patience)
+	}
+}
+
+func request(address, method, uri string, header http.Header, sent io.Reader) ([]byte, error) {
+	response, err := caddycmd.AdminAPIRequest(address, method, uri, header, sent)
+	if err != nil {
+		return nil, err
 	}
 	defer response.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer+1))
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("reading the answer of the admin API: %w", err)
+		return nil, fmt.Errorf("reading the answer: %w", err)
 	case len(answer) > maxAnswer:
-		return nil, errors.New("reading the answer of the admin API: it is too large")
+		return nil, errors.New("reading the answer: it is too large")
 	}
 	return answer, nil
 }

@@ -84,26 +84,6 @@ func (k *walk) passBefore(name string, w http.ResponseWriter, r *http.Request, n
 	return k.probe(name, w, r, next)
 }
 
-// goesOn says whether a request can go on behind a reverse_proxy: if it has routes for good
-// answers, as forward_auth has.
-func goesOn(h *reverseproxy.Handler) bool {
-	return goodAnswer(h, http.StatusOK, make(http.Header)) != nil
-}
-
-func goodAnswer(h *reverseproxy.Handler, status int, header http.Header) *caddyhttp.ResponseHandler {
-	for n := range h.HandleResponse {
-		answer := &h.HandleResponse[n]
-		if answer.Match != nil && !answer.Match.Match(status, header) {
-			continue
-		}
-		if answer.StatusCode != "" { // it changes the status of the answer, which the client gets
-			return nil
-		}
-		return answer
-	}
-	return nil
-}
-
 // askBefore is for forward_auth: the described answer is taken for that of the server.
 func (k *walk) askBefore(h *reverseproxy.Handler, w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	const name = "forward_auth"
@@ -112,7 +92,8 @@ func (k *walk) askBefore(h *reverseproxy.Handler, w http.ResponseWriter, r *http
 			return k.probe(name, w, r, next)
 		}
 		if !k.probing {
-			k.notes = append(k.notes, "an authentication server would be asked behind kube_identity (forward_auth): it is taken to let the request pass")
+			k.notes = append(k.notes, "an authentication server would be asked behind kube_identity (forward_auth): it is taken to let the request pass"+
+				copied(goodAnswer(h, http.StatusOK, make(http.Header))))
 		}
 		return next.ServeHTTP(w, r)
 	}
@@ -162,6 +143,20 @@ func (p *printer) ended(status int) int {
 func (p *printer) before(k *walk) int {
 	p.section("before kube_identity")
 	p.line("  the request ends at %s, or goes on: check does not run it. kube_identity comes after it", k.before)
+	p.describe(k)
+	return exitBefore
+}
+
+// after is for such a handler behind kube_identity.
+func (p *printer) after(k *walk) int {
+	p.section("behind kube_identity")
+	p.line("  kube_identity lets the request pass. It ends at %s, or goes on: check does not run it", k.before)
+	p.describe(k)
+	return exitBefore
+}
+
+// describe says how to describe what a handler found out.
+func (p *printer) describe(k *walk) {
 	p.line("  to see what becomes of a request that %s lets pass, describe what it found out:", k.before)
 	names := readPlaceholders(k.guards)
 	switch k.before {
@@ -179,7 +174,6 @@ func (p *printer) before(k *walk) int {
 	for _, name := range names {
 		p.line("    --set '{%s}=%s'", name, map[bool]string{true: "200", false: "…"}[name == answerStatus])
 	}
-	return exitBefore
 }
 
 // readPlaceholders are the placeholders that the sources read.

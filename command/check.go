@@ -7,18 +7,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"maps"
-	"net/http"
 	"os"
-	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-kube-identity/caddy-kube-identity/internal/guest"
-	"github.com/caddy-kube-identity/caddy-kube-identity/internal/routes"
 )
 
 // check explains one request to out, and returns the exit code.
@@ -50,32 +44,19 @@ func check(out io.Writer, from *configSource, described *description) (int, erro
 	if described.peer == "unix" && !guest.ListensOnUnixOnly(at.server.Listen) {
 		return exitFailed, fmt.Errorf("--peer unix: server %s does not listen on unix sockets alone", at.name)
 	}
-	host := r.Host
+	if err := at.reads(r); err != nil {
+		return exitFailed, err
+	}
+	host, notes := r.Host, at.notes(r)
 	o := follow(at.server, r, set)
-	o.beside = beside(content, at.name, host)
+	o.walk.notes = append(o.walk.notes, notes...)
+	o.besideSite(content, at.name, host)
 	if described.json {
 		return o.writeJSON(out, at.name)
 	}
 	p := &printer{out, colours}
 	p.line("%s %s from %s, by server %s", r.Method, described.shown(), described.peer, at.name)
 	return o.print(p), nil
-}
-
-// beside looks for ways around kube_identity. The configuration has been loaded, so it can be read.
-func beside(content []byte, server, host string) routes.Beside {
-	var config struct {
-		Apps struct {
-			HTTP json.RawMessage `json:"http"`
-		} `json:"apps"`
-	}
-	if json.Unmarshal(content, &config) != nil {
-		return routes.Beside{}
-	}
-	ways, err := routes.Find(config.Apps.HTTP)
-	if err != nil {
-		return routes.Beside{}
-	}
-	return routes.BesideSite(ways, server, host)
 }
 
 // provisionHTTP sets a configuration up as for service, but does not begin to serve. Its
@@ -97,58 +78,4 @@ func provisionHTTP(content []byte) (*caddyhttp.App, error) {
 		return nil, fmt.Errorf("loading the configuration: %w", err)
 	}
 	return app.(*caddyhttp.App), nil
-}
-
-// picked is the server that gets a request.
-type picked struct {
-	name   string
-	server *caddyhttp.Server
-}
-
-// pickServer finds the server that listens on the port of the URL.
-func pickServer(app *caddyhttp.App, r *http.Request) (*picked, error) {
-	port := r.URL.Port()
-	if port == "" {
-		port = map[string]string{"http": "80", "https": "443"}[r.URL.Scheme]
-	}
-	number, err := strconv.ParseUint(port, 10, 16)
-	if err != nil {
-		return nil, fmt.Errorf("port %q is not a number", port)
-	}
-	var listening, sockets []string
-	for _, name := range slices.Sorted(maps.Keys(app.Servers)) {
-		server := app.Servers[name]
-		for _, listen := range server.Listen {
-			address, err := caddy.ParseNetworkAddress(listen)
-			if err == nil && !address.IsUnixNetwork() && address.StartPort <= uint(number) && uint(number) <= address.EndPort {
-				return &picked{name, server}, checkScheme(app, name, r, int(number))
-			}
-			listening = append(listening, listen)
-		}
-		if guest.ListensOnUnixOnly(server.Listen) {
-			sockets = append(sockets, name)
-		}
-	}
-	if len(sockets) == 1 { // it has no port
-		return &picked{sockets[0], app.Servers[sockets[0]]}, nil
-	}
-	return nil, fmt.Errorf("no server listens on port %s: the servers listen on %s", port, strings.Join(listening, ", "))
-}
-
-// checkScheme refuses a URL whose scheme the server does not speak on that port, which is when
-// Caddy wraps the listener in TLS.
-func checkScheme(app *caddyhttp.App, name string, r *http.Request, port int) error {
-	httpPort := app.HTTPPort
-	if httpPort == 0 {
-		httpPort = caddyhttp.DefaultHTTPPort
-	}
-	speaksTLS := len(app.Servers[name].TLSConnPolicies) > 0 && port != httpPort
-	switch {
-	case speaksTLS == (r.TLS != nil):
-		return nil
-	case speaksTLS:
-		return fmt.Errorf("server %s speaks TLS on port %d: write https://%s%s", name, port, r.URL.Host, WithoutSecrets(r.RequestURI))
-	}
-	return fmt.Errorf("server %s speaks plain HTTP on port %d: write http://%s%s; "+
-		"where a proxy before Caddy ends TLS, add -H 'X-Forwarded-Proto: https' if that proxy does", name, port, r.URL.Host, WithoutSecrets(r.RequestURI))
 }

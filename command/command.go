@@ -6,6 +6,8 @@ package command
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -31,7 +33,7 @@ caches, credentials. flush drops verdicts. Both ask Caddy's admin API.`,
 		CobraFunc: func(cmd *cobra.Command) {
 			cmd.AddCommand(checkCommand(), rbacCommand(), stateCommand(), flushCommand())
 			cmd.Args, cmd.RunE = cobra.ArbitraryArgs, unknownCommand
-			cmd.FParseErrWhitelist.UnknownFlags = true // the word before them is wrong
+			cmd.DisableFlagParsing = true // the word before them is wrong; each command has its own
 		},
 	})
 }
@@ -91,17 +93,35 @@ func urlError(args []string) error {
 
 // unknownCommand is for words that are not a command. Without a word it prints the help.
 func unknownCommand(cmd *cobra.Command, args []string) error {
-	if len(args) == 0 {
+	if len(args) == 0 || slices.Contains(args, "--help") || slices.Contains(args, "-h") {
 		return cmd.Help()
 	}
 	var names []string
 	for _, command := range cmd.Commands() {
 		names = append(names, command.Name())
 	}
-	if nearest := option.Nearest(args[0], names); nearest != nil {
-		return exit(cmd, exitFailed, fmt.Errorf("%q is not a command: did you mean %q?", args[0], nearest[0]))
+	word := args[0]
+	if strings.HasPrefix(word, "-") {
+		return exit(cmd, exitFailed, unknownFlag(word, args[1:], names))
 	}
-	return exit(cmd, exitFailed, fmt.Errorf("%q is not a command: the commands are check, flush, rbac and state", args[0]))
+	if nearest := option.Nearest(word, names); nearest != nil {
+		return exit(cmd, exitFailed, fmt.Errorf("%q is not a command: did you mean %q?", word, nearest[0]))
+	}
+	return exit(cmd, exitFailed, fmt.Errorf("%q is not a command: the commands are check, flush, rbac and state", word))
+}
+
+// unknownFlag is for a flag before a command, or without one.
+func unknownFlag(flag string, args, names []string) error {
+	flag, _, _ = strings.Cut(flag, "=") // its value may be a credential
+	for _, word := range args {
+		if nearest := option.Nearest(word, names); nearest != nil && !strings.HasPrefix(word, "-") {
+			return fmt.Errorf("%q stands before a command: did you mean %q, and its flags behind it?", flag, nearest[0])
+		}
+	}
+	if nearest := option.Nearest(flag, names); nearest != nil {
+		return fmt.Errorf("%q is not a command: did you mean %q?", flag, nearest[0])
+	}
+	return fmt.Errorf("%q stands before a command: the commands are check, flush, rbac and state, and their flags come behind them", flag)
 }
 
 func rbacCommand() *cobra.Command {

@@ -57,6 +57,9 @@ func (d *description) build() (*http.Request, error) {
 	if err := d.addHeaders(r); err != nil {
 		return nil, err
 	}
+	if err := readable(r); err != nil {
+		return nil, err
+	}
 	if target.Scheme == "https" {
 		r.TLS = &tls.ConnectionState{HandshakeComplete: true, ServerName: target.Hostname(), Version: tls.VersionTLS13}
 	}
@@ -91,6 +94,7 @@ func (d *description) shown() string {
 // addHeaders puts the described fields into the request. Their values are not shown in an
 // error: they may be credentials.
 func (d *description) addHeaders(r *http.Request) error {
+	hosts := 0
 	for _, line := range d.headers {
 		name, value, found := strings.Cut(line, ":")
 		if !found || identity.CheckField(name) != nil {
@@ -101,6 +105,9 @@ func (d *description) addHeaders(r *http.Request) error {
 			return fmt.Errorf("-H: the value of %s has a line break or another control character", name)
 		}
 		if name == "Host" {
+			if hosts++; hosts > 1 {
+				return errors.New("-H: there are several Host: a server answers 400")
+			}
 			r.Host = value
 			continue
 		}

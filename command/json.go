@@ -14,8 +14,6 @@ import (
 	"strings"
 	"time"
 	"unicode/utf16"
-
-	"github.com/caddy-kube-identity/caddy-kube-identity/internal/routes"
 )
 
 // answer is the report as JSON. It has no more of a credential than the text has.
@@ -40,14 +38,8 @@ type answer struct {
 	Upstream map[string][]string `json:"upstream_header,omitempty"`
 	Beside   []answeredWay       `json:"unguarded_ways,omitempty"`
 
-	Elsewhere []string `json:"guarded_elsewhere,omitempty"` // requests that reach an upstream of this site behind kube_identity
-}
-
-// answeredWay is a way around kube_identity.
-type answeredWay struct {
-	Upstreams []string `json:"upstreams"`
-	Requests  string   `json:"requests"`
-	Guarded   bool     `json:"guarded_here"` // kube_identity guards another way of this site to it
+	Elsewhere []string `json:"guarded_elsewhere,omitempty"`             // requests that reach an upstream of this site behind kube_identity
+	Unsought  string   `json:"unguarded_ways_not_looked_for,omitempty"` // why some may be missing
 }
 
 type answeredPeer struct {
@@ -107,11 +99,7 @@ func (o *outcome) writeJSON(out io.Writer, server string) (int, error) {
 	if k.report != nil {
 		o.addReport(&a, k.report)
 	}
-	a.addWays(o.beside.Same, true)
-	a.addWays(o.beside.Others, false)
-	for n := range o.beside.Elsewhere {
-		a.Elsewhere = append(a.Elsewhere, o.beside.Elsewhere[n].Requests())
-	}
+	a.addBeside(o)
 	content, err := json.MarshalIndent(a, "", "  ")
 	if err != nil {
 		return exitFailed, fmt.Errorf("encoding the report: %w", err)
@@ -198,13 +186,6 @@ func (o *outcome) addLogin(a *answer, report *Report) {
 	}
 	if s.Own != nil {
 		a.Session.Page, a.Session.Does = s.Own.Name, s.Own.Lines
-	}
-}
-
-// addWays adds the ways around kube_identity.
-func (a *answer) addWays(ways []routes.Way, guarded bool) {
-	for n := range ways {
-		a.Beside = append(a.Beside, answeredWay{ways[n].Upstreams, ways[n].Requests(), guarded})
 	}
 }
 

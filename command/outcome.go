@@ -24,7 +24,9 @@ type outcome struct {
 	recorder *httptest.ResponseRecorder
 	repl     *caddy.Replacer
 	unseen   []string // fields that Caddy removed before any handler
+	server   string   // its name
 	beside   routes.Beside
+	unsought string // why ways around kube_identity may be missing
 
 	uncovered []string // for each callback: who gets it instead of the kube_identity that waits for it, or empty
 }

@@ -18,7 +18,7 @@ func (o *outcome) print(p *printer) (exitCode int) {
 	default:
 		exitCode = p.unprotected(k, o.err)
 	}
-	p.beside(&o.beside)
+	p.besides(o)
 	return exitCode
 }
 
@@ -46,6 +46,9 @@ func (p *printer) guarded(o *outcome) int {
 	if k.report.Answer != nil {
 		p.answer(k.report)
 		return exitForwarded
+	}
+	if k.before != "" {
+		return p.after(k)
 	}
 	p.upstream(k)
 	return exitForwarded

@@ -4,13 +4,13 @@
 package command
 
 import (
-	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/fileserver"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 )
 
@@ -30,6 +30,7 @@ type walk struct {
 	ended   int               // the status with which forward_auth ends the request; 0: it does not
 	probing bool              // only to see what comes after that
 	behind  string            // the handler that would have answered, if a kube_identity did not refuse or probing went on
+	invoked int               // how many named routes it is in
 	guards  []Explainer       // each kube_identity that the request meets, or would
 }
 
@@ -76,7 +77,7 @@ func (k *walk) handler(handler caddyhttp.MiddlewareHandler, next caddyhttp.Handl
 	return caddyhttp.HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
 		switch h := handler.(type) {
 		case *caddyhttp.Subroute:
-			return k.compile(h.Routes, next).ServeHTTP(w, r)
+			return k.subroute(h, w, r, next)
 		case *caddyhttp.Invoke:
 			return k.invoke(h, w, r, next)
 		case Explainer:
@@ -84,6 +85,10 @@ func (k *walk) handler(handler caddyhttp.MiddlewareHandler, next caddyhttp.Handl
 		case *reverseproxy.Handler:
 			if goesOn(h) {
 				return k.askBefore(h, w, r, next)
+			}
+		case *fileserver.FileServer:
+			if h.PassThru {
+				return k.mayGoOn(w, r, next)
 			}
 		}
 		switch name {
@@ -93,7 +98,7 @@ func (k *walk) handler(handler caddyhttp.MiddlewareHandler, next caddyhttp.Handl
 			return next.ServeHTTP(w, r)
 		case "static_response", "file_server", "reverse_proxy", "error", "metrics", "kube_identity_ready", "kube_identity_whoami":
 		default:
-			if !k.inside() {
+			if !k.inside() || name == "authentication" {
 				return k.passBefore(name, w, r, next)
 			}
 		}
@@ -125,13 +130,4 @@ func (k *walk) explain(h Explainer, w http.ResponseWriter, r *http.Request, next
 		k.probing = false
 	}
 	return err
-}
-
-// invoke follows a named route.
-func (k *walk) invoke(h *caddyhttp.Invoke, w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	server, _ := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
-	if server == nil || server.NamedRoutes[h.Name] == nil {
-		return fmt.Errorf("there is no route named %q", h.Name)
-	}
-	return k.route(server.NamedRoutes[h.Name], next).ServeHTTP(w, r)
 }

@@ -6,8 +6,14 @@ package routes
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
+	"maps"
 	"slices"
+	"strings"
 )
+
+// ErrTooMany says that a server has more combinations of routes than are followed.
+var ErrTooMany = errors.New("too many routes")
 
 // app is the part of Caddy's app http that decides about ways.
 type app struct {
@@ -17,9 +23,8 @@ type app struct {
 type server struct {
 	Routes []route           `json:"routes"`
 	Named  map[string]*route `json:"named_routes"`
-	Errors *struct {
-		Routes []route `json:"routes"`
-	} `json:"errors"`
+	Errors *list             `json:"errors"`
+	Listen []string          `json:"listen"`
 }
 
 type route struct {
@@ -35,34 +40,69 @@ type handler struct {
 	Name    string  `json:"name"`      // of invoke
 	Passes  bool    `json:"pass_thru"` // of file_server
 
+	Errors  json.RawMessage `json:"errors"`  // of subroute
+	Request json.RawMessage `json:"request"` // of headers
+
 	Upstreams []struct {
 		Dial string `json:"dial"`
 	} `json:"upstreams"`
 	Dynamic json.RawMessage `json:"dynamic_upstreams"`
+	Answers []answer        `json:"handle_response"` // of reverse_proxy and intercept
 
 	Injectors []map[string]json.RawMessage `json:"injectors"` // of kube_identity
 	reached   bool
-
-	Answers []struct {
-		Match *struct {
-			StatusCode []int `json:"status_code"`
-		} `json:"match"`
-		StatusCode json.RawMessage `json:"status_code"`
-		Routes     []route         `json:"routes"`
-	} `json:"handle_response"`
 }
 
-// asks returns the routes behind a reverse_proxy that only asks, as forward_auth does: it has
-// routes for good answers. Every other one forwards the request, and ends the way.
-func (h *handler) asks() (behind []route, ok bool) {
-	for n := range h.Answers {
-		answer := &h.Answers[n]
-		if answer.Match != nil && !slices.Contains(answer.Match.StatusCode, 2) && !slices.Contains(answer.Match.StatusCode, 200) {
-			continue
-		}
-		return answer.Routes, answer.StatusCode == nil
+type list struct {
+	Routes []route `json:"routes"`
+}
+
+// failing are the routes of a subroute for errors.
+func (h *handler) failing() []route {
+	var errors list
+	_ = json.Unmarshal(h.Errors, &errors) // Caddy says what is wrong when it loads it
+	return errors.Routes
+}
+
+// ops are the changes of the fields of a request.
+type ops struct {
+	Add, Set, Replace map[string]json.RawMessage
+	Delete            []string
+}
+
+// renames says whether the name of the site may be changed, too.
+func (h *handler) renames() bool {
+	var o ops
+	_ = json.Unmarshal(h.Request, &o) // Caddy says what is wrong when it loads it
+	names := slices.Concat(o.Delete, slices.Collect(maps.Keys(o.Add)), slices.Collect(maps.Keys(o.Set)), slices.Collect(maps.Keys(o.Replace)))
+	return slices.ContainsFunc(names, func(name string) bool { return strings.EqualFold(name, "host") || strings.ContainsAny(name, "*{") })
+}
+
+// answer are the routes that take an answer of an upstream.
+type answer struct {
+	Match *struct {
+		StatusCode []int           `json:"status_code"`
+		Headers    json.RawMessage `json:"headers"`
+	} `json:"match"`
+	StatusCode json.RawMessage `json:"status_code"`
+	Routes     []route         `json:"routes"`
+}
+
+// good says whether it takes answers that say yes, and all whether it takes each of them.
+func (a *answer) good() (some, all bool) {
+	if a.Match == nil {
+		return true, true
 	}
-	return nil, false
+	codes := a.Match.StatusCode
+	some = len(codes) == 0 || slices.ContainsFunc(codes, func(code int) bool { return code == 2 || code/100 == 2 })
+	return some, some && a.Match.Headers == nil && (len(codes) == 0 || slices.Contains(codes, 2) || slices.Contains(codes, 200))
+}
+
+// copies says whether the client gets the answer of the upstream from one of the routes.
+func copies(routes []route) bool {
+	return slices.ContainsFunc(routes, func(r route) bool {
+		return slices.ContainsFunc(r.Handle, func(h handler) bool { return h.Handler == "copy_response" || copies(h.Routes) })
+	})
 }
 
 // upstreams are the addresses to which a reverse_proxy forwards.
@@ -93,29 +133,31 @@ func short(text string) string {
 	return text[:most] + "…"
 }
 
-// Find reads the configuration of the app http, and finds the ways to its upstreams.
+// Find reads the configuration of the app http, and finds the ways to its upstreams. Where the error
+// is [ErrTooMany], those of a server are missing.
 func Find(config []byte) ([]Way, error) {
 	found, err := Look(config)
 	return found.Ways, err
 }
 
-func (s *server) survey(name string) Survey {
+// survey follows the routes of a server. It gives up where there are too many combinations of them.
+func (s *server) survey(name string) (found Survey, ok bool) {
 	f := &finder{server: s, name: name}
 	f.follow(s.Routes, []state{everything()}, 0)
 	if s.Errors != nil {
-		f.onError = true
+		f.when = onError
 		f.follow(s.Errors.Routes, []state{everything()}, 0)
 	}
 	if f.tooMany {
-		return Survey{}
+		return Survey{}, false
 	}
 	found, path := Survey{Ways: f.ways, Twice: f.twice}, "apps.http.servers."+name
 	if f.passes {
-		return found
+		return found, true
 	}
 	found.Idle = idle(s.Routes, path+".routes", nil)
 	if s.Errors != nil {
 		found.Idle = idle(s.Errors.Routes, path+".errors.routes", found.Idle)
 	}
-	return found
+	return found, true
 }

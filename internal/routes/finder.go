@@ -25,13 +25,23 @@ type state struct {
 	behind     string      // another directive that authenticates, which they have passed
 	rewritten  int         // how often the request was changed
 	changed    int         // how often fields and variables were
+	renamed    int         // how often the name of the site was
 }
+
+// when says on which occasion routes are taken.
+type when int
+
+const (
+	always when = iota
+	onError
+	onAnswer // of intercept
+)
 
 // finder follows all requests of a server at once.
 type finder struct {
 	server  *server
 	name    string
-	onError bool
+	when    when
 	ways    []Way
 	twice   []Way
 	passes  bool // requests that are forwarded may go on, by the answer
@@ -52,7 +62,7 @@ func (f *finder) follow(routes []route, at []state, depth int) []state {
 // take splits the requests into those that take a route, and those that do not.
 func (f *finder) take(r *route, at []state, depth int) []state {
 	if !f.matters(r, depth) {
-		return at
+		return each(at, func(s *state) { s.change(r.Handle, depth) })
 	}
 	var on []state
 	for _, before := range at {
@@ -81,15 +91,23 @@ func (f *finder) take(r *route, at []state, depth int) []state {
 	return on
 }
 
-// matters says whether a route decides about ways. Most only set a field of the response.
+// matters says whether a route decides about ways. Most only change fields or variables: requests that
+// take such a route are not told from others, since each would double the cases.
 func (f *finder) matters(r *route, depth int) bool {
 	if r.Group != "" || r.Terminal {
 		return true
 	}
 	for n := range r.Handle {
 		switch h := &r.Handle[n]; h.Handler {
-		case "headers", "encode", "log_append", "tracing", "templates", "intercept", "request_body", "timeouts", "push":
+		case "headers", "vars", "map", "encode", "log_append", "tracing", "templates", "request_body", "timeouts", "push":
+		case "intercept":
+			if len(h.Answers) > 0 {
+				return true
+			}
 		case "subroute":
+			if h.Errors != nil {
+				return true
+			}
 			for m := range h.Routes {
 				if depth > maxDepth || f.matters(&h.Routes[m], depth+1) {
 					return true
@@ -102,6 +120,25 @@ func (f *finder) matters(r *route, depth int) bool {
 	return false
 }
 
+// change notes that matchers behind these handlers may see another request.
+func (s *state) change(handlers []handler, depth int) {
+	for n := range handlers {
+		switch h := &handlers[n]; {
+		case h.Handler == "vars" || h.Handler == "map":
+			s.changed++
+		case h.Handler == "headers" && h.Request != nil:
+			s.changed++
+			if h.renames() {
+				s.renamed++
+			}
+		case h.Handler == "subroute" && depth <= maxDepth:
+			for m := range h.Routes {
+				s.change(h.Routes[m].Handle, depth+1)
+			}
+		}
+	}
+}
+
 // handle lets requests pass handlers, in order.
 func (f *finder) handle(handlers []handler, at []state, depth int) []state {
 	for n := range handlers {
@@ -109,35 +146,39 @@ func (f *finder) handle(handlers []handler, at []state, depth int) []state {
 		case "kube_identity":
 			at = f.guard(h, at)
 		case "subroute":
-			at = f.follow(h.Routes, at, depth+1)
+			failed := at
+			if at = f.follow(h.Routes, at, depth+1); h.Errors != nil { // Caddy goes on behind them, too
+				at = slices.Concat(at, f.during(onError, h.failing(), failed, depth+1))
+			}
 		case "invoke":
 			if named := f.server.Named[h.Name]; named != nil {
 				at = f.follow([]route{*named}, at, depth+1)
 			}
 		case "reverse_proxy":
-			behind, asks := h.asks()
-			f.found(h, at, asks)
-			if !asks {
-				f.passes = f.passes || len(h.Answers) > 0
-				return nil
+			at = f.forward(h, at, depth)
+		case "intercept":
+			for m := range h.Answers {
+				f.during(onAnswer, h.Answers[m].Routes, at, depth+1)
 			}
-			at = each(f.follow(behind, at, depth+1), func(s *state) { s.behind = "forward_auth" })
 		case "authentication":
 			at = each(at, func(s *state) { s.behind = "basic_auth" })
 		case "rewrite":
 			at = each(at, func(s *state) { s.rewritten++ })
 		case "headers", "vars", "map":
-			at = each(at, func(s *state) { s.changed++ })
+			at = each(at, func(s *state) { s.change(handlers[n:n+1], depth) })
 		case "file_server":
 			if !h.Passes {
 				return nil
 			}
-		case "static_response", "error", "metrics", "acme_server", "kube_identity_ready", "kube_identity_whoami":
+		case "static_response", "error", "metrics", "acme_server", "copy_response", "kube_identity_ready", "kube_identity_whoami":
 			return nil
 		default:
 			if !known(h.Handler) {
 				at = each(at, func(s *state) { s.unknown = true })
 			}
+		}
+		if len(at) == 0 {
+			return nil
 		}
 	}
 	return at
@@ -148,11 +189,48 @@ func (f *finder) guard(h *handler, at []state) []state {
 	h.reached = h.reached || len(at) > 0
 	for _, s := range at {
 		if s.guarded {
-			f.twice = append(f.twice, Way{Server: f.name, Guarded: true, Behind: s.behind, OnError: f.onError, of: s})
+			f.twice = append(f.twice, Way{Server: f.name, Guarded: true, Behind: s.behind, OnError: f.when != always, of: s})
 		}
 	}
 	claims := h.claims()
 	return each(at, func(s *state) { s.guarded, s.claims = true, s.claims || claims })
+}
+
+// forward is for a reverse_proxy. It only asks, as forward_auth does, if a request goes on behind
+// each answer that says yes; otherwise the client gets what the upstream answers.
+func (f *finder) forward(h *handler, at []state, depth int) []state {
+	var behind []state
+	asks, said := false, false
+	for n := range h.Answers {
+		answer := &h.Answers[n]
+		some, all := answer.good()
+		if answer.StatusCode == nil {
+			on := f.follow(answer.Routes, at, depth+1)
+			if all && !said {
+				asks = len(on) > 0 && !copies(answer.Routes)
+			}
+			if some && answer.Match != nil { // an answer that says no ends there
+				on = each(on, func(s *state) { s.behind = "forward_auth" })
+			}
+			behind = slices.Concat(behind, on)
+		}
+		said = said || some
+		if answer.Match == nil {
+			break
+		}
+	}
+	f.passes = f.passes || len(h.Answers) > 0 && !asks
+	f.found(h, at, asks)
+	return behind
+}
+
+// during follows routes that take errors or answers.
+func (f *finder) during(now when, routes []route, at []state, depth int) []state {
+	before := f.when
+	f.when = now
+	on := f.follow(routes, at, depth)
+	f.when = before
+	return on
 }
 
 func each(at []state, change func(*state)) []state {
@@ -167,7 +245,8 @@ func each(at []state, change func(*state)) []state {
 func (f *finder) found(h *handler, at []state, asks bool) {
 	for _, s := range at {
 		f.ways = append(f.ways, Way{
-			Server: f.name, Upstreams: h.upstreams(), Guarded: s.guarded, Behind: s.behind, Asks: asks, OnError: f.onError, of: s,
+			Server: f.name, Listen: f.server.Listen, Upstreams: h.upstreams(), Guarded: s.guarded, Behind: s.behind, Asks: asks,
+			OnError: f.when != always, when: f.when, found: h.Dynamic != nil, of: s,
 		})
 	}
 }

@@ -35,10 +35,14 @@ func readSets(raw []map[string]json.RawMessage, at *state) [][]matcher {
 func readMatcher(name string, raw json.RawMessage, at *state) matcher {
 	m := matcher{name: name, raw: string(raw)}
 	switch name {
-	case "host": // no handler changes it
+	case "host":
+		m.epoch = at.renamed
 	case "path", "method", "query", "remote_ip", "client_ip", "protocol":
 		m.epoch = at.rewritten
 	default:
+		m.epoch = at.rewritten + at.changed
+	}
+	if name != "not" && strings.Contains(m.raw, "{") { // a placeholder may be of anything
 		m.epoch = at.rewritten + at.changed
 	}
 	if name == "not" {
@@ -48,14 +52,46 @@ func readMatcher(name string, raw json.RawMessage, at *state) matcher {
 		return m
 	}
 	if json.Unmarshal(raw, &m.values) != nil {
-		m.values = nil
+		m.values, m.raw = nil, nameless(name, raw)
 	}
-	if name == "host" || name == "path" { // Caddy compares them so
-		for n, value := range m.values {
+	for n, value := range m.values {
+		switch name {
+		case "host", "path": // Caddy compares them so
 			m.values[n] = strings.ToLower(value)
+		case "method":
+			m.values[n] = strings.ToUpper(value)
 		}
 	}
 	return m
+}
+
+// nameless is a matcher without the name by which the configuration calls it: it matches the same.
+func nameless(name string, raw json.RawMessage) string {
+	var fields any
+	if json.Unmarshal(raw, &fields) != nil {
+		return string(raw)
+	}
+	object, _ := fields.(map[string]any)
+	switch name {
+	case "expression":
+		if expr, ok := object["expr"]; ok {
+			fields = expr
+		}
+	case "path_regexp":
+		delete(object, "name")
+	case "header_regexp", "vars_regexp":
+		for _, inner := range object {
+			inner, _ := inner.(map[string]any)
+			delete(inner, "name")
+		}
+	}
+	var text strings.Builder
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	if encoder.Encode(fields) != nil {
+		return string(raw)
+	}
+	return strings.TrimSuffix(text.String(), "\n")
 }
 
 // always says whether it matches all requests.
@@ -98,6 +134,9 @@ func covers(name, pattern, value string) bool {
 	}
 	switch name {
 	case "path":
+		if opaque(pattern) || strings.Contains(value, "//") {
+			return false
+		}
 		prefix, isPrefix := prefixOf(pattern)
 		return isPrefix && (!isGlob(value) && strings.HasPrefix(value, prefix) || hasPrefix(value, prefix))
 	case "host":
@@ -139,6 +178,9 @@ func overlap(name, one, two string) bool {
 
 // opaque is for a pattern that is neither a path nor a prefix.
 func opaque(pattern string) bool {
+	if strings.Contains(pattern, "//") { // Caddy compares with slashes that are merged, or that are not
+		return true
+	}
 	_, isPrefix := prefixOf(pattern)
 	return !isPrefix && isGlob(pattern)
 }

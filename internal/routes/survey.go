@@ -7,9 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"net"
 	"slices"
-	"strings"
 )
 
 // Survey is what the routes of a configuration show at once.
@@ -30,13 +28,17 @@ func Look(config []byte) (Survey, error) {
 		return Survey{}, fmt.Errorf("reading the routes: %w", err)
 	}
 	var all Survey
+	var tooMany error
 	for _, name := range slices.Sorted(maps.Keys(http.Servers)) {
 		if server := http.Servers[name]; server != nil {
-			found := server.survey(name)
+			found, ok := server.survey(name)
+			if !ok {
+				tooMany = ErrTooMany
+			}
 			all.Ways, all.Twice, all.Idle = append(all.Ways, found.Ways...), append(all.Twice, found.Twice...), append(all.Idle, found.Idle...)
 		}
 	}
-	return all, nil
+	return all, tooMany
 }
 
 // idle adds the kube_identity that have not been reached. Those of named routes are left out, which
@@ -101,7 +103,7 @@ func (w *Way) Hosts() []string {
 // Open says whether a way without a kube_identity is for requests that a client makes as it likes,
 // and that the operator hardly meant. A way for some paths, methods or addresses is meant.
 func (w *Way) Open() bool {
-	if w.Guarded || w.Asks || w.Behind != "" || w.unknown() {
+	if w.Guarded || w.Asks || w.Behind != "" || w.of.unknown {
 		return false
 	}
 	for n := range w.of.conditions {
@@ -114,9 +116,6 @@ func (w *Way) Open() bool {
 	}
 	return true
 }
-
-// unknown says whether requests have passed a handler that may authenticate.
-func (w *Way) unknown() bool { return w.of.unknown }
 
 // Claims says whether the kube_identity tells the upstream about the user what others could.
 func (w *Way) Claims() bool { return w.Guarded && w.of.claims }
@@ -147,13 +146,4 @@ func more(sets [][]matcher) bool {
 	return slices.ContainsFunc(sets, func(set []matcher) bool {
 		return slices.ContainsFunc(set, func(m matcher) bool { return m.name != "host" })
 	})
-}
-
-// Same says whether two addresses of upstreams are one: localhost has several.
-func Same(address string) string {
-	host, port, err := net.SplitHostPort(address)
-	if ip := net.ParseIP(host); err == nil && (strings.EqualFold(host, "localhost") || ip != nil && ip.IsLoopback()) {
-		return net.JoinHostPort("localhost", port)
-	}
-	return address
 }

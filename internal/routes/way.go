@@ -15,6 +15,7 @@ import (
 // Way is a set of requests that reach an upstream.
 type Way struct {
 	Server    string
+	Listen    []string // of the server
 	Upstreams []string
 
 	// Guarded says that they have passed a kube_identity.
@@ -27,10 +28,12 @@ type Way struct {
 	// Asks says that the upstream is only asked about the request, as by forward_auth.
 	Asks bool
 
-	// OnError says that error routes forward them.
+	// OnError says that routes for errors or for answers forward them.
 	OnError bool
 
-	of state
+	found bool // the upstream is found by its name
+	when  when
+	of    state
 }
 
 // Serves says whether requests to a host may take the way.
@@ -63,8 +66,12 @@ func (w *Way) hosts() []string {
 // Requests says which requests take the way.
 func (w *Way) Requests() string {
 	text := "requests"
-	if w.OnError {
+	switch w.when {
+	case always:
+	case onError:
 		text = "requests that end with an error"
+	case onAnswer:
+		text = "requests whose answer is intercepted"
 	}
 	if hosts := w.hosts(); len(hosts) > 0 {
 		text += " to " + strings.Join(hosts, ", ")
@@ -140,67 +147,4 @@ func (m *matcher) fields() []string {
 	var values map[string]json.RawMessage
 	_ = json.Unmarshal([]byte(m.raw), &values) // Caddy says what is wrong when it loads it
 	return slices.Sorted(maps.Keys(values))
-}
-
-// Beside are the ways that stand beside guarded ones.
-type Beside struct {
-	// Same are ways without a kube_identity to an upstream that it guards for the site.
-	Same []Way
-
-	// Others are ways of the site without a kube_identity to other upstreams.
-	Others []Way
-
-	// Elsewhere are guarded ways to the upstreams of a site that has no guarded way itself.
-	Elsewhere []Way
-}
-
-// BesideSite looks for the unguarded ways beside those of a site, which is a host at a server. It
-// leaves out an upstream that is only asked about requests: its own pages are for all.
-func BesideSite(ways []Way, server, host string) Beside {
-	var guarded, open, asked, elsewhere []*Way
-	for n := range ways {
-		w := &ways[n]
-		of := w.Server == server && w.Serves(host)
-		switch {
-		case w.Asks:
-			asked = append(asked, w)
-		case w.Guarded && of:
-			guarded = append(guarded, w)
-		case w.Guarded:
-			elsewhere = append(elsewhere, w)
-		case of:
-			open = append(open, w)
-		}
-	}
-	var beside Beside
-	if len(guarded) == 0 {
-		for _, w := range elsewhere {
-			if w.isAt(open) {
-				beside.Elsewhere = append(beside.Elsewhere, *w)
-			}
-		}
-		return beside
-	}
-	for n := range ways {
-		switch w := &ways[n]; {
-		case w.Guarded || w.Asks:
-		case w.isAt(guarded):
-			beside.Same = append(beside.Same, *w)
-		case slices.Contains(open, w) && !w.OnError && w.Behind == "" && !w.isAt(asked):
-			beside.Others = append(beside.Others, *w)
-		}
-	}
-	return beside
-}
-
-// isAt says whether a way leads to an upstream of one of the others.
-func (w *Way) isAt(others []*Way) bool {
-	for _, other := range others {
-		for _, address := range other.Upstreams {
-			if slices.Contains(w.Upstreams, address) {
-				return true
-			}
-		}
-	}
-	return false
 }
