@@ -34,6 +34,7 @@ func exclusions() map[string]string {
 		"identity/oidc/groups_watch.go":                                    "it is a warning of the log: the request goes on without groups",
 		"browser/cross_origin.go:compared":                                 "it is the end of a reason that has a row, and says itself what to do",
 		"pages/whoami.go":                                                  "it is of the handler kube_identity_whoami, which refuses no request",
+		"command/admin.go":                                                 "it is of the command, which asks the admin API and serves no request",
 		"pages/write.go":                                                   "it is of the handlers kube_identity_whoami and kube_identity_ready, which refuse no request",
 	}
 }
