@@ -36,6 +36,10 @@ func TestWaysThatAreHardToSee(t *testing.T) {
 			routes: []object{on(path("/x"), guard, proxy("a:1")), on(nil, answering(nil, "a:1", all, on(nil, object{"handler": "copy_response"})))},
 			same:   []string{"requests to a.example, except for /x"},
 		},
+		"an answer that is copied for some requests": {
+			routes: []object{on(path("/x"), guard, proxy("a:1")), on(nil, answering(nil, "a:1", all, on(path("/y"), object{"handler": "copy_response"})))},
+			same:   []string{"requests to a.example, except for /x"},
+		},
 		"an answer for which another is written": {
 			routes: []object{on(path("/x"), guard, proxy("a:1")), on(nil, answering(nil, "a:1", all, on(nil, static)))},
 			same:   []string{"requests to a.example, except for /x"},
